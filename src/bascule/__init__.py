@@ -1,0 +1,1 @@
+"""Bascule: identity, least privilege, supply chain, exposure and audit for MCP servers."""

@@ -1,0 +1,126 @@
+"""The audit record, one leaf of the log (version 1).
+
+Fields stand in the order of their names and absent ones are left out, so that one pass of
+the encoder writes what RFC 8785 would: the schema is closed and has no floats.
+"""
+
+from __future__ import annotations
+
+from msgspec import UNSET, Struct, UnsetType
+
+
+class Part(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """Base of the record's parts."""
+
+
+class AgentPart(Part):
+    """The OAuth client."""
+
+    client_id: str
+    iss: str | UnsetType = UNSET
+    """Issuer of a foreign client; absent for our own."""
+    verified: bool | UnsetType = UNSET
+    """Always written."""
+
+
+class ArgsPart(Part):
+    """The arguments of a call: names and a salted commitment, never values."""
+
+    bytes: int
+    """Length of the arguments as they went upstream."""
+    commit: str
+    """`sha256:` and the hex Merkle root over the salted commitment of each argument."""
+    keys: tuple[str, ...] = ()
+
+
+class AuthzPart(Part):
+    """The decision."""
+
+    decision: str
+    """`allow` or `deny`."""
+    policies: tuple[str, ...] = ()
+    policy_digest: str | UnsetType = UNSET
+    reason: str = ""
+
+
+class CredPart(Part):
+    """The credential that was shown; never the token."""
+
+    jti_hash: str | UnsetType = UNSET
+    kind: str = "jwt"
+    scopes: tuple[str, ...] = ()
+
+
+class McpPart(Part):
+    """The MCP request."""
+
+    method: str
+    name: str | UnsetType = UNSET
+    proto: str | UnsetType = UNSET
+    """Protocol revision."""
+
+
+class ResultPart(Part):
+    """How a forwarded call ended."""
+
+    bytes: int
+    error: int | UnsetType = UNSET
+    """JSON-RPC error code."""
+    is_error: bool = False
+    """The tool itself reported failure."""
+    outcome: str = "ok"
+    """`ok`, `error`, `timeout`, `upstream_failed`, `client_gone`, `outcome_unknown`."""
+    status: int | UnsetType = UNSET
+    """HTTP status of the upstream."""
+
+
+class SrcPart(Part):
+    """Where the request came from."""
+
+    ip: str
+
+
+class UserPart(Part):
+    """The human subject."""
+
+    iss: str | UnsetType = UNSET
+    """Absent for local users."""
+    sub: str
+
+
+class Record(Part):
+    """One leaf. `seq` is its place in the tree and so not part of it."""
+
+    admin: dict[str, str] | UnsetType = UNSET
+    """What an administrative record did: names and values, no secrets."""
+    agent: AgentPart | UnsetType = UNSET
+    args: ArgsPart | UnsetType = UNSET
+    authz: AuthzPart | UnsetType = UNSET
+    boot: str
+    """Random id of this run of the writer."""
+    code: str | UnsetType = UNSET
+    """Random id that the client was given for a refusal."""
+    connector: str | UnsetType = UNSET
+    count: int | UnsetType = UNSET
+    """How many events this record stands for, when it is not one."""
+    cred: CredPart | UnsetType = UNSET
+    dur_us: int | UnsetType = UNSET
+    id: str
+    """UUIDv7."""
+    log: str
+    """Origin of the log."""
+    mcp: McpPart | UnsetType = UNSET
+    parent: str | UnsetType = UNSET
+    """`id` of the decided record that a completed one belongs to."""
+    result: ResultPart | UnsetType = UNSET
+    src: SrcPart | UnsetType = UNSET
+    stage: str
+    """`decided`, `completed` or `event`."""
+    ts: int
+    """Microseconds since 1970-01-01T00:00:00Z."""
+    type: str
+    """`auth.fail`, `call`, `call.end`, `list`, `token.issue`, `revoke`, `user.add`, …"""
+    user: UserPart | UnsetType = UNSET
+    v: int
+    writer: str
+    """Process that wrote it."""

@@ -1,0 +1,196 @@
+"""The configuration file `bascule.toml`, one struct for each table.
+
+Unknown keys are refused. A field's docstring says its unit and what its default means; the
+reference page is generated from here.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct, field
+
+ConnectorName = Annotated[str, Meta(pattern=r"^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$")]
+"""A connector's name, as it stands in URLs, scopes and roles."""
+
+SecretRef = Annotated[str, Meta(pattern=r"^(file|env|keyring|vault):.+$")]
+"""Where a secret lies: `file:PATH`, `env:NAME`, `keyring:SERVICE/NAME` or `vault:NAME`."""
+
+Mode = Literal["observe", "warn", "enforce"]
+
+
+class Table(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of every table of the file."""
+
+
+class Tls(Table):
+    """The certificate that the public listener shows."""
+
+    cert: SecretRef
+    """PEM chain."""
+    key: SecretRef
+    """PEM private key, readable by the server's user alone."""
+
+
+class Server(Table):
+    """`[server]`: where Bascule listens and what it is called."""
+
+    public_url: str = "http://localhost:8420"
+    """Scheme, host and port that clients use: no path; https unless the host is loopback."""
+    listen: str = "localhost:8420"
+    """HOST:PORT of the public listener; `localhost` binds 127.0.0.1 and ::1."""
+    admin_listen: str = "localhost:8421"
+    """HOST:PORT of the admin listener."""
+    database: str = "sqlite"
+    """`sqlite` (in the data directory), or a reference to a postgresql:// URL."""
+    tls: Tls | None = None
+    """Serve TLS with this certificate."""
+    behind_proxy: tuple[str, ...] = ()
+    """Networks of the reverse proxies whose forwarded client address is believed."""
+    allowed_hosts: tuple[str, ...] = ()
+    """Further values of `Host` to accept, beside the host of `public_url`."""
+    allowed_origins: tuple[str, ...] = ()
+    """Further values of `Origin` to accept, beside `public_url`."""
+
+
+class Network(Table):
+    """`[network]`: which private addresses Bascule itself may call."""
+
+    private: tuple[str, ...] = ()
+    """HOST:PORT pairs that may resolve to private addresses."""
+
+
+class Boundary(Table):
+    """Declared reach of a connector."""
+
+    reachable_from: tuple[str, ...] = ()
+    """Networks (CIDR) from which clients may use it; empty means any."""
+    may_reach: tuple[str, ...] = ()
+    """HOST:PORT pairs that it may connect to; empty means none."""
+
+
+class Credential(Table):
+    """What Bascule shows to the upstream; never the client's token."""
+
+    kind: Literal["none", "static"] = "none"
+    header: str = "Authorization"
+    """Header that carries a static credential."""
+    value: SecretRef | None = None
+    """The whole value of that header, for instance `Bearer …`."""
+    shared: bool = False
+    """Several users may act upstream under this one credential."""
+
+
+class Connector(Table):
+    """`[connectors.NAME]`: one MCP server that Bascule guards; `url` or `command`."""
+
+    url: str | None = None
+    """Streamable HTTP endpoint: https, or http to loopback."""
+    command: tuple[str, ...] | None = None
+    """Argument vector of a stdio server; no shell."""
+    owner: str | None = None
+    """Team that answers for it."""
+    env: dict[str, str] = field(default_factory=dict)
+    """Environment of the command, beside the minimal one; values may be secret references."""
+    per_user: bool = False
+    """One process for each user instead of one for all."""
+    mode: Mode | None = None
+    """What happens without a valid approval."""
+    boundary: Boundary = field(default_factory=Boundary)
+    credential: Credential = field(default_factory=Credential)
+    may_ask: tuple[Literal["elicitation", "sampling", "roots"], ...] = ()
+    """Requests to the client that this server may make."""
+    unsafe_cleartext: bool = False
+    """Allow http to a host that is not loopback."""
+    record_values: bool = False
+    """Keep the values of arguments, encrypted, so that a record can be opened later."""
+
+
+class Role(Table):
+    """`[roles.NAME]`: who may do what."""
+
+    members: tuple[str, ...] = ()
+    """`user:…`, `group:…` or `agent:…`."""
+    allow: tuple[str, ...] = ()
+    """Toolsets, `CONNECTOR/TOOL`, `CONNECTOR/prompt:NAME`, `CONNECTOR/resource:URI`,
+    `CONNECTOR/*`; `*` matches any run of characters."""
+
+
+class Agents(Table):
+    """`[agents]`: the most that an agent may do, whoever uses it."""
+
+    default_ceiling: tuple[str, ...] = ()
+    """For agents without an entry of their own."""
+    ceilings: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """By client id; entries as in `roles.*.allow`."""
+
+
+class GroupsClaim(Table):
+    """Where a foreign token says its subject's groups."""
+
+    claim: str = "groups"
+
+
+class Issuer(Table):
+    """`[issuers.NAME]`: a foreign authorization server whose access tokens are accepted."""
+
+    issuer: str
+    """The `iss` value, compared letter by letter."""
+    audiences: dict[str, str]
+    """`aud` value by connector."""
+    client_claim: str = "client_id"
+    """Claim that names the agent."""
+    groups: GroupsClaim = field(default_factory=GroupsClaim)
+
+
+class Audit(Table):
+    """`[audit]`: where checkpoints go besides the log itself."""
+
+    copies: tuple[str, ...] = ()
+    """`file:DIRECTORY` for each; start is refused when a copy is ahead of the log."""
+
+
+class Limits(Table):
+    """`[limits]`: bounds per host."""
+
+    body_bytes: Annotated[int, Meta(ge=1024, le=64 << 20)] = 4 << 20
+    """Largest request body."""
+    response_bytes: Annotated[int, Meta(ge=1024, le=256 << 20)] = 16 << 20
+    """Largest upstream response that is not a stream."""
+    depth: Annotated[int, Meta(ge=4, le=256)] = 64
+    """Deepest nesting of a JSON message."""
+    header_bytes: Annotated[int, Meta(ge=4096, le=1 << 20)] = 32 << 10
+    """All header lines of a request together."""
+    header_seconds: Annotated[int, Meta(ge=1, le=300)] = 10
+    """Time to send a request's head."""
+    body_seconds: Annotated[int, Meta(ge=1, le=3600)] = 60
+    """Time to send a request's body."""
+    idle_seconds: Annotated[int, Meta(ge=1, le=3600)] = 120
+    """Time a connection may stay open between requests."""
+    in_flight: Annotated[int, Meta(ge=1, le=100_000)] = 64
+    """Unfinished requests per identity."""
+    connections: Annotated[int, Meta(ge=1, le=1_000_000)] = 10_000
+    """Open client connections."""
+    upstream_seconds: Annotated[int, Meta(ge=1, le=3600)] = 60
+    """Silence of an upstream after which a call fails."""
+    upstream_total_seconds: Annotated[int, Meta(ge=1, le=86_400)] = 900
+    """Longest that one call may take; streams that a client opened to listen are exempt."""
+    failed_auth_per_minute: Annotated[int, Meta(ge=1)] = 600
+    """Failed authentications from one address before it is answered 429."""
+
+
+class Config(Table):
+    """The whole file."""
+
+    server: Server = field(default_factory=Server)
+    network: Network = field(default_factory=Network)
+    connectors: dict[ConnectorName, Connector] = field(default_factory=dict)
+    toolsets: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """`CONNECTOR:NAME` → members, all of that connector."""
+    roles: dict[str, Role] = field(default_factory=dict)
+    agents: Agents = field(default_factory=Agents)
+    scopes: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """OAuth scope → entries as in `roles.*.allow`; `mcp:CONNECTOR` is built in."""
+    issuers: dict[str, Issuer] = field(default_factory=dict)
+    audit: Audit = field(default_factory=Audit)
+    limits: Limits = field(default_factory=Limits)

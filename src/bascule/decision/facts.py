@@ -1,0 +1,88 @@
+"""What a decision is made from and what it comes to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Literal
+
+from msgspec import Struct
+
+from bascule.clock import UnixTime
+
+Kind = Literal["tool", "prompt", "resource", "none"]
+
+
+class Principal(Struct, frozen=True):
+    """Who asks: verified, never self-asserted.
+
+    A struct rather than a dataclass because facts are also read from JSON (`bascule
+    decide`) and because it is made and hashed on every call.
+    """
+
+    user: str | None
+    """`user:alice` (local) or `user:ISSUER|SUB`; None when the agent acts by itself."""
+    agent: str
+    """Bare client id, or `ISSUER|CLIENT_ID` of a foreign one."""
+    groups: frozenset[str] = frozenset()
+    """`group:NAME` (local) or `group:ISSUER|NAME`."""
+    scopes: frozenset[str] = frozenset()
+    """Scopes of the token: an upper bound."""
+    agent_verified: bool = False
+    """The agent authenticated itself; a public client cannot."""
+
+
+class CallFacts(Struct, frozen=True):
+    """One request, as far as a decision is concerned."""
+
+    principal: Principal
+    connector: str
+    method: str
+    """JSON-RPC method, for instance `tools/call`."""
+    kind: Kind
+    """What `name` names. `none`: the method names nothing (a list, discovery)."""
+    name: str
+    """Tool or prompt name, or resource URI, as the connector itself serves it."""
+    now: UnixTime
+
+
+class Reason(StrEnum):
+    """Why a decision came out as it did; public and documented."""
+
+    ALLOWED = "allowed"
+    OPEN_METHOD = "open_method"
+    """The method is open to every valid token of the resource."""
+    UNKNOWN_CONNECTOR = "unknown_connector"
+    UNKNOWN_METHOD = "unknown_method"
+    POLICY_ERROR = "policy_error"
+    """A policy could not be evaluated; Cedar would have skipped it."""
+    POLICY_FORBIDS = "policy_forbids"
+    NO_USER_RIGHT = "no_user_right"
+    NO_AGENT_RIGHT = "no_agent_right"
+    """The agent acts by itself and no role gives it this."""
+    ABOVE_CEILING = "above_ceiling"
+    INSUFFICIENT_SCOPE = "insufficient_scope"
+    """User and agent may; only the token's scope is missing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Allowed:
+    """The request may go upstream."""
+
+    policies: tuple[str, ...] = ()
+    """`@id`s of the policies that permit, sorted."""
+    reason: Reason = Reason.ALLOWED
+
+
+@dataclass(frozen=True, slots=True)
+class Denied:
+    """The request may not go upstream."""
+
+    reason: Reason
+    policies: tuple[str, ...] = ()
+    """`@id`s of the policies that forbid or failed, sorted."""
+    scopes: tuple[str, ...] = ()
+    """With INSUFFICIENT_SCOPE: the scopes that the operation needs, sorted."""
+
+
+Decision = Allowed | Denied

@@ -1,0 +1,11 @@
+"""Errors that cross a package boundary; everything else is a local type beside its function."""
+
+from __future__ import annotations
+
+
+class BasculeError(Exception):
+    """Base of every error raised on purpose; anything else is a bug.
+
+    The message is for people: lower case, no full stop, parameters in backticks, never a
+    secret. The command line prints it and exits 3.
+    """

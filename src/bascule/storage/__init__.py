@@ -1,0 +1,1 @@
+"""Schema, queries and transactions of the state; the only package that knows SQL."""
