@@ -52,6 +52,12 @@ def new_id(now: Micros) -> str:
         _pool, _used = secrets.token_bytes(_POOL_BYTES), 0
     rand = int.from_bytes(_pool[_used : _used + 10], "big")
     _used += 10
-    value = (now // 1000) << 80 | 0x7 << 76 | (rand >> 68) << 64 | 0b10 << 62 | (rand & (1 << 62) - 1)
+    value = (
+        (now // 1000) << 80
+        | 0x7 << 76
+        | (rand >> 68) << 64
+        | 0b10 << 62
+        | (rand & (1 << 62) - 1)
+    )
     text = f"{value:032x}"
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"

@@ -9,11 +9,11 @@ from __future__ import annotations
 from msgspec import UNSET, Struct, UnsetType
 
 
-class Part(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+class Part(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """Base of the record's parts."""
 
 
-class AgentPart(Part):
+class AgentPart(Part, kw_only=True):
     """The OAuth client."""
 
     client_id: str
@@ -80,7 +80,7 @@ class SrcPart(Part):
     ip: str
 
 
-class UserPart(Part):
+class UserPart(Part, kw_only=True):
     """The human subject."""
 
     iss: str | UnsetType = UNSET
@@ -88,7 +88,7 @@ class UserPart(Part):
     sub: str
 
 
-class Record(Part):
+class Record(Part, kw_only=True):
     """One leaf. `seq` is its place in the tree and so not part of it."""
 
     admin: dict[str, str] | UnsetType = UNSET

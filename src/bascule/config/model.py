@@ -19,7 +19,7 @@ SecretRef = Annotated[str, Meta(pattern=r"^(file|env|keyring|vault):.+$")]
 Mode = Literal["observe", "warn", "enforce"]
 
 
-class Table(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Table(Struct, frozen=True, forbid_unknown_fields=True):
     """Base of every table of the file."""
 
 
