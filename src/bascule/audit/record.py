@@ -13,7 +13,7 @@ class Part(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """Base of the record's parts."""
 
 
-class AgentPart(Part, kw_only=True):
+class AgentPart(Part, frozen=True, kw_only=True):
     """The OAuth client."""
 
     client_id: str
@@ -23,7 +23,7 @@ class AgentPart(Part, kw_only=True):
     """Always written."""
 
 
-class ArgsPart(Part):
+class ArgsPart(Part, frozen=True):
     """The arguments of a call: names and a salted commitment, never values."""
 
     bytes: int
@@ -33,7 +33,7 @@ class ArgsPart(Part):
     keys: tuple[str, ...] = ()
 
 
-class AuthzPart(Part):
+class AuthzPart(Part, frozen=True):
     """The decision."""
 
     decision: str
@@ -43,7 +43,7 @@ class AuthzPart(Part):
     reason: str = ""
 
 
-class CredPart(Part):
+class CredPart(Part, frozen=True):
     """The credential that was shown; never the token."""
 
     jti_hash: str | UnsetType = UNSET
@@ -51,7 +51,7 @@ class CredPart(Part):
     scopes: tuple[str, ...] = ()
 
 
-class McpPart(Part):
+class McpPart(Part, frozen=True):
     """The MCP request."""
 
     method: str
@@ -60,7 +60,7 @@ class McpPart(Part):
     """Protocol revision."""
 
 
-class ResultPart(Part):
+class ResultPart(Part, frozen=True):
     """How a forwarded call ended."""
 
     bytes: int
@@ -74,13 +74,13 @@ class ResultPart(Part):
     """HTTP status of the upstream."""
 
 
-class SrcPart(Part):
+class SrcPart(Part, frozen=True):
     """Where the request came from."""
 
     ip: str
 
 
-class UserPart(Part, kw_only=True):
+class UserPart(Part, frozen=True, kw_only=True):
     """The human subject."""
 
     iss: str | UnsetType = UNSET
@@ -88,7 +88,7 @@ class UserPart(Part, kw_only=True):
     sub: str
 
 
-class Record(Part, kw_only=True):
+class Record(Part, frozen=True, kw_only=True):
     """One leaf. `seq` is its place in the tree and so not part of it."""
 
     admin: dict[str, str] | UnsetType = UNSET

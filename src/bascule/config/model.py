@@ -23,7 +23,7 @@ class Table(Struct, frozen=True, forbid_unknown_fields=True):
     """Base of every table of the file."""
 
 
-class Tls(Table):
+class Tls(Table, frozen=True):
     """The certificate that the public listener shows."""
 
     cert: SecretRef
@@ -32,7 +32,7 @@ class Tls(Table):
     """PEM private key, readable by the server's user alone."""
 
 
-class Server(Table):
+class Server(Table, frozen=True):
     """`[server]`: where Bascule listens and what it is called."""
 
     public_url: str = "http://localhost:8420"
@@ -53,14 +53,14 @@ class Server(Table):
     """Further values of `Origin` to accept, beside `public_url`."""
 
 
-class Network(Table):
+class Network(Table, frozen=True):
     """`[network]`: which private addresses Bascule itself may call."""
 
     private: tuple[str, ...] = ()
     """HOST:PORT pairs that may resolve to private addresses."""
 
 
-class Boundary(Table):
+class Boundary(Table, frozen=True):
     """Declared reach of a connector."""
 
     reachable_from: tuple[str, ...] = ()
@@ -69,7 +69,7 @@ class Boundary(Table):
     """HOST:PORT pairs that it may connect to; empty means none."""
 
 
-class Credential(Table):
+class Credential(Table, frozen=True):
     """What Bascule shows to the upstream; never the client's token."""
 
     kind: Literal["none", "static"] = "none"
@@ -81,7 +81,7 @@ class Credential(Table):
     """Several users may act upstream under this one credential."""
 
 
-class Connector(Table):
+class Connector(Table, frozen=True):
     """`[connectors.NAME]`: one MCP server that Bascule guards; `url` or `command`."""
 
     url: str | None = None
@@ -106,7 +106,7 @@ class Connector(Table):
     """Keep the values of arguments, encrypted, so that a record can be opened later."""
 
 
-class Role(Table):
+class Role(Table, frozen=True):
     """`[roles.NAME]`: who may do what."""
 
     members: tuple[str, ...] = ()
@@ -116,7 +116,7 @@ class Role(Table):
     `CONNECTOR/*`; `*` matches any run of characters."""
 
 
-class Agents(Table):
+class Agents(Table, frozen=True):
     """`[agents]`: the most that an agent may do, whoever uses it."""
 
     default_ceiling: tuple[str, ...] = ()
@@ -125,13 +125,13 @@ class Agents(Table):
     """By client id; entries as in `roles.*.allow`."""
 
 
-class GroupsClaim(Table):
+class GroupsClaim(Table, frozen=True):
     """Where a foreign token says its subject's groups."""
 
     claim: str = "groups"
 
 
-class Issuer(Table):
+class Issuer(Table, frozen=True):
     """`[issuers.NAME]`: a foreign authorization server whose access tokens are accepted."""
 
     issuer: str
@@ -143,14 +143,14 @@ class Issuer(Table):
     groups: GroupsClaim = field(default_factory=GroupsClaim)
 
 
-class Audit(Table):
+class Audit(Table, frozen=True):
     """`[audit]`: where checkpoints go besides the log itself."""
 
     copies: tuple[str, ...] = ()
     """`file:DIRECTORY` for each; start is refused when a copy is ahead of the log."""
 
 
-class Limits(Table):
+class Limits(Table, frozen=True):
     """`[limits]`: bounds per host."""
 
     body_bytes: Annotated[int, Meta(ge=1024, le=64 << 20)] = 4 << 20
@@ -179,7 +179,7 @@ class Limits(Table):
     """Failed authentications from one address before it is answered 429."""
 
 
-class Config(Table):
+class Config(Table, frozen=True):
     """The whole file."""
 
     server: Server = field(default_factory=Server)
