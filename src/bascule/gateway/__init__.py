@@ -1,1 +1,1 @@
-"""The enforcement point: the HTTP data path from a client's bytes to the upstream and back."""
+"""The enforcement point: the HTTP data path from client to upstream and back."""

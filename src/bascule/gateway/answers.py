@@ -1,0 +1,66 @@
+"""What clients are told: one place for statuses, headers and error objects."""
+
+from __future__ import annotations
+
+from bascule.gateway.http1 import Exchange, Headers
+from bascule.protocol.message import INVALID_PARAMS, Error, MessageId, write_error
+
+JSON: Headers = [(b"Content-Type", b"application/json"), (b"Cache-Control", b"no-store")]
+TEXT: Headers = [(b"Content-Type", b"text/plain; charset=utf-8")]
+EVENTS: Headers = [
+    (b"Content-Type", b"text/event-stream"),
+    (b"Cache-Control", b"no-store"),
+    (b"X-Accel-Buffering", b"no"),
+]
+
+# Codes of our own lie outside the range that JSON-RPC and MCP reserve, so that nobody takes
+# them for the upstream's (MCP 2026-07-28, error codes).
+TOO_MANY_REQUESTS = 429
+BAD_GATEWAY = 502
+UNAVAILABLE = 503
+GATEWAY_TIMEOUT = 504
+
+
+def plain(exchange: Exchange, status: int, sentence: str) -> None:
+    """Answer what is no MCP request: a sentence."""
+    exchange.respond(status, TEXT, sentence.encode() + b"\n")
+
+
+def error(
+    exchange: Exchange, status: int, message_id: MessageId | None, problem: Error
+) -> None:
+    """Answer a request with an error object."""
+    exchange.respond(status, JSON, write_error(message_id, problem))
+
+
+def challenge(exchange: Exchange, status: int, value: str, problem: Error) -> None:
+    """Answer 401 or 403 with a `WWW-Authenticate` challenge (RFC 6750 §3)."""
+    headers = [*JSON, (b"WWW-Authenticate", value.encode("ascii"))]
+    exchange.respond(status, headers, write_error(None, problem))
+
+
+def insufficient_scope(
+    exchange: Exchange, value: str, message_id: MessageId, scopes: tuple[str, ...]
+) -> None:
+    """Answer that only the token's scope is missing; names all that the operation needs."""
+    problem = Error(403, f"insufficient scope: needs {' '.join(scopes)}")
+    headers = [*JSON, (b"WWW-Authenticate", value.encode("ascii"))]
+    exchange.respond(403, headers, write_error(message_id, problem))
+
+
+def not_there(code: str, kind: str, name: str) -> Error:
+    """Make the one answer for what does not exist and for what the caller may not use.
+
+    `code` is random; whoever may read the log finds the real reason by it.
+    """
+    data = {"code": code}
+    if kind == "resource":
+        data["uri"] = name
+    return Error(INVALID_PARAMS, f"unknown {kind}", data)
+
+
+def unavailable(exchange: Exchange, message_id: MessageId | None, sentence: str) -> None:
+    """Answer that nothing can be done now and that nothing was done."""
+    problem = Error(UNAVAILABLE, sentence)
+    headers = [*JSON, (b"Retry-After", b"1")]
+    exchange.respond(503, headers, write_error(message_id, problem))

@@ -1,0 +1,536 @@
+"""HTTP/1.1 towards clients: one protocol for every path of a port.
+
+llhttp (through httptools) parses; what it lets through and could mean two things to two
+readers is refused here: see `head_problem`. Requests of a connection are answered in order,
+one at a time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Protocol
+
+import httptools
+
+from bascule.clock import monotonic
+from bascule.config.model import Limits
+from bascule.gateway.steps import Step
+
+MAX_PIPELINED = 64
+MAX_HEADERS = 100
+WRITE_HIGH_WATER = 256 << 10
+"""Bytes waiting for a slow client above which its upstream is not read."""
+
+_SINGLE = frozenset(
+    {
+        b"host",
+        b"authorization",
+        b"content-type",
+        b"content-length",
+        b"transfer-encoding",
+        b"origin",
+        b"accept",
+        b"cookie",
+        b"expect",
+    }
+)
+_STATUS_LINES = {
+    status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode()
+    for status in HTTPStatus
+}
+
+Headers = list[tuple[bytes, bytes]]
+
+
+class ClientGoneError(Exception):
+    """The client closed its connection before it had its answer."""
+
+
+class Handler(Protocol):
+    """Who answers requests; called when the head of one is complete."""
+
+    def handle(self, exchange: Exchange) -> None:
+        """Start answering; must not raise."""
+
+
+def head_problem(request: Exchange) -> tuple[int, str] | None:
+    """Give status and sentence for a head that is refused, None for a good one.
+
+    Each rule takes away a way for two parsers to disagree about where a request ends, to
+    whom it goes or who sent it (RFC 9112 §3, §6; RFC 9110 §5).
+    """
+    if request.version not in {"1.1", "1.0"}:
+        return 505, "HTTP version is not supported"
+    if not request.target.startswith(b"/") or b"#" in request.target:
+        return 400, "request target must be a path"
+    if any(not 0x21 <= byte <= 0x7E for byte in request.target):
+        return 400, "request target has illegal characters"
+    return _header_problem(request)
+
+
+def _header_problem(request: Exchange) -> tuple[int, str] | None:
+    seen: set[bytes] = set()
+    for name, value in request.headers:
+        if b"_" in name:
+            return 400, "header name has an underscore"
+        if not value.isascii():
+            return 400, "header value is not ASCII"
+        if name in seen and (name in _SINGLE or name.startswith(b"mcp-")):
+            return 400, f"header `{name.decode('ascii')}` stands twice"
+        seen.add(name)
+    if b"host" not in seen:
+        return 400, "header `host` is missing"
+    encoding = request.header(b"transfer-encoding")
+    if encoding is not None:
+        if encoding.lower() != b"chunked":
+            return 400, "transfer encoding is not supported"
+        if request.version == "1.0":
+            return 400, "transfer encoding is not part of HTTP/1.0"
+    if request.header(b"expect") not in {None, b"100-continue"}:
+        return 417, "expectation is not supported"
+    return None
+
+
+class Exchange:
+    """One request and its answer."""
+
+    __slots__ = (
+        "_body",
+        "_body_bytes",
+        "_body_step",
+        "_connection",
+        "_on_gone",
+        "answered",
+        "complete",
+        "discard",
+        "headers",
+        "keep_alive",
+        "method",
+        "peer",
+        "started",
+        "status",
+        "streaming",
+        "target",
+        "version",
+    )
+
+    def __init__(self, connection: ServerConnection) -> None:
+        self._connection = connection
+        self._body: list[bytes] = []
+        self._body_bytes = 0
+        self._body_step: Step[bytes] = Step()
+        self._on_gone: Callable[[], None] | None = None
+        self.peer = connection.peer
+        """Address of the client's socket, without port."""
+        self.method = ""
+        self.target = b""
+        self.version = ""
+        self.headers: Headers = []
+        """Names in lower case."""
+        self.keep_alive = True
+        self.discard = False
+        """Read the body but keep nothing of it: it is refused already."""
+        self.complete = False
+        """The whole request has arrived."""
+        self.answered = False
+        self.streaming = False
+        self.status = 0
+        self.started = monotonic()
+
+    def header(self, name: bytes) -> bytes | None:
+        """Give a header's value; name in lower case."""
+        for key, value in self.headers:
+            if key == name:
+                return value
+        return None
+
+    @property
+    def path(self) -> str:
+        """The target without its query."""
+        return self.target.partition(b"?")[0].decode("ascii")
+
+    def body(self) -> Step[bytes]:
+        """Wait for the whole body.
+
+        Fails with `ClientGoneError`. A body over the limit or too slow is answered by the
+        connection itself, which then fails this with `ClientGoneError`.
+        """
+        self._connection.expect_body(self)
+        return self._body_step
+
+    def on_gone(self, callback: Callable[[], None]) -> None:
+        """Call when the client goes away before the answer is complete."""
+        self._on_gone = callback
+
+    def respond(self, status: int, headers: Headers, body: bytes) -> None:
+        """Send the whole answer."""
+        self.answered = True
+        self.status = status
+        self._connection.send_whole(self, status, headers, body)
+
+    def start_stream(self, status: int, headers: Headers) -> None:
+        """Send the head of a streamed answer."""
+        self.answered = self.streaming = True
+        self.status = status
+        self._connection.send_head(self, status, headers)
+
+    def send_chunk(self, data: bytes) -> None:
+        """Send a piece of a streamed answer."""
+        self._connection.send_chunk(data)
+
+    def drained(self) -> Step[None]:
+        """Wait until the client has taken enough of what was sent."""
+        return self._connection.drained()
+
+    def end_stream(self) -> None:
+        """End a streamed answer."""
+        self._connection.end_stream(self)
+
+    def abort(self) -> None:
+        """Cut the connection: the answer cannot be completed truthfully."""
+        self._connection.abort()
+
+    # Called by the connection only.
+
+    def add_body(self, data: bytes, limit: int) -> bool:
+        """Take a piece; False when it is too much."""
+        self._body_bytes += len(data)
+        if self._body_bytes > limit:
+            return False
+        if not self.discard:
+            self._body.append(data)
+        return True
+
+    def end_body(self) -> None:
+        """The request is complete."""
+        self.complete = True
+        pieces, self._body = self._body, []
+        self._body_step.resolve(pieces[0] if len(pieces) == 1 else b"".join(pieces))
+
+    def lose(self) -> None:
+        """The client is gone."""
+        self._body_step.fail(ClientGoneError())
+        if self._on_gone is not None:
+            self._on_gone()
+
+
+class ServerConnection(asyncio.Protocol):
+    """One client connection."""
+
+    __slots__ = (
+        "_closing",
+        "_connections",
+        "_current",
+        "_drain",
+        "_handler",
+        "_head_bytes",
+        "_incoming",
+        "_limits",
+        "_parser",
+        "_queue",
+        "_since",
+        "_trailers",
+        "_transport",
+        "_write_paused",
+        "peer",
+    )
+
+    def __init__(
+        self, handler: Handler, limits: Limits, connections: set[ServerConnection]
+    ) -> None:
+        self._handler = handler
+        self._limits = limits
+        self._connections = connections
+        self._transport: asyncio.Transport | None = None
+        self._parser = httptools.HttpRequestParser(self)
+        self._current: Exchange | None = None
+        """The request that is being answered."""
+        self._incoming: Exchange | None = None
+        """The request that is being read."""
+        self._queue: deque[Exchange] = deque()
+        """Requests that were pipelined behind the current one."""
+        self._head_bytes = 0
+        self._trailers = False
+        self._closing = False
+        self._write_paused = False
+        self._drain: Step[None] | None = None
+        self._since = monotonic()
+        """When the connection last came to rest or the request being read began."""
+        self.peer = ""
+
+    # asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take the connection, or refuse it when there are too many."""
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - narrows for mypy
+        self._transport = transport
+        if len(self._connections) >= self._limits.connections:
+            transport.abort()
+            return
+        self._connections.add(self)
+        transport.set_write_buffer_limits(high=WRITE_HIGH_WATER)
+        peername = transport.get_extra_info("peername")
+        self.peer = peername[0] if isinstance(peername, tuple) else "local"
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell whoever works for this client."""
+        self._connections.discard(self)
+        self._closing = True
+        self._queue.clear()
+        lost = [item for item in (self._current, self._incoming) if item is not None]
+        self._current = self._incoming = None
+        for exchange in dict.fromkeys(lost):
+            exchange.lose()
+        if self._drain is not None:
+            self._drain.fail(ClientGoneError())
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what arrived."""
+        if self._closing:
+            return
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            self._refuse(400, "upgrade is not supported")
+        except httptools.HttpParserError:
+            self._refuse(400, "request is not valid HTTP/1.1")
+
+    def eof_received(self) -> bool:
+        """Half-closed connections are not kept."""
+        return False
+
+    def pause_writing(self) -> None:
+        """The client reads slowly."""
+        self._write_paused = True
+
+    def resume_writing(self) -> None:
+        """The client has caught up."""
+        self._write_paused = False
+        if self._drain is not None:
+            drain, self._drain = self._drain, None
+            drain.resolve(None)
+
+    # httptools callbacks
+
+    def on_message_begin(self) -> None:
+        """A request begins."""
+        if self._closing:
+            return
+        self._incoming = Exchange(self)
+        self._head_bytes = 0
+        self._trailers = False
+        self._since = monotonic()
+
+    def on_url(self, url: bytes) -> None:
+        """A piece of the target."""
+        if self._incoming is not None:
+            self._incoming.target += url
+            self._count_head(len(url))
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """One header line; after the head it is a trailer, and refused."""
+        if self._incoming is None:
+            return
+        if self._trailers:
+            self._refuse(400, "trailers are not accepted")
+            return
+        self._incoming.headers.append((name.lower(), value))
+        self._count_head(len(name) + len(value) + 4)
+
+    def _count_head(self, size: int) -> None:
+        self._head_bytes += size
+        exchange = self._incoming
+        if exchange is not None and (
+            self._head_bytes > self._limits.header_bytes
+            or len(exchange.headers) > MAX_HEADERS
+        ):
+            self._refuse(431, "request head is too large")
+
+    def on_headers_complete(self) -> None:
+        """Check the head and hand the request over when it is its turn."""
+        exchange = self._incoming
+        if exchange is None:
+            return
+        self._trailers = True
+        exchange.method = self._parser.get_method().decode("ascii")
+        exchange.version = self._parser.get_http_version()
+        exchange.keep_alive = self._parser.should_keep_alive()
+        problem = head_problem(exchange)
+        if problem is None and self._declared_length(exchange) > self._limits.body_bytes:
+            problem = 413, "request body is too large"
+        if problem is not None:
+            self._refuse(*problem)
+        elif self._current is None:
+            self._current = exchange
+            self._handler.handle(exchange)
+        elif len(self._queue) >= MAX_PIPELINED:
+            self._refuse(400, "too many pipelined requests")
+        else:
+            self._queue.append(exchange)
+            self._pause_reading()
+
+    @staticmethod
+    def _declared_length(exchange: Exchange) -> int:
+        value = exchange.header(b"content-length")
+        return int(value) if value is not None and value.isdigit() else 0
+
+    def on_body(self, body: bytes) -> None:
+        """A piece of the body."""
+        if self._incoming is not None and not self._incoming.add_body(
+            body, self._limits.body_bytes
+        ):
+            self._refuse(413, "request body is too large")
+
+    def on_message_complete(self) -> None:
+        """The request has arrived."""
+        exchange, self._incoming = self._incoming, None
+        if exchange is None:
+            return
+        self._since = monotonic()
+        exchange.end_body()
+        if exchange.answered and not exchange.streaming and exchange is self._current:
+            self._next()
+
+    # Answers
+
+    def expect_body(self, exchange: Exchange) -> None:
+        """Tell a client that asks first to send its body (RFC 9110 §10.1.1)."""
+        if not exchange.complete and exchange.header(b"expect") is not None:
+            self._write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def send_whole(
+        self, exchange: Exchange, status: int, headers: Headers, body: bytes
+    ) -> None:
+        """Write an answer and go on to the next request."""
+        if exchange is not self._current:
+            return
+        if not exchange.complete:
+            # The rest of the body would have to be read first; a small one is, and thrown
+            # away, so that clients see the answer rather than a reset.
+            exchange.discard = True
+        close = b"" if self._stays_open(exchange) else b"Connection: close\r\n"
+        payload = b"" if exchange.method == "HEAD" else body
+        length = b"" if status == 204 else b"Content-Length: %d\r\n" % len(body)
+        self._write(
+            b"%b%b%b%b\r\n%b"
+            % (_STATUS_LINES[status], _lines(headers), length, close, payload)
+        )
+        if exchange.complete:
+            self._next()
+
+    def send_head(self, exchange: Exchange, status: int, headers: Headers) -> None:
+        """Write the head of a streamed answer."""
+        close = b"" if self._stays_open(exchange) else b"Connection: close\r\n"
+        self._write(
+            b"%b%bTransfer-Encoding: chunked\r\n%b\r\n"
+            % (_STATUS_LINES[status], _lines(headers), close)
+        )
+
+    def send_chunk(self, data: bytes) -> None:
+        """Write a piece of a streamed answer."""
+        if data:
+            self._write(b"%x\r\n%b\r\n" % (len(data), data))
+
+    def end_stream(self, exchange: Exchange) -> None:
+        """Write the end of a streamed answer and go on to the next request."""
+        if exchange is self._current:
+            self._write(b"0\r\n\r\n")
+            self._next()
+
+    def drained(self) -> Step[None]:
+        """Wait until there is room for more."""
+        step: Step[None] = Step()
+        if self._closing:
+            step.fail(ClientGoneError())
+        elif self._write_paused:
+            self._drain = step
+        else:
+            step.resolve(None)
+        return step
+
+    def abort(self) -> None:
+        """Cut the connection."""
+        self._closing = True
+        if self._transport is not None:
+            self._transport.abort()
+
+    # Housekeeping, called about once a second
+
+    def expire(self, now: float, *, draining: bool) -> None:
+        """Enforce the time-outs; when draining, close what is at rest."""
+        waited = now - self._since
+        incoming = self._incoming
+        if incoming is not None:
+            limit = (
+                self._limits.body_seconds if self._trailers else self._limits.header_seconds
+            )
+            if waited > limit:
+                self._refuse(408, "request took too long to arrive")
+        elif self._current is None and (draining or waited > self._limits.idle_seconds):
+            self.close()
+
+    def close(self) -> None:
+        """Close once what was written has gone out."""
+        self._closing = True
+        if self._transport is not None:
+            self._transport.close()
+
+    def _stays_open(self, exchange: Exchange) -> bool:
+        return exchange.keep_alive and not self._closing
+
+    def _write(self, data: bytes) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(data)
+
+    def _next(self) -> None:
+        exchange, self._current = self._current, None
+        self._since = monotonic()
+        if exchange is None or not self._stays_open(exchange):
+            self.close()
+            return
+        if not self._queue:
+            self._resume_reading()
+            return
+        self._current = self._queue.popleft()
+        self._handler.handle(self._current)
+
+    def _pause_reading(self) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.pause_reading()
+
+    def _resume_reading(self) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.resume_reading()
+
+    def _refuse(self, status: int, sentence: str) -> None:
+        """Answer what cannot be read on, and close.
+
+        Behind a request that is still being answered there is no place for an answer, so
+        then the connection is cut when that one is done.
+        """
+        if self._closing:
+            return
+        incoming, self._incoming = self._incoming, None
+        self._closing = True
+        self._queue.clear()
+        if self._current is None or self._current is incoming:
+            answered = incoming is not None and incoming.answered
+            if not answered:
+                body = sentence.encode() + b"\n"
+                self._write(
+                    b"%bContent-Type: text/plain\r\nContent-Length: %d\r\n"
+                    b"Connection: close\r\n\r\n%b"
+                    % (_STATUS_LINES[status], len(body), body)
+                )
+            self._current = None
+            if incoming is not None:
+                incoming.lose()
+            if self._transport is not None:
+                self._transport.close()
+
+
+def _lines(headers: Headers) -> bytes:
+    return b"".join([b"%b: %b\r\n" % pair for pair in headers])

@@ -1,0 +1,124 @@
+"""The request that goes upstream, made from what was parsed and decided."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from bascule.clock import UnixTime
+from bascule.config.model import Connector
+from bascule.decision.facts import Principal
+from bascule.gateway.handles import InvalidHandleError, Sealer
+from bascule.gateway.http1 import Exchange, Headers
+from bascule.protocol import header_value, modern
+from bascule.protocol.message import INVALID_PARAMS, Error, MessageId, Request
+
+CURSOR_METHODS = frozenset(
+    {"tools/list", "prompts/list", "resources/list", "resources/templates/list"}
+)
+_ASKS = ("elicitation", "sampling", "roots")
+_ACCEPT = b"application/json, text/event-stream"
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A request for an upstream, with what is needed to map the answer back."""
+
+    message_id: int
+    """The upstream's JSON-RPC id; the client keeps its own."""
+    method: str
+    params: dict[str, Any]
+    headers: Headers
+    client_id: MessageId
+    client_progress_token: MessageId | None
+    """Put back into progress notifications; upstream it is `message_id`."""
+
+
+def outgoing(
+    request: Request,
+    exchange: Exchange,
+    connector: Connector,
+    *,
+    message_id: int,
+    binding: tuple[str, ...],
+    sealer: Sealer,
+    now: UnixTime,
+) -> Outgoing:
+    """Make the upstream's request.
+
+    Ids and progress tokens are ours, so that those of different callers never meet. Handles
+    are opened. Capabilities are those of this request, less what the connector may not ask.
+    Raises `ProtocolError` for a handle that is not this caller's.
+    """
+    params = dict(request.params)
+    token = _rewrite_meta(params, connector, message_id)
+    _open_handle(params, request.method, binding, sealer, now)
+    return Outgoing(
+        message_id=message_id,
+        method=request.method,
+        params=params,
+        headers=_headers(request, exchange),
+        client_id=request.id,
+        client_progress_token=token,
+    )
+
+
+def handle_binding(principal: Principal, connector: str, method: str) -> tuple[str, ...]:
+    """Give what a cursor or `requestState` is bound to."""
+    return principal.user or "", principal.agent, connector, method
+
+
+def _rewrite_meta(
+    params: dict[str, Any], connector: Connector, message_id: int
+) -> MessageId | None:
+    meta = dict(params[modern.META])
+    capabilities = meta[modern.CLIENT_CAPABILITIES]
+    refused = [ask for ask in _ASKS if ask in capabilities and ask not in connector.may_ask]
+    if refused:
+        kept = {key: value for key, value in capabilities.items() if key not in refused}
+        meta[modern.CLIENT_CAPABILITIES] = kept
+    token = meta.get(modern.PROGRESS_TOKEN)
+    if isinstance(token, bool) or not isinstance(token, int | str):
+        token = None
+        meta.pop(modern.PROGRESS_TOKEN, None)
+    else:
+        meta[modern.PROGRESS_TOKEN] = message_id
+    params[modern.META] = meta
+    return token
+
+
+def _open_handle(
+    params: dict[str, Any],
+    method: str,
+    binding: tuple[str, ...],
+    sealer: Sealer,
+    now: UnixTime,
+) -> None:
+    key = "requestState" if method in modern.MAY_ASK_FOR_INPUT else "cursor"
+    if key == "cursor" and method not in CURSOR_METHODS:
+        return
+    sealed = params.get(key)
+    if sealed is None:
+        params.pop(key, None)
+        return
+    try:
+        if not isinstance(sealed, str):
+            raise InvalidHandleError("handle is no text")
+        params[key] = sealer.open(sealed, bound_to=binding, now=now)
+    except InvalidHandleError as exc:
+        problem = Error(INVALID_PARAMS, f"`{key}` is not valid here or has expired")
+        raise modern.ProtocolError(400, problem) from exc
+
+
+def _headers(request: Request, exchange: Exchange) -> Headers:
+    headers: Headers = [
+        (b"Content-Type", b"application/json"),
+        (b"Accept", _ACCEPT),
+        (b"MCP-Protocol-Version", modern.VERSION.encode()),
+        (b"Mcp-Method", request.method.encode()),
+    ]
+    parameter = modern.NAME_PARAMETER.get(request.method)
+    if parameter is not None:
+        headers.append((b"Mcp-Name", header_value.encode(request.params[parameter])))
+    headers += [pair for pair in exchange.headers if pair[0].startswith(b"mcp-param-")]
+    return headers

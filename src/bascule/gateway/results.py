@@ -1,0 +1,215 @@
+"""Results on their way back: lists filtered, handles sealed, meaning left as it is."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from msgspec import UNSET, Raw, Struct, UnsetType
+
+from bascule.clock import UnixTime
+from bascule.config.model import Connector
+from bascule.decision.decide import decide_many
+from bascule.decision.facts import Allowed, Kind, Principal
+from bascule.decision.snapshot import Snapshot
+from bascule.errors import BasculeError
+from bascule.gateway.handles import Sealer
+from bascule.gateway.steps import Step
+from bascule.protocol import modern
+from bascule.protocol.message import encode
+
+CURSOR_SECONDS = 3600
+STATE_SECONDS = 900
+"""Longest time between the rounds of one request that needs input."""
+
+_CACHEABLE = frozenset(
+    {
+        "server/discover",
+        "tools/list",
+        "prompts/list",
+        "resources/list",
+        "resources/templates/list",
+        "resources/read",
+    }
+)
+_CARRIED_CAPABILITIES = frozenset(
+    {"tools", "prompts", "resources", "completions", "logging"}
+)
+"""Server capabilities that this gateway can carry; extensions have methods it refuses."""
+_PRIVATE = Raw(b'"private"')
+
+
+class BadResultError(BasculeError):
+    """The upstream's result breaks the protocol, or asks for what it may not."""
+
+
+class _Named(Struct):
+    name: str
+
+
+class _Located(Struct):
+    uri: str
+
+
+class _Templated(Struct):
+    uri: str = msgspec.field(name="uriTemplate")
+
+
+class _Interim(Struct):
+    type: str | UnsetType = msgspec.field(name="resultType", default=UNSET)
+    state: str | UnsetType = msgspec.field(name="requestState", default=UNSET)
+    asks: dict[str, Any] | UnsetType = msgspec.field(name="inputRequests", default=UNSET)
+    is_error: bool | UnsetType = msgspec.field(name="isError", default=UNSET)
+
+
+@dataclass(frozen=True, slots=True)
+class _List:
+    key: str
+    kind: Kind
+    names: msgspec.json.Decoder[Any]
+    attribute: str
+
+
+_LISTS: Mapping[str, _List] = {
+    "tools/list": _List("tools", "tool", msgspec.json.Decoder(list[_Named]), "name"),
+    "prompts/list": _List("prompts", "prompt", msgspec.json.Decoder(list[_Named]), "name"),
+    "resources/list": _List(
+        "resources", "resource", msgspec.json.Decoder(list[_Located]), "uri"
+    ),
+    "resources/templates/list": _List(
+        "resourceTemplates", "resource", msgspec.json.Decoder(list[_Templated]), "uri"
+    ),
+}
+_fields = msgspec.json.Decoder(dict[str, Raw])
+_items = msgspec.json.Decoder(list[Raw])
+_interim = msgspec.json.Decoder(_Interim)
+_text = msgspec.json.Decoder(str)
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """For whom, from where and under what a result passes."""
+
+    method: str
+    name: str
+    principal: Principal
+    connector_name: str
+    connector: Connector
+    snapshot: Snapshot
+    sealer: Sealer
+    binding: tuple[str, ...]
+    now: UnixTime
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """A result for the client."""
+
+    result: Raw
+    is_error: bool = False
+    """The tool itself reported failure."""
+
+
+async def pass_result(result: Raw, passage: Passage) -> Passed:
+    """Make the client's result from the upstream's.
+
+    What is not named here stays byte for byte: schemas and content keep their meaning.
+    Raises `BadResultError`.
+    """
+    try:
+        return await _pass_result(result, passage)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
+        raise BadResultError("upstream sent a result of the wrong shape") from exc
+
+
+async def _pass_result(result: Raw, passage: Passage) -> Passed:
+    interim = _interim.decode(result)
+    if interim.type == "input_required":
+        return Passed(_input_required(result, interim, passage))
+    if interim.type not in {"complete", UNSET}:
+        raise BadResultError("upstream sent a result type that is not carried")
+    is_error = interim.is_error is True
+    if passage.method not in _CACHEABLE and interim.type is not UNSET:
+        return Passed(result, is_error)
+    fields = _fields.decode(result)
+    fields.setdefault("resultType", Raw(b'"complete"'))
+    if passage.method in _CACHEABLE:
+        # What one caller may see is no other's to be served from a cache.
+        fields["cacheScope"] = _PRIVATE
+        fields.setdefault("ttlMs", Raw(b"0"))
+    if passage.method in _LISTS:
+        await _filter(fields, _LISTS[passage.method], passage)
+    elif passage.method == "server/discover":
+        _narrow(fields)
+    return Passed(Raw(encode(fields)), is_error)
+
+
+def _input_required(result: Raw, interim: _Interim, passage: Passage) -> Raw:
+    if passage.method not in modern.MAY_ASK_FOR_INPUT:
+        raise BadResultError("upstream asked for input where none can be given")
+    fields = _fields.decode(result)
+    for ask in ({} if interim.asks is UNSET else interim.asks).values():
+        asked = ask.get("method") if isinstance(ask, dict) else None
+        if (
+            not isinstance(asked, str)
+            or asked.partition("/")[0] not in passage.connector.may_ask
+        ):
+            raise BadResultError("upstream asked for what its connector may not ask")
+    if interim.state is not UNSET:
+        sealed = passage.sealer.seal(
+            interim.state,
+            bound_to=passage.binding,
+            expires=UnixTime(passage.now + STATE_SECONDS),
+        )
+        fields["requestState"] = Raw(encode(sealed))
+    return Raw(encode(fields))
+
+
+async def _filter(fields: dict[str, Raw], shape: _List, passage: Passage) -> None:
+    items = _items.decode(fields.get(shape.key, Raw(b"[]")))
+    named = shape.names.decode(fields.get(shape.key, Raw(b"[]")))
+    names = [getattr(item, shape.attribute) for item in named]
+    allowed: set[str] = set()
+    batches = decide_many(
+        passage.principal,
+        passage.connector_name,
+        shape.kind,
+        names,
+        now=passage.now,
+        snapshot=passage.snapshot,
+    )
+    for turn, batch in enumerate(batches):
+        if turn:
+            await _next_turn()
+        allowed.update(name for name, decision in batch if isinstance(decision, Allowed))
+    kept = [item for item, name in zip(items, names, strict=True) if name in allowed]
+    fields[shape.key] = Raw(encode(kept))
+    if "nextCursor" in fields:
+        sealed = passage.sealer.seal(
+            _text.decode(fields["nextCursor"]),
+            bound_to=passage.binding,
+            expires=UnixTime(passage.now + CURSOR_SECONDS),
+        )
+        fields["nextCursor"] = Raw(encode(sealed))
+
+
+def _narrow(fields: dict[str, Raw]) -> None:
+    """Describe what gateway and upstream can do together."""
+    versions = msgspec.json.decode(
+        fields.get("supportedVersions", Raw(b"[]")), type=list[str]
+    )
+    both = [version for version in versions if version in modern.SUPPORTED]
+    fields["supportedVersions"] = Raw(encode(both))
+    capabilities = _fields.decode(fields.get("capabilities", Raw(b"{}")))
+    carried = {k: v for k, v in capabilities.items() if k in _CARRIED_CAPABILITIES}
+    fields["capabilities"] = Raw(encode(carried))
+
+
+def _next_turn() -> Step[None]:
+    """Let the event loop serve others."""
+    step: Step[None] = Step()
+    asyncio.get_running_loop().call_soon(step.resolve, None)
+    return step

@@ -1,0 +1,1 @@
+"""Outbound connections: which addresses may be called, and how a name becomes one."""
