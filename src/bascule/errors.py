@@ -1,4 +1,4 @@
-"""Errors that cross a package boundary; everything else is a local type beside its function."""
+"""Errors that cross a package boundary; all others are local types."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every command starts from: the configuration, the data directory, the state, the log."""
+"""What commands start from: configuration, data directory, state and log."""
 
 from __future__ import annotations
 

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 from bascule.gateway.http1 import Exchange, Headers
-from bascule.protocol.message import INVALID_PARAMS, Error, MessageId, write_error
+from bascule.protocol.message import (
+    INVALID_PARAMS,
+    METHOD_NOT_FOUND,
+    Error,
+    MessageId,
+    write_error,
+)
 
 JSON: Headers = [(b"Content-Type", b"application/json"), (b"Cache-Control", b"no-store")]
 TEXT: Headers = [(b"Content-Type", b"text/plain; charset=utf-8")]
@@ -64,3 +70,13 @@ def unavailable(exchange: Exchange, message_id: MessageId | None, sentence: str)
     problem = Error(UNAVAILABLE, sentence)
     headers = [*JSON, (b"Retry-After", b"1")]
     exchange.respond(503, headers, write_error(message_id, problem))
+
+
+def method_not_found(exchange: Exchange, message_id: MessageId) -> None:
+    """Answer that there is no such method."""
+    error(exchange, 404, message_id, Error(METHOD_NOT_FOUND, "method not found"))
+
+
+def accepted(exchange: Exchange) -> None:
+    """Answer a notification: nothing follows from it."""
+    exchange.respond(202, [], b"")

@@ -108,6 +108,7 @@ class Exchange:
         "discard",
         "headers",
         "keep_alive",
+        "last_sent",
         "method",
         "peer",
         "started",
@@ -138,7 +139,7 @@ class Exchange:
         self.answered = False
         self.streaming = False
         self.status = 0
-        self.started = monotonic()
+        self.started = self.last_sent = monotonic()
 
     def header(self, name: bytes) -> bytes | None:
         """Give a header's value; name in lower case."""
@@ -179,6 +180,7 @@ class Exchange:
 
     def send_chunk(self, data: bytes) -> None:
         """Send a piece of a streamed answer."""
+        self.last_sent = monotonic()
         self._connection.send_chunk(data)
 
     def drained(self) -> Step[None]:

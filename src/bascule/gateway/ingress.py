@@ -6,9 +6,19 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from bascule.config.model import Server
+from bascule.errors import BasculeError
 from bascule.gateway.http1 import Exchange
+from bascule.protocol.modern import MirrorHeaders
 
 _LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
+
+
+class BadHeadError(BasculeError):
+    """The request's head is not what MCP sends, or not meant for this server."""
+
+    def __init__(self, status: int, sentence: str) -> None:
+        super().__init__(sentence)
+        self.status = status
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,36 +48,56 @@ def allowed_for(server: Server) -> Allowed:
     )
 
 
-def origin_problem(exchange: Exchange, allowed: Allowed) -> tuple[int, str] | None:
-    """Give status and sentence for a `Host` or `Origin` that is not ours, else None."""
+def check_origin(exchange: Exchange, allowed: Allowed) -> None:
+    """Refuse a `Host` or `Origin` that is not ours. Raises `BadHeadError`."""
     host = exchange.header(b"host")
     if host is None or host.lower() not in allowed.hosts:
-        return (
+        raise BadHeadError(
             421,
             "host is not served here; the setting `server.allowed_hosts` would allow it",
         )
     origin = exchange.header(b"origin")
     if origin is not None and origin not in allowed.origins:
-        return 403, "origin is refused; the setting `server.allowed_origins` would allow it"
-    return None
+        raise BadHeadError(
+            403, "origin is refused; the setting `server.allowed_origins` would allow it"
+        )
 
 
-def media_problem(exchange: Exchange) -> tuple[int, str] | None:
-    """Give status and sentence for media types that MCP does not use, else None.
+def check_media(exchange: Exchange) -> None:
+    """Refuse methods and media types that MCP does not use. Raises `BadHeadError`.
 
     A content type that browsers send without asking first is thereby refused too.
     """
-    content_type = (exchange.header(b"content-type") or b"").partition(b";")
-    if content_type[0].strip().lower() != b"application/json":
-        return 415, "`Content-Type` must be application/json"
-    if content_type[2].replace(b" ", b"").lower() not in {b"", b"charset=utf-8"}:
-        return 415, "`Content-Type` must be application/json in UTF-8"
+    if exchange.method != "POST":
+        raise BadHeadError(405, "only POST is served here")
+    content_type = exchange.header(b"content-type")
+    if content_type != b"application/json":
+        _check_content_type(content_type or b"")
     accept = exchange.header(b"accept") or b""
-    ranges = {part.partition(b";")[0].strip().lower() for part in accept.split(b",")}
-    if b"*/*" in ranges:
-        return None
-    json_ok = ranges & {b"application/json", b"application/*"}
-    events_ok = ranges & {b"text/event-stream", b"text/*"}
+    if accept != b"application/json, text/event-stream":
+        _check_accept(accept)
+
+
+def _check_content_type(value: bytes) -> None:
+    media, _, parameters = value.partition(b";")
+    if media.strip().lower() != b"application/json":
+        raise BadHeadError(415, "`Content-Type` must be application/json")
+    if parameters.replace(b" ", b"").lower() not in {b"", b"charset=utf-8"}:
+        raise BadHeadError(415, "`Content-Type` must be application/json in UTF-8")
+
+
+def _check_accept(value: bytes) -> None:
+    ranges = {part.partition(b";")[0].strip().lower() for part in value.split(b",")}
+    json_ok = ranges & {b"*/*", b"application/json", b"application/*"}
+    events_ok = ranges & {b"*/*", b"text/event-stream", b"text/*"}
     if not (json_ok and events_ok):
-        return 406, "`Accept` must list application/json and text/event-stream"
-    return None
+        raise BadHeadError(406, "`Accept` must list application/json and text/event-stream")
+
+
+def mirror_headers(exchange: Exchange) -> MirrorHeaders:
+    """Take the headers that repeat what the body says."""
+    return MirrorHeaders(
+        version=exchange.header(b"mcp-protocol-version"),
+        method=exchange.header(b"mcp-method"),
+        name=exchange.header(b"mcp-name"),
+    )

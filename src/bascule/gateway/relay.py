@@ -22,6 +22,7 @@ from bascule.protocol.message import (
     Answer,
     Error,
     MalformedMessageError,
+    encode,
     parse_answer,
     parse_error,
     write_error,
@@ -71,7 +72,7 @@ async def relay(
 
 
 def _status(upstream_status: int, outcome: Outcome) -> int:
-    """Give the HTTP status: the upstream's where it fits the message, else the revision's."""
+    """Give the HTTP status: the upstream's where it fits, else the revision's."""
     if outcome.error_code is None:
         return 200
     if upstream_status in {200, 400, 404}:
@@ -96,7 +97,12 @@ async def _rewrite(
     if status != 200 or not isinstance(answer.result, Raw):
         raise ForeignAnswerError("upstream sent a result with an error status")
     passed = await pass_result(answer.result, passage)
-    body = write_result(sent.client_id, passed.result)
+    result = passed.result
+    if sent.method == "subscriptions/listen":
+        fields = _params.decode(result)
+        _restore_subscription(fields, sent)
+        result = Raw(encode(fields))
+    body = write_result(sent.client_id, result)
     return body, Outcome("ok", len(body), status, is_error=passed.is_error)
 
 

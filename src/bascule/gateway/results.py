@@ -94,7 +94,6 @@ class Passage:
     """For whom, from where and under what a result passes."""
 
     method: str
-    name: str
     principal: Principal
     connector_name: str
     connector: Connector

@@ -59,30 +59,30 @@ class Step(Generic[T]):
 class Run:
     """One coroutine on its way."""
 
-    __slots__ = ("_coroutine", "_finished", "_on_crash", "_on_end", "_waiting")
+    __slots__ = ("_coroutine", "_on_crash", "_on_end", "_waiting", "finished")
 
     def __init__(
         self,
         coroutine: Coroutine[Any, None, None],
         *,
         on_crash: Callable[[Exception], None],
-        on_end: Callable[[], None],
+        on_end: Callable[[Run], None],
     ) -> None:
         """Start it: runs until the first thing that is not there yet.
 
-        `on_crash` gets an exception that the coroutine did not handle, `on_end` is called
-        when it is over, either way.
+        `on_crash` gets an exception that the coroutine did not handle; `on_end` is called
+        with this run when it is over, either way.
         """
         self._coroutine = coroutine
         self._on_crash = on_crash
         self._on_end = on_end
-        self._finished = False
+        self.finished = False
         self._waiting: object = None
         self._advance()
 
     def throw(self, error: Exception) -> None:
         """Raise `error` where the coroutine waits; nothing if it is over."""
-        if self._finished:
+        if self.finished:
             return
         waiting, self._waiting = self._waiting, None
         if isinstance(waiting, Step):
@@ -104,8 +104,8 @@ class Run:
             self._wait_for(waited)
 
     def _end(self) -> None:
-        self._finished = True
-        self._on_end()
+        self.finished = True
+        self._on_end(self)
 
     def _wait_for(self, waited: object) -> None:
         self._waiting = waited

@@ -60,13 +60,6 @@ class Endpoint:
         """TCP port."""
         return urlsplit(self.url).port or (443 if self.secure else 80)
 
-    @property
-    def request_head(self) -> bytes:
-        """Request line and `Host`, the same for each request."""
-        parts = urlsplit(self.url)
-        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        return f"POST {target} HTTP/1.1\r\nHost: {parts.netloc}\r\n".encode("ascii")
-
 
 class Response:
     """An upstream's answer; whole when it is no stream."""
@@ -336,6 +329,8 @@ class UpstreamPool:
         self.active: set[UpstreamConnection] = set()
         self._idle: deque[UpstreamConnection] = deque()
         self._ssl = ssl.create_default_context() if endpoint.secure else None
+        self.request_head = _request_head(endpoint.url)
+        """Request line and `Host`, the same for each request."""
         self._closed = False
 
     async def send(self, data: bytes, *, listening: bool = False) -> Response:
@@ -345,7 +340,14 @@ class UpstreamPool:
         """
         connection = self._take_idle() or await self._connect()
         self.active.add(connection)
-        return await connection.send(data, listening=listening)
+        try:
+            return await connection.send(data, listening=listening)
+        except UpstreamError:
+            raise
+        except Exception:
+            # The client is gone or may no longer ask: closing cancels the request.
+            connection.abandon()
+            raise
 
     def _take_idle(self) -> UpstreamConnection | None:
         fresh = monotonic() - IDLE_SECONDS
@@ -364,6 +366,10 @@ class UpstreamPool:
             return await task
         except (OSError, TimeoutError, ssl.SSLError, ForbiddenAddressError) as exc:
             raise UpstreamError("upstream cannot be reached") from exc
+        except Exception:
+            # Nobody waits any more; a connection that still comes about is not leaked.
+            task.add_done_callback(_discard)
+            raise
 
     async def _open(self) -> UpstreamConnection:
         loop = asyncio.get_running_loop()
@@ -409,3 +415,14 @@ class UpstreamPool:
         for connection in [*self.active, *self._idle]:
             connection.fail(UpstreamError("the gateway is shutting down"))
         self._idle.clear()
+
+
+def _request_head(url: str) -> bytes:
+    parts = urlsplit(url)
+    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    return f"POST {target} HTTP/1.1\r\nHost: {parts.netloc}\r\n".encode("ascii")
+
+
+def _discard(task: asyncio.Task[UpstreamConnection]) -> None:
+    if not task.cancelled() and task.exception() is None:
+        task.result().abandon()

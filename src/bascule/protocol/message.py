@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -132,7 +132,7 @@ def parse(body: bytes, *, max_depth: int) -> Message:
     return Request(envelope.id, envelope.method, params)
 
 
-def deeper_than(value: object, limit: int, *, size_hint: bytes) -> bool:
+def deeper_than(value: dict[str, Any], limit: int, *, size_hint: bytes) -> bool:
     """Tell whether a decoded JSON value nests deeper than `limit` objects and arrays.
 
     `size_hint` is its text: with no more brackets than the limit there is nothing to walk.
@@ -140,18 +140,17 @@ def deeper_than(value: object, limit: int, *, size_hint: bytes) -> bool:
     if size_hint.count(b"{") + size_hint.count(b"[") <= limit:
         return False
     level: list[object] = [value]
-    for _ in range(limit + 1):
-        level = [child for item in level for child in _children(item)]
+    for _ in range(limit):
+        level = [child for item in level for child in _nested(item)]
         if not level:
             return False
     return True
 
 
-def _children(value: object) -> Iterator[object]:
-    if isinstance(value, dict):
-        yield from value.values()
-    elif isinstance(value, list):
-        yield from value
+def _nested(value: object) -> Iterator[object]:
+    children = value.values() if isinstance(value, dict) else value
+    assert isinstance(children, Iterable)  # noqa: S101 - narrows for mypy
+    return (child for child in children if isinstance(child, dict | list))
 
 
 def write_request(message_id: MessageId, method: str, params: Mapping[str, Any]) -> bytes:

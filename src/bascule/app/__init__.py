@@ -1,0 +1,1 @@
+"""Composition: files read, parts wired, processes started and stopped."""

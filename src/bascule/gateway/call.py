@@ -1,0 +1,135 @@
+"""The way of one call: `handle_call` is the list of its steps and nothing else."""
+
+from __future__ import annotations
+
+from bascule.audit.writer import LogUnavailableError
+from bascule.decision.decide import decide
+from bascule.decision.facts import CallFacts, Denied
+from bascule.decision.snapshot import Snapshot
+from bascule.gateway import answers, refusal
+from bascule.gateway.arguments import commit_arguments
+from bascule.gateway.facts import facts_of, without_forbidden_subscriptions
+from bascule.gateway.gateway import Gateway, RevokedError, Upstream, Work
+from bascule.gateway.http1 import ClientGoneError
+from bascule.gateway.ingress import check_media, check_origin, mirror_headers
+from bascule.gateway.journal import Entry
+from bascule.gateway.outgoing import Outgoing, handle_binding, outgoing
+from bascule.gateway.relay import Outcome, relay
+from bascule.gateway.results import Passage
+from bascule.gateway.upstream import UpstreamError
+from bascule.identity.resource import resource_identifier
+from bascule.protocol import modern
+from bascule.protocol.message import Notification, Request, parse, write_request
+
+
+async def handle_call(gateway: Gateway, work: Work, connector: str) -> None:
+    """Carry one MCP request from a client's bytes to the upstream and back."""
+    exchange = work.exchange
+    message: Request | Notification | None = None
+    try:
+        # 1. One snapshot and one reading of the clock for all that follows.
+        snapshot, now = gateway.snapshot, gateway.clock()
+        # 2. Whom it is for and where it comes from, before anything else is believed.
+        check_origin(exchange, gateway.allowed)
+        # 3. + 4. The protected resource, and a token for just that.
+        resource = resource_identifier(gateway.public_url, connector)
+        caller = gateway.callers.authenticate(
+            exchange.header(b"authorization"), connector, resource, now
+        )
+        gateway.admit(work, caller)
+        # 5. The message, and its agreement with the headers that repeat it.
+        check_media(exchange)
+        message = parse(await exchange.body(), max_depth=snapshot.config.limits.depth)
+        modern.check(message, mirror_headers(exchange))
+        if isinstance(message, Notification):
+            answers.accepted(exchange)
+            return
+        # 6. + 7. Facts, and the decision.
+        facts = facts_of(message, caller.principal, connector, now)
+        decision = decide(facts, snapshot)
+        # 8. On disk before anything follows from it.
+        args, opening = commit_arguments(message)
+        entry = gateway.journal.decided(
+            caller,
+            facts,
+            decision,
+            peer=exchange.peer,
+            policy_digest=snapshot.digest,
+            args=args,
+            opening=opening,
+        )
+        if not await entry.durable:
+            raise LogUnavailableError("the record could not be written")
+        # 9. Denied: the request ends here.
+        if isinstance(decision, Denied):
+            refusal.denied(gateway, exchange, message, facts, decision, entry.code)
+            return
+        # 10. to 13. Upstream and back; then how it ended.
+        await forward(gateway, work, message, facts, snapshot, entry)
+    except refusal.EXPECTED as exc:
+        refusal.answer(gateway, exchange, message, connector, exc)
+
+
+async def forward(
+    gateway: Gateway,
+    work: Work,
+    request: Request,
+    facts: CallFacts,
+    snapshot: Snapshot,
+    entry: Entry,
+) -> None:
+    """Send an allowed request upstream, relay the answer, record how it ended."""
+    upstream = gateway.upstreams[facts.connector]
+    principal = facts.principal
+    binding = handle_binding(principal, facts.connector, request.method)
+    outcome = Outcome("internal_error")
+    try:
+        listening = request.method == "subscriptions/listen"
+        if listening:
+            request = without_forbidden_subscriptions(request, facts, snapshot)
+        sent = outgoing(
+            request,
+            work.exchange,
+            upstream.connector,
+            message_id=next(gateway.ids),
+            binding=binding,
+            sealer=gateway.sealer,
+            now=facts.now,
+        )
+        # 10. + 11. The connector's own credential, and the message as it was parsed.
+        response = await upstream.pool.send(write(upstream, sent), listening=listening)
+        # 12. Back to the client.
+        passage = Passage(
+            method=request.method,
+            principal=principal,
+            connector_name=facts.connector,
+            connector=upstream.connector,
+            snapshot=snapshot,
+            sealer=gateway.sealer,
+            binding=binding,
+            now=facts.now,
+        )
+        outcome = await relay(response, work.exchange, sent, passage)
+    except (ClientGoneError, RevokedError, modern.ProtocolError) as exc:
+        outcome = Outcome(refusal.OUTCOMES[type(exc)])
+        raise
+    except UpstreamError as exc:
+        outcome = Outcome(exc.outcome)
+        refusal.upstream_failed(work.exchange, sent, exc)
+    finally:
+        # 13. How it ended.
+        gateway.journal.completed(entry, outcome)
+
+
+def write(upstream: Upstream, sent: Outgoing) -> bytes:
+    """Write the upstream's HTTP request."""
+    body = write_request(sent.message_id, sent.method, sent.params)
+    lines = b"".join(
+        [b"%b: %b\r\n" % pair for pair in (*sent.headers, *upstream.credential)]
+    )
+    return b"%b%bContent-Length: %d\r\n\r\n%b" % (
+        upstream.pool.request_head,
+        lines,
+        len(body),
+        body,
+    )

@@ -1,0 +1,207 @@
+"""Callers: tokens turned into verified, unrevoked principals, and remembered.
+
+A token is verified once; afterwards the digest of its bytes finds the result, until it
+expires or users, agents or revocations change, when it is looked at anew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import TypeVar
+
+from msgspec import UNSET
+
+from bascule.audit.record import AgentPart, CredPart, UserPart
+from bascule.clock import UnixTime, monotonic
+from bascule.decision.facts import Principal
+from bascule.errors import BasculeError
+from bascule.identity.access_token import AccessToken, InvalidTokenError, verify
+from bascule.identity.keys import KeySet
+from bascule.storage.directory import Directory
+
+T = TypeVar("T")
+
+LEEWAY_SECONDS = 30
+CONFIRM_SECONDS = 2.0
+"""A copy of the directory older than this decides nothing."""
+MAX_CALLERS = 50_000
+MAX_REFUSED = 4096
+MAX_TOKEN_BYTES = 8 << 10
+
+
+class UnauthenticatedError(BasculeError):
+    """No valid token; `reason` goes into the record, never to the client."""
+
+    def __init__(self, reason: str, *, token_shown: bool) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.token_shown = token_shown
+
+
+class StateUnconfirmedError(BasculeError):
+    """Whether the token was revoked cannot be told at the moment."""
+
+
+@dataclass(slots=True, eq=False)
+class Caller:
+    """Who a token stands for, with the parts of audit records that say so."""
+
+    principal: Principal
+    connector: str
+    token: AccessToken
+    user_part: UserPart | None
+    agent_part: AgentPart
+    cred_part: CredPart
+    generation: int
+    """Generation of the directory that last confirmed it."""
+
+    @property
+    def identity(self) -> tuple[str | None, str]:
+        """User and agent, whatever the token."""
+        return self.principal.user, self.principal.agent
+
+
+class Callers:
+    """All callers of this process."""
+
+    def __init__(self, keys: KeySet, issuer: str, directory: Directory) -> None:
+        self._keys = keys
+        self._issuer = issuer
+        self._directory = directory
+        self._confirmed = monotonic()
+        self._callers: OrderedDict[bytes, Caller] = OrderedDict()
+        self._refused: OrderedDict[bytes, str] = OrderedDict()
+
+    @property
+    def generation(self) -> int:
+        """Generation of the directory in use."""
+        return self._directory.generation
+
+    @property
+    def state_age(self) -> float:
+        """Seconds since the directory was last known to be current."""
+        return monotonic() - self._confirmed
+
+    def confirm(self, directory: Directory | None = None) -> None:
+        """Take a new directory, or note that the one in use is still current."""
+        if directory is not None:
+            self._directory = directory
+            self._refused.clear()
+        self._confirmed = monotonic()
+
+    def trust(self, keys: KeySet) -> None:
+        """Use other signing keys; all tokens are verified anew."""
+        self._keys = keys
+        self._callers.clear()
+        self._refused.clear()
+
+    def authenticate(
+        self, authorization: bytes | None, connector: str, resource: str, now: UnixTime
+    ) -> Caller:
+        """Give the caller of a request.
+
+        Raises `UnauthenticatedError`, or `StateUnconfirmedError` when revocations may have
+        been missed.
+        """
+        if monotonic() - self._confirmed > CONFIRM_SECONDS:
+            raise StateUnconfirmedError("revocation state is not confirmed")
+        token = _bearer(authorization)
+        digest = hashlib.sha256(token).digest()
+        caller = self._callers.get(digest)
+        if caller is None:
+            caller = self._admit(token, digest, connector, resource, now)
+        if caller.connector != connector:
+            raise UnauthenticatedError("token is for another connector", token_shown=True)
+        if not self.still_valid(caller, now):
+            del self._callers[digest]
+            raise UnauthenticatedError("token has expired or was revoked", token_shown=True)
+        return caller
+
+    def still_valid(self, caller: Caller, now: UnixTime) -> bool:
+        """Tell whether a caller's token is neither expired nor revoked by now."""
+        if caller.token.expires_at + LEEWAY_SECONDS <= now:
+            return False
+        if caller.generation != self._directory.generation:
+            if self._principal(caller.token) != caller.principal:
+                return False
+            caller.generation = self._directory.generation
+        return True
+
+    def _admit(
+        self, token: bytes, digest: bytes, connector: str, resource: str, now: UnixTime
+    ) -> Caller:
+        refused = self._refused.get(digest)
+        if refused is not None:
+            raise UnauthenticatedError(refused, token_shown=True)
+        try:
+            verified = verify(
+                token,
+                keys=self._keys,
+                issuer=self._issuer,
+                resource=resource,
+                now=now,
+                leeway=LEEWAY_SECONDS,
+            )
+        except InvalidTokenError as exc:
+            if exc.permanent:
+                _remember(self._refused, digest, str(exc), MAX_REFUSED)
+            raise UnauthenticatedError(str(exc), token_shown=True) from exc
+        principal = self._principal(verified)
+        if principal is None:
+            raise UnauthenticatedError("token was revoked", token_shown=True)
+        caller = _caller(principal, connector, verified, self._directory.generation)
+        _remember(self._callers, digest, caller, MAX_CALLERS)
+        return caller
+
+    def _principal(self, token: AccessToken) -> Principal | None:
+        """Look a verified token up: None when revoked or its user or agent is disabled."""
+        subject = self._directory.subject(token)
+        if subject is None:
+            return None
+        return Principal(
+            user=subject.user,
+            agent=subject.agent,
+            groups=subject.groups,
+            scopes=subject.scopes,
+            agent_verified=subject.agent_verified,
+        )
+
+
+def _bearer(authorization: bytes | None) -> bytes:
+    """Take the token out of the header (RFC 6750 §2.1); the scheme's case is free."""
+    if authorization is None:
+        raise UnauthenticatedError("no token", token_shown=False)
+    scheme, _, token = authorization.partition(b" ")
+    token = token.strip(b" ")
+    if scheme.lower() != b"bearer" or not token or len(token) > MAX_TOKEN_BYTES:
+        raise UnauthenticatedError("no bearer token", token_shown=True)
+    return token
+
+
+def _remember(cache: OrderedDict[bytes, T], key: bytes, value: T, limit: int) -> None:
+    if len(cache) >= limit:
+        cache.popitem(last=False)
+    cache[key] = value
+
+
+def _caller(
+    principal: Principal, connector: str, token: AccessToken, generation: int
+) -> Caller:
+    user_part = None
+    if principal.user is not None:
+        issuer, _, subject = principal.user.removeprefix("user:").rpartition("|")
+        user_part = UserPart(iss=issuer or UNSET, sub=subject)
+    return Caller(
+        principal=principal,
+        connector=connector,
+        token=token,
+        user_part=user_part,
+        agent_part=AgentPart(client_id=principal.agent, verified=principal.agent_verified),
+        cred_part=CredPart(
+            jti_hash=hashlib.sha256(token.jti.encode()).hexdigest(),
+            scopes=tuple(sorted(principal.scopes)),
+        ),
+        generation=generation,
+    )

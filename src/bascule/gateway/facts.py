@@ -1,0 +1,72 @@
+"""From a parsed request to the facts of a decision."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from bascule.clock import UnixTime
+from bascule.decision.decide import decide_many
+from bascule.decision.facts import Allowed, CallFacts, Kind, Principal
+from bascule.decision.snapshot import Snapshot
+from bascule.protocol import modern
+from bascule.protocol.message import INVALID_PARAMS, Error, Request
+
+_KINDS: Mapping[str, Kind] = {
+    "tools/call": "tool",
+    "prompts/get": "prompt",
+    "resources/read": "resource",
+}
+_REFERENCES: Mapping[str, tuple[Kind, str]] = {
+    "ref/prompt": ("prompt", "name"),
+    "ref/resource": ("resource", "uri"),
+}
+
+
+def facts_of(
+    request: Request, principal: Principal, connector: str, now: UnixTime
+) -> CallFacts:
+    """Say what is asked. Raises `ProtocolError` where the request does not say it."""
+    kind: Kind = _KINDS.get(request.method, "none")
+    name = ""
+    if kind != "none":
+        name = request.params[modern.NAME_PARAMETER[request.method]]
+    elif request.method == "completion/complete":
+        kind, name = _reference(request.params.get("ref"))
+    return CallFacts(principal, connector, request.method, kind, name, now)
+
+
+def _reference(ref: Any) -> tuple[Kind, str]:
+    """Read what a completion is for: it follows the right to that."""
+    if isinstance(ref, dict) and ref.get("type") in _REFERENCES:
+        kind, key = _REFERENCES[ref["type"]]
+        if isinstance(ref.get(key), str):
+            return kind, ref[key]
+    raise modern.ProtocolError(400, Error(INVALID_PARAMS, "`params.ref` is not valid"))
+
+
+def without_forbidden_subscriptions(
+    request: Request, facts: CallFacts, snapshot: Snapshot
+) -> Request:
+    """Leave out of a `subscriptions/listen` the resources that the caller may not read."""
+    wanted = request.params.get("notifications")
+    if not isinstance(wanted, dict) or "resourceSubscriptions" not in wanted:
+        return request
+    uris = wanted["resourceSubscriptions"]
+    if not isinstance(uris, list) or not all(isinstance(uri, str) for uri in uris):
+        problem = Error(INVALID_PARAMS, "`resourceSubscriptions` must be a list of strings")
+        raise modern.ProtocolError(400, problem)
+    batches = decide_many(
+        facts.principal, facts.connector, "resource", uris, now=facts.now, snapshot=snapshot
+    )
+    allowed = {
+        name
+        for batch in batches
+        for name, decision in batch
+        if isinstance(decision, Allowed)
+    }
+    kept = [uri for uri in uris if uri in allowed]
+    notifications = {**wanted, "resourceSubscriptions": kept}
+    return Request(
+        request.id, request.method, {**request.params, "notifications": notifications}
+    )

@@ -1,0 +1,171 @@
+"""What the gateway writes into the log: before a call goes upstream, and after."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from msgspec import UNSET
+
+from bascule.audit.record import (
+    ArgsPart,
+    AuthzPart,
+    McpPart,
+    Record,
+    ResultPart,
+    SrcPart,
+    clip,
+    encode,
+)
+from bascule.clock import Entropy, monotonic, new_id, system_micros
+from bascule.decision.facts import Allowed, CallFacts, Decision, Denied, Reason
+from bascule.gateway.callers import Caller
+from bascule.gateway.relay import Outcome
+from bascule.gateway.steps import Step
+from bascule.protocol import modern
+
+RECORD_VERSION = 1
+MAX_NAME_CHARACTERS = 512
+CODE_BYTES = 12
+
+
+class LeafSink(Protocol):
+    """Where leaves go: the group commit of the audit log."""
+
+    def append(
+        self,
+        leaf: bytes,
+        on_durable: Callable[[bool], None] | None = None,
+        opening: bytes | None = None,
+    ) -> None:
+        """Take a leaf and say later whether it is on disk.
+
+        Raises `LogUnavailableError` when nothing can be taken.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A decided record on its way to the disk."""
+
+    id: str
+    code: str
+    """Random id that a refused client is given; empty when allowed."""
+    durable: Step[bool]
+    facts: CallFacts
+    caller: Caller
+    started: float
+    """Monotonic seconds."""
+
+
+class Journal:
+    """Writes the records of one process."""
+
+    def __init__(
+        self, sink: LeafSink, *, log: str, writer: str, boot: str, entropy: Entropy
+    ):
+        self._sink = sink
+        self._log = log
+        self._writer = writer
+        self._boot = boot
+        self._entropy = entropy
+
+    def decided(
+        self,
+        caller: Caller,
+        facts: CallFacts,
+        decision: Decision,
+        *,
+        peer: str,
+        policy_digest: str,
+        args: ArgsPart | None,
+        opening: bytes | None,
+    ) -> Entry:
+        """Hand in the record of a decision; wait for `durable` before acting on it.
+
+        Raises `LogUnavailableError`.
+        """
+        now = system_micros()
+        record_id = new_id(now)
+        allowed = isinstance(decision, Allowed)
+        code = "" if allowed else self._random_code()
+        record = Record(
+            agent=caller.agent_part,
+            args=args or UNSET,
+            authz=AuthzPart(
+                decision="allow" if allowed else "deny",
+                policies=decision.policies,
+                policy_digest=policy_digest,
+                reason=decision.reason.value,
+            ),
+            boot=self._boot,
+            code=code or UNSET,
+            connector=facts.connector,
+            cred=caller.cred_part,
+            id=record_id,
+            log=self._log,
+            mcp=McpPart(
+                method=clip(facts.method, MAX_NAME_CHARACTERS),
+                name=clip(facts.name, MAX_NAME_CHARACTERS)
+                if facts.kind != "none"
+                else UNSET,
+                proto=modern.VERSION,
+            ),
+            src=SrcPart(ip=peer),
+            stage="decided",
+            ts=now,
+            type=_type_of(decision),
+            user=caller.user_part or UNSET,
+            v=RECORD_VERSION,
+            writer=self._writer,
+        )
+        durable: Step[bool] = Step()
+        self._sink.append(encode(record), durable.resolve, opening)
+        return Entry(record_id, code, durable, facts, caller, monotonic())
+
+    def completed(self, entry: Entry, outcome: Outcome) -> None:
+        """Hand in how a forwarded request ended.
+
+        The effect is there whether or not this can be written, so nobody waits for it; a
+        decision without it is closed as `outcome_unknown` at the next start.
+        Raises `LogUnavailableError`.
+        """
+        now = system_micros()
+        record = Record(
+            agent=entry.caller.agent_part,
+            boot=self._boot,
+            connector=entry.facts.connector,
+            dur_us=int((monotonic() - entry.started) * 1_000_000),
+            id=new_id(now),
+            log=self._log,
+            parent=entry.id,
+            result=ResultPart(
+                bytes=outcome.bytes,
+                error=UNSET if outcome.error_code is None else outcome.error_code,
+                is_error=outcome.is_error,
+                outcome=outcome.outcome,
+                status=UNSET if outcome.status is None else outcome.status,
+            ),
+            stage="completed",
+            ts=now,
+            type="call.end",
+            user=entry.caller.user_part or UNSET,
+            v=RECORD_VERSION,
+            writer=self._writer,
+        )
+        self._sink.append(encode(record))
+
+    def _random_code(self) -> str:
+        return base64.urlsafe_b64encode(self._entropy(CODE_BYTES)).decode("ascii")
+
+
+def _type_of(decision: Decision) -> str:
+    match decision:
+        case Allowed(reason=Reason.OPEN_METHOD):
+            return "list"
+        case Allowed():
+            return "call.start"
+        case Denied():
+            return "authz.decision"

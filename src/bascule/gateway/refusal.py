@@ -1,0 +1,145 @@
+"""What went wrong on the way of a call, turned into an answer: one place, one table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from bascule.audit.writer import LogUnavailableError
+from bascule.decision.facts import CallFacts, Denied, Reason
+from bascule.gateway import answers
+from bascule.gateway.callers import StateUnconfirmedError, UnauthenticatedError
+from bascule.gateway.gateway import Gateway, RevokedError, TooManyRequestsError
+from bascule.gateway.http1 import ClientGoneError, Exchange
+from bascule.gateway.ingress import BadHeadError
+from bascule.gateway.outgoing import Outgoing
+from bascule.gateway.relay import end_with_error
+from bascule.gateway.upstream import UpstreamError, UpstreamTimeoutError
+from bascule.identity import challenge
+from bascule.protocol.message import (
+    INVALID_REQUEST,
+    Error,
+    MalformedMessageError,
+    Notification,
+    Request,
+)
+from bascule.protocol.modern import ProtocolError
+
+EXPECTED = (
+    BadHeadError,
+    UnauthenticatedError,
+    StateUnconfirmedError,
+    TooManyRequestsError,
+    MalformedMessageError,
+    ProtocolError,
+    LogUnavailableError,
+    ClientGoneError,
+    RevokedError,
+)
+"""What may go wrong; anything else is a bug."""
+
+OUTCOMES: Mapping[type[Exception], str] = {
+    ClientGoneError: "client_gone",
+    RevokedError: "revoked",
+    ProtocolError: "refused",
+}
+"""What the completed record says when a forwarded request ends in one of these."""
+
+
+def answer(
+    gateway: Gateway,
+    exchange: Exchange,
+    message: Request | Notification | None,
+    connector: str,
+    problem: Exception,
+) -> None:
+    """Answer a request that could not be carried."""
+    message_id = message.id if isinstance(message, Request) else None
+    match problem:
+        case ClientGoneError():
+            return
+        case RevokedError():
+            _revoked(gateway, exchange, connector)
+        case UnauthenticatedError():
+            _unauthenticated(gateway, exchange, connector, problem)
+        case BadHeadError(status=status):
+            error = Error(INVALID_REQUEST, str(problem))
+            answers.error(exchange, status, None, error)
+        case MalformedMessageError(code=code, message_id=found):
+            answers.error(exchange, 400, found, Error(code, str(problem)))
+        case ProtocolError(status=status, error=error):
+            answers.error(exchange, status, message_id, error)
+        case TooManyRequestsError():
+            error = Error(answers.TOO_MANY_REQUESTS, str(problem))
+            answers.error(exchange, 429, message_id, error)
+        case StateUnconfirmedError() | LogUnavailableError():
+            answers.unavailable(exchange, message_id, str(problem))
+        case _:
+            raise problem
+
+
+def denied(
+    gateway: Gateway,
+    exchange: Exchange,
+    request: Request,
+    facts: CallFacts,
+    decision: Denied,
+    code: str,
+) -> None:
+    """Answer what the caller may not do, as if it were not there.
+
+    Only a token that lacks scope is told so: its user and agent may know already.
+    """
+    if decision.reason is Reason.INSUFFICIENT_SCOPE:
+        value = challenge.insufficient_scope(
+            gateway.public_url, facts.connector, decision.scopes
+        )
+        answers.insufficient_scope(exchange, value, request.id, decision.scopes)
+    elif decision.reason is Reason.UNKNOWN_METHOD:
+        answers.method_not_found(exchange, request.id)
+    else:
+        problem = answers.not_there(code, facts.kind, facts.name)
+        answers.error(exchange, 400, request.id, problem)
+
+
+def upstream_failed(exchange: Exchange, sent: Outgoing, problem: UpstreamError) -> None:
+    """Answer that the upstream did not; what it said instead stays here."""
+    timeout = isinstance(problem, UpstreamTimeoutError)
+    status = answers.GATEWAY_TIMEOUT if timeout else answers.BAD_GATEWAY
+    error = Error(status, str(problem))
+    if exchange.streaming:
+        end_with_error(exchange, sent, error)
+    else:
+        answers.error(exchange, status, sent.client_id, error)
+
+
+def crashed(exchange: Exchange) -> None:
+    """Answer after a bug: nothing of it reaches the client."""
+    if exchange.streaming:
+        exchange.abort()
+    elif not exchange.answered:
+        answers.error(exchange, 500, None, Error(500, "internal error"))
+
+
+def _revoked(gateway: Gateway, exchange: Exchange, connector: str) -> None:
+    if exchange.streaming:
+        exchange.abort()
+    elif not exchange.answered:
+        value = challenge.invalid_token(gateway.public_url, connector)
+        answers.challenge(exchange, 401, value, Error(401, "token is no longer valid"))
+
+
+def _unauthenticated(
+    gateway: Gateway, exchange: Exchange, connector: str, problem: UnauthenticatedError
+) -> None:
+    gateway.journal.authentication_failed(exchange.peer, connector, problem.reason)
+    if gateway.failures.too_many(exchange.peer):
+        error = Error(answers.TOO_MANY_REQUESTS, "too many failed authentications")
+        answers.error(exchange, 429, None, error)
+        return
+    if problem.token_shown:
+        value = challenge.invalid_token(gateway.public_url, connector)
+        error = Error(401, "token is not valid here")
+    else:
+        value = challenge.missing_token(gateway.public_url, connector)
+        error = Error(401, "a bearer token is needed")
+    answers.challenge(exchange, 401, value, error)

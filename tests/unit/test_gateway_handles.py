@@ -1,0 +1,72 @@
+"""Sealed handles open only for whom and what they were sealed."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bascule.clock import UnixTime, system_entropy
+from bascule.gateway.handles import InvalidHandleError, Sealer
+
+NOW = UnixTime(1_800_000_000)
+SEALER = Sealer(bytes(32), system_entropy)
+ALICE = ("user:alice", "cli", "tickets", "tools/list")
+
+
+def sealed(inner: str = "cursor-7") -> str:
+    return SEALER.seal(inner, bound_to=ALICE, expires=UnixTime(NOW + 60))
+
+
+@given(st.text())
+def test_the_upstream_gets_its_own_text_back(inner: str) -> None:
+    assert SEALER.open(sealed(inner), bound_to=ALICE, now=NOW) == inner
+
+
+def test_the_inner_handle_cannot_be_read_from_outside() -> None:
+    assert "cursor-7" not in sealed()
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        ("user:bob", *ALICE[1:]),
+        ("user:alice", "other-agent", *ALICE[2:]),
+        (*ALICE[:2], "notes", ALICE[3]),
+        (*ALICE[:3], "prompts/list"),
+        ("user:alicecli", "", *ALICE[2:]),
+    ],
+)
+def test_another_user_agent_connector_or_method_cannot_use_it(
+    other: tuple[str, ...],
+) -> None:
+    with pytest.raises(InvalidHandleError):
+        SEALER.open(sealed(), bound_to=other, now=NOW)
+
+
+def test_it_expires() -> None:
+    handle = sealed()
+    with pytest.raises(InvalidHandleError):
+        SEALER.open(handle, bound_to=ALICE, now=UnixTime(NOW + 60))
+
+
+def test_every_changed_character_is_noticed() -> None:
+    handle = sealed()
+    for place in range(len(handle)):
+        changed = (
+            handle[:place] + ("A" if handle[place] != "A" else "B") + handle[place + 1 :]
+        )
+        with pytest.raises(InvalidHandleError):
+            SEALER.open(changed, bound_to=ALICE, now=NOW)
+
+
+@given(st.text())
+def test_any_text_opens_or_raises_the_one_error(text: str) -> None:
+    with pytest.raises(InvalidHandleError):
+        SEALER.open(text, bound_to=ALICE, now=NOW)
+
+
+def test_another_key_opens_nothing() -> None:
+    other = Sealer(b"\x01" * 32, system_entropy)
+    with pytest.raises(InvalidHandleError):
+        other.open(sealed(), bound_to=ALICE, now=NOW)
