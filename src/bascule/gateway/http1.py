@@ -83,6 +83,8 @@ def _header_problem(request: Exchange) -> tuple[int, str] | None:
         seen.add(name)
     if b"host" not in seen:
         return 400, "header `host` is missing"
+    if b"upgrade" in seen:
+        return 400, "upgrade is not supported"
     encoding = request.header(b"transfer-encoding")
     if encoding is not None:
         if encoding.lower() != b"chunked":

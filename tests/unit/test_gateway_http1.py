@@ -1,0 +1,251 @@
+"""HTTP/1.1 towards clients, byte by byte over a real socket."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import pytest
+
+from bascule.config.model import Limits
+from bascule.gateway.http1 import ClientGoneError, Exchange
+from bascule.gateway.listener import Listener, bind
+from bascule.gateway.steps import Run
+
+LIMITS = Limits(body_bytes=2048, header_bytes=4096, header_seconds=1, body_seconds=1)
+
+
+@dataclass
+class Echo:
+    """Answers each request with what it understood of it."""
+
+    seen: list[str] = field(default_factory=list)
+    crashes: list[Exception] = field(default_factory=list)
+
+    def handle(self, exchange: Exchange) -> None:
+        Run(self.answer(exchange), on_crash=self.crashes.append, on_end=lambda _: None)
+
+    async def answer(self, exchange: Exchange) -> None:
+        try:
+            body = await exchange.body()
+        except ClientGoneError:
+            self.seen.append("gone")
+            return
+        self.seen.append(f"{exchange.method} {exchange.path} {body.decode()}")
+        if exchange.path == "/stream":
+            exchange.start_stream(200, [])
+            for piece in (b"one", b"two"):
+                exchange.send_chunk(piece)
+                await exchange.drained()
+            exchange.end_stream()
+        else:
+            exchange.respond(200, [], b"<" + body + b">")
+
+
+class Server:
+    """The listener in a thread of its own."""
+
+    def __init__(self) -> None:
+        self.echo = Echo()
+        self.loop = asyncio.new_event_loop()
+        self.listener = Listener(bind("127.0.0.1:0"), self.echo, LIMITS)
+        self.thread = threading.Thread(target=self.loop.run_forever)
+        self.thread.start()
+        self.call(self.listener.start())
+
+    def call(self, coroutine: object) -> None:
+        asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(5)  # type: ignore[arg-type]
+
+    def stop(self) -> None:
+        async def end() -> None:
+            self.listener.stop_accepting()
+            self.listener.abort()
+            await asyncio.sleep(0)
+
+        self.call(end())
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self.thread.join(5)
+        self.loop.close()
+
+    def expire(self) -> None:
+        async def tick() -> None:
+            self.listener.expire()
+
+        self.call(tick())
+
+    def exchange(self, *pieces: bytes) -> bytes:
+        """Send pieces and give all that comes back until the server closes or is quiet."""
+        with socket.create_connection(("127.0.0.1", self.listener.port), 5) as sock:
+            for piece in pieces:
+                sock.sendall(piece)
+            sock.settimeout(0.2)
+            found = b""
+            try:
+                while data := sock.recv(65536):
+                    found += data
+            except TimeoutError:
+                found += b"[open]"
+            except ConnectionResetError:
+                found += b"[reset]"
+            return found
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    running = Server()
+    yield running
+    running.stop()
+    assert running.echo.crashes == []
+
+
+def post(body: bytes = b"hi", *, head: bytes = b"", path: bytes = b"/x") -> bytes:
+    return b"POST %b HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n%b\r\n%b" % (
+        path,
+        len(body),
+        head,
+        body,
+    )
+
+
+def test_requests_on_one_connection_are_answered_in_order(server: Server) -> None:
+    answer = server.exchange(post(b"1") + post(b"2") + post(b"3"))
+    assert [answer.index(b"<%d>" % n) for n in (1, 2, 3)] == sorted(
+        answer.index(b"<%d>" % n) for n in (1, 2, 3)
+    )
+    assert answer.endswith(b"[open]")
+
+
+def test_a_request_cut_anywhere_is_one_request(server: Server) -> None:
+    whole = post(b"hello")
+    for cut in (1, 9, 17, 25, 40, len(whole) - 1):
+        assert b"<hello>" in server.exchange(whole[:cut], whole[cut:])
+
+
+def test_a_chunked_body_is_read(server: Server) -> None:
+    request = b"POST /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+    assert b"<abcde>" in server.exchange(request, b"3\r\nabc\r\n", b"2\r\nde\r\n0\r\n\r\n")
+
+
+def test_a_stream_arrives_in_chunks_and_leaves_the_connection_open(server: Server) -> None:
+    answer = server.exchange(post(path=b"/stream") + post(b"after"))
+    assert b"3\r\none\r\n3\r\ntwo\r\n0\r\n\r\n" in answer
+    assert b"<after>" in answer
+
+
+def test_a_client_that_asks_first_is_told_to_go_on(server: Server) -> None:
+    answer = server.exchange(post(head=b"Expect: 100-continue\r\n")[:-2], b"hi")
+    assert answer.startswith(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200")
+
+
+CHUNKED = b"POST /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+def length(value: bytes) -> bytes:
+    return b"POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: %b\r\n\r\nhi" % value
+
+
+def encoding(value: bytes, *, version: bytes = b"1.1") -> bytes:
+    head = b"POST /x HTTP/%b\r\nHost: a\r\nTransfer-Encoding: %b\r\n\r\n" % (version, value)
+    return head + b"0\r\n\r\n"
+
+
+REFUSED = {
+    "missing host": (b"POST /x HTTP/1.1\r\nContent-Length: 0\r\n\r\n", 400),
+    "two hosts": (post(head=b"Host: b\r\n"), 400),
+    "two authorizations": (post(head=b"Authorization: a\r\nAuthorization: b\r\n"), 400),
+    "two content types": (post(head=b"Content-Type: a\r\nContent-Type: b\r\n"), 400),
+    "two mcp headers": (post(head=b"Mcp-Method: a\r\nmcp-method: a\r\n"), 400),
+    "two parameters": (post(head=b"Mcp-Param-A: a\r\nMcp-Param-A: b\r\n"), 400),
+    "two lengths": (post(head=b"Content-Length: 2\r\n"), 400),
+    "length and chunks": (post(head=b"Transfer-Encoding: chunked\r\n"), 400),
+    "signed length": (length(b"+2"), 400),
+    "listed length": (
+        b"POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 2, 2\r\n\r\nhi",
+        400,
+    ),
+    "gzip, chunked": (encoding(b"gzip, chunked"), 400),
+    "chunked, then not": (encoding(b"chunked, identity"), 400),
+    "1.0 with chunks": (encoding(b"chunked", version=b"1.0"), 400),
+    "version 2.0": (b"POST /x HTTP/2.0\r\nHost: a\r\nContent-Length: 0\r\n\r\n", 505),
+    "absolute form": (post(path=b"http://a/x"), 400),
+    "asterisk": (b"OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+    "fragment": (post(path=b"/x#y"), 400),
+    "tunnel": (b"CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+    "upgrade": (
+        b"GET /x HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: h2c\r\n\r\n",
+        400,
+    ),
+    "underscore": (post(head=b"Content_Length: 9\r\n"), 400),
+    "obs-text": (post(head=b"X: caf\xe9\r\n"), 400),
+    "folded line": (post(head=b"X: a\r\n b\r\n"), 400),
+    "space before colon": (post(head=b"X : a\r\n"), 400),
+    "bare line feed": (b"POST /x HTTP/1.1\nHost: a\nContent-Length: 0\n\n", 400),
+    "nul": (post(head=b"X: a\x00b\r\n"), 400),
+    "trailer": (CHUNKED + b"0\r\nAuthorization: Bearer x\r\n\r\n", 400),
+    "chunk size": (CHUNKED + b"0x2\r\nhi\r\n0\r\n\r\n", 400),
+    "expectation": (post(head=b"Expect: 200-maybe\r\n"), 417),
+    "long head": (post(head=b"X: " + b"a" * 5000 + b"\r\n"), 431),
+    "many headers": (post(head=b"X: a\r\n" * 150), 431),
+    "long target": (post(path=b"/" + b"a" * 5000), 431),
+    "declared body": (post(b"x" * 4000), 413),
+    "chunked body": (CHUNKED + b"fa0\r\n" + b"x" * 4000 + b"\r\n0\r\n\r\n", 413),
+    "not http": (b"\x16\x03\x01\x02\x00\x01", 400),
+}
+
+
+@pytest.mark.parametrize("name", sorted(REFUSED))
+def test_what_two_parsers_could_read_differently_is_refused(
+    server: Server, name: str
+) -> None:
+    request, status = REFUSED[name]
+    answer = server.exchange(request + post(b"smuggled"))
+    assert answer.startswith(b"HTTP/1.1 %d " % status), answer
+    assert answer.count(b"HTTP/1.1 ") == 1, "one answer, then the connection ends"
+    assert not answer.endswith(b"[open]")
+    assert not any("smuggled" in request for request in server.echo.seen)
+
+
+def test_a_pipeline_that_turns_bad_is_cut_behind_the_good_part(server: Server) -> None:
+    answer = server.exchange(post(b"good") + post(head=b"Host: b\r\n"))
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert not answer.endswith(b"[open]")
+
+
+def test_too_many_pipelined_requests_are_not_kept(server: Server) -> None:
+    answer = server.exchange(post(b"1") * 500)
+    assert not answer.endswith(b"[open]") or answer.count(b"<1>") == 500
+
+
+@pytest.mark.parametrize(
+    "part",
+    [b"POST /x HT", b"POST /x HTTP/1.1\r\nHost: a\r\n", post(b"hello")[:-3]],
+    ids=repr,
+)
+def test_a_request_that_does_not_come_to_its_end_is_timed_out(
+    server: Server, part: bytes
+) -> None:
+    with socket.create_connection(("127.0.0.1", server.listener.port), 5) as sock:
+        sock.sendall(part)
+        sock.settimeout(0.05)
+        answer = b""
+        for _ in range(100):
+            server.expire()
+            try:
+                answer = sock.recv(1000)
+                break
+            except TimeoutError:
+                continue
+        assert answer.startswith(b"HTTP/1.1 408 ")
+
+
+def test_a_client_that_leaves_is_noticed(server: Server) -> None:
+    with socket.create_connection(("127.0.0.1", server.listener.port), 5) as sock:
+        sock.sendall(post(b"hello")[:-3])
+        while not server.listener.connections:
+            pass
+    while server.listener.connections:
+        pass
+    assert server.echo.seen == ["gone"]
