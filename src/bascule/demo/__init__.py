@@ -1,0 +1,1 @@
+"""A server to try Bascule with; no part of the gateway."""

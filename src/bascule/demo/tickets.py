@@ -1,0 +1,97 @@
+"""A small ticket desk on the `mcp` SDK, in memory: the guarded server of `up --demo`."""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+from dataclasses import asdict, dataclass
+
+from mcp.server import MCPServer
+from mcp_types import ToolAnnotations
+
+
+@dataclass
+class Ticket:
+    """One request of a customer."""
+
+    number: int
+    title: str
+    state: str = "open"
+
+
+class Desk:
+    """All tickets."""
+
+    def __init__(self) -> None:
+        self._numbers = itertools.count(1)
+        self._tickets: dict[int, Ticket] = {}
+        for title in ("Printer is on fire", "Cannot log in", "Invoice 7 is wrong"):
+            self.create(title)
+
+    def create(self, title: str) -> Ticket:
+        """Open a ticket."""
+        ticket = Ticket(next(self._numbers), title)
+        self._tickets[ticket.number] = ticket
+        return ticket
+
+    def find(self, words: str) -> list[Ticket]:
+        """Give the tickets whose title has all the words."""
+        wanted = words.lower().split()
+        return [
+            ticket
+            for ticket in self._tickets.values()
+            if all(word in ticket.title.lower() for word in wanted)
+        ]
+
+    def get(self, number: int) -> Ticket:
+        """Give one ticket. Raises ValueError when there is none."""
+        if number not in self._tickets:
+            raise ValueError(f"there is no ticket {number}")
+        return self._tickets[number]
+
+    def delete(self, number: int) -> Ticket:
+        """Remove one ticket for good. Raises ValueError when there is none."""
+        ticket = self.get(number)
+        del self._tickets[number]
+        return ticket
+
+
+def make_server(desk: Desk) -> MCPServer:
+    """Make the MCP server of a desk."""
+    server = MCPServer("tickets", version="1.0")
+    reads = ToolAnnotations(read_only_hint=True)
+
+    @server.tool(annotations=reads)
+    def search(words: str = "") -> list[dict[str, object]]:
+        """Find tickets by words of their title; no words finds all."""
+        return [asdict(ticket) for ticket in desk.find(words)]
+
+    @server.tool(annotations=reads)
+    def get_ticket(number: int) -> dict[str, object]:
+        """Read one ticket."""
+        return asdict(desk.get(number))
+
+    @server.tool()
+    def create_ticket(title: str) -> dict[str, object]:
+        """Open a ticket."""
+        return asdict(desk.create(title))
+
+    @server.tool(annotations=ToolAnnotations(destructive_hint=True))
+    def delete_ticket(number: int) -> dict[str, object]:
+        """Delete a ticket for good."""
+        return asdict(desk.delete(number))
+
+    return server
+
+
+def main() -> None:
+    """Serve on loopback until stopped."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--port", type=int, required=True)
+    arguments = parser.parse_args()
+    server = make_server(Desk())
+    server.run("streamable-http", host="127.0.0.1", port=arguments.port)
+
+
+if __name__ == "__main__":
+    main()
