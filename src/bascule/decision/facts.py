@@ -13,7 +13,7 @@ from bascule.clock import UnixTime
 Kind = Literal["tool", "prompt", "resource", "none"]
 
 
-class Principal(Struct, frozen=True):
+class Principal(Struct, frozen=True, cache_hash=True):
     """Who asks: verified, never self-asserted.
 
     A struct rather than a dataclass because facts are also read from JSON (`bascule
@@ -54,6 +54,9 @@ class Reason(StrEnum):
     """The method is open to every valid token of the resource."""
     UNKNOWN_CONNECTOR = "unknown_connector"
     UNKNOWN_METHOD = "unknown_method"
+    """The method is none that a right can be had for, or does not go with the kind."""
+    AMBIGUOUS_URI = "ambiguous_uri"
+    """A resource's URI is not in normal form: two readers could take it for two things."""
     POLICY_ERROR = "policy_error"
     """A policy could not be evaluated; Cedar would have skipped it."""
     POLICY_FORBIDS = "policy_forbids"

@@ -1,0 +1,123 @@
+"""The only file that knows cedarpy.
+
+Policies go in as JSON under their `@id`, never as pasted text: a name cannot end a string
+there, and Cedar then reports our ids instead of `policy0`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import cedarpy
+import msgspec
+
+from bascule.decision.model import SCHEMA, Uid, uid_json
+from bascule.decision.policy import Est
+from bascule.errors import BasculeError
+
+PolicySet = cedarpy.PolicySet
+Entities = cedarpy.Entities
+
+_schema = cedarpy.Schema.from_str(SCHEMA)
+_position = re.compile(r"policy(\d+)")
+_failure = re.compile(r"error while evaluating policy `([^`]+)`")
+
+
+class CedarSyntaxError(BasculeError):
+    """Text is not Cedar."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Cedar's answer to one question."""
+
+    allows: bool
+    policies: tuple[str, ...] = ()
+    """`@id`s that permit when it allows, else those that forbid, or that failed."""
+    failed: bool = False
+    """Something could not be evaluated; then it never allows."""
+
+
+def parse(text: str) -> tuple[list[Est], bool]:
+    """Read policy text: the policies in their order, and whether there are templates.
+
+    Raises `CedarSyntaxError`.
+    """
+    try:
+        document = msgspec.json.decode(cedarpy.policies_to_json_str(text))
+    except (ValueError, RecursionError) as exc:
+        raise CedarSyntaxError(str(exc)) from exc
+    static = document["staticPolicies"]
+    by_position = sorted(static, key=lambda name: int(name.removeprefix("policy")))
+    return [static[name] for name in by_position], bool(document["templates"])
+
+
+def violations(text: str) -> list[tuple[int, str]]:
+    """Validate policies strictly: (position from 0, complaint) for each violation."""
+    found = []
+    for error in cedarpy.validate_policies(text, _schema).errors:
+        position = _position.fullmatch(error.policy_id)
+        message = error.error.removeprefix(f"for policy `{error.policy_id}`, ")
+        found.append((int(position[1]) if position else 0, message))
+    return sorted(set(found))
+
+
+def policy_set(ests: Mapping[str, Est]) -> PolicySet:
+    """Parse policies under their ids, once for many evaluations."""
+    document = {"templates": {}, "staticPolicies": ests, "templateLinks": []}
+    return PolicySet.from_json_str(msgspec.json.encode(document).decode())
+
+
+def policy_text(ests: Mapping[str, Est]) -> str:
+    """Write policies as Cedar text, for people."""
+    document = {"templates": {}, "staticPolicies": ests, "templateLinks": []}
+    return cedarpy.policies_from_json_str(msgspec.json.encode(document).decode())
+
+
+def entities(documents: Iterable[Mapping[str, Any]]) -> Entities:
+    """Parse entities, and with them the actions of the schema and their group `use`.
+
+    Raises ValueError for what the schema does not know.
+    """
+    return Entities.from_json_str(msgspec.json.encode(list(documents)).decode(), _schema)
+
+
+def with_entity(base: Entities, document: Mapping[str, Any]) -> Entities:
+    """Make a copy with one entity more."""
+    return base.with_added_json_str(msgspec.json.encode([document]).decode())
+
+
+def evaluate(
+    policies: PolicySet,
+    known: Entities,
+    *,
+    principal: Uid,
+    action: Uid,
+    resource: Uid,
+    context: str,
+) -> Verdict:
+    """Ask Cedar one question.
+
+    Cedar skips a policy that errors, so a broken `forbid` would not forbid: an answer that
+    comes with any error does not allow here.
+    """
+    request = {
+        "principal": uid_json(principal),
+        "action": uid_json(action),
+        "resource": uid_json(resource),
+        "context": context,
+    }
+    result = cedarpy.is_authorized(request, policies, known)
+    diagnostics = result.diagnostics
+    if diagnostics.errors or result.decision is cedarpy.Decision.NoDecision:
+        return Verdict(False, _blamed(diagnostics.errors), failed=True)
+    allows = result.decision is cedarpy.Decision.Allow
+    return Verdict(allows, tuple(sorted(diagnostics.reasons)))
+
+
+def _blamed(errors: Sequence[str]) -> tuple[str, ...]:
+    found = (_failure.match(error) for error in errors)
+    return tuple(sorted({match[1] for match in found if match}))

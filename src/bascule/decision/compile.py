@@ -1,0 +1,243 @@
+"""Roles, ceilings, scopes and toolsets of the configuration, as Cedar policies.
+
+Each entry of each table becomes one policy whose `@id` says where it comes from:
+
+    role:ROLE/ENTRY                 what the role's users may use
+    role:ROLE/ENTRY/agent:CLIENT    what an agent in the role may do by itself
+    ceiling:CLIENT/ENTRY            the most that an agent may use; `*` for all others
+    scope:SCOPE/ENTRY               the most that a token may be used for
+
+A role speaks of users and of `act_alone` only, so it never widens a ceiling; a ceiling
+speaks of `use` only, so it never lets an agent act by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from bascule.config.model import Config
+from bascule.decision.entries import RESERVED, Entry, EntryError, ToolsetName, parse_entry
+from bascule.decision.model import ACT_ALONE, DEFAULT_CEILING, TYPES, Uid, uid, uid_json
+from bascule.decision.policy import Est, Policy, policy_of
+from bascule.decision.problems import CONFIG_FILE, Problem, dotted
+
+BUILT_IN_AGENT = "bascule-cli"
+"""Client id of the command line itself; its ceiling is everything unless configured."""
+BUILT_IN_SCOPE = "mcp:"
+"""Before a connector's name: the scope that covers at most all of it."""
+
+Where = tuple[str | int, ...]
+
+
+@dataclass(slots=True)
+class Compiled:
+    """What comes of a configuration, and what is wrong with it."""
+
+    policies: dict[str, Policy] = field(default_factory=dict)
+    toolsets: dict[str, tuple[Entry, ...]] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+
+    def add(self, policy: Policy, where: Where) -> None:
+        """Add a generated policy; two with one id would silently be one."""
+        if policy.id in self.policies:
+            self.error(where, f"a second policy would be called `{policy.id}`: rename one")
+        self.policies[policy.id] = policy
+
+    def error(self, where: Where, message: str) -> None:
+        """Note what must be put right."""
+        text = f"{dotted(where)}: {message}"
+        self.problems.append(Problem(CONFIG_FILE, 0, "error", text, where))
+
+    def warn(self, where: Where, message: str) -> None:
+        """Note what is hardly meant."""
+        text = f"{dotted(where)}: {message}"
+        self.problems.append(Problem(CONFIG_FILE, 0, "warning", text, where))
+
+
+def compile_config(config: Config) -> Compiled:
+    """Compile all tables; finds every problem rather than the first."""
+    compiled = Compiled()
+    for name, texts in config.toolsets.items():
+        _compile_toolset(config, name, texts, compiled)
+    for name, role in config.roles.items():
+        _compile_role(config, name, compiled)
+        if not role.members:
+            compiled.warn(("roles", name), "nobody can have it: it has no members")
+    _compile_ceilings(config, compiled)
+    _compile_scopes(config, compiled)
+    return compiled
+
+
+def _compile_toolset(
+    config: Config, name: str, texts: Sequence[str], compiled: Compiled
+) -> None:
+    where = ("toolsets", name)
+    try:
+        named = parse_entry(name, where=dotted(where))
+    except EntryError as exc:
+        compiled.problems.append(Problem(CONFIG_FILE, 0, "error", str(exc), where))
+        return
+    if not isinstance(named, ToolsetName):
+        compiled.error(where, "is not of the form `CONNECTOR:NAME`")
+        return
+    if named.connector not in config.connectors:
+        compiled.error(where, f"connector `{named.connector}` does not exist")
+    members = []
+    for place, entry in _entries(config, (*where,), texts, compiled):
+        if isinstance(entry, ToolsetName):
+            compiled.error(place, f"`{entry.text}` is a toolset: write out what it holds")
+        elif entry.connector != named.connector:
+            compiled.error(place, f"`{entry.text}` is not of connector `{named.connector}`")
+        else:
+            members.append(entry)
+    compiled.toolsets[name] = tuple(members)
+
+
+def _compile_role(config: Config, name: str, compiled: Compiled) -> None:
+    role = config.roles[name]
+    agents = list(dict.fromkeys(_agents(role.members)))
+    for n, member in enumerate(role.members):
+        kind, colon, rest = member.partition(":")
+        if kind not in {"user", "group", "agent"} or not colon or not rest:
+            compiled.error(
+                ("roles", name, "members", n),
+                f"`{member}` is neither `user:…`, `group:…` nor `agent:…`",
+            )
+    users = _head_is("User", uid("Role", name))
+    for where, entry in _entries(config, ("roles", name, "allow"), role.allow, compiled):
+        label = f"role:{name}/{entry.text}"
+        compiled.add(_permit(label, users, _USE, entry), where)
+        for agent in agents:
+            alone = _permit(
+                f"{label}/agent:{agent}", _head_eq("Agent", agent), _ALONE, entry
+            )
+            compiled.add(alone, where)
+
+
+def _agents(members: Iterable[str]) -> Iterator[str]:
+    for member in members:
+        kind, _, agent = member.partition(":")
+        if kind == "agent" and agent:
+            yield agent
+
+
+def _compile_ceilings(config: Config, compiled: Compiled) -> None:
+    others = _head_is("Agent", uid("Ceiling", DEFAULT_CEILING))
+    default = config.agents.default_ceiling
+    for where, entry in _entries(config, ("agents", "default_ceiling"), default, compiled):
+        compiled.add(_permit(f"ceiling:*/{entry.text}", others, _USE, entry), where)
+    for agent, texts in config.agents.ceilings.items():
+        for where, entry in _entries(
+            config, ("agents", "ceilings", agent), texts, compiled
+        ):
+            head = _head_eq("Agent", agent)
+            compiled.add(_permit(f"ceiling:{agent}/{entry.text}", head, _USE, entry), where)
+    if BUILT_IN_AGENT not in config.agents.ceilings:
+        head = _head_eq("Agent", BUILT_IN_AGENT)
+        compiled.add(_permit(f"ceiling:{BUILT_IN_AGENT}/*", head, _USE, None), ("agents",))
+
+
+def own_ceilings(config: Config) -> frozenset[str]:
+    """Name the agents that the default ceiling is not for."""
+    return frozenset((BUILT_IN_AGENT, *config.agents.ceilings))
+
+
+def _compile_scopes(config: Config, compiled: Compiled) -> None:
+    for scope, texts in config.scopes.items():
+        if scope.startswith(BUILT_IN_SCOPE):
+            compiled.error(("scopes", scope), "scopes that begin with `mcp:` are built in")
+            continue
+        for where, entry in _entries(config, ("scopes", scope), texts, compiled):
+            compiled.add(_scope_permit(scope, entry), where)
+    for connector in config.connectors:
+        everything = Entry(f"{connector}/*", connector, None, "*")
+        policy = _scope_permit(f"{BUILT_IN_SCOPE}{connector}", everything)
+        compiled.add(policy, ("connectors", connector))
+
+
+def _scope_permit(scope: str, entry: Entry | ToolsetName) -> Policy:
+    head = _head_is("Token", uid("Scope", scope))
+    return _permit(f"scope:{scope}/{entry.text}", head, _USE, entry)
+
+
+def _entries(
+    config: Config, where: Where, texts: Sequence[str], compiled: Compiled
+) -> Iterator[tuple[Where, Entry | ToolsetName]]:
+    """Give the good entries, each once, and note what is wrong with the others."""
+    seen: set[str] = set()
+    for n, text in enumerate(texts):
+        place = (*where, n)
+        try:
+            entry = parse_entry(text, where=dotted(place))
+        except EntryError as exc:
+            compiled.problems.append(Problem(CONFIG_FILE, 0, "error", str(exc), place))
+            continue
+        if entry.connector not in config.connectors:
+            compiled.error(place, f"connector `{entry.connector}` does not exist")
+        elif isinstance(entry, ToolsetName) and entry.text not in config.toolsets:
+            compiled.error(place, f"toolset `{entry.text}` does not exist")
+        elif text in seen:
+            compiled.warn(place, f"`{text}` stands here already")
+        else:
+            seen.add(text)
+            yield place, entry
+
+
+# The rest writes policies in Cedar's JSON policy format.
+
+_USE: Est = {"op": "in", "entity": uid_json(uid("Action", "use"))}
+_ALONE: Est = {"op": "==", "entity": uid_json(uid("Action", ACT_ALONE))}
+
+
+def _head_is(kind: str, within: Uid) -> Est:
+    return {"op": "is", "entity_type": f"Mcp::{kind}", "in": {"entity": uid_json(within)}}
+
+
+def _head_eq(kind: str, name: str) -> Est:
+    return {"op": "==", "entity": uid_json(uid(kind, name))}
+
+
+def _permit(label: str, who: Est, action: Est, entry: Entry | ToolsetName | None) -> Policy:
+    """Write a permit; no entry permits everything."""
+    glob = entry if isinstance(entry, Entry) and entry.kind and entry.is_glob else None
+    est = {
+        "effect": "permit",
+        "principal": who,
+        "action": action,
+        "resource": {"op": "All"} if entry is None else _resource(entry),
+        "conditions": [] if glob is None else _conditions(glob),
+        "annotations": {"id": label},
+    }
+    return policy_of(label, est, glob)
+
+
+def _resource(entry: Entry | ToolsetName) -> Est:
+    if isinstance(entry, ToolsetName):
+        return {"op": "in", "entity": uid_json(uid("Toolset", entry.text))}
+    server = uid("Server", entry.connector)
+    if entry.kind is None:
+        return {"op": "in", "entity": uid_json(server)}
+    if entry.is_glob:
+        return _head_is(TYPES[entry.kind], server)
+    return _head_eq(TYPES[entry.kind], f"{entry.connector}/{entry.pattern}")
+
+
+def _conditions(glob: Entry) -> list[Est]:
+    attribute = "uri" if glob.kind == "resource" else "name"
+    conditions = [{"kind": "when", "body": _like(attribute, glob.pattern)}]
+    if glob.kind == "tool":
+        conditions += [
+            {"kind": "unless", "body": _like("name", f"{prefix}*")} for prefix in RESERVED
+        ]
+    return conditions
+
+
+def _like(attribute: str, pattern: str) -> Est:
+    pieces: list[Any] = []
+    for n, literal in enumerate(pattern.split("*")):
+        pieces += ["Wildcard"] if n else []
+        pieces += [{"Literal": character} for character in literal]
+    left = {".": {"left": {"Var": "resource"}, "attr": attribute}}
+    return {"like": {"left": left, "pattern": pieces}}

@@ -1,0 +1,56 @@
+"""The decision for a whole list: what of it a principal may use, and so may see."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from bascule.clock import UnixTime
+from bascule.decision.entries import TargetKind
+from bascule.decision.evaluation import Evaluation
+from bascule.decision.facts import Decision, Denied, Kind, Principal, Reason
+from bascule.decision.snapshot import Snapshot
+
+METHODS: Mapping[TargetKind, str] = {
+    "tool": "tools/call",
+    "prompt": "prompts/get",
+    "resource": "resources/read",
+}
+"""The method by which each kind is used: what is listed is what that would allow."""
+
+_BATCH_WORK = 2000
+"""Rough microseconds between two batches, well within 5 ms of the event loop."""
+
+
+def decide_many(
+    principal: Principal,
+    connector: str,
+    kind: Kind,
+    names: Iterable[str],
+    now: UnixTime,
+    snapshot: Snapshot,
+) -> Iterator[list[tuple[str, Decision]]]:
+    """Decide for each name as `decide` would for its use, in order, in batches.
+
+    Let others run between two batches.
+    """
+    if connector not in snapshot.connectors:
+        yield [(name, Denied(Reason.UNKNOWN_CONNECTOR)) for name in names]
+        return
+    if kind == "none":
+        yield [(name, Denied(Reason.UNKNOWN_METHOD)) for name in names]
+        return
+    key = (principal, connector, METHODS[kind], kind)
+    known = snapshot.memo.names(key) or {}
+    evaluation = Evaluation(principal, connector, METHODS[kind], now, snapshot)
+    batch: list[tuple[str, Decision]] = []
+    for name in names:
+        decision = known.get(name)
+        if decision is None:
+            decision, lasts = evaluation.decide(kind, name)
+            if lasts:
+                snapshot.memo.keep(key, name, decision)
+        batch.append((name, decision))
+        if evaluation.work >= _BATCH_WORK:
+            yield batch
+            batch, evaluation.work = [], 0
+    yield batch

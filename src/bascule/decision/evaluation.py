@@ -1,0 +1,140 @@
+"""Asking Cedar: every question of the conjunction, for one target after another."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterable
+from functools import cached_property
+from typing import Any
+
+import msgspec
+
+from bascule.clock import UnixTime
+from bascule.decision import cedar
+from bascule.decision.callers import Caller
+from bascule.decision.entries import TargetKind
+from bascule.decision.facts import Allowed, Decision, Denied, Principal, Reason
+from bascule.decision.model import ACT_ALONE, USE_ACTIONS, Target, Uid, uid, uid_json
+from bascule.decision.normal_uri import is_normal
+from bascule.decision.slices import Slice, scopes_that_permit
+from bascule.decision.snapshot import Snapshot
+
+_NOTHING_SAID = cedar.Verdict(allows=False)
+
+
+class Evaluation:
+    """Answers what one principal may use of a connector, by one method, at one moment.
+
+    Targets for which the same policies come up, none of which reads the target, get the
+    verdict of the first: for Cedar they are one.
+    """
+
+    def __init__(
+        self,
+        principal: Principal,
+        connector: str,
+        method: str,
+        now: UnixTime,
+        snapshot: Snapshot,
+    ) -> None:
+        self._principal = principal
+        self._connector = connector
+        self._method = method
+        self._now = now
+        self._snapshot = snapshot
+        self._verdicts: dict[tuple[Uid, str, tuple[str, ...]], cedar.Verdict] = {}
+        self.work = 0
+        """Roughly the microseconds spent so far."""
+
+    def decide(self, kind: TargetKind, name: str) -> tuple[Decision, bool]:
+        """Decide, and tell whether the decision lasts as long as the snapshot.
+
+        Whatever goes wrong on the way denies.
+        """
+        self.work += 10
+        if kind == "resource" and not is_normal(name):
+            return Denied(Reason.AMBIGUOUS_URI), True
+        try:
+            return self._decide(kind, name)
+        except Exception:  # noqa: BLE001 — an exception that escaped would leave no record
+            return Denied(Reason.POLICY_ERROR), False
+
+    def _decide(self, kind: TargetKind, name: str) -> tuple[Decision, bool]:
+        target = self._snapshot.toolsets.target(self._connector, kind, name)
+        caller = self._snapshot.callers.of(self._principal)
+        use = self._snapshot.policies.on(USE_ACTIONS[kind], target)
+        alone = self._snapshot.policies.on(ACT_ALONE, target)
+        parts = [
+            self._snapshot.policies.slice(alone if it.alone else use, it.principal)
+            for it in caller.questions
+        ]
+        verdicts = self._verdicts_on(target, caller, parts)
+        decision = _conclude(caller, verdicts, scopes_that_permit(use))
+        changing = any(part.reads_now for part in parts if part is not None)
+        return decision, not changing and not any(it.failed for it in verdicts)
+
+    def _verdicts_on(
+        self, target: Target, caller: Caller, parts: list[Slice | None]
+    ) -> list[cedar.Verdict]:
+        """Put every question, also when one is answered: a refusal shows no order."""
+        entities: cedar.Entities | None = None
+        verdicts = []
+        for question, part in zip(caller.questions, parts, strict=True):
+            if part is None:
+                verdicts.append(_NOTHING_SAID)
+                continue
+            action = ACT_ALONE if question.alone else USE_ACTIONS[target.kind]
+            key = (question.principal.uid, action, part.ids)
+            verdict = None if part.reads_resource else self._verdicts.get(key)
+            if verdict is None:
+                if entities is None:
+                    entities = cedar.with_entity(caller.entities, target.node.entity())
+                verdict = self._verdicts[key] = cedar.evaluate(
+                    part.handle,
+                    entities,
+                    principal=question.principal.uid,
+                    action=uid("Action", action),
+                    resource=target.node.uid,
+                    context=self._context if part.reads_context else "{}",
+                )
+                self.work += 40 + len(part.ids)
+            verdicts.append(verdict)
+        return verdicts
+
+    @cached_property
+    def _context(self) -> str:
+        """The request's context; costly for Cedar, so only for policies that read it."""
+        now = datetime.datetime.fromtimestamp(self._now, datetime.UTC)
+        agent = uid_json(uid("Agent", self._principal.agent))
+        context: dict[str, Any] = {
+            "now": {"__extn": {"fn": "datetime", "arg": f"{now:%Y-%m-%dT%H:%M:%SZ}"}},
+            "agent": {"__entity": agent},
+            "scopes": sorted(self._principal.scopes),
+            "method": self._method,
+        }
+        if self._principal.user is not None:
+            user = uid_json(uid("User", self._principal.user.removeprefix("user:")))
+            context["user"] = {"__entity": user}
+        return msgspec.json.encode(context).decode()
+
+
+def _conclude(
+    caller: Caller, verdicts: list[cedar.Verdict], scopes: Iterable[str]
+) -> Decision:
+    """Rank what was found: an error, then a `forbid`, then the first missing permit."""
+    failed = [verdict for verdict in verdicts if verdict.failed]
+    if failed:
+        return Denied(Reason.POLICY_ERROR, _ids(failed))
+    refused = [verdict for verdict in verdicts if not verdict.allows]
+    if any(verdict.policies for verdict in refused):
+        return Denied(Reason.POLICY_FORBIDS, _ids(refused))
+    for question, verdict in zip(caller.questions, verdicts, strict=True):
+        if not verdict.allows:
+            if question.missing is Reason.INSUFFICIENT_SCOPE:
+                return Denied(question.missing, scopes=tuple(sorted(set(scopes))))
+            return Denied(question.missing)
+    return Allowed(_ids(verdicts))
+
+
+def _ids(verdicts: Iterable[cedar.Verdict]) -> tuple[str, ...]:
+    return tuple(sorted({name for verdict in verdicts for name in verdict.policies}))

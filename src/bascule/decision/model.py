@@ -1,0 +1,140 @@
+"""The entity model: who, on what, by which action, as Cedar sees it.
+
+A call is a conjunction of up to three questions, each with a principal of its own, so that
+no policy for one can stand in for another:
+
+    the user may use the target       User::"alice"   (or: the agent may `act_alone`)
+    the agent may use the target      Agent::"CLIENT_ID"
+    the token may use the target      Token::"request"
+
+A hierarchy is one level deep: what a uid is in stands in its parents and nowhere else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from bascule.decision.entries import TargetKind
+from bascule.decision.facts import Principal
+
+Uid = tuple[str, str]
+"""Entity type with its namespace, and id."""
+
+SCHEMA = """
+namespace Mcp {
+  entity Group, Role, Scope, Ceiling, Server, Toolset;
+  entity User in [Group, Role];
+  entity Agent in [Ceiling];
+  entity Token in [Scope];
+  entity Tool in [Server, Toolset] = { name: String, connector: String };
+  entity Prompt in [Server, Toolset] = { name: String, connector: String };
+  entity Resource in [Server, Toolset] = { uri: String, connector: String };
+  type Context = {
+    now: datetime, agent: Agent, user?: User, scopes: Set<String>, method: String
+  };
+  action "use";
+  action "call_tool" in ["use"] appliesTo {
+    principal: [User, Agent, Token], resource: [Tool], context: Context
+  };
+  action "get_prompt" in ["use"] appliesTo {
+    principal: [User, Agent, Token], resource: [Prompt], context: Context
+  };
+  action "read_resource" in ["use"] appliesTo {
+    principal: [User, Agent, Token], resource: [Resource], context: Context
+  };
+  action "act_alone" appliesTo {
+    principal: [Agent], resource: [Tool, Prompt, Resource], context: Context
+  };
+}
+"""
+
+USE_ACTIONS: dict[TargetKind, str] = {
+    "tool": "call_tool",
+    "prompt": "get_prompt",
+    "resource": "read_resource",
+}
+ACT_ALONE = "act_alone"
+ACTIONS = (*USE_ACTIONS.values(), ACT_ALONE)
+TYPES: dict[TargetKind, str] = {"tool": "Tool", "prompt": "Prompt", "resource": "Resource"}
+DEFAULT_CEILING = "default"
+"""Id of the `Ceiling` that agents without a ceiling of their own are in."""
+_NONE: Mapping[str, str] = {}
+
+
+def uid(kind: str, name: str) -> Uid:
+    """Make the uid of an entity of our namespace."""
+    return (f"Mcp::{kind}", name)
+
+
+def uid_json(of: Uid) -> dict[str, str]:
+    """Write a uid as Cedar's JSON formats do."""
+    return {"type": of[0], "id": of[1]}
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A principal or resource with all that it is in."""
+
+    uid: Uid
+    within: frozenset[Uid]
+    """Its parents and itself."""
+    attributes: Mapping[str, str]
+
+    def entity(self) -> dict[str, Any]:
+        """Write it as Cedar's JSON entity."""
+        return {
+            "uid": uid_json(self.uid),
+            "attrs": self.attributes,
+            "parents": [uid_json(parent) for parent in self.within if parent != self.uid],
+        }
+
+
+def _node(of: Uid, parents: Iterable[Uid], attributes: Mapping[str, str] = _NONE) -> Node:
+    return Node(of, frozenset((of, *parents)), attributes)
+
+
+def user_node(principal: Principal, roles: Iterable[str]) -> Node:
+    """Make the user's entity. Raises ValueError for a name that is not `user:…`."""
+    groups = (uid("Group", _bare("group:", group)) for group in principal.groups)
+    name = _bare("user:", principal.user or "")
+    return _node(uid("User", name), (*groups, *(uid("Role", role) for role in roles)))
+
+
+def agent_node(agent: str, *, own_ceiling: bool) -> Node:
+    """Make the agent's entity: in no role, so that no role can widen its ceiling."""
+    ceiling = () if own_ceiling else (uid("Ceiling", DEFAULT_CEILING),)
+    return _node(uid("Agent", agent), ceiling)
+
+
+def token_node(scopes: Iterable[str]) -> Node:
+    """Make the token's entity: nothing but its scopes."""
+    return _node(uid("Token", "request"), (uid("Scope", scope) for scope in scopes))
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What is asked for: one tool, prompt or resource."""
+
+    connector: str
+    kind: TargetKind
+    name: str
+    node: Node
+
+
+def target_of(
+    connector: str, kind: TargetKind, name: str, toolsets: Iterable[str]
+) -> Target:
+    """Make a target; its uid is unambiguous because a connector's name holds no `/`."""
+    parents = (uid("Server", connector), *(uid("Toolset", toolset) for toolset in toolsets))
+    of = uid(TYPES[kind], f"{connector}/{name}")
+    label = "uri" if kind == "resource" else "name"
+    node = _node(of, parents, {label: name, "connector": connector})
+    return Target(connector, kind, name, node)
+
+
+def _bare(prefix: str, name: str) -> str:
+    if not name.startswith(prefix):
+        raise ValueError(f"`{name}` does not begin with `{prefix}`")
+    return name.removeprefix(prefix)

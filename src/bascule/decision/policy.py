@@ -1,0 +1,132 @@
+"""One Cedar policy in its JSON form (EST), with what can be told before it is evaluated."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from bascule.decision.entries import Entry
+from bascule.decision.model import ACT_ALONE, ACTIONS, Node, Uid, uid
+
+Est = dict[str, Any]
+"""A policy in Cedar's JSON policy format."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What a policy's head says of its principal or resource; None constrains nothing."""
+
+    type: str | None
+    within: Uid | None
+
+    def covers(self, node: Node) -> bool:
+        """Whether the constraint may hold; false only if it cannot."""
+        return (self.within is None or self.within in node.within) and (
+            self.type is None or self.type == node.uid[0]
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """A policy that is ready to be sliced."""
+
+    id: str
+    est: Est
+    effect: Literal["permit", "forbid"]
+    principal: Scope
+    actions: frozenset[str]
+    """Those of our actions that the head may cover."""
+    resource: Scope
+    reads: frozenset[str]
+    """What the conditions read: `resource`, `context.now`, …; `context` for all of it."""
+    glob: Entry | None = None
+    """The entry that a generated policy's condition comes from, and says all of."""
+
+    @property
+    def reads_now(self) -> bool:
+        """Whether the answer may change with time alone."""
+        return "context.now" in self.reads or "context" in self.reads
+
+    @property
+    def reads_context(self) -> bool:
+        """Whether it needs the request's context at all."""
+        return any(name.startswith("context") for name in self.reads)
+
+    @property
+    def reads_resource(self) -> bool:
+        """Whether it may tell two targets apart that its head does not."""
+        return "resource" in self.reads and self.glob is None
+
+
+def policy_of(name: str, est: Est, glob: Entry | None = None) -> Policy:
+    """Read the head and the conditions of a policy that has no slots."""
+    return Policy(
+        id=name,
+        est=est,
+        effect=est["effect"],
+        principal=_scope(est["principal"]),
+        actions=_actions(est["action"]),
+        resource=_scope(est["resource"]),
+        reads=frozenset(_reads(est["conditions"])),
+        glob=glob,
+    )
+
+
+def walk(node: object) -> Iterator[dict[str, Any]]:
+    """Go through every object of an expression."""
+    if isinstance(node, dict):
+        yield node
+        for child in node.values():
+            yield from walk(child)
+    elif isinstance(node, list):
+        for child in node:
+            yield from walk(child)
+
+
+def entity_uid(node: dict[str, Any]) -> Uid:
+    """Read a uid."""
+    return (node["type"], node["id"])
+
+
+def _scope(est: Est) -> Scope:
+    within = est.get("entity") or (est.get("in") or {}).get("entity")
+    return Scope(est.get("entity_type"), within and entity_uid(within))
+
+
+def _actions(est: Est) -> frozenset[str]:
+    if est["op"] == "All":
+        return frozenset(ACTIONS)
+    named = [est["entity"]] if "entity" in est else est["entities"]
+    uids = {entity_uid(entity) for entity in named}
+    group = est["op"] == "in" and uid("Action", "use") in uids
+    return frozenset(
+        action
+        for action in ACTIONS
+        if uid("Action", action) in uids or (group and action != ACT_ALONE)
+    )
+
+
+def _reads(node: object) -> Iterator[str]:
+    """Name the variables that an expression reads; too many rather than too few."""
+    if isinstance(node, list):
+        for child in node:
+            yield from _reads(child)
+    elif isinstance(node, dict):
+        for operator, operand in node.items():
+            attribute = _context_attribute(operator, operand)
+            if attribute is not None:
+                yield f"context.{attribute}"
+            elif operator == "Var" and isinstance(operand, str):
+                yield operand
+            else:
+                yield from _reads(operand)
+
+
+def _context_attribute(operator: str, operand: object) -> str | None:
+    if operator not in {".", "has"} or not isinstance(operand, dict):
+        return None
+    attribute = operand.get("attr")
+    if operand.get("left") != {"Var": "context"} or not isinstance(attribute, str):
+        return None
+    return attribute
