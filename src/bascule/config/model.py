@@ -36,7 +36,7 @@ class Server(Table, frozen=True):
     """`[server]`: where Bascule listens and what it is called."""
 
     public_url: str = "http://localhost:8420"
-    """Scheme, host and port that clients use: no path; https unless the host is loopback."""
+    """Scheme, host and port that clients use, no path; https unless loopback."""
     listen: str = "localhost:8420"
     """HOST:PORT of the public listener; `localhost` binds 127.0.0.1 and ::1."""
     admin_listen: str = "localhost:8421"
@@ -91,7 +91,7 @@ class Connector(Table, frozen=True):
     owner: str | None = None
     """Team that answers for it."""
     env: dict[str, str] = field(default_factory=dict)
-    """Environment of the command, beside the minimal one; values may be secret references."""
+    """Environment of the command, beside the minimal one; values may refer to secrets."""
     per_user: bool = False
     """One process for each user instead of one for all."""
     mode: Mode | None = None

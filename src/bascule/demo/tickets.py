@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import os
+import sys
+import threading
 from dataclasses import asdict, dataclass
 
 from mcp.server import MCPServer
@@ -84,11 +87,23 @@ def make_server(desk: Desk) -> MCPServer:
     return server
 
 
+def _end_with_stdin() -> None:
+    sys.stdin.buffer.read()
+    os._exit(0)
+
+
 def main() -> None:
     """Serve on loopback until stopped."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, required=True)
+    parser.add_argument(
+        "--until-stdin-closes",
+        action="store_true",
+        help="End with whoever holds the other end of standard input.",
+    )
     arguments = parser.parse_args()
+    if arguments.until_stdin_closes:
+        threading.Thread(target=_end_with_stdin, daemon=True).start()
     server = make_server(Desk())
     server.run("streamable-http", host="127.0.0.1", port=arguments.port)
 

@@ -39,7 +39,7 @@ async def handle_call(gateway: Gateway, work: Work, connector: str) -> None:
         gateway.admit(work, caller)
         # 5. The message, and its agreement with the headers that repeat it.
         check_media(exchange)
-        message = parse(await exchange.body(), max_depth=snapshot.config.limits.depth)
+        message = parse(await exchange.body(), max_depth=gateway.limits.depth)
         modern.check(message, mirror_headers(exchange))
         if isinstance(message, Notification):
             answers.accepted(exchange)
@@ -108,6 +108,7 @@ async def forward(
             sealer=gateway.sealer,
             binding=binding,
             now=facts.now,
+            max_event_bytes=gateway.limits.response_bytes,
         )
         outcome = await relay(response, work.exchange, sent, passage)
     except (ClientGoneError, RevokedError, modern.ProtocolError) as exc:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bascule.clock import UnixTime
-from bascule.decision.decide import decide_many
+from bascule.decision.decide_many import decide_many
 from bascule.decision.facts import Allowed, CallFacts, Kind, Principal
 from bascule.decision.snapshot import Snapshot
 from bascule.protocol import modern

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from itertools import count
 
 from bascule.clock import Clock, monotonic
-from bascule.config.model import Connector
+from bascule.config.model import Connector, Limits
 from bascule.decision.snapshot import Snapshot
 from bascule.errors import BasculeError
 from bascule.gateway.callers import Caller, Callers
@@ -59,6 +59,7 @@ class Gateway:
     snapshot: Snapshot
     """Replaced whole on reload."""
     upstreams: Mapping[str, Upstream]
+    limits: Limits
     callers: Callers
     journal: Journal
     failures: AuthFailures
@@ -75,7 +76,7 @@ class Gateway:
 
     def admit(self, work: Work, caller: Caller) -> None:
         """Count a request for its caller. Raises `TooManyRequestsError`."""
-        if self.in_flight[caller.identity] >= self.snapshot.config.limits.in_flight:
+        if self.in_flight[caller.identity] >= self.limits.in_flight:
             raise TooManyRequestsError("too many unfinished requests")
         self.in_flight[caller.identity] += 1
         work.caller = caller

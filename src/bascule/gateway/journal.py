@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import contextlib
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
@@ -19,6 +21,7 @@ from bascule.audit.record import (
     clip,
     encode,
 )
+from bascule.audit.writer import LogUnavailableError
 from bascule.clock import Entropy, monotonic, new_id, system_micros
 from bascule.decision.facts import Allowed, CallFacts, Decision, Denied, Reason
 from bascule.gateway.callers import Caller
@@ -71,6 +74,11 @@ class Journal:
         self._writer = writer
         self._boot = boot
         self._entropy = entropy
+        self.decisions: Counter[tuple[str, str]] = Counter()
+        """Decisions by result and reason, since the start."""
+        self.outcomes: Counter[str] = Counter()
+        """Forwarded requests by outcome, since the start."""
+        self.authentication_failures = 0
 
     def decided(
         self,
@@ -121,6 +129,7 @@ class Journal:
             v=RECORD_VERSION,
             writer=self._writer,
         )
+        self.decisions["allow" if allowed else "deny", decision.reason.value] += 1
         durable: Step[bool] = Step()
         self._sink.append(encode(record), durable.resolve, opening)
         return Entry(record_id, code, durable, facts, caller, monotonic())
@@ -128,10 +137,11 @@ class Journal:
     def completed(self, entry: Entry, outcome: Outcome) -> None:
         """Hand in how a forwarded request ended.
 
-        The effect is there whether or not this can be written, so nobody waits for it; a
-        decision without it is closed as `outcome_unknown` at the next start.
-        Raises `LogUnavailableError`.
+        The effect is there whether or not this can be written, so nobody waits for it and
+        nothing is raised; a decision without it is closed as `outcome_unknown` at the next
+        start.
         """
+        self.outcomes[outcome.outcome] += 1
         now = system_micros()
         record = Record(
             agent=entry.caller.agent_part,
@@ -155,7 +165,8 @@ class Journal:
             v=RECORD_VERSION,
             writer=self._writer,
         )
-        self._sink.append(encode(record))
+        with contextlib.suppress(LogUnavailableError):
+            self._sink.append(encode(record))
 
     def _random_code(self) -> str:
         return base64.urlsafe_b64encode(self._entropy(CODE_BYTES)).decode("ascii")

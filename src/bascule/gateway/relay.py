@@ -114,7 +114,7 @@ async def _relay_stream(
     The head goes out with the first event, so that an upstream that fails before it is
     answered like one that failed at once.
     """
-    reader = EventReader(passage.snapshot.config.limits.response_bytes)
+    reader = EventReader(passage.max_event_bytes)
     sent_bytes = 0
     try:
         while (chunk := await response.chunk()) is not None:

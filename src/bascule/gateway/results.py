@@ -12,7 +12,7 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 
 from bascule.clock import UnixTime
 from bascule.config.model import Connector
-from bascule.decision.decide import decide_many
+from bascule.decision.decide_many import decide_many
 from bascule.decision.facts import Allowed, Kind, Principal
 from bascule.decision.snapshot import Snapshot
 from bascule.errors import BasculeError
@@ -101,6 +101,7 @@ class Passage:
     sealer: Sealer
     binding: tuple[str, ...]
     now: UnixTime
+    max_event_bytes: int
 
 
 @dataclass(frozen=True, slots=True)

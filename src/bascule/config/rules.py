@@ -1,0 +1,156 @@
+"""What a configuration must keep to beside its types: rules across fields and tables."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+
+from bascule.config.addresses import host_and_port, is_loopback, is_network, web_address
+from bascule.config.model import Config, Connector, Credential
+
+Found = Iterator[tuple[str, str]]
+"""Path and sentence of each problem."""
+
+_CONNECTOR = re.compile(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?")
+_TOKEN = re.compile(r"[!#$%&'*+.^`|~0-9A-Za-z-]+")
+_ENVIRONMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_OURS = re.compile(r"(?i)host|connection|transfer-encoding|accept|content-.*|mcp-.*")
+"""Headers that Bascule itself writes; a credential must not stand in their place."""
+
+
+def is_connector_name(text: str) -> bool:
+    """Tell whether a text may name a connector."""
+    return _CONNECTOR.fullmatch(text) is not None
+
+
+def problems(config: Config) -> Found:
+    """Give every broken rule."""
+    yield from _server(config)
+    for name, connector in config.connectors.items():
+        yield from _connector(f"connectors.{name}", connector)
+    yield from _names(config)
+    for name, role in config.roles.items():
+        for place, member in enumerate(role.members):
+            if not member.startswith(("user:", "group:", "agent:")) or member.endswith(":"):
+                path = f"roles.{name}.members[{place}]"
+                yield path, f"`{member}` must begin with `user:`, `group:` or `agent:`"
+    yield from _each(
+        "audit.copies",
+        config.audit.copies,
+        lambda it: it.startswith("file:/"),
+        "must be `file:` and an absolute directory",
+    )
+    yield from _each(
+        "network.private",
+        config.network.private,
+        lambda it: host_and_port(it) is not None,
+        "must be HOST:PORT",
+    )
+
+
+def _server(config: Config) -> Found:
+    server = config.server
+    url = web_address(server.public_url)
+    if url is None or url.path or url.query or url.fragment or url.username is not None:
+        yield "server.public_url", "must be scheme, host and port alone, without a path"
+    elif url.scheme == "http" and not is_loopback(url.hostname or ""):
+        yield "server.public_url", "must be https unless its host is loopback"
+    for key, value in (("listen", server.listen), ("admin_listen", server.admin_listen)):
+        if host_and_port(value) is None:
+            yield f"server.{key}", f"`{value}` must be HOST:PORT"
+    if server.database != "sqlite" and not server.database.startswith(("file:", "env:")):
+        yield "server.database", "must be `sqlite` or a reference to a postgresql:// URL"
+    yield from _each(
+        "server.behind_proxy", server.behind_proxy, is_network, "is no network (CIDR)"
+    )
+
+
+def _connector(path: str, connector: Connector) -> Found:
+    if (connector.url is None) == (connector.command is None):
+        yield path, "needs exactly one of `url` and `command`"
+    if connector.url is not None:
+        yield from _url(f"{path}.url", connector)
+    if connector.command is not None and (
+        not connector.command or not connector.command[0]
+    ):
+        yield f"{path}.command", "must name a program"
+    for name in connector.env:
+        if _ENVIRONMENT.fullmatch(name) is None:
+            yield f"{path}.env.{name}", "is no name of an environment variable"
+    if connector.env and connector.url is not None:
+        yield f"{path}.env", "is for connectors with a `command`"
+    yield from _credential(f"{path}.credential", connector.credential)
+    boundary = connector.boundary
+    yield from _each(
+        f"{path}.boundary.reachable_from",
+        boundary.reachable_from,
+        is_network,
+        "is no network (CIDR)",
+    )
+    yield from _each(
+        f"{path}.boundary.may_reach",
+        boundary.may_reach,
+        lambda it: host_and_port(it) is not None,
+        "must be HOST:PORT",
+    )
+
+
+def _url(path: str, connector: Connector) -> Found:
+    url = web_address(connector.url or "")
+    if url is None or not (connector.url or "").isascii():
+        yield path, "must be an http or https URL"
+        return
+    if url.username is not None or url.password is not None or url.fragment:
+        yield path, "must have neither user nor fragment; use `credential` for secrets"
+    cleartext = url.scheme == "http" and not is_loopback(url.hostname or "")
+    if cleartext and not connector.unsafe_cleartext:
+        yield path, "must be https, or http to loopback; else set `unsafe_cleartext = true`"
+
+
+def _credential(path: str, credential: Credential) -> Found:
+    if credential.kind == "none":
+        if credential.value is not None:
+            yield path, 'has a `value` but `kind = "none"`; set `kind = "static"`'
+        return
+    if credential.value is None:
+        yield f"{path}.value", "is missing: name where the secret lies, as `file:PATH`"
+    header = credential.header
+    if _TOKEN.fullmatch(header) is None or _OURS.fullmatch(header) is not None:
+        yield f"{path}.header", f"`{header}` cannot carry a credential"
+
+
+def _names(config: Config) -> Found:
+    for name in config.toolsets:
+        connector, separator, short = name.partition(":")
+        if not separator or not short or connector not in config.connectors:
+            yield f'toolsets."{name}"', "must be CONNECTOR:NAME with a known connector"
+    for name, issuer in config.issuers.items():
+        for connector in issuer.audiences:
+            if connector not in config.connectors:
+                yield f"issuers.{name}.audiences.{connector}", "is no known connector"
+
+
+def _each(
+    path: str, values: tuple[str, ...], good: Callable[[str], bool], sentence: str
+) -> Found:
+    for place, value in enumerate(values):
+        if not good(value):
+            yield f"{path}[{place}]", f"`{value}` {sentence}"
+
+
+def exposure_problems(config: Config) -> list[str]:
+    """Say why this configuration would expose the server by accident; empty if not.
+
+    A bind beyond loopback needs TLS, or a named proxy in front that has it.
+    """
+    server = config.server
+    protected = server.tls is not None or bool(server.behind_proxy)
+    found = []
+    for key, value in (("listen", server.listen), ("admin_listen", server.admin_listen)):
+        place = host_and_port(value)
+        if place is not None and not is_loopback(place[0]) and not protected:
+            found.append(
+                f"`server.{key}` = `{value}` is reachable from other machines: set "
+                "`server.tls`, name the proxy in `server.behind_proxy`, or use localhost"
+            )
+    return found
