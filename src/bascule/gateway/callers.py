@@ -124,7 +124,7 @@ class Callers:
         if caller.token.expires_at + LEEWAY_SECONDS <= now:
             return False
         if caller.generation != self._directory.generation:
-            if self._principal(caller.token) != caller.principal:
+            if self._principal(caller.token, caller.connector) != caller.principal:
                 return False
             caller.generation = self._directory.generation
         return True
@@ -148,16 +148,16 @@ class Callers:
             if exc.permanent:
                 _remember(self._refused, digest, str(exc), MAX_REFUSED)
             raise UnauthenticatedError(str(exc), token_shown=True) from exc
-        principal = self._principal(verified)
+        principal = self._principal(verified, connector)
         if principal is None:
             raise UnauthenticatedError("token was revoked", token_shown=True)
         caller = _caller(principal, connector, verified, self._directory.generation)
         _remember(self._callers, digest, caller, MAX_CALLERS)
         return caller
 
-    def _principal(self, token: AccessToken) -> Principal | None:
+    def _principal(self, token: AccessToken, connector: str) -> Principal | None:
         """Look a verified token up: None when revoked or its user or agent is disabled."""
-        subject = self._directory.subject(token)
+        subject = self._directory.subject(token, connector)
         if subject is None:
             return None
         return Principal(

@@ -1,0 +1,81 @@
+"""Agents that an operator registered: OAuth clients."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, insert, select, update
+
+from bascule.clock import UnixTime
+from bascule.storage import counters
+from bascule.storage.schema import agent_redirects, agents
+
+
+@dataclass(frozen=True, slots=True)
+class Agent:
+    """One registered client."""
+
+    client_id: str
+    authenticates: bool
+    """It has a secret or keys, so that its identity can be verified."""
+    redirect_uris: tuple[str, ...]
+    disabled: bool
+
+
+def add(
+    conn: Connection,
+    *,
+    client_id: str,
+    secret_hash: bytes | None,
+    jwks: str | None,
+    redirect_uris: Iterable[str],
+    now: UnixTime,
+) -> bool:
+    """Register a client; False when there is one of that id."""
+    if any(agent.client_id == client_id for agent in every(conn)):
+        return False
+    conn.execute(
+        insert(agents).values(
+            client_id=client_id, created_at=now, secret_hash=secret_hash, jwks=jwks
+        )
+    )
+    rows = [
+        {"client_id": client_id, "redirect_uri": uri} for uri in sorted(set(redirect_uris))
+    ]
+    if rows:
+        conn.execute(insert(agent_redirects), rows)
+    counters.advance(conn, "generation")
+    return True
+
+
+def every(conn: Connection) -> list[Agent]:
+    """Give all agents, by client id."""
+    redirects: dict[str, list[str]] = {}
+    for row in conn.execute(
+        select(agent_redirects).order_by(agent_redirects.c.redirect_uri)
+    ):
+        redirects.setdefault(row.client_id, []).append(row.redirect_uri)
+    return [
+        Agent(
+            client_id=row.client_id,
+            authenticates=row.secret_hash is not None or row.jwks is not None,
+            redirect_uris=tuple(redirects.get(row.client_id, ())),
+            disabled=row.disabled_at is not None,
+        )
+        for row in conn.execute(select(agents).order_by(agents.c.client_id))
+    ]
+
+
+def set_disabled(
+    conn: Connection, *, client_id: str, disabled: bool, now: UnixTime
+) -> bool:
+    """Disable or enable an agent; False when there is none of that id."""
+    changed = conn.execute(
+        update(agents)
+        .where(agents.c.client_id == client_id)
+        .values(disabled_at=now if disabled else None)
+        .returning(agents.c.client_id)
+    ).scalar()
+    counters.advance(conn, "generation")
+    return changed is not None

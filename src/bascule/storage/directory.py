@@ -1,0 +1,82 @@
+"""The directory: who is enabled, in which groups, and what is revoked, as of one moment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+
+from bascule.identity.access_token import AccessToken
+from bascule.identity.revocation import Revocations
+from bascule.storage import agents, counters, revocations, users
+
+BUILT_IN_AGENT = "bascule-cli"
+"""The agent of `token issue` without `--agent`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """Whom a token stands for now."""
+
+    user: str | None
+    agent: str
+    groups: frozenset[str]
+    scopes: frozenset[str]
+    agent_verified: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Directory:
+    """A copy of the state that decides whether a token still counts; immutable."""
+
+    generation: int
+    groups: Mapping[str, frozenset[str]]
+    """By enabled user (`user:NAME`): `group:NAME`."""
+    verified_agents: Mapping[str, bool]
+    """By enabled agent: whether it authenticates."""
+    revocations: Revocations
+
+    def subject(self, token: AccessToken, connector: str) -> Subject | None:
+        """Give whom a verified token stands for; None when it no longer counts."""
+        groups: frozenset[str] | None = frozenset()
+        if token.user is not None:
+            groups = self.groups.get(token.user)
+        verified = self.verified_agents.get(token.agent)
+        if groups is None or verified is None:
+            return None
+        if self.revocations.covers(token, connector):
+            return None
+        return Subject(
+            user=token.user,
+            agent=token.agent,
+            groups=groups,
+            scopes=token.scopes,
+            agent_verified=verified,
+        )
+
+
+def load(conn: Connection) -> Directory:
+    """Read the directory."""
+    return Directory(
+        generation=generation(conn),
+        groups={
+            f"user:{user.name}": frozenset(f"group:{group}" for group in user.groups)
+            for user in users.every(conn)
+            if not user.disabled
+        },
+        verified_agents={
+            BUILT_IN_AGENT: True,
+            **{
+                agent.client_id: agent.authenticates
+                for agent in agents.every(conn)
+                if not agent.disabled
+            },
+        },
+        revocations=Revocations(revocations.every(conn)),
+    )
+
+
+def generation(conn: Connection) -> int:
+    """Give the number that each change raises: one cheap query."""
+    return counters.value(conn, "generation")

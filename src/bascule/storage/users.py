@@ -1,0 +1,105 @@
+"""Local users: who they are, which groups they are in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, insert, select, update
+
+from bascule.clock import UnixTime
+from bascule.storage import counters
+from bascule.storage.schema import user_groups, users
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """One local user."""
+
+    name: str
+    groups: tuple[str, ...]
+    is_admin: bool
+    disabled: bool
+    has_setup_link: bool
+
+
+def add(
+    conn: Connection,
+    *,
+    name: str,
+    groups: Iterable[str],
+    is_admin: bool,
+    setup_hash: bytes,
+    setup_expires_at: UnixTime,
+    now: UnixTime,
+) -> bool:
+    """Add a user; False when there is one of that name."""
+    if get(conn, name) is not None:
+        return False
+    conn.execute(
+        insert(users).values(
+            name=name,
+            created_at=now,
+            is_admin=is_admin,
+            setup_hash=setup_hash,
+            setup_expires_at=setup_expires_at,
+        )
+    )
+    rows = [{"user_name": name, "group_name": group} for group in sorted(set(groups))]
+    if rows:
+        conn.execute(insert(user_groups), rows)
+    counters.advance(conn, "generation")
+    return True
+
+
+def get(conn: Connection, name: str) -> User | None:
+    """Give one user."""
+    return next((user for user in every(conn) if user.name == name), None)
+
+
+def every(conn: Connection) -> list[User]:
+    """Give all users, by name."""
+    groups: dict[str, list[str]] = {}
+    for row in conn.execute(select(user_groups).order_by(user_groups.c.group_name)):
+        groups.setdefault(row.user_name, []).append(row.group_name)
+    return [
+        User(
+            name=row.name,
+            groups=tuple(groups.get(row.name, ())),
+            is_admin=row.is_admin,
+            disabled=row.disabled_at is not None,
+            has_setup_link=row.setup_hash is not None,
+        )
+        for row in conn.execute(select(users).order_by(users.c.name))
+    ]
+
+
+def admin_exists(conn: Connection) -> bool:
+    """Tell whether there is an administrator, set up or not."""
+    found = conn.execute(select(users.c.name).where(users.c.is_admin).limit(1)).scalar()
+    return found is not None
+
+
+def set_disabled(conn: Connection, *, name: str, disabled: bool, now: UnixTime) -> bool:
+    """Disable or enable a user; False when there is none of that name."""
+    changed = conn.execute(
+        update(users)
+        .where(users.c.name == name)
+        .values(disabled_at=now if disabled else None)
+        .returning(users.c.name)
+    ).scalar()
+    counters.advance(conn, "generation")
+    return changed is not None
+
+
+def reset(
+    conn: Connection, *, name: str, setup_hash: bytes, setup_expires_at: UnixTime
+) -> bool:
+    """Give a user a new set-up link, which ends the old; False without such a user."""
+    changed = conn.execute(
+        update(users)
+        .where(users.c.name == name)
+        .values(setup_hash=setup_hash, setup_expires_at=setup_expires_at)
+        .returning(users.c.name)
+    ).scalar()
+    return changed is not None
