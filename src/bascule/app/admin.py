@@ -18,7 +18,7 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
 class GatewayCollector:
-    """Reads a gateway's counters when it is asked; names nobody and nothing that is used."""
+    """Reads a gateway's counters when it is asked; names nobody and nothing."""
 
     def __init__(self, gateway: Gateway, log_age: Callable[[], float]) -> None:
         self._gateway = gateway
@@ -27,7 +27,9 @@ class GatewayCollector:
     def collect(self) -> Iterable[Metric]:
         """Give all metrics."""
         decisions = CounterMetricFamily(
-            "bascule_decisions", "Decisions by result and reason.", labels=["decision", "reason"]
+            "bascule_decisions",
+            "Decisions by result and reason.",
+            labels=["decision", "reason"],
         )
         journal = self._gateway.journal
         for (decision, reason), count in sorted(journal.decisions.items()):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, insert, select, update
 
 from bascule.clock import UnixTime
-from bascule.storage import counters
+from bascule.storage import counters, revocations
 from bascule.storage.schema import agent_redirects, agents
 
 
@@ -67,15 +67,17 @@ def every(conn: Connection) -> list[Agent]:
     ]
 
 
-def set_disabled(
-    conn: Connection, *, client_id: str, disabled: bool, now: UnixTime
-) -> bool:
-    """Disable or enable an agent; False when there is none of that id."""
-    changed = conn.execute(
-        update(agents)
-        .where(agents.c.client_id == client_id)
-        .values(disabled_at=now if disabled else None)
-        .returning(agents.c.client_id)
-    ).scalar()
+def disable(conn: Connection, *, client_id: str, now: UnixTime) -> None:
+    """Disable one and revoke all that was issued for it: enabling brings none back."""
+    conn.execute(
+        update(agents).where(agents.c.client_id == client_id).values(disabled_at=now)
+    )
+    revocations.revoke(conn, kind="agent", key=client_id, reason="agent disabled", now=now)
+
+
+def enable(conn: Connection, *, client_id: str) -> None:
+    """Let one in again; what was issued before stays revoked."""
+    conn.execute(
+        update(agents).where(agents.c.client_id == client_id).values(disabled_at=None)
+    )
     counters.advance(conn, "generation")
-    return changed is not None

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, insert, select, update
 
 from bascule.clock import UnixTime
-from bascule.storage import counters
+from bascule.storage import counters, revocations
 from bascule.storage.schema import user_groups, users
 
 
@@ -80,16 +80,18 @@ def admin_exists(conn: Connection) -> bool:
     return found is not None
 
 
-def set_disabled(conn: Connection, *, name: str, disabled: bool, now: UnixTime) -> bool:
-    """Disable or enable a user; False when there is none of that name."""
-    changed = conn.execute(
-        update(users)
-        .where(users.c.name == name)
-        .values(disabled_at=now if disabled else None)
-        .returning(users.c.name)
-    ).scalar()
+def disable(conn: Connection, *, name: str, now: UnixTime) -> None:
+    """Disable one and revoke all that was issued for it: enabling brings none back."""
+    conn.execute(update(users).where(users.c.name == name).values(disabled_at=now))
+    revocations.revoke(
+        conn, kind="user", key=f"user:{name}", reason="user disabled", now=now
+    )
+
+
+def enable(conn: Connection, *, name: str) -> None:
+    """Let one in again; what was issued before stays revoked."""
+    conn.execute(update(users).where(users.c.name == name).values(disabled_at=None))
     counters.advance(conn, "generation")
-    return changed is not None
 
 
 def reset(

@@ -1,0 +1,168 @@
+"""`bascule agent`: OAuth clients that the operator registers."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import partial
+from pathlib import Path
+
+import click
+import msgspec
+
+from bascule.cli.context import CommandContext
+from bascule.cli.output import emit, emit_rows
+from bascule.cli.user import as_json_option
+from bascule.clock import system_clock, system_entropy
+from bascule.config.addresses import is_loopback, web_address
+from bascule.errors import BasculeError
+from bascule.storage import agents
+from bascule.storage.directory import BUILT_IN_AGENT
+
+SECRET_PREFIX = "bsc_ck_"  # noqa: S105 - how a secret begins, no secret
+SECRET_BYTES = 32
+MAX_CLIENT_ID_CHARACTERS = 255
+
+
+@click.group()
+def agent() -> None:
+    """Add, list, disable and enable agents."""
+
+
+@agent.command()
+@click.argument("client_id")
+@click.option("--secret", is_flag=True, help="Make a client secret and print it once.")
+@click.option(
+    "--jwks",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Public keys with which the agent authenticates (private_key_jwt).",
+)
+@click.option("--redirect-uri", "redirect_uris", multiple=True, help="Repeatable.")
+@as_json_option
+@click.pass_obj
+def add(
+    context: CommandContext,
+    client_id: str,
+    secret: bool,
+    jwks: Path | None,
+    redirect_uris: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """Register an agent by its client id."""
+    _check_client_id(client_id)
+    if secret and jwks is not None:
+        raise click.UsageError("an agent has either --secret or --jwks")
+    for uri in redirect_uris:
+        _check_redirect(uri)
+    keys = None if jwks is None else _public_keys(jwks)
+    value = SECRET_PREFIX + system_entropy(SECRET_BYTES).hex() if secret else None
+    if any(found.client_id == client_id for found in context.store().read(agents.every)):
+        raise BasculeError(f"agent `{client_id}` exists: `bascule agent list` shows all")
+    authenticates = "secret" if secret else "jwks" if keys is not None else "none"
+    context.record_admin(
+        "agent.add",
+        {"authenticates": authenticates, "redirect_uris": " ".join(redirect_uris)},
+        agent=client_id,
+    )
+    added = context.change(
+        partial(
+            agents.add,
+            client_id=client_id,
+            secret_hash=None if value is None else hashlib.sha256(value.encode()).digest(),
+            jwks=keys,
+            redirect_uris=redirect_uris,
+            now=system_clock(),
+        )
+    )
+    if not added:
+        raise BasculeError(f"agent `{client_id}` exists")
+    result: dict[str, object] = {"agent": client_id}
+    text = f"added agent {client_id}"
+    if value is not None:
+        result["client_secret"] = value
+        text += f"\nclient secret, shown only now: {value}"
+    emit(result, text=text, as_json=as_json)
+
+
+@agent.command(name="list")
+@as_json_option
+@click.pass_obj
+def list_agents(context: CommandContext, as_json: bool) -> None:
+    """List all registered agents."""
+    rows = [
+        {
+            "agent": found.client_id,
+            "authenticates": found.authenticates,
+            "redirect_uris": list(found.redirect_uris),
+            "disabled": found.disabled,
+        }
+        for found in context.store().read(agents.every)
+    ]
+    columns = ("agent", "authenticates", "redirect_uris", "disabled")
+    emit_rows(rows, columns=columns, as_json=as_json)
+
+
+@agent.command()
+@click.argument("client_id")
+@as_json_option
+@click.pass_obj
+def disable(context: CommandContext, client_id: str, as_json: bool) -> None:
+    """Refuse an agent from now on, and revoke all that was issued for it."""
+    _require(context, client_id)
+    context.record_admin("agent.disable", {}, agent=client_id)
+    context.change(partial(agents.disable, client_id=client_id, now=system_clock()))
+    result = {"agent": client_id, "disabled": True}
+    emit(result, text=f"disabled agent {client_id}", as_json=as_json)
+
+
+@agent.command()
+@click.argument("client_id")
+@as_json_option
+@click.pass_obj
+def enable(context: CommandContext, client_id: str, as_json: bool) -> None:
+    """Let a disabled agent in again; tokens of before stay revoked."""
+    _require(context, client_id)
+    context.record_admin("agent.enable", {}, agent=client_id)
+    context.change(partial(agents.enable, client_id=client_id))
+    result = {"agent": client_id, "disabled": False}
+    emit(result, text=f"enabled agent {client_id}", as_json=as_json)
+
+
+def _check_client_id(client_id: str) -> None:
+    visible = all("!" <= char <= "~" for char in client_id)
+    if not client_id or not visible or len(client_id) > MAX_CLIENT_ID_CHARACTERS:
+        raise click.BadParameter("a client id is 1 to 255 visible ASCII characters")
+    if client_id == BUILT_IN_AGENT:
+        raise click.BadParameter(f"`{BUILT_IN_AGENT}` is built in")
+    if "|" in client_id:
+        raise click.BadParameter("`|` is kept for agents of foreign issuers")
+
+
+def _check_redirect(uri: str) -> None:
+    parts = web_address(uri)
+    if parts is None or parts.fragment or parts.username is not None:
+        raise click.BadParameter(f"`{uri}` is no redirect URI")
+    if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
+        raise click.BadParameter(f"`{uri}` must be https, or http to loopback")
+
+
+def _public_keys(path: Path) -> str:
+    """Read a JWK set and refuse private keys in it."""
+    try:
+        document = msgspec.json.decode(
+            path.read_bytes(), type=dict[str, list[dict[str, object]]]
+        )
+    except (msgspec.DecodeError, OSError) as exc:
+        raise BasculeError(f"`{path}` is no JWK set") from exc
+    keys = document.get("keys", [])
+    if not keys or any(key.get("kty") not in {"OKP", "EC", "RSA"} for key in keys):
+        raise BasculeError(f"`{path}` has no public keys of kind OKP, EC or RSA")
+    if any("d" in key for key in keys):
+        raise BasculeError(f"`{path}` holds a private key: give the public keys only")
+    return msgspec.json.encode({"keys": keys}).decode()
+
+
+def _require(context: CommandContext, client_id: str) -> None:
+    if all(found.client_id != client_id for found in context.store().read(agents.every)):
+        raise BasculeError(
+            f"there is no agent `{client_id}`: `bascule agent list` shows all"
+        )

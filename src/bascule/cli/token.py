@@ -1,0 +1,132 @@
+"""`bascule token`: access tokens from the command line."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import click
+
+from bascule.cli.context import CommandContext
+from bascule.cli.output import emit
+from bascule.cli.user import as_json_option, user_name
+from bascule.clock import UnixTime, new_id, system_clock, system_micros
+from bascule.config.model import Config
+from bascule.errors import BasculeError
+from bascule.identity.access_token import AccessToken, issue
+from bascule.identity.resource import baseline_scope, resource_identifier
+from bascule.storage import directory, key_files, tokens
+from bascule.storage.directory import BUILT_IN_AGENT
+
+DEFAULT_SECONDS = 600
+MAX_SECONDS = 3600
+
+
+@click.group()
+def token() -> None:
+    """Issue access tokens."""
+
+
+@token.command(name="issue")
+@click.option("--user", "user", help="User that the token stands for.")
+@click.option("--agent", "agent", default=BUILT_IN_AGENT, show_default=True)
+@click.option("--connector", required=True, help="Connector that the token is for.")
+@click.option(
+    "--scope", "scopes", multiple=True, help="Repeatable [default: mcp:CONNECTOR]."
+)
+@click.option(
+    "--ttl",
+    type=click.IntRange(1, MAX_SECONDS),
+    default=DEFAULT_SECONDS,
+    show_default=True,
+    help="Seconds until it expires.",
+)
+@as_json_option
+@click.pass_obj
+def issue_token(
+    context: CommandContext,
+    user: str | None,
+    agent: str,
+    connector: str,
+    scopes: tuple[str, ...],
+    ttl: int,
+    as_json: bool,
+) -> None:
+    """Issue a token; what it may do is decided at each call, not here."""
+    config = context.config()
+    _check_target(config, connector, scopes)
+    subject = None if user is None else f"user:{user_name(user)}"
+    _check_subject(context, subject, agent)
+    wanted = frozenset(scopes) or frozenset({baseline_scope(connector)})
+    now = system_clock()
+    jti = new_id(system_micros())
+    context.record_admin(
+        "token.issue",
+        {"jti": jti, "scope": " ".join(sorted(wanted)), "ttl": str(ttl)},
+        user=subject,
+        agent=agent,
+        connector=connector,
+    )
+    expires = UnixTime(now + ttl)
+    number = context.store().run(
+        partial(
+            tokens.register,
+            jti=jti,
+            user=subject,
+            client_id=agent,
+            connector=connector,
+            scope=" ".join(sorted(wanted)),
+            issued_at=now,
+            expires_at=expires,
+        )
+    )
+    claims = AccessToken(
+        user=subject,
+        agent=agent,
+        jti=jti,
+        scopes=wanted,
+        issued_at=now,
+        expires_at=expires,
+        issue_number=number,
+    )
+    public_url = config.server.public_url
+    resource = resource_identifier(public_url, connector)
+    keys = key_files.load_or_create(context.data_dir() / "keys", now=now)
+    signed = issue(claims, issuer=public_url, resource=resource, key=keys.active())
+    emit(
+        {
+            "access_token": signed,
+            "token_type": "Bearer",
+            "expires_in": ttl,
+            "scope": " ".join(sorted(wanted)),
+            "jti": jti,
+            "resource": resource,
+        },
+        text=signed,
+        as_json=as_json,
+    )
+
+
+def _check_target(config: Config, connector: str, scopes: tuple[str, ...]) -> None:
+    if connector not in config.connectors:
+        known = ", ".join(sorted(config.connectors)) or "none yet"
+        raise BasculeError(
+            f"there is no connector `{connector}` (known: {known}); `bascule add` makes one"
+        )
+    for scope in scopes:
+        if scope not in config.scopes and scope != baseline_scope(connector):
+            raise BasculeError(
+                f"there is no scope `{scope}`: use `{baseline_scope(connector)}` or one of "
+                "`[scopes]`"
+            )
+
+
+def _check_subject(context: CommandContext, user: str | None, agent: str) -> None:
+    found = context.store().read(directory.load)
+    if user is not None and user not in found.groups:
+        raise BasculeError(
+            f"there is no enabled user `{user}`: `bascule user add` makes one"
+        )
+    if agent not in found.verified_agents:
+        raise BasculeError(
+            f"there is no enabled agent `{agent}`: `bascule agent add` registers one"
+        )

@@ -1,0 +1,162 @@
+"""`bascule user`: local accounts."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from functools import partial
+
+import click
+
+from bascule.cli.context import CommandContext
+from bascule.cli.output import emit, emit_rows
+from bascule.clock import UnixTime, system_clock, system_entropy
+from bascule.errors import BasculeError
+from bascule.storage import users
+
+SETUP_SECONDS = 24 * 3600
+FIRST_ADMIN_SETUP_SECONDS = 15 * 60
+SETUP_BYTES = 32
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,62}")
+
+as_json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+def user_name(text: str) -> str:
+    """Read `alice` or `user:alice`. Raises `click.BadParameter`."""
+    name = text.removeprefix("user:")
+    if _NAME.fullmatch(name) is None:
+        raise click.BadParameter(
+            f"`{text}` is no user name: letters, digits and . _ @ - only, 63 at most"
+        )
+    return name
+
+
+def new_setup_link(public_url: str) -> tuple[str, bytes]:
+    """Make a set-up link of 256 random bits, and the hash that is kept of them."""
+    token = system_entropy(SETUP_BYTES).hex()
+    return f"{public_url}/login/setup/{token}", hashlib.sha256(token.encode()).digest()
+
+
+@click.group()
+def user() -> None:
+    """Add, list, disable and enable local users."""
+
+
+@user.command()
+@click.argument("name")
+@click.option("--group", "groups", multiple=True, help="Group the user is in; repeatable.")
+@click.option("--admin", is_flag=True, help="May administer this server.")
+@as_json_option
+@click.pass_obj
+def add(
+    context: CommandContext, name: str, groups: tuple[str, ...], admin: bool, as_json: bool
+) -> None:
+    """Add a user and print the link by which it sets up its login."""
+    name = user_name(name)
+    plain = tuple(user_name(group.removeprefix("group:")) for group in groups)
+    store = context.store()
+    now = system_clock()
+    first = admin and not store.read(users.admin_exists)
+    link, digest = new_setup_link(context.config().server.public_url)
+    if store.read(partial(users.get, name=name)) is not None:
+        raise BasculeError(
+            f"user `{name}` exists: `bascule user reset {name}` makes a new link"
+        )
+    context.record_admin(
+        "user.add",
+        {"groups": " ".join(plain), "admin": str(admin).lower()},
+        user=f"user:{name}",
+    )
+    seconds = FIRST_ADMIN_SETUP_SECONDS if first else SETUP_SECONDS
+    added = context.change(
+        lambda conn: users.add(
+            conn,
+            name=name,
+            groups=plain,
+            is_admin=admin,
+            setup_hash=digest,
+            setup_expires_at=UnixTime(now + seconds),
+            now=now,
+        )
+    )
+    if not added:
+        raise BasculeError(f"user `{name}` exists")
+    emit(
+        {"user": f"user:{name}", "setup_link": link},
+        text=f"added user:{name}\nset up the login within {seconds // 60} minutes: {link}",
+        as_json=as_json,
+    )
+
+
+@user.command(name="list")
+@as_json_option
+@click.pass_obj
+def list_users(context: CommandContext, as_json: bool) -> None:
+    """List all users."""
+    rows = [
+        {
+            "user": f"user:{found.name}",
+            "groups": [f"group:{group}" for group in found.groups],
+            "admin": found.is_admin,
+            "disabled": found.disabled,
+        }
+        for found in context.store().read(users.every)
+    ]
+    emit_rows(rows, columns=("user", "groups", "admin", "disabled"), as_json=as_json)
+
+
+@user.command()
+@click.argument("name")
+@as_json_option
+@click.pass_obj
+def reset(context: CommandContext, name: str, as_json: bool) -> None:
+    """Make a new set-up link; the old one ends."""
+    name = _existing(context, name)
+    link, digest = new_setup_link(context.config().server.public_url)
+    context.record_admin("user.reset", {}, user=f"user:{name}")
+    expires = UnixTime(system_clock() + SETUP_SECONDS)
+    context.change(
+        partial(users.reset, name=name, setup_hash=digest, setup_expires_at=expires)
+    )
+    emit({"user": f"user:{name}", "setup_link": link}, text=link, as_json=as_json)
+
+
+@user.command()
+@click.argument("name")
+@as_json_option
+@click.pass_obj
+def disable(context: CommandContext, name: str, as_json: bool) -> None:
+    """Refuse a user from now on, and revoke all that was issued for it."""
+    name = _existing(context, name)
+    context.record_admin("user.disable", {}, user=f"user:{name}")
+    context.change(partial(users.disable, name=name, now=system_clock()))
+    emit(
+        {"user": f"user:{name}", "disabled": True},
+        text=f"disabled user:{name}",
+        as_json=as_json,
+    )
+
+
+@user.command()
+@click.argument("name")
+@as_json_option
+@click.pass_obj
+def enable(context: CommandContext, name: str, as_json: bool) -> None:
+    """Let a disabled user in again; tokens of before stay revoked."""
+    name = _existing(context, name)
+    context.record_admin("user.enable", {}, user=f"user:{name}")
+    context.change(partial(users.enable, name=name))
+    emit(
+        {"user": f"user:{name}", "disabled": False},
+        text=f"enabled user:{name}",
+        as_json=as_json,
+    )
+
+
+def _existing(context: CommandContext, text: str) -> str:
+    name = user_name(text)
+    if context.store().read(partial(users.get, name=name)) is None:
+        raise BasculeError(f"there is no user `{name}`: `bascule user list` shows all")
+    return name
