@@ -98,13 +98,6 @@ def _compile_toolset(
 def _compile_role(config: Config, name: str, compiled: Compiled) -> None:
     role = config.roles[name]
     agents = list(dict.fromkeys(_agents(role.members)))
-    for n, member in enumerate(role.members):
-        kind, colon, rest = member.partition(":")
-        if kind not in {"user", "group", "agent"} or not colon or not rest:
-            compiled.error(
-                ("roles", name, "members", n),
-                f"`{member}` is neither `user:…`, `group:…` nor `agent:…`",
-            )
     users = _head_is("User", uid("Role", name))
     for where, entry in _entries(config, ("roles", name, "allow"), role.allow, compiled):
         label = f"role:{name}/{entry.text}"

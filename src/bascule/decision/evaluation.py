@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -11,10 +12,10 @@ import msgspec
 
 from bascule.clock import UnixTime
 from bascule.decision import cedar
-from bascule.decision.callers import Caller
+from bascule.decision.callers import Caller, Question
 from bascule.decision.entries import TargetKind
 from bascule.decision.facts import Allowed, Decision, Denied, Principal, Reason
-from bascule.decision.model import ACT_ALONE, USE_ACTIONS, Target, Uid, uid, uid_json
+from bascule.decision.model import ACT_ALONE, USE_ACTIONS, Target, uid, uid_json
 from bascule.decision.normal_uri import is_normal
 from bascule.decision.slices import Slice, scopes_that_permit
 from bascule.decision.snapshot import Snapshot
@@ -25,8 +26,9 @@ _NOTHING_SAID = cedar.Verdict(allows=False)
 class Evaluation:
     """Answers what one principal may use of a connector, by one method, at one moment.
 
-    Targets for which the same policies come up, none of which reads the target, get the
-    verdict of the first: for Cedar they are one.
+    With `sharing`, targets that no policy tells apart get the verdict of the first, which
+    a list of hundreds needs. Then whether a head matches is only our own reading of it; so
+    a call that goes upstream is never decided that way.
     """
 
     def __init__(
@@ -36,13 +38,16 @@ class Evaluation:
         method: str,
         now: UnixTime,
         snapshot: Snapshot,
+        *,
+        sharing: bool = False,
     ) -> None:
         self._principal = principal
         self._connector = connector
         self._method = method
         self._now = now
         self._snapshot = snapshot
-        self._verdicts: dict[tuple[Uid, str, tuple[str, ...]], cedar.Verdict] = {}
+        self._sharing = sharing
+        self._verdicts: dict[tuple[object, ...], tuple[cedar.Verdict, Slice]] = {}
         self.work = 0
         """Roughly the microseconds spent so far."""
 
@@ -51,7 +56,7 @@ class Evaluation:
 
         Whatever goes wrong on the way denies.
         """
-        self.work += 10
+        self.work += 20
         if kind == "resource" and not is_normal(name):
             return Denied(Reason.AMBIGUOUS_URI), True
         try:
@@ -70,7 +75,7 @@ class Evaluation:
         ]
         verdicts = self._verdicts_on(target, caller, parts)
         decision = _conclude(caller, verdicts, scopes_that_permit(use))
-        changing = any(part.reads_now for part in parts if part is not None)
+        changing = any(part is not None and part.reads_now for part in parts)
         return decision, not changing and not any(it.failed for it in verdicts)
 
     def _verdicts_on(
@@ -83,23 +88,36 @@ class Evaluation:
             if part is None:
                 verdicts.append(_NOTHING_SAID)
                 continue
-            action = ACT_ALONE if question.alone else USE_ACTIONS[target.kind]
-            key = (question.principal.uid, action, part.ids)
-            verdict = None if part.reads_resource else self._verdicts.get(key)
+            key = _shared_by(question, part, target)
+            verdict = self._known(key, part)
             if verdict is None:
                 if entities is None:
                     entities = cedar.with_entity(caller.entities, target.node.entity())
-                verdict = self._verdicts[key] = cedar.evaluate(
-                    part.handle,
-                    entities,
-                    principal=question.principal.uid,
-                    action=uid("Action", action),
-                    resource=target.node.uid,
-                    context=self._context if part.reads_context else "{}",
-                )
-                self.work += 40 + len(part.ids)
+                verdict = self._ask(question, part, target, entities)
+                self._verdicts[key] = (verdict, part)
             verdicts.append(verdict)
         return verdicts
+
+    def _known(self, key: tuple[object, ...], part: Slice) -> cedar.Verdict | None:
+        known = self._verdicts.get(key) if self._sharing else None
+        if known is None:
+            return None
+        verdict, first = known
+        names = (part.ids[first.ids.index(name)] for name in verdict.policies)
+        return replace(verdict, policies=tuple(sorted(names)))
+
+    def _ask(
+        self, question: Question, part: Slice, target: Target, entities: cedar.Entities
+    ) -> cedar.Verdict:
+        self.work += 60 + len(part.ids) + (60 if part.reads_context else 0)
+        return cedar.evaluate(
+            part.handle,
+            entities,
+            principal=question.principal.uid,
+            action=uid("Action", _action(question, target)),
+            resource=target.node.uid,
+            context=self._context if part.reads_context else "{}",
+        )
 
     @cached_property
     def _context(self) -> str:
@@ -116,6 +134,20 @@ class Evaluation:
             user = uid_json(uid("User", self._principal.user.removeprefix("user:")))
             context["user"] = {"__entity": user}
         return msgspec.json.encode(context).decode()
+
+
+def _action(question: Question, target: Target) -> str:
+    return ACT_ALONE if question.alone else USE_ACTIONS[target.kind]
+
+
+def _shared_by(question: Question, part: Slice, target: Target) -> tuple[object, ...]:
+    """Make a key that two questions of one evaluation share if Cedar must answer alike."""
+    return (
+        _action(question, target),
+        part.shape,
+        question.principal.uid if "principal" in part.reads else None,
+        target.node.uid if "resource" in part.reads else None,
+    )
 
 
 def _conclude(

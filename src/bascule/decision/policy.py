@@ -44,19 +44,9 @@ class Policy:
     """The entry that a generated policy's condition comes from, and says all of."""
 
     @property
-    def reads_now(self) -> bool:
-        """Whether the answer may change with time alone."""
-        return "context.now" in self.reads or "context" in self.reads
-
-    @property
-    def reads_context(self) -> bool:
-        """Whether it needs the request's context at all."""
-        return any(name.startswith("context") for name in self.reads)
-
-    @property
-    def reads_resource(self) -> bool:
-        """Whether it may tell two targets apart that its head does not."""
-        return "resource" in self.reads and self.glob is None
+    def is_open(self) -> bool:
+        """Whether more than the head and the slicing decides that it applies."""
+        return bool(self.est["conditions"]) and self.glob is None
 
 
 def policy_of(name: str, est: Est, glob: Entry | None = None) -> Policy:

@@ -120,7 +120,7 @@ def _look_over(found: _Found, config: Config) -> Iterator[Problem]:
     for of in sorted(uids):
         complaint = _name_complaint(of, config)
         if complaint is not None:
-            yield found.problem(f"`{of[0]}::{of[1]!r}` {complaint}")
+            yield found.problem(f'`{of[0]}::"{of[1]}"` {complaint}')
     if any(_asks_of_a_literal(node) for node in walk(est["conditions"])):
         yield found.problem(
             "asks what an entity that is written out is `in`; a request carries only "

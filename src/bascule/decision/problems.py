@@ -29,9 +29,14 @@ class PolicyError(BasculeError):
     """The policies cannot be put in force; `problems` says why."""
 
     def __init__(self, problems: Sequence[Problem]) -> None:
-        lines = (f"{it.file}:{it.line}: {it.message}" for it in problems)
-        super().__init__("the policies are not valid\n" + "\n".join(lines))
+        errors = (it for it in problems if it.severity == "error")
+        super().__init__("the policies are not valid" + "".join(map(_line, errors)))
         self.problems = tuple(problems)
+
+
+def _line(problem: Problem) -> str:
+    place = f"{problem.file}:{problem.line}" if problem.line else problem.file
+    return f"\n  {place}: {problem.message}"
 
 
 def dotted(where: Sequence[str | int]) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from bascule.decision import cedar
 from bascule.decision.model import Node, Target, Uid
@@ -16,15 +17,46 @@ from bascule.decision.policy import Policy
 _MAX_SLICES = 4096
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Slice:
-    """A few policies, parsed, and what their conditions read."""
+    """A few policies whose heads match one question."""
 
-    ids: tuple[str, ...]
-    handle: cedar.PolicySet
-    reads_now: bool
-    reads_context: bool
-    reads_resource: bool
+    policies: tuple[Policy, ...]
+
+    @cached_property
+    def ids(self) -> tuple[str, ...]:
+        """Their ids; those of two slices of one shape correspond."""
+        return tuple(policy.id for policy in self.policies)
+
+    @cached_property
+    def shape(self) -> tuple[tuple[str, str], ...]:
+        """What Cedar's answer depends on: effects, and the policies with open conditions.
+
+        The heads match already, so slices of one shape differ in nothing but names.
+        """
+        return tuple((it.effect, it.id if it.is_open else "") for it in self.policies)
+
+    @cached_property
+    def reads(self) -> frozenset[str]:
+        """Name what open conditions read: `principal`, `resource`, `context.now`, …."""
+        return frozenset(
+            name for policy in self.policies if policy.is_open for name in policy.reads
+        )
+
+    @cached_property
+    def reads_now(self) -> bool:
+        """Whether the answer may change with time alone."""
+        return "context.now" in self.reads or "context" in self.reads
+
+    @cached_property
+    def reads_context(self) -> bool:
+        """Whether it needs the request's context at all."""
+        return any(name.startswith("context") for name in self.reads)
+
+    @cached_property
+    def handle(self) -> cedar.PolicySet:
+        """The policies, parsed on first use."""
+        return cedar.policy_set({policy.id: policy.est for policy in self.policies})
 
 
 class Policies:
@@ -33,7 +65,7 @@ class Policies:
     def __init__(self, policies: Mapping[str, Policy]) -> None:
         self._index: dict[tuple[str, Uid | None], list[Policy]] = {}
         self._slices: dict[tuple[str, ...], Slice] = {}
-        for policy in sorted(policies.values(), key=lambda policy: policy.id):
+        for policy in policies.values():
             for action in policy.actions:
                 key = (action, policy.resource.within)
                 self._index.setdefault(key, []).append(policy)
@@ -55,13 +87,18 @@ class Policies:
         chosen = [policy for policy in policies if policy.principal.covers(principal)]
         if not chosen:
             return None
-        ids = tuple(sorted(policy.id for policy in chosen))
+        chosen.sort(key=_order)
+        ids = tuple(policy.id for policy in chosen)
         known = self._slices.get(ids)
         if known is None:
             if len(self._slices) >= _MAX_SLICES:
                 del self._slices[next(iter(self._slices))]
-            known = self._slices[ids] = _parse(ids, chosen)
+            known = self._slices[ids] = Slice(tuple(chosen))
         return known
+
+
+def _order(policy: Policy) -> tuple[str, str, str]:
+    return (policy.effect, policy.id if policy.is_open else "", policy.id)
 
 
 def scopes_that_permit(policies: Iterable[Policy]) -> Iterator[str]:
@@ -75,13 +112,3 @@ def scopes_that_permit(policies: Iterable[Policy]) -> Iterator[str]:
 def _glob_covers(policy: Policy, target: Target) -> bool:
     glob = policy.glob
     return glob is None or glob.matches(target.connector, target.kind, target.name)
-
-
-def _parse(ids: tuple[str, ...], policies: list[Policy]) -> Slice:
-    return Slice(
-        ids,
-        cedar.policy_set({policy.id: policy.est for policy in policies}),
-        reads_now=any(policy.reads_now for policy in policies),
-        reads_context=any(policy.reads_context for policy in policies),
-        reads_resource=any(policy.reads_resource for policy in policies),
-    )
