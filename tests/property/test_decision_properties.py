@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
@@ -18,11 +18,11 @@ from bascule.decision.entries import (
     Entry,
     EntryError,
     TargetKind,
-    glob_matches,
     parse_entry,
 )
 from bascule.decision.facts import Allowed, CallFacts, Denied, Principal, Reason
 from bascule.decision.lines import statements
+from bascule.decision.model import USE_ACTIONS
 from bascule.decision.snapshot import Snapshot, build_snapshot, policy_problems
 
 NOW = UnixTime(1_764_000_000)
@@ -248,7 +248,10 @@ def test_a_list_says_what_each_call_would(
 def test_slicing_changes_no_answer(
     config: Config, texts: list[str], principal: Principal
 ) -> None:
-    """Each question put to all policies at once, as Cedar is meant to be used."""
+    """Each question put to all policies at once, as Cedar is meant to be used.
+
+    And what a slice holds does apply, but for open conditions: lists share by that.
+    """
     policies = snapshot(config, texts)
     compiled = compile_config(config).policies
     ests = {it.id: it.est for it in compiled.values()}
@@ -275,6 +278,12 @@ def test_slicing_changes_no_answer(
                 assert expected == cedar.Verdict(False)
             else:
                 assert cedar.evaluate(part.handle, entities, **arguments) == expected  # type: ignore[arg-type]
+                for policy in part.policies:
+                    if policy.is_open:
+                        continue
+                    alone = cedar.policy_set({policy.id: policy.est})
+                    verdict = cedar.evaluate(alone, entities, **arguments)  # type: ignore[arg-type]
+                    assert verdict.policies == (policy.id,)
 
 
 CONTEXT = (
@@ -368,34 +377,37 @@ def test_hostile_users_groups_agents_and_scopes_mean_themselves_alone(
     assert isinstance(decide(replace(call, principal=in_group), policies), Allowed)
 
 
-patterns = st.text("ab*", max_size=8)
+PREFIXES = st.sampled_from(("", "prompt:", "resource:", "pro"))
+texts_of_stars = st.builds(str.__add__, PREFIXES, st.text("ab*", max_size=8))
 
 
-@given(patterns, st.text("ab*", max_size=8))
-def test_our_globs_are_cedars(pattern: str, text: str) -> None:
-    entry = f"tickets/resource:{pattern}"
-    assume(pattern)
+@example("", "*a", "prompt:a")
+@example("", "**", "resource:")
+@given(
+    st.sampled_from(("", "resource:")),
+    st.text("ab*", min_size=1, max_size=8),
+    texts_of_stars,
+)
+def test_our_globs_are_cedars(prefix: str, pattern: str, name: str) -> None:
+    entry = parse_entry(f"tickets/{prefix}{pattern}", where="x")
+    assert isinstance(entry, Entry)
+    kind: TargetKind = entry.kind or "tool"
     config = Config(
-        connectors=CONNECTORS,
-        roles={"r": Role(("user:alice",), (entry,))},
+        connectors=CONNECTORS, roles={"r": Role(("user:alice",), (entry.text,))}
     )
-    (policy,) = (
-        it for it in compile_config(config).policies.values() if it.id[:5] == "role:"
-    )
-    plain = {policy.id: policy.est}
-    alice = Principal(user="user:alice", agent="a")
     policies = snapshot(config, [])
-    caller = policies.callers.of(alice)
-    target = policies.toolsets.target("tickets", "resource", text)
+    ests = {it.id: it.est for it in compile_config(config).policies.values()}
+    caller = policies.callers.of(Principal(user="user:alice", agent="a"))
+    target = policies.toolsets.target("tickets", kind, name)
     verdict = cedar.evaluate(
-        cedar.policy_set(plain),
+        cedar.policy_set(ests),
         cedar.with_entity(caller.entities, target.node.entity()),
         principal=caller.questions[0].principal.uid,
-        action=("Mcp::Action", "read_resource"),
+        action=("Mcp::Action", USE_ACTIONS[kind]),
         resource=target.node.uid,
         context="{}",
     )
-    assert verdict.allows is glob_matches(pattern, text)
+    assert verdict.allows is entry.matches("tickets", kind, name)
 
 
 @given(configs)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -62,7 +63,7 @@ def snapshot(*cedar: str, config: Config = CONFIG) -> Snapshot:
 
 
 def by(
-    principal: Principal, facts: CallFacts = ALICE_SEARCHES, **changes: object
+    principal: Principal, facts: CallFacts = ALICE_SEARCHES, **changes: Any
 ) -> CallFacts:
     changed: Principal = replace(principal, **changes)
     return replace(facts, principal=changed)
@@ -475,8 +476,13 @@ def test_the_same_policies_have_the_same_digest() -> None:
     [
         {"scopes": {}},
         {"toolsets": {"tickets:read": ("tickets/search",)}},
-        {"roles": {**CONFIG.roles, "clerk": Role(("user:eve",), ("time/*",))}},
-        {"agents": Agents(ceilings={**CONFIG.agents.ceilings, "new": ()})},
+        {
+            "roles": {
+                **CONFIG.roles,
+                "clerk": Role(("user:eve", "agent:night-job"), ("time/*",)),
+            }
+        },
+        {"agents": replace(CONFIG.agents, ceilings={**CONFIG.agents.ceilings, "new": ()})},
         {"connectors": {**CONFIG.connectors, "new": Connector(command=("x",))}},
     ],
 )

@@ -118,6 +118,14 @@ def test_a_list_names_each_tools_own_policies() -> None:
     assert decided["get_x"].policies[1] == "role:r/time/get_*"
 
 
+def test_a_list_tells_user_agent_and_token_apart_where_a_policy_does() -> None:
+    forbid = (
+        '@id("x") forbid(principal, action, resource) when { principal is Mcp::Token };'
+    )
+    (batch,) = decide_many(ALICE, "time", "tool", ["now"], NOW, time_snapshot(forbid))
+    assert batch == [("now", Denied(Reason.POLICY_FORBIDS, ("x",)))]
+
+
 def test_a_list_of_an_unknown_connector_or_of_nothing_is_denied() -> None:
     policies = time_snapshot()
     assert list(decide_many(ALICE, "tim", "tool", ["now"], NOW, policies)) == [
