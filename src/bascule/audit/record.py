@@ -6,7 +6,11 @@ the encoder writes what RFC 8785 would: the schema is closed and has no floats.
 
 from __future__ import annotations
 
+import msgspec
 from msgspec import UNSET, Struct, UnsetType
+
+from bascule.audit.tile import MAX_ENTRY_BYTES
+from bascule.errors import BasculeError
 
 
 class Part(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -119,8 +123,37 @@ class Record(Part, frozen=True, kw_only=True):
     ts: int
     """Microseconds since 1970-01-01T00:00:00Z."""
     type: str
-    """`auth.fail`, `call`, `call.end`, `list`, `token.issue`, `revoke`, `user.add`, …"""
+    """`auth.fail`; `list`, `call.start` and `authz.decision` (a refusal) when decided;
+    `call.end` when completed; `token.issue`, `revoke`, `user.add`, … for events."""
     user: UserPart | UnsetType = UNSET
     v: int
     writer: str
     """Process that wrote it."""
+
+
+class RecordTooLargeError(BasculeError):
+    """The record does not fit into a leaf."""
+
+
+_encoder = msgspec.json.Encoder(order="deterministic")
+_decoder = msgspec.json.Decoder(Record)
+
+
+def encode(record: Record) -> bytes:
+    """Write a record as its leaf. Raises `RecordTooLargeError`."""
+    leaf = _encoder.encode(record)
+    if len(leaf) > MAX_ENTRY_BYTES:
+        raise RecordTooLargeError("record is too large")
+    return leaf
+
+
+def decode(leaf: bytes) -> Record:
+    """Read a leaf. Raises `msgspec.DecodeError` or `UnicodeDecodeError`."""
+    return _decoder.decode(leaf)
+
+
+def clip(text: str, limit: int) -> str:
+    """Cut text that a stranger chose; what is cut off is told by its length."""
+    if len(text) <= limit:
+        return text
+    return f"{text[:limit]}\N{HORIZONTAL ELLIPSIS}(+{len(text) - limit})"

@@ -1,0 +1,117 @@
+"""Reading records: in order, filtered, as the flat rows that commands print."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+from msgspec import UNSET
+
+from bascule.audit.record import Record, decode
+from bascule.audit.tile import WIDTH
+from bascule.audit.tree import TileReader, read_state
+
+
+class Row(msgspec.Struct):
+    """One record, flat; every key is always written."""
+
+    seq: int
+    id: str
+    ts: int
+    """Microseconds since 1970."""
+    type: str
+    user: str | None
+    agent: str | None
+    agent_verified: bool | None
+    connector: str | None
+    method: str | None
+    name: str | None
+    decision: str | None
+    reason: str | None
+    policies: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which records are wanted; None lets all through."""
+
+    user: str | None = None
+    agent: str | None = None
+    connector: str | None = None
+    name: str | None = None
+    type: str | None = None
+    decision: str | None = None
+    since: int | None = None
+    """Microseconds, included."""
+    until: int | None = None
+    """Microseconds, not included."""
+
+    def passes(self, row: Row) -> bool:
+        """Tell whether a row is wanted."""
+        wanted = (
+            (self.user, row.user),
+            (self.agent, row.agent),
+            (self.connector, row.connector),
+            (self.name, row.name),
+            (self.type, row.type),
+            (self.decision, row.decision),
+        )
+        if any(want is not None and want != have for want, have in wanted):
+            return False
+        if self.since is not None and row.ts < self.since:
+            return False
+        return self.until is None or row.ts < self.until
+
+
+def leaves(folder: Path, start: int = 0) -> Iterator[tuple[int, bytes]]:
+    """Give the committed entries from a place on. Raises what reading tiles raises."""
+    state = read_state(folder)
+    size = 0 if state is None else state.size
+    reader = TileReader(folder, size)
+    for index in range(start // WIDTH, (size + WIDTH - 1) // WIDTH):
+        for place, leaf in enumerate(reader.entries(index), index * WIDTH):
+            if place >= start:
+                yield place, leaf
+
+
+def rows(folder: Path, wanted: Filter, start: int = 0) -> Iterator[Row]:
+    """Give the wanted records, oldest first."""
+    needles = [
+        msgspec.json.encode(text)
+        for text in (wanted.agent, wanted.connector, wanted.name, wanted.type)
+        if text is not None
+    ]
+    for seq, leaf in leaves(folder, start):
+        # A record that does not even hold the text is not worth decoding.
+        if any(needle not in leaf for needle in needles):
+            continue
+        found = row(seq, decode(leaf))
+        if wanted.passes(found):
+            yield found
+
+
+def row(seq: int, record: Record) -> Row:
+    """Flatten a record."""
+    user = None
+    if record.user is not UNSET:
+        issuer = "" if record.user.iss is UNSET else f"{record.user.iss}|"
+        user = f"user:{issuer}{record.user.sub}"
+    mcp, authz, agent = record.mcp, record.authz, record.agent
+    name = None if mcp is UNSET or mcp.name is UNSET else mcp.name
+    return Row(
+        seq=seq,
+        id=record.id,
+        ts=record.ts,
+        type=record.type,
+        user=user,
+        agent=None if agent is UNSET else agent.client_id,
+        agent_verified=None if agent is UNSET else agent.verified is True,
+        connector=None if record.connector is UNSET else record.connector,
+        method=None if mcp is UNSET else mcp.method,
+        name=name,
+        decision=None if authz is UNSET else authz.decision,
+        reason=None if authz is UNSET else authz.reason,
+        policies=[] if authz is UNSET else list(authz.policies),
+    )

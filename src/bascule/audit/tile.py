@@ -1,0 +1,88 @@
+"""Tiles and entry bundles (C2SP tlog-tiles): where they lie and what is in them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from bascule.errors import BasculeError
+
+WIDTH = 256
+HEIGHT = 8
+HASH_BYTES = 32
+MAX_ENTRY_BYTES = 65_535
+"""An entry's length is written in two bytes."""
+
+
+class MalformedTileError(BasculeError):
+    """A tile or bundle is not of the form that its place and width ask for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """The place of a tile; level -1 is the entry bundle."""
+
+    level: int
+    index: int
+    width: int = WIDTH
+    """Hashes or entries in it; fewer than 256 make it partial."""
+
+    @property
+    def path(self) -> str:
+        """Give the path below the log's folder."""
+        kind = "entries" if self.level < 0 else str(self.level)
+        return f"tile/{kind}/{index_path(self.index)}{self._suffix}"
+
+    @property
+    def _suffix(self) -> str:
+        return "" if self.width == WIDTH else f".p/{self.width}"
+
+
+def index_path(index: int) -> str:
+    """Write an index in groups of three digits: `x001/x234/067`."""
+    groups = [f"{index % 1000:03d}"]
+    while index >= 1000:
+        index //= 1000
+        groups.insert(0, f"x{index % 1000:03d}")
+    return "/".join(groups)
+
+
+def tiles_of(level: int, size: int) -> list[Tile]:
+    """Give a level's tiles in a tree of `size` leaves; the last may be partial."""
+    count = size if level < 0 else size >> HEIGHT * level
+    full, rest = divmod(count, WIDTH)
+    tiles = [Tile(level, index) for index in range(full)]
+    return [*tiles, Tile(level, full, rest)] if rest else tiles
+
+
+def split_hashes(data: bytes, width: int) -> list[bytes]:
+    """Read a tile. Raises `MalformedTileError`."""
+    if len(data) != width * HASH_BYTES:
+        raise MalformedTileError("tile has the wrong length")
+    return [data[i : i + HASH_BYTES] for i in range(0, len(data), HASH_BYTES)]
+
+
+def pack(entries: Iterable[bytes]) -> bytes:
+    """Write entries behind one another, each with its length (big endian)."""
+    return b"".join([len(entry).to_bytes(2, "big") + entry for entry in entries])
+
+
+def unpack(data: bytes) -> list[bytes]:
+    """Read what `pack` wrote. Raises `MalformedTileError`."""
+    entries = []
+    place, end = 0, len(data)
+    while place < end:
+        stop = place + 2 + int.from_bytes(data[place : place + 2], "big")
+        if stop > end or place + 2 > end:
+            raise MalformedTileError("bundle ends within an entry")
+        entries.append(data[place + 2 : stop])
+        place = stop
+    return entries
+
+
+def split_entries(data: bytes, width: int) -> list[bytes]:
+    """Read an entry bundle. Raises `MalformedTileError`."""
+    entries = unpack(data)
+    if len(entries) != width:
+        raise MalformedTileError("bundle has the wrong number of entries")
+    return entries

@@ -1,0 +1,91 @@
+"""The inbox of the audit log in a SQLite file of its own."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+from pathlib import Path
+
+from bascule.audit.inbox import Segment
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS segments (
+    place INTEGER PRIMARY KEY AUTOINCREMENT,
+    writer TEXT NOT NULL,
+    boot TEXT NOT NULL,
+    first INTEGER NOT NULL,
+    count INTEGER NOT NULL,
+    prev BLOB NOT NULL,
+    leaves BLOB NOT NULL,
+    openings BLOB NOT NULL,
+    UNIQUE (writer, boot, first)
+)
+"""
+_COLUMNS = "writer, boot, first, count, prev, leaves, openings"
+BUSY_SECONDS = 10
+
+
+class SqliteInbox:
+    """An inbox in one file, which other processes of this host may write too."""
+
+    def __init__(self, path: Path) -> None:
+        """Open or create the file, 0600. Raises `sqlite3.Error` or OSError."""
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        self._lock = threading.Lock()
+        # One connection for writing and one for reading: the sequencer must not make calls
+        # wait for their records.
+        self._writes = self._open(path)
+        self._reads = self._open(path)
+        self._writes.execute(_SCHEMA)
+
+    @staticmethod
+    def _open(path: Path) -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
+        )
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        return connection
+
+    def write(self, segment: Segment) -> None:
+        """Keep a segment; one commit, synced. Raises `sqlite3.Error`."""
+        with self._lock:
+            self._writes.execute(
+                f"INSERT INTO segments ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
+                (
+                    segment.writer,
+                    segment.boot,
+                    segment.first,
+                    segment.count,
+                    segment.prev,
+                    segment.leaves,
+                    segment.openings,
+                ),
+            )
+
+    def read(self, after: int, limit: int) -> list[tuple[int, Segment]]:
+        """Give up to `limit` segments beyond a place, in the order of arrival."""
+        rows = self._reads.execute(
+            f"SELECT place, {_COLUMNS} FROM segments WHERE place > ? "  # noqa: S608
+            "ORDER BY place LIMIT ?",
+            (after, limit),
+        ).fetchall()
+        return [(row[0], Segment(*row[1:])) for row in rows]
+
+    def remove(self, up_to: int) -> None:
+        """Drop segments up to a place."""
+        with self._lock:
+            self._writes.execute("DELETE FROM segments WHERE place <= ?", (up_to,))
+
+    def count(self) -> int:
+        """Give how many records wait."""
+        found = self._reads.execute(
+            "SELECT coalesce(sum(count), 0) FROM segments"
+        ).fetchone()
+        return int(found[0])
+
+    def close(self) -> None:
+        """Close the file."""
+        self._writes.close()
+        self._reads.close()
