@@ -123,7 +123,7 @@ def test_one_wrong_fact_denies(changes: Mapping[str, object], expected: Denied) 
     ],
 )
 def test_one_wrong_part_of_the_principal_denies(
-    changes: dict[str, object], expected: Denied
+    changes: dict[str, Any], expected: Denied
 ) -> None:
     assert decide(by(ALICE, **changes), snapshot()) == expected
 

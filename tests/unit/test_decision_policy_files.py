@@ -177,6 +177,9 @@ def test_what_is_hardly_meant_is_a_warning(policy: str, message: str) -> None:
         'permit(principal == Mcp::User::"nobody", action, resource);',
         'permit(principal in Mcp::Scope::"any", action, resource);',
         'forbid(principal, action, resource == Mcp::Tool::"tickets/not-yet");',
+        "forbid(principal, action, resource)"
+        ' when { {type: "Mcp::Server", id: context.method} == {type: "a", id: "b"} };',
+        '@type("Mcp::Server") forbid(principal, action, resource);',
     ],
 )
 def test_names_that_come_and_go_are_no_problem(policy: str) -> None:

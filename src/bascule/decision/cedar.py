@@ -71,12 +71,6 @@ def policy_set(ests: Mapping[str, Est]) -> PolicySet:
     return PolicySet.from_json_str(msgspec.json.encode(document).decode())
 
 
-def policy_text(ests: Mapping[str, Est]) -> str:
-    """Write policies as Cedar text, for people."""
-    document = {"templates": {}, "staticPolicies": ests, "templateLinks": []}
-    return cedarpy.policies_from_json_str(msgspec.json.encode(document).decode())
-
-
 def entities(documents: Iterable[Mapping[str, Any]]) -> Entities:
     """Parse entities, and with them the actions of the schema and their group `use`.
 

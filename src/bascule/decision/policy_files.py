@@ -116,8 +116,7 @@ def _id_complaint(name: str | None, taken: Mapping[str, Policy]) -> str | None:
 
 def _look_over(found: _Found, config: Config) -> Iterator[Problem]:
     est = found.est
-    uids = {entity_uid(node) for node in walk(est) if {"type", "id"} <= node.keys()}
-    for of in sorted(uids):
+    for of in sorted(set(_named(est))):
         complaint = _name_complaint(of, config)
         if complaint is not None:
             yield found.problem(f'`{of[0]}::"{of[1]}"` {complaint}')
@@ -128,6 +127,13 @@ def _look_over(found: _Found, config: Config) -> Iterator[Problem]:
         )
     for message in _doubts(est):
         yield found.problem(message, error=False)
+
+
+def _named(est: Est) -> Iterator[Uid]:
+    """Give every entity that a policy writes out; a record may have the same two keys."""
+    for node in walk([est["principal"], est["resource"], est["conditions"]]):
+        if isinstance(node.get("type"), str) and isinstance(node.get("id"), str):
+            yield entity_uid(node)
 
 
 def _name_complaint(of: Uid, config: Config) -> str | None:

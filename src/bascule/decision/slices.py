@@ -14,7 +14,7 @@ from bascule.decision import cedar
 from bascule.decision.model import Node, Target, Uid
 from bascule.decision.policy import Policy
 
-_MAX_SLICES = 4096
+_MAX_SLICES = 1024
 
 
 @dataclass(frozen=True)
