@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import tomllib
+from pathlib import Path
+
+import msgspec
 import pytest
 from msgspec.structs import replace
 
@@ -293,3 +297,15 @@ def test_every_problem_is_reported_at_once() -> None:
         'forbid(principal, action, resource);\n@id("x") forbid(principal, action, resource)'
     )
     assert len(found(text, "permit(;", config=config)) == 4
+
+
+def test_the_examples_of_the_reference_are_valid() -> None:
+    page = (Path(__file__).parents[2] / "docs/reference/policies.md").read_text()
+    toml, cedar = (
+        page.partition(f"```{language}\n")[2].partition("```")[0]
+        for language in ("toml", "cedar")
+    )
+    names = ("tickets", "time", "docs")
+    tables = {**tomllib.loads(toml), "connectors": {name: {"url": "x"} for name in names}}
+    assert found(cedar, config=msgspec.convert(tables, Config)) == []
+    assert "forbid(" in cedar
