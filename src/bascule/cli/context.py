@@ -6,12 +6,15 @@ import getpass
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
 
-from bascule import app
-from bascule.config.load import load
-from bascule.config.model import Config
 from bascule.errors import BasculeError
-from bascule.storage.store import Store
+
+if TYPE_CHECKING:  # `--help` must not wait for databases
+    from bascule.config.model import Config
+    from bascule.storage.store import Store, Work
+
+T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -30,28 +33,47 @@ class CommandContext:
 
     def config(self) -> Config:
         """Read the configuration; a missing default file is an empty one."""
-        if not self.config_path.exists():
-            if self.named_config is None:
-                return Config()
-            raise BasculeError(
-                f"configuration `{self.config_path}` does not exist: create it with "
-                "`bascule add`, or name another with `--config`"
-            )
-        return load(app.read_text(self.config_path), source=str(self.config_path))
+        from bascule.app.files import read_text
+        from bascule.config.load import load
+
+        path = self.config_path
+        if not path.exists():
+            if self.named_config is not None:
+                raise BasculeError(
+                    f"configuration `{path}` does not exist: make it with `bascule add`, "
+                    "or name another with --config"
+                )
+            return load("", source=str(path))
+        return load(read_text(path), source=str(path))
 
     def policy_files(self) -> dict[str, str]:
         """Read `policies/*.cedar` beside the configuration."""
-        return app.read_policy_files(self.config_path)
+        from bascule.app.files import read_policy_files
+
+        return read_policy_files(self.config_path)
 
     def data_dir(self) -> Path:
         """The data directory, created 0700 when missing."""
-        return app.data_directory(self.named_data_dir)
+        from bascule.app.files import data_directory
+
+        return data_directory(self.named_data_dir)
 
     def store(self) -> Store:
-        """The state database, created and migrated when missing."""
+        """The state database, created when missing."""
+        from bascule.app.state import open_state
+
         if self._store is None:
-            self._store = app.open_state(self.data_dir())
+            self._store = open_state(self.data_dir())
         return self._store
+
+    def change(self, work: Work[T]) -> T:
+        """Change users, groups, agents or revocations in one transaction."""
+        from bascule.app.state import note_change
+
+        store = self.store()
+        result = store.run(work)
+        note_change(self.data_dir(), store)
+        return result
 
     def record_admin(
         self,
@@ -62,15 +84,29 @@ class CommandContext:
         agent: str | None = None,
         connector: str | None = None,
     ) -> None:
-        """Write one administrative record; durable on return.
+        """Write one administrative record, with the OS user; durable on return.
 
         Call it before the change takes effect. Raises `LogUnavailableError`.
         """
-        app.record_admin(
+        from bascule.app.state import record_admin
+
+        record_admin(
             self.data_dir(),
             type,
-            {**admin, "os_user": f"{getpass.getuser()} (uid {os.getuid()})"},
+            {**admin, "os_user": f"{_os_user()} (uid {os.getuid()})"},
             user=user,
             agent=agent,
             connector=connector,
         )
+
+    def close(self) -> None:
+        """Let go of what was opened."""
+        if self._store is not None:
+            self._store.close()
+
+
+def _os_user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "unknown"

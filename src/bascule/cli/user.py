@@ -54,10 +54,22 @@ def add(
     context: CommandContext, name: str, groups: tuple[str, ...], admin: bool, as_json: bool
 ) -> None:
     """Add a user and print the link by which it sets up its login."""
+    link, seconds = add_user(context, name, groups=groups, admin=admin)
+    found = f"user:{user_name(name)}"
+    emit(
+        {"user": found, "setup_link": link},
+        text=f"added {found}\nset up the login within {seconds // 60} minutes: {link}",
+        as_json=as_json,
+    )
+
+
+def add_user(
+    context: CommandContext, name: str, *, groups: tuple[str, ...], admin: bool
+) -> tuple[str, int]:
+    """Add a user; gives its set-up link and how many seconds that is good for."""
     name = user_name(name)
     plain = tuple(user_name(group.removeprefix("group:")) for group in groups)
     store = context.store()
-    now = system_clock()
     first = admin and not store.read(users.admin_exists)
     link, digest = new_setup_link(context.config().server.public_url)
     if store.read(partial(users.get, name=name)) is not None:
@@ -69,6 +81,7 @@ def add(
         {"groups": " ".join(plain), "admin": str(admin).lower()},
         user=f"user:{name}",
     )
+    now = system_clock()
     seconds = FIRST_ADMIN_SETUP_SECONDS if first else SETUP_SECONDS
     added = context.change(
         lambda conn: users.add(
@@ -83,11 +96,7 @@ def add(
     )
     if not added:
         raise BasculeError(f"user `{name}` exists")
-    emit(
-        {"user": f"user:{name}", "setup_link": link},
-        text=f"added user:{name}\nset up the login within {seconds // 60} minutes: {link}",
-        as_json=as_json,
-    )
+    return link, seconds
 
 
 @user.command(name="list")

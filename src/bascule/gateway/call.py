@@ -48,7 +48,9 @@ async def handle_call(gateway: Gateway, work: Work, connector: str) -> None:
         facts = facts_of(message, caller.principal, connector, now)
         decision = decide(facts, snapshot)
         # 8. On disk before anything follows from it.
-        args, opening = commit_arguments(message)
+        args, opening = commit_arguments(
+            message, keep_values=gateway.keeps_values(connector)
+        )
         entry = gateway.journal.decided(
             caller,
             facts,

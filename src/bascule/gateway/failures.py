@@ -7,7 +7,12 @@ from collections import Counter
 from bascule.clock import monotonic
 
 WINDOW_SECONDS = 60.0
-MAX_SOURCES = 100_000
+MAX_SOURCES = 10_000
+"""Sources told apart in a minute; beyond, all others count as one."""
+MAX_RECORDS = 600
+"""Failures of a minute that are recorded in full: more than that many bytes a stranger
+cannot make us write."""
+OTHERS = "others"
 
 
 class AuthFailures:
@@ -22,12 +27,25 @@ class AuthFailures:
         self._limit = limit
         self._since = monotonic()
         self._counts: Counter[str] = Counter()
+        self._recorded = 0
 
-    def too_many(self, peer: str) -> bool:
-        """Count one failure; tell whether that address has had its share."""
+    def count(self, peer: str) -> tuple[bool, bool]:
+        """Count one failure; tell whether to record it in full, and whether it is too many.
+
+        The first of each source and minute is recorded in full, the rest only counted.
+        """
+        source = peer if len(self._counts) < MAX_SOURCES or peer in self._counts else OTHERS
+        self._counts[source] += 1
+        first = self._counts[source] == 1 and self._recorded < MAX_RECORDS
+        self._recorded += first
+        return first, self._counts[source] > self._limit
+
+    def unrecorded(self) -> dict[str, int] | None:
+        """Give what was only counted, once the minute is over, and begin anew."""
         now = monotonic()
-        if now - self._since > WINDOW_SECONDS or len(self._counts) > MAX_SOURCES:
-            self._counts.clear()
-            self._since = now
-        self._counts[peer] += 1
-        return self._counts[peer] > self._limit
+        if now - self._since < WINDOW_SECONDS:
+            return None
+        counts, self._counts = self._counts, Counter()
+        self._since = now
+        self._recorded = 0
+        return {source: count - 1 for source, count in counts.items() if count > 1}

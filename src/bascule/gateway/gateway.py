@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -71,6 +72,8 @@ class Gateway:
     ids: count[int] = field(default_factory=lambda: count(1))
     """JSON-RPC ids towards upstreams: never the same twice in a process."""
     work: dict[Run, Work] = field(default_factory=dict)
+    idle: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when the last open request ends; looked at when draining only."""
     in_flight: Counter[tuple[str | None, str]] = field(default_factory=Counter)
     """Unfinished requests by user and agent."""
 
@@ -81,9 +84,16 @@ class Gateway:
         self.in_flight[caller.identity] += 1
         work.caller = caller
 
+    def keeps_values(self, connector: str) -> bool:
+        """Tell whether the values of arguments are kept, encrypted, for a connector."""
+        upstream = self.upstreams.get(connector)
+        return upstream is not None and upstream.connector.record_values
+
     def finish(self, run: Run, work: Work) -> None:
         """Forget a request that has ended."""
         self.work.pop(run, None)
+        if not self.work:
+            self.idle.set()
         if work.caller is None:
             return
         identity = work.caller.identity
@@ -110,4 +120,7 @@ class Gateway:
             exchange = work.exchange
             if exchange.streaming and now - exchange.last_sent > QUIET_SECONDS:
                 exchange.send_chunk(KEEP_ALIVE)
+        counted = self.failures.unrecorded()
+        if counted:
+            self.journal.authentication_failures_counted(counted)
         self.end_revoked()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -32,6 +32,7 @@ from bascule.protocol import modern
 RECORD_VERSION = 1
 MAX_NAME_CHARACTERS = 512
 CODE_BYTES = 12
+MAX_COUNTED_SOURCES = 20
 
 
 class LeafSink(Protocol):
@@ -79,6 +80,8 @@ class Journal:
         self.outcomes: Counter[str] = Counter()
         """Forwarded requests by outcome, since the start."""
         self.authentication_failures = 0
+        self.refuses = False
+        """Records wait too long to be taken into the tree: nothing more may happen."""
 
     def decided(
         self,
@@ -95,6 +98,8 @@ class Journal:
 
         Raises `LogUnavailableError`.
         """
+        if self.refuses:
+            raise LogUnavailableError("records are not taken into the log")
         now = system_micros()
         record_id = new_id(now)
         allowed = isinstance(decision, Allowed)
@@ -162,6 +167,46 @@ class Journal:
             ts=now,
             type="call.end",
             user=entry.caller.user_part or UNSET,
+            v=RECORD_VERSION,
+            writer=self._writer,
+        )
+        with contextlib.suppress(LogUnavailableError):
+            self._sink.append(encode(record))
+
+    def authentication_failed(self, peer: str, connector: str, reason: str) -> None:
+        """Hand in a request without a valid token; nobody waits for it."""
+        self._event("auth.fail", peer, connector=connector, reason=reason)
+
+    def authentication_failures_counted(self, counts: Mapping[str, int]) -> None:
+        """Hand in the failures of a minute that were not recorded one by one."""
+        top = sorted(counts.items(), key=lambda item: -item[1])[:MAX_COUNTED_SOURCES]
+        for peer, count in top:
+            self._event("auth.fail", peer, reason="repeated", count=count)
+        rest = sum(counts.values()) - sum(count for _, count in top)
+        if rest:
+            self._event("auth.fail", "others", reason="repeated", count=rest)
+
+    def _event(
+        self,
+        type: str,
+        peer: str,
+        *,
+        reason: str,
+        connector: str | None = None,
+        count: int | None = None,
+    ) -> None:
+        now = system_micros()
+        record = Record(
+            authz=AuthzPart(decision="deny", reason=reason),
+            boot=self._boot,
+            connector=connector or UNSET,
+            count=UNSET if count is None else count,
+            id=new_id(now),
+            log=self._log,
+            src=SrcPart(ip=peer),
+            stage="event",
+            ts=now,
+            type=type,
             v=RECORD_VERSION,
             writer=self._writer,
         )

@@ -131,8 +131,11 @@ def _revoked(gateway: Gateway, exchange: Exchange, connector: str) -> None:
 def _unauthenticated(
     gateway: Gateway, exchange: Exchange, connector: str, problem: UnauthenticatedError
 ) -> None:
-    gateway.journal.authentication_failed(exchange.peer, connector, problem.reason)
-    if gateway.failures.too_many(exchange.peer):
+    first, too_many = gateway.failures.count(exchange.peer)
+    gateway.journal.authentication_failures += 1
+    if first:
+        gateway.journal.authentication_failed(exchange.peer, connector, problem.reason)
+    if too_many:
         error = Error(answers.TOO_MANY_REQUESTS, "too many failed authentications")
         answers.error(exchange, 429, None, error)
         return

@@ -6,6 +6,7 @@ import asyncio
 import ssl
 from collections import deque
 from dataclasses import dataclass
+from typing import cast
 from urllib.parse import urlsplit
 
 import httptools
@@ -229,8 +230,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the connection."""
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - narrows for mypy
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End what was going on."""
@@ -407,6 +407,12 @@ class UpstreamPool:
             if (silent or over) and not connection.listening:
                 connection.fail(UpstreamTimeoutError("upstream took too long"))
         while self._idle and now - self._idle[0].last_active > IDLE_SECONDS:
+            self._idle.popleft().abandon()
+
+    def retire(self) -> None:
+        """Keep no connection any more; what is going on comes to its end."""
+        self._closed = True
+        while self._idle:
             self._idle.popleft().abandon()
 
     def close(self) -> None:

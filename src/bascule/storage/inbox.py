@@ -8,6 +8,7 @@ import threading
 from pathlib import Path
 
 from bascule.audit.inbox import Segment
+from bascule.audit.writer import LogUnavailableError
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS segments (
@@ -30,14 +31,17 @@ class SqliteInbox:
     """An inbox in one file, which other processes of this host may write too."""
 
     def __init__(self, path: Path) -> None:
-        """Open or create the file, 0600. Raises `sqlite3.Error` or OSError."""
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        """Open or create the file, 0600. Raises `LogUnavailableError`."""
         self._lock = threading.Lock()
-        # One connection for writing and one for reading: the sequencer must not make calls
-        # wait for their records.
-        self._writes = self._open(path)
-        self._reads = self._open(path)
-        self._writes.execute(_SCHEMA)
+        try:
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+            # One connection for writing and one for reading: the sequencer must not make
+            # calls wait for their records.
+            self._writes = self._open(path)
+            self._reads = self._open(path)
+            self._writes.execute(_SCHEMA)
+        except (OSError, sqlite3.Error) as exc:
+            raise LogUnavailableError(f"the log's inbox cannot be opened: {exc}") from exc
 
     @staticmethod
     def _open(path: Path) -> sqlite3.Connection:

@@ -14,6 +14,8 @@ from sqlalchemy.exc import OperationalError
 from bascule.errors import BasculeError
 
 T = TypeVar("T")
+Work = Callable[[Connection], T]
+"""A transaction."""
 BUSY_SECONDS = 10
 ATTEMPTS = 5
 
@@ -28,7 +30,7 @@ class Store:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
 
-    def read(self, work: Callable[[Connection], T]) -> T:
+    def read(self, work: Work[T]) -> T:
         """Do `work`, which only reads, on one consistent view; writers are not held up.
 
         Raises `StateUnavailableError`.
@@ -39,7 +41,7 @@ class Store:
         except OperationalError as exc:
             raise StateUnavailableError("the state database is not available") from exc
 
-    def run(self, work: Callable[[Connection], T]) -> T:
+    def run(self, work: Work[T]) -> T:
         """Do `work` in one transaction: all of it is durable on return, or none.
 
         A transaction that lost against another is done again, so `work` must have no effect
@@ -56,7 +58,7 @@ class Store:
                     ) from exc
         raise AssertionError("unreachable")
 
-    async def transact(self, work: Callable[[Connection], T]) -> T:
+    async def transact(self, work: Work[T]) -> T:
         """Do the same in a worker thread."""
         return await asyncio.to_thread(self.run, work)
 
