@@ -1,0 +1,61 @@
+# Every target does its own set-up on a machine that has Python 3.11 or newer with pip.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(PYTHON) -m pip --python $(BIN)/python --disable-pip-version-check -q
+DEMO := .demo
+LOCKED := $(wildcard requirements/*.txt)
+
+.PHONY: help up test lint soak shared-check lock clean system-packages
+
+help: ## Show the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+up: $(VENV)/.demo ## Serve the demo on loopback: a gateway, a real MCP server behind it, a user
+	$(BIN)/bascule up --demo --config $(DEMO)/bascule.toml --data-dir $(DEMO)/data
+
+test: $(VENV)/.dev system-packages ## Check style, types, layers, and run all tests
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/pytest
+
+lint: $(VENV)/.dev ## Check style, types and layers
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+soak: $(VENV)/.dev system-packages ## Run the long loops
+	$(BIN)/pytest -m soak
+
+shared-check: $(VENV)/.dev ## Measure on study material, where there is any
+	@if [ -d ../shared ]; then $(BIN)/pytest tests/shared; else echo "no ../shared here: nothing to measure on"; fi
+
+lock: ## Resolve all requirements anew, with hashes; needs uv
+	scripts/lock
+
+clean: ## Remove what the other targets made
+	rm -rf $(VENV) $(DEMO) .rig .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+system-packages: requirements/apt.list
+	@scripts/system-packages requirements/apt.list
+
+# A virtual environment without ensurepip, which Debian keeps in a package of its own: the
+# pip that the machine has installs into it.
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: apt-get install python3, or make PYTHON=..."; exit 3; }
+	@$(PYTHON) -m pip --version >/dev/null 2>&1 || { echo "pip is needed: apt-get install python3-pip"; exit 3; }
+	$(PYTHON) -m venv --without-pip $(VENV)
+
+$(VENV)/.demo: $(BIN)/python requirements/demo.txt requirements/build.txt pyproject.toml
+	$(PIP) install --require-hashes -r requirements/demo.txt -r requirements/build.txt
+	$(PIP) install --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.dev: $(BIN)/python $(LOCKED) pyproject.toml
+	$(PIP) install --require-hashes -r requirements/dev.txt
+	$(PIP) install --no-deps --no-build-isolation -e .
+	@touch $@
