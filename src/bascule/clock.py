@@ -31,9 +31,8 @@ def system_micros() -> Micros:
     return Micros(time.time_ns() // 1000)
 
 
-def monotonic() -> float:
-    """Read the clock for time-outs and durations: seconds that never step."""
-    return time.monotonic()
+monotonic = time.monotonic
+"""Reads the clock for time-outs and durations: seconds that never step."""
 
 
 def system_entropy(size: int) -> bytes:

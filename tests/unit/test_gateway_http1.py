@@ -26,7 +26,13 @@ class Echo:
     crashes: list[Exception] = field(default_factory=list)
 
     def handle(self, exchange: Exchange) -> None:
-        Run(self.answer(exchange), on_crash=self.crashes.append, on_end=lambda _: None)
+        Run(self.answer(exchange), self)
+
+    def crashed(self, problem: Exception) -> None:
+        self.crashes.append(problem)
+
+    def ended(self) -> None:
+        pass
 
     async def answer(self, exchange: Exchange) -> None:
         try:
@@ -36,13 +42,13 @@ class Echo:
             return
         self.seen.append(f"{exchange.method} {exchange.path} {body.decode()}")
         if exchange.path == "/stream":
-            exchange.start_stream(200, [])
+            exchange.start_stream(200, b"")
             for piece in (b"one", b"two"):
                 exchange.send_chunk(piece)
                 await exchange.drained()
             exchange.end_stream()
         else:
-            exchange.respond(200, [], b"<" + body + b">")
+            exchange.respond(200, b"", b"<" + body + b">")
 
 
 class Server:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import base64
 import contextlib
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from bascule.protocol import header_value, modern
 from bascule.protocol.header_value import HeaderValueError

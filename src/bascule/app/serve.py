@@ -26,6 +26,7 @@ from bascule.gateway.callers import Callers
 from bascule.gateway.failures import AuthFailures
 from bascule.gateway.gateway import Gateway, Upstream
 from bascule.gateway.handles import Sealer
+from bascule.gateway.http1 import header_block
 from bascule.gateway.ingress import Allowed, allowed_for
 from bascule.gateway.journal import Journal
 from bascule.gateway.listener import Listener, bind
@@ -82,12 +83,14 @@ def upstreams(config: Config) -> dict[str, Upstream]:
     found = {}
     for name, connector in config.connectors.items():
         assert connector.url is not None  # noqa: S101 - `load` has refused the others
-        credential = []
+        credential = b""
         if connector.credential.kind == "static" and connector.credential.value is not None:
             value = files.resolve_secret(connector.credential.value)
             if not value.isascii() or not value.isprintable():
                 raise BasculeError(f"connector `{name}`: its credential cannot be a header")
-            credential = [(connector.credential.header.encode(), value.encode())]
+            credential = header_block(
+                (connector.credential.header.encode(), value.encode())
+            )
         endpoint = Endpoint(connector.url, tuple(config.network.private))
         pool = UpstreamPool(endpoint, config.limits)
         found[name] = Upstream(connector, pool, credential)

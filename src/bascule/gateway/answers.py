@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bascule.gateway.http1 import Exchange, Headers
+from bascule.gateway.http1 import Exchange, Headers, header_block
 from bascule.protocol.message import (
     INVALID_PARAMS,
     METHOD_NOT_FOUND,
@@ -11,13 +11,15 @@ from bascule.protocol.message import (
     write_error,
 )
 
-JSON: Headers = [(b"Content-Type", b"application/json"), (b"Cache-Control", b"no-store")]
-TEXT: Headers = [(b"Content-Type", b"text/plain; charset=utf-8")]
-EVENTS: Headers = [
+JSON: Headers = header_block(
+    (b"Content-Type", b"application/json"), (b"Cache-Control", b"no-store")
+)
+TEXT: Headers = header_block((b"Content-Type", b"text/plain; charset=utf-8"))
+EVENTS: Headers = header_block(
     (b"Content-Type", b"text/event-stream"),
     (b"Cache-Control", b"no-store"),
     (b"X-Accel-Buffering", b"no"),
-]
+)
 
 # Codes of our own lie outside the range that JSON-RPC and MCP reserve, so that nobody takes
 # them for the upstream's (MCP 2026-07-28, error codes).
@@ -41,7 +43,7 @@ def error(
 
 def challenge(exchange: Exchange, status: int, value: str, problem: Error) -> None:
     """Answer 401 or 403 with a `WWW-Authenticate` challenge (RFC 6750 §3)."""
-    headers = [*JSON, (b"WWW-Authenticate", value.encode("ascii"))]
+    headers = JSON + header_block((b"WWW-Authenticate", value.encode("ascii")))
     exchange.respond(status, headers, write_error(None, problem))
 
 
@@ -50,7 +52,7 @@ def insufficient_scope(
 ) -> None:
     """Answer that only the token's scope is missing; names all that the operation needs."""
     problem = Error(403, f"insufficient scope: needs {' '.join(scopes)}")
-    headers = [*JSON, (b"WWW-Authenticate", value.encode("ascii"))]
+    headers = JSON + header_block((b"WWW-Authenticate", value.encode("ascii")))
     exchange.respond(403, headers, write_error(message_id, problem))
 
 
@@ -68,7 +70,7 @@ def not_there(code: str, kind: str, name: str) -> Error:
 def unavailable(exchange: Exchange, message_id: MessageId | None, sentence: str) -> None:
     """Answer that nothing can be done now and that nothing was done."""
     problem = Error(UNAVAILABLE, sentence)
-    headers = [*JSON, (b"Retry-After", b"1")]
+    headers = JSON + header_block((b"Retry-After", b"1"))
     exchange.respond(503, headers, write_error(message_id, problem))
 
 
@@ -79,4 +81,4 @@ def method_not_found(exchange: Exchange, message_id: MessageId) -> None:
 
 def accepted(exchange: Exchange) -> None:
     """Answer a notification: nothing follows from it."""
-    exchange.respond(202, [], b"")
+    exchange.respond(202, b"", b"")

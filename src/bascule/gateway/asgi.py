@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from bascule.gateway import answers
-from bascule.gateway.http1 import ClientGoneError, Exchange
+from bascule.gateway.http1 import ClientGoneError, Exchange, header_block
 from bascule.gateway.steps import Run
 
 Message = MutableMapping[str, Any]
@@ -42,7 +42,14 @@ class AsgiBridge:
 
     def handle(self, exchange: Exchange) -> None:
         """Read the body and start the application."""
-        Run(self._start(exchange), on_crash=self._on_crash, on_end=lambda _: None)
+        Run(self._start(exchange), self)
+
+    def crashed(self, problem: Exception) -> None:
+        """A bug ended the reading of a request."""
+        self._on_crash(problem)
+
+    def ended(self) -> None:
+        """The request is read; the application goes on by itself."""
 
     async def _start(self, exchange: Exchange) -> None:
         try:
@@ -78,7 +85,7 @@ class AsgiBridge:
             "raw_path": path,
             "query_string": query,
             "root_path": "",
-            "headers": list(exchange.headers),
+            "headers": list(exchange.headers.items()),
             "client": (exchange.peer, 0),
             "server": None,
         }
@@ -118,4 +125,5 @@ class _Call:
             return
         self._pieces.append(message.get("body", b""))
         if not message.get("more_body", False):
-            self._exchange.respond(self._status, self._headers, b"".join(self._pieces))
+            headers = header_block(*self._headers)
+            self._exchange.respond(self._status, headers, b"".join(self._pieces))

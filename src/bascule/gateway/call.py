@@ -127,12 +127,10 @@ async def forward(
 def write(upstream: Upstream, sent: Outgoing) -> bytes:
     """Write the upstream's HTTP request."""
     body = write_request(sent.message_id, sent.method, sent.params)
-    lines = b"".join(
-        [b"%b: %b\r\n" % pair for pair in (*sent.headers, *upstream.credential)]
-    )
-    return b"%b%bContent-Length: %d\r\n\r\n%b" % (
+    return b"%b%b%bContent-Length: %d\r\n\r\n%b" % (
         upstream.pool.request_head,
-        lines,
+        sent.headers,
+        upstream.credential,
         len(body),
         body,
     )

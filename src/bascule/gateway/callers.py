@@ -56,11 +56,8 @@ class Caller:
     cred_part: CredPart
     generation: int
     """Generation of the directory that last confirmed it."""
-
-    @property
-    def identity(self) -> tuple[str | None, str]:
-        """User and agent, whatever the token."""
-        return self.principal.user, self.principal.agent
+    identity: str
+    """User and agent, whatever the token."""
 
 
 class Callers:
@@ -107,10 +104,12 @@ class Callers:
         """
         if monotonic() - self._confirmed > CONFIRM_SECONDS:
             raise StateUnconfirmedError("revocation state is not confirmed")
-        token = _bearer(authorization)
-        digest = hashlib.sha256(token).digest()
+        if authorization is None:
+            raise UnauthenticatedError("no token", token_shown=False)
+        digest = hashlib.sha256(authorization).digest()
         caller = self._callers.get(digest)
         if caller is None:
+            token = _bearer(authorization)
             caller = self._admit(token, digest, connector, resource, now)
         if caller.connector != connector:
             raise UnauthenticatedError("token is for another connector", token_shown=True)
@@ -169,10 +168,8 @@ class Callers:
         )
 
 
-def _bearer(authorization: bytes | None) -> bytes:
+def _bearer(authorization: bytes) -> bytes:
     """Take the token out of the header (RFC 6750 §2.1); the scheme's case is free."""
-    if authorization is None:
-        raise UnauthenticatedError("no token", token_shown=False)
     scheme, _, token = authorization.partition(b" ")
     token = token.strip(b" ")
     if scheme.lower() != b"bearer" or not token or len(token) > MAX_TOKEN_BYTES:
@@ -204,4 +201,5 @@ def _caller(
             scopes=tuple(sorted(principal.scopes)),
         ),
         generation=generation,
+        identity=f"{principal.user} {principal.agent}",
     )

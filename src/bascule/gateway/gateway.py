@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from itertools import count
+from typing import Any
 
 from bascule.clock import Clock, monotonic
 from bascule.config.model import Connector, Limits
 from bascule.decision.snapshot import Snapshot
 from bascule.errors import BasculeError
-from bascule.gateway.callers import Caller, Callers
+from bascule.gateway import answers
+from bascule.gateway.callers import CONFIRM_SECONDS, Caller, Callers
 from bascule.gateway.failures import AuthFailures
 from bascule.gateway.handles import Sealer
-from bascule.gateway.http1 import Exchange, Headers
+from bascule.gateway.http1 import ClientGoneError, Exchange, Headers
 from bascule.gateway.ingress import Allowed
 from bascule.gateway.journal import Journal
 from bascule.gateway.sse import KEEP_ALIVE
 from bascule.gateway.steps import Run
 from bascule.gateway.upstream import UpstreamPool
+from bascule.protocol.message import Error
 
 QUIET_SECONDS = 15.0
 """A stream is sent a comment after this much silence, so that nothing between closes it."""
@@ -45,15 +47,6 @@ class Upstream:
 
 
 @dataclass(slots=True)
-class Work:
-    """A request that is being answered."""
-
-    exchange: Exchange
-    caller: Caller | None = None
-    """Set once the token is verified."""
-
-
-@dataclass(slots=True)
 class Gateway:
     """State of the data path; one per process, used on its event loop only."""
 
@@ -71,17 +64,18 @@ class Gateway:
     on_crash: Callable[[Exception], None]
     ids: count[int] = field(default_factory=lambda: count(1))
     """JSON-RPC ids towards upstreams: never the same twice in a process."""
-    work: dict[Run, Work] = field(default_factory=dict)
+    work: set[Work] = field(default_factory=set)
     idle: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the last open request ends; looked at when draining only."""
-    in_flight: Counter[tuple[str | None, str]] = field(default_factory=Counter)
+    in_flight: dict[str, int] = field(default_factory=dict)
     """Unfinished requests by user and agent."""
 
     def admit(self, work: Work, caller: Caller) -> None:
         """Count a request for its caller. Raises `TooManyRequestsError`."""
-        if self.in_flight[caller.identity] >= self.limits.in_flight:
+        unfinished = self.in_flight.get(caller.identity, 0)
+        if unfinished >= self.limits.in_flight:
             raise TooManyRequestsError("too many unfinished requests")
-        self.in_flight[caller.identity] += 1
+        self.in_flight[caller.identity] = unfinished + 1
         work.caller = caller
 
     def keeps_values(self, connector: str) -> bool:
@@ -89,9 +83,9 @@ class Gateway:
         upstream = self.upstreams.get(connector)
         return upstream is not None and upstream.connector.record_values
 
-    def finish(self, run: Run, work: Work) -> None:
+    def finish(self, work: Work) -> None:
         """Forget a request that has ended."""
-        self.work.pop(run, None)
+        self.work.discard(work)
         if not self.work:
             self.idle.set()
         if work.caller is None:
@@ -105,18 +99,18 @@ class Gateway:
         """Close what is open for callers that are no longer valid."""
         now = self.clock()
         stale = self.callers.state_age
-        for run, work in list(self.work.items()):
+        for work in list(self.work):
             if work.caller is None:
                 continue
-            if stale > 2 or not self.callers.still_valid(work.caller, now):
-                run.throw(RevokedError())
+            if stale > CONFIRM_SECONDS or not self.callers.still_valid(work.caller, now):
+                work.interrupt(RevokedError())
 
     def tick(self) -> None:
         """Keep time: upstream time-outs and quiet streams; called about once a second."""
         now = monotonic()
         for upstream in self.upstreams.values():
             upstream.pool.expire(now)
-        for work in list(self.work.values()):
+        for work in list(self.work):
             exchange = work.exchange
             if exchange.streaming and now - exchange.last_sent > QUIET_SECONDS:
                 exchange.send_chunk(KEEP_ALIVE)
@@ -124,3 +118,43 @@ class Gateway:
         if counted:
             self.journal.authentication_failures_counted(counted)
         self.end_revoked()
+
+
+class Work:
+    """A request that is being answered."""
+
+    __slots__ = ("_gateway", "_run", "caller", "exchange")
+
+    def __init__(self, gateway: Gateway, exchange: Exchange) -> None:
+        self._gateway = gateway
+        self._run: Run | None = None
+        self.exchange = exchange
+        self.caller: Caller | None = None
+        """Set once the token is verified."""
+
+    def start(self, answering: Coroutine[Any, None, None]) -> None:
+        """Begin to answer."""
+        self._gateway.work.add(self)
+        self.exchange.on_gone(self.client_gone)
+        self._run = Run(answering, self)
+
+    def interrupt(self, problem: Exception) -> None:
+        """Raise `problem` where the answering waits."""
+        if self._run is not None:
+            self._run.throw(problem)
+
+    def client_gone(self) -> None:
+        """The client has closed its connection."""
+        self.interrupt(ClientGoneError())
+
+    def crashed(self, problem: Exception) -> None:
+        """A bug ended the answering: nothing of it reaches the client."""
+        self._gateway.on_crash(problem)
+        if self.exchange.streaming:
+            self.exchange.abort()
+        elif not self.exchange.answered:
+            answers.error(self.exchange, 500, None, Error(500, "internal error"))
+
+    def ended(self) -> None:
+        """The answering is over."""
+        self._gateway.finish(self)

@@ -8,6 +8,7 @@ one at a time.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections import deque
 from collections.abc import Callable
 from http import HTTPStatus
@@ -37,12 +38,15 @@ _SINGLE = frozenset(
         b"expect",
     }
 )
+_TARGET = re.compile(rb"/[!-\"$-~]*")
+"""Origin form in visible ASCII, without a fragment."""
 _STATUS_LINES = {
     status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode()
     for status in HTTPStatus
 }
 
-Headers = list[tuple[bytes, bytes]]
+Headers = bytes
+"""Header lines, each with its line end."""
 
 
 class ClientGoneError(Exception):
@@ -60,38 +64,28 @@ def head_problem(request: Exchange) -> tuple[int, str] | None:
     """Give status and sentence for a head that is refused, None for a good one.
 
     Each rule takes away a way for two parsers to disagree about where a request ends, to
-    whom it goes or who sent it (RFC 9112 §3, §6; RFC 9110 §5).
+    whom it goes or who sent it (RFC 9112 §3, §6; RFC 9110 §5). Headers that stand twice are
+    noticed as they come.
     """
+    headers = request.headers
     if request.version not in {"1.1", "1.0"}:
         return 505, "HTTP version is not supported"
-    if not request.target.startswith(b"/") or b"#" in request.target:
+    if _TARGET.fullmatch(request.target) is None:
         return 400, "request target must be a path"
-    if any(not 0x21 <= byte <= 0x7E for byte in request.target):
-        return 400, "request target has illegal characters"
-    return _header_problem(request)
-
-
-def _header_problem(request: Exchange) -> tuple[int, str] | None:
-    seen: set[bytes] = set()
-    for name, value in request.headers:
-        if b"_" in name:
-            return 400, "header name has an underscore"
-        if not value.isascii():
-            return 400, "header value is not ASCII"
-        if name in seen and (name in _SINGLE or name.startswith(b"mcp-")):
-            return 400, f"header `{name.decode('ascii')}` stands twice"
-        seen.add(name)
-    if b"host" not in seen:
+    if b"_" in b"".join(headers):
+        return 400, "header name has an underscore"
+    if not b"".join(headers.values()).isascii():
+        return 400, "header value is not ASCII"
+    if b"host" not in headers:
         return 400, "header `host` is missing"
-    if b"upgrade" in seen:
+    if b"upgrade" in headers:
         return 400, "upgrade is not supported"
-    encoding = request.header(b"transfer-encoding")
-    if encoding is not None:
-        if encoding.lower() != b"chunked":
+    if b"transfer-encoding" in headers:
+        if headers[b"transfer-encoding"].lower() != b"chunked":
             return 400, "transfer encoding is not supported"
         if request.version == "1.0":
             return 400, "transfer encoding is not part of HTTP/1.0"
-    if request.header(b"expect") not in {None, b"100-continue"}:
+    if headers.get(b"expect", b"100-continue") != b"100-continue":
         return 417, "expectation is not supported"
     return None
 
@@ -131,8 +125,8 @@ class Exchange:
         self.method = ""
         self.target = b""
         self.version = ""
-        self.headers: Headers = []
-        """Names in lower case."""
+        self.headers: dict[bytes, bytes] = {}
+        """Names in lower case; what stood on several lines is joined by commas."""
         self.keep_alive = True
         self.discard = False
         """Read the body but keep nothing of it: it is refused already."""
@@ -145,10 +139,7 @@ class Exchange:
 
     def header(self, name: bytes) -> bytes | None:
         """Give a header's value; name in lower case."""
-        for key, value in self.headers:
-            if key == name:
-                return value
-        return None
+        return self.headers.get(name)
 
     @property
     def path(self) -> str:
@@ -231,8 +222,10 @@ class ServerConnection(asyncio.Protocol):
         "_drain",
         "_handler",
         "_head_bytes",
+        "_header_lines",
         "_incoming",
         "_limits",
+        "_max_head_bytes",
         "_parser",
         "_queue",
         "_since",
@@ -257,6 +250,8 @@ class ServerConnection(asyncio.Protocol):
         self._queue: deque[Exchange] = deque()
         """Requests that were pipelined behind the current one."""
         self._head_bytes = 0
+        self._max_head_bytes = limits.header_bytes
+        self._header_lines = 0
         self._trailers = False
         self._closing = False
         self._write_paused = False
@@ -323,9 +318,9 @@ class ServerConnection(asyncio.Protocol):
         if self._closing:
             return
         self._incoming = Exchange(self)
-        self._head_bytes = 0
+        self._head_bytes = self._header_lines = 0
         self._trailers = False
-        self._since = monotonic()
+        self._since = self._incoming.started
 
     def on_url(self, url: bytes) -> None:
         """A piece of the target."""
@@ -340,16 +335,20 @@ class ServerConnection(asyncio.Protocol):
         if self._trailers:
             self._refuse(400, "trailers are not accepted")
             return
-        self._incoming.headers.append((name.lower(), value))
+        key = name.lower()
+        headers = self._incoming.headers
+        if key not in headers:
+            headers[key] = value
+        elif key in _SINGLE or key.startswith(b"mcp-"):
+            self._refuse(400, f"header `{key.decode('ascii')}` stands twice")
+        else:
+            headers[key] += b", " + value
+        self._header_lines += 1
         self._count_head(len(name) + len(value) + 4)
 
     def _count_head(self, size: int) -> None:
         self._head_bytes += size
-        exchange = self._incoming
-        if exchange is not None and (
-            self._head_bytes > self._limits.header_bytes
-            or len(exchange.headers) > MAX_HEADERS
-        ):
+        if self._head_bytes > self._max_head_bytes or self._header_lines > MAX_HEADERS:
             self._refuse(431, "request head is too large")
 
     def on_headers_complete(self) -> None:
@@ -362,7 +361,8 @@ class ServerConnection(asyncio.Protocol):
         exchange.version = self._parser.get_http_version()
         exchange.keep_alive = self._parser.should_keep_alive()
         problem = head_problem(exchange)
-        if problem is None and self._declared_length(exchange) > self._limits.body_bytes:
+        length = exchange.headers.get(b"content-length", b"0")
+        if problem is None and length.isdigit() and int(length) > self._limits.body_bytes:
             problem = 413, "request body is too large"
         if problem is not None:
             self._refuse(*problem)
@@ -374,11 +374,6 @@ class ServerConnection(asyncio.Protocol):
         else:
             self._queue.append(exchange)
             self._pause_reading()
-
-    @staticmethod
-    def _declared_length(exchange: Exchange) -> int:
-        value = exchange.header(b"content-length")
-        return int(value) if value is not None and value.isdigit() else 0
 
     def on_body(self, body: bytes) -> None:
         """A piece of the body."""
@@ -401,7 +396,7 @@ class ServerConnection(asyncio.Protocol):
 
     def expect_body(self, exchange: Exchange) -> None:
         """Tell a client that asks first to send its body (RFC 9110 §10.1.1)."""
-        if not exchange.complete and exchange.header(b"expect") is not None:
+        if not exchange.complete and b"expect" in exchange.headers:
             self._write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def send_whole(
@@ -414,12 +409,15 @@ class ServerConnection(asyncio.Protocol):
             # The rest of the body would have to be read first; a small one is, and thrown
             # away, so that clients see the answer rather than a reset.
             exchange.discard = True
-        close = b"" if self._stays_open(exchange) else b"Connection: close\r\n"
-        payload = b"" if exchange.method == "HEAD" else body
-        length = b"" if status == 204 else b"Content-Length: %d\r\n" % len(body)
         self._write(
             b"%b%b%b%b\r\n%b"
-            % (_STATUS_LINES[status], _lines(headers), length, close, payload)
+            % (
+                _STATUS_LINES[status],
+                headers,
+                b"" if status == 204 else b"Content-Length: %d\r\n" % len(body),
+                b"" if self._stays_open(exchange) else b"Connection: close\r\n",
+                b"" if exchange.method == "HEAD" else body,
+            )
         )
         if exchange.complete:
             self._next()
@@ -429,7 +427,7 @@ class ServerConnection(asyncio.Protocol):
         close = b"" if self._stays_open(exchange) else b"Connection: close\r\n"
         self._write(
             b"%b%bTransfer-Encoding: chunked\r\n%b\r\n"
-            % (_STATUS_LINES[status], _lines(headers), close)
+            % (_STATUS_LINES[status], headers, close)
         )
 
     def send_chunk(self, data: bytes) -> None:
@@ -485,8 +483,9 @@ class ServerConnection(asyncio.Protocol):
         return exchange.keep_alive and not self._closing
 
     def _write(self, data: bytes) -> None:
-        if self._transport is not None and not self._transport.is_closing():
-            self._transport.write(data)
+        transport = self._transport
+        if transport is not None and not transport.is_closing():
+            transport.write(data)
 
     def _next(self) -> None:
         exchange, self._current = self._current, None
@@ -535,5 +534,6 @@ class ServerConnection(asyncio.Protocol):
                 self._transport.close()
 
 
-def _lines(headers: Headers) -> bytes:
-    return b"".join([b"%b: %b\r\n" % pair for pair in headers])
+def header_block(*pairs: tuple[bytes, bytes]) -> Headers:
+    """Write header lines."""
+    return b"".join([b"%b: %b\r\n" % pair for pair in pairs])

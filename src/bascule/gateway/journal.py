@@ -6,10 +6,9 @@ import base64
 import contextlib
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Protocol
 
-from msgspec import UNSET
+from msgspec import UNSET, Struct
 
 from bascule.audit.record import (
     ArgsPart,
@@ -23,7 +22,7 @@ from bascule.audit.record import (
 )
 from bascule.audit.writer import LogUnavailableError
 from bascule.clock import Entropy, monotonic, new_id, system_micros
-from bascule.decision.facts import Allowed, CallFacts, Decision, Denied, Reason
+from bascule.decision.facts import Allowed, CallFacts, Decision, Reason
 from bascule.gateway.callers import Caller
 from bascule.gateway.relay import Outcome
 from bascule.gateway.steps import Step
@@ -50,8 +49,7 @@ class LeafSink(Protocol):
         """
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Struct, frozen=True):
     """A decided record on its way to the disk."""
 
     id: str
@@ -129,7 +127,7 @@ class Journal:
             src=SrcPart(ip=peer),
             stage="decided",
             ts=now,
-            type=_type_of(decision),
+            type=_type_of(decision, allowed=allowed),
             user=caller.user_part or UNSET,
             v=RECORD_VERSION,
             writer=self._writer,
@@ -217,11 +215,7 @@ class Journal:
         return base64.urlsafe_b64encode(self._entropy(CODE_BYTES)).decode("ascii")
 
 
-def _type_of(decision: Decision) -> str:
-    match decision:
-        case Allowed(reason=Reason.OPEN_METHOD):
-            return "list"
-        case Allowed():
-            return "call.start"
-        case Denied():
-            return "authz.decision"
+def _type_of(decision: Decision, *, allowed: bool) -> str:
+    if not allowed:
+        return "authz.decision"
+    return "list" if decision.reason is Reason.OPEN_METHOD else "call.start"

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from functools import cache
 from typing import Any
+
+from msgspec import Struct
 
 from bascule.clock import UnixTime
 from bascule.config.model import Connector
 from bascule.decision.facts import Principal
 from bascule.gateway.handles import InvalidHandleError, Sealer
-from bascule.gateway.http1 import Exchange, Headers
+from bascule.gateway.http1 import Exchange, Headers, header_block
 from bascule.protocol import header_value, modern
 from bascule.protocol.message import INVALID_PARAMS, Error, MessageId, Request
 
@@ -17,11 +19,9 @@ CURSOR_METHODS = frozenset(
     {"tools/list", "prompts/list", "resources/list", "resources/templates/list"}
 )
 _ASKS = ("elicitation", "sampling", "roots")
-_ACCEPT = b"application/json, text/event-stream"
 
 
-@dataclass(frozen=True, slots=True)
-class Outgoing:
+class Outgoing(Struct, frozen=True, gc=False):
     """A request for an upstream, with what is needed to map the answer back."""
 
     message_id: int
@@ -73,17 +73,20 @@ def _rewrite_meta(
 ) -> MessageId | None:
     meta = dict(params[modern.META])
     capabilities = meta[modern.CLIENT_CAPABILITIES]
-    refused = [ask for ask in _ASKS if ask in capabilities and ask not in connector.may_ask]
-    if refused:
+    if capabilities and (
+        refused := [
+            it for it in _ASKS if it in capabilities and it not in connector.may_ask
+        ]
+    ):
         kept = {key: value for key, value in capabilities.items() if key not in refused}
         meta[modern.CLIENT_CAPABILITIES] = kept
-    token = meta.get(modern.PROGRESS_TOKEN)
-    if isinstance(token, bool) or not isinstance(token, int | str):
-        token = None
-        meta.pop(modern.PROGRESS_TOKEN, None)
-    else:
-        meta[modern.PROGRESS_TOKEN] = message_id
     params[modern.META] = meta
+    if modern.PROGRESS_TOKEN not in meta:
+        return None
+    token = meta.pop(modern.PROGRESS_TOKEN)
+    if isinstance(token, bool) or not isinstance(token, int | str):
+        return None
+    meta[modern.PROGRESS_TOKEN] = message_id
     return token
 
 
@@ -111,14 +114,24 @@ def _open_handle(
 
 
 def _headers(request: Request, exchange: Exchange) -> Headers:
-    headers: Headers = [
-        (b"Content-Type", b"application/json"),
-        (b"Accept", _ACCEPT),
-        (b"MCP-Protocol-Version", modern.VERSION.encode()),
-        (b"Mcp-Method", request.method.encode()),
-    ]
+    block = _constant_headers(request.method)
     parameter = modern.NAME_PARAMETER.get(request.method)
     if parameter is not None:
-        headers.append((b"Mcp-Name", header_value.encode(request.params[parameter])))
-    headers += [pair for pair in exchange.headers if pair[0].startswith(b"mcp-param-")]
-    return headers
+        block += b"Mcp-Name: %b\r\n" % header_value.encode(request.params[parameter])
+    if b"mcp-param-" in b"".join(exchange.headers):
+        found = [
+            pair for pair in exchange.headers.items() if pair[0].startswith(b"mcp-param-")
+        ]
+        block += header_block(*found)
+    return block
+
+
+@cache
+def _constant_headers(method: str) -> Headers:
+    """Write what is the same for each request; only known methods come here."""
+    return header_block(
+        (b"Content-Type", b"application/json"),
+        (b"Accept", b"application/json, text/event-stream"),
+        (b"MCP-Protocol-Version", modern.VERSION.encode()),
+        (b"Mcp-Method", method.encode()),
+    )

@@ -10,15 +10,15 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from bascule.gateway import answers, refusal
+from bascule.gateway import answers
 from bascule.gateway.asgi import AsgiBridge
 from bascule.gateway.call import handle_call
 from bascule.gateway.gateway import Gateway, Work
-from bascule.gateway.http1 import ClientGoneError, Exchange
+from bascule.gateway.http1 import Exchange
 from bascule.gateway.ingress import Allowed, BadHeadError, check_origin
-from bascule.gateway.steps import Run
 from bascule.identity.resource import resource_identifier
 
+MAX_KNOWN_TARGETS = 1000
 _ENDPOINT = re.compile(r"/c/([a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?)/mcp")
 
 
@@ -28,27 +28,25 @@ class PublicHandler:
     def __init__(self, gateway: Gateway, pages: PagesHandler) -> None:
         self._gateway = gateway
         self._pages = pages
+        self._connectors: dict[bytes, str] = {}
+        """Connector by request target, of the targets seen first."""
 
     def handle(self, exchange: Exchange) -> None:
         """Start answering."""
-        match = _ENDPOINT.fullmatch(exchange.path)
-        if match is None:
+        connector = self._connectors.get(exchange.target) or self._connector(exchange)
+        if connector is None:
             self._pages.handle(exchange)
             return
-        gateway = self._gateway
-        work = Work(exchange)
-        run = Run(
-            handle_call(gateway, work, match[1]),
-            on_crash=lambda problem: self._crashed(exchange, problem),
-            on_end=lambda ended: gateway.finish(ended, work),
-        )
-        if not run.finished:
-            gateway.work[run] = work
-            exchange.on_gone(lambda: run.throw(ClientGoneError()))
+        work = Work(self._gateway, exchange)
+        work.start(handle_call(self._gateway, work, connector))
 
-    def _crashed(self, exchange: Exchange, problem: Exception) -> None:
-        self._gateway.on_crash(problem)
-        refusal.crashed(exchange)
+    def _connector(self, exchange: Exchange) -> str | None:
+        match = _ENDPOINT.fullmatch(exchange.path)
+        if match is None:
+            return None
+        if len(self._connectors) < MAX_KNOWN_TARGETS:
+            self._connectors[exchange.target] = match[1]
+        return match[1]
 
 
 class PagesHandler:

@@ -112,14 +112,6 @@ def upstream_failed(exchange: Exchange, sent: Outgoing, problem: UpstreamError) 
         answers.error(exchange, status, sent.client_id, error)
 
 
-def crashed(exchange: Exchange) -> None:
-    """Answer after a bug: nothing of it reaches the client."""
-    if exchange.streaming:
-        exchange.abort()
-    elif not exchange.answered:
-        answers.error(exchange, 500, None, Error(500, "internal error"))
-
-
 def _revoked(gateway: Gateway, exchange: Exchange, connector: str) -> None:
     if exchange.streaming:
         exchange.abort()

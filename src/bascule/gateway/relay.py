@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-from msgspec import UNSET, Raw
+from msgspec import UNSET, Raw, Struct
 
 from bascule.errors import BasculeError
 from bascule.gateway import answers
@@ -33,8 +32,7 @@ from bascule.protocol.message import (
 _params = msgspec.json.Decoder(dict[str, Any])
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(Struct, frozen=True, gc=False):
     """How a forwarded request ended; what the completed record says."""
 
     outcome: str

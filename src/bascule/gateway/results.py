@@ -89,8 +89,7 @@ _interim = msgspec.json.Decoder(_Interim)
 _text = msgspec.json.Decoder(str)
 
 
-@dataclass(frozen=True, slots=True)
-class Passage:
+class Passage(Struct, frozen=True, gc=False):
     """For whom, from where and under what a result passes."""
 
     method: str
@@ -104,8 +103,7 @@ class Passage:
     max_event_bytes: int
 
 
-@dataclass(frozen=True, slots=True)
-class Passed:
+class Passed(Struct, frozen=True, gc=False):
     """A result for the client."""
 
     result: Raw

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Generator
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 T = TypeVar("T")
 
@@ -56,29 +56,29 @@ class Step(Generic[T]):
         return self._value  # type: ignore[return-value]
 
 
+class Owner(Protocol):
+    """Who is told of a run's end."""
+
+    def crashed(self, problem: Exception) -> None:
+        """Get an exception that the coroutine did not handle; `ended` follows."""
+
+    def ended(self) -> None:
+        """The run is over, either way."""
+
+
 class Run:
     """One coroutine on its way."""
 
-    __slots__ = ("_coroutine", "_on_crash", "_on_end", "_waiting", "finished")
+    __slots__ = ("_advance", "_coroutine", "_owner", "_waiting", "finished")
 
-    def __init__(
-        self,
-        coroutine: Coroutine[Any, None, None],
-        *,
-        on_crash: Callable[[Exception], None],
-        on_end: Callable[[Run], None],
-    ) -> None:
-        """Start it: runs until the first thing that is not there yet.
-
-        `on_crash` gets an exception that the coroutine did not handle; `on_end` is called
-        with this run when it is over, either way.
-        """
+    def __init__(self, coroutine: Coroutine[Any, None, None], owner: Owner) -> None:
+        """Start it: runs until the first thing that is not there yet."""
         self._coroutine = coroutine
-        self._on_crash = on_crash
-        self._on_end = on_end
-        self.finished = False
+        self._owner = owner
+        self._advance = self._go_on  # bound once, since each wait hands it out
         self._waiting: object = None
-        self._advance()
+        self.finished = False
+        self._go_on()
 
     def throw(self, error: Exception) -> None:
         """Raise `error` where the coroutine waits; nothing if it is over."""
@@ -89,23 +89,21 @@ class Run:
             waiting.when_done(None)
         self._step(self._coroutine.throw, error)
 
-    def _advance(self) -> None:
+    def _go_on(self) -> None:
         self._step(self._coroutine.send, None)
 
     def _step(self, resume: Callable[[Any], object], value: Exception | None) -> None:
         try:
             waited = resume(value)
         except StopIteration:
-            self._end()
+            self.finished = True
+            self._owner.ended()
         except Exception as exc:  # noqa: BLE001 - the one place that catches what is a bug
-            self._end()
-            self._on_crash(exc)
+            self.finished = True
+            self._owner.crashed(exc)
+            self._owner.ended()
         else:
             self._wait_for(waited)
-
-    def _end(self) -> None:
-        self.finished = True
-        self._on_end(self)
 
     def _wait_for(self, waited: object) -> None:
         self._waiting = waited

@@ -154,6 +154,7 @@ class UpstreamConnection(asyncio.Protocol):
         "_content_type",
         "_framed",
         "_head_bytes",
+        "_keep",
         "_parser",
         "_paused",
         "_pool",
@@ -176,6 +177,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._content_type = b""
         self._framed = False
         self._complete = False
+        self._keep = False
         self._paused = False
         self.last_active = self.started = monotonic()
         self.listening = False
@@ -300,6 +302,7 @@ class UpstreamConnection(asyncio.Protocol):
     def on_message_complete(self) -> None:
         """The answer is whole, unless it was an interim one (1xx)."""
         self._complete = self._response is not None
+        self._keep = self._framed and self._parser.should_keep_alive()
 
     def _hand_over(self) -> None:
         """Keep the connection and give the answer.
@@ -309,7 +312,7 @@ class UpstreamConnection(asyncio.Protocol):
         """
         response, self._response = self._response, None
         answer, self._answer = self._answer, None
-        self._pool.release(self, keep=self._framed and self._parser.should_keep_alive())
+        self._pool.release(self, keep=self._keep)
         if response is None:
             return
         if response.streams:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 
 from bascule.errors import BasculeError
 
 _OPEN = "=?base64?"
 _CLOSE = "?="
+_PLAIN = re.compile(r"([!-~]([ -~]*[!-~])?)?")
+"""Visible ASCII, spaces inside only."""
 
 
 class HeaderValueError(BasculeError):
@@ -36,13 +39,7 @@ def decode(value: bytes) -> str:
 
 def encode(text: str) -> bytes:
     """Write a header value; what `decode` would not give back as it is goes as Base64."""
-    plain = (
-        text.isascii()
-        and text.isprintable()
-        and text == text.strip(" ")
-        and not (text.startswith(_OPEN) and text.endswith(_CLOSE))
-    )
-    if plain:
+    if _PLAIN.fullmatch(text) and not (text.startswith(_OPEN) and text.endswith(_CLOSE)):
         return text.encode("ascii")
     encoded = base64.b64encode(text.encode()).decode("ascii")
     return f"{_OPEN}{encoded}{_CLOSE}".encode("ascii")

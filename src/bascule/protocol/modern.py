@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from bascule.errors import BasculeError
 from bascule.protocol.header_value import HeaderValueError, decode
@@ -59,8 +60,7 @@ class ProtocolError(BasculeError):
         self.error = error
 
 
-@dataclass(frozen=True, slots=True)
-class MirrorHeaders:
+class MirrorHeaders(Struct, frozen=True, gc=False):
     """The headers that repeat what the body says; None where absent."""
 
     version: bytes | None
