@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from urllib.parse import SplitResult, urlsplit
+
+_HOST_NAME = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?\.?")
+_PORT = re.compile(r"[0-9]{1,5}")
+_URL_CHARACTERS = re.compile(r"[!-~]+")
+"""Visible ASCII: `urlsplit` drops tabs and line ends, who sends the URL might not."""
 
 
 def host_and_port(text: str) -> tuple[str, int] | None:
     """Read HOST:PORT, with an IPv6 address in brackets; None when it is not one."""
-    host, separator, port = text.rpartition(":")
-    if not separator or not host or not port.isascii() or not port.isdigit():
+    host, _, port = text.rpartition(":")
+    if _PORT.fullmatch(port) is None or int(port) > 65535:
         return None
-    if ":" in host and not (host.startswith("[") and host.endswith("]")):
-        return None
-    return (host.strip("[]"), int(port)) if int(port) < 65536 else None
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
+        return (host, int(port)) if _is_ipv6(host) else None
+    return (host, int(port)) if _HOST_NAME.fullmatch(host) else None
 
 
 def is_loopback(host: str) -> bool:
@@ -21,7 +28,7 @@ def is_loopback(host: str) -> bool:
     if host == "localhost":
         return True
     try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
+        return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
 
@@ -36,10 +43,25 @@ def is_network(text: str) -> bool:
 
 
 def web_address(text: str) -> SplitResult | None:
-    """Read an http or https URL with a host; None when it is not one."""
+    r"""Read an http or https URL with a host; None when it is not one.
+
+    `\` is refused, since some parsers take it for `/` and find another host.
+    """
+    if _URL_CHARACTERS.fullmatch(text) is None or "\\" in text:
+        return None
     try:
         parts = urlsplit(text)
-        usable = parts.scheme in {"http", "https"} and bool(parts.hostname)
-        return parts if usable and (parts.port is None or parts.port > 0) else None
+        port = parts.port
     except ValueError:
         return None
+    host = parts.hostname or ""
+    known = _HOST_NAME.fullmatch(host) is not None or _is_ipv6(host)
+    return parts if parts.scheme in {"http", "https"} and known and port != 0 else None
+
+
+def _is_ipv6(host: str) -> bool:
+    try:
+        ipaddress.IPv6Address(host)
+    except ValueError:
+        return False
+    return True

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterator, Mapping
-from typing import Any
 
 import msgspec
 
-from bascule.config import rules
-from bascule.config.model import Config, Connector, Issuer, Role
+from bascule.config.model import Config
+from bascule.config.rules import broken_rules
+from bascule.config.shape import shape_problems
 from bascule.errors import BasculeError
-
-_TABLES_OF: Mapping[str, type] = {"connectors": Connector, "roles": Role, "issuers": Issuer}
 
 
 class Problem(msgspec.Struct, frozen=True):
     """One thing that is wrong with a configuration."""
 
     path: str
-    """Where, as TOML would write it: `connectors.time.url`."""
+    """Where, as TOML would write it: `connectors.time.url`; empty for the whole file."""
     message: str
 
 
@@ -33,48 +30,21 @@ class ConfigError(BasculeError):
 
 
 def load(text: str, *, source: str) -> Config:
-    """Read a configuration. Raises `ConfigError` with every problem that was found."""
+    """Read a configuration.
+
+    Raises `ConfigError`, and nothing else for any text, with every problem that was found.
+    No message holds a value that may be a secret in the wrong place.
+    """
     try:
         document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as exc:
+    except (ValueError, RecursionError) as exc:
         raise ConfigError(source, (Problem("", f"not valid TOML: {exc}"),)) from exc
-    problems = list(_shape_problems(document))
-    if problems:
-        raise ConfigError(source, tuple(problems))
-    config = msgspec.convert(document, Config)
-    found = tuple(Problem(path, message) for path, message in rules.problems(config))
-    if found:
-        raise ConfigError(source, found)
-    return config
-
-
-def _shape_problems(document: dict[str, Any]) -> Iterator[Problem]:
-    """Convert each table apart, since a conversion stops at its first problem."""
-    for name, value in document.items():
-        entry = _TABLES_OF.get(name)
-        if entry is None or not isinstance(value, dict):
-            yield from _converted({name: value}, Config, "")
-            continue
-        for key, table in value.items():
-            if entry is Connector:
-                yield from _name_problem(key)
-            yield from _converted(table, entry, f"{name}.{key}")
-
-
-def _name_problem(name: str) -> Iterator[Problem]:
-    if not rules.is_connector_name(name):
-        yield Problem(
-            f"connectors.{name}",
-            "a connector's name has lower-case letters, digits and inner hyphens, "
-            "32 characters at most",
-        )
-
-
-def _converted(value: Any, kind: Any, prefix: str) -> Iterator[Problem]:
     try:
-        msgspec.convert(value, kind)
+        config = msgspec.convert(document, Config)
     except msgspec.ValidationError as exc:
-        message, _, place = str(exc).partition(" - at `$")
-        path = place.rstrip("`").removeprefix(".")
-        joined = f"{prefix}.{path}" if prefix and path else prefix or path
-        yield Problem(joined, message[:1].lower() + message[1:])
+        found = tuple(Problem(*it) for it in shape_problems(document, Config))
+        raise ConfigError(source, found or (Problem("", str(exc)),)) from exc
+    broken = tuple(Problem(*it) for it in broken_rules(config))
+    if broken:
+        raise ConfigError(source, broken)
+    return config

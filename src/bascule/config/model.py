@@ -10,10 +10,23 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
 
-ConnectorName = Annotated[str, Meta(pattern=r"^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$")]
+ConnectorName = Annotated[
+    str,
+    Meta(
+        pattern=r"^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$",
+        description="lower-case letters, digits and inner hyphens, 32 characters at most",
+    ),
+]
 """A connector's name, as it stands in URLs, scopes and roles."""
 
-SecretRef = Annotated[str, Meta(pattern=r"^(file|env|keyring|vault):.+$")]
+SecretRef = Annotated[
+    str,
+    Meta(
+        pattern=r"^(file|env|keyring|vault):.+$",
+        description="a reference to a secret: `file:PATH`, `env:NAME`, "
+        "`keyring:SERVICE/NAME` or `vault:NAME`",
+    ),
+]
 """Where a secret lies: `file:PATH`, `env:NAME`, `keyring:SERVICE/NAME` or `vault:NAME`."""
 
 Mode = Literal["observe", "warn", "enforce"]
@@ -24,12 +37,12 @@ class Table(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Tls(Table, frozen=True):
-    """The certificate that the public listener shows."""
+    """`[server.tls]`: the certificate that the public listener shows."""
 
     cert: SecretRef
-    """PEM chain."""
+    """PEM chain, as `file:PATH`."""
     key: SecretRef
-    """PEM private key, readable by the server's user alone."""
+    """PEM private key, as `file:PATH`, readable by the server's user alone."""
 
 
 class Server(Table, frozen=True):
@@ -46,7 +59,7 @@ class Server(Table, frozen=True):
     tls: Tls | None = None
     """Serve TLS with this certificate."""
     behind_proxy: tuple[str, ...] = ()
-    """Networks of the reverse proxies whose forwarded client address is believed."""
+    """Networks (CIDR) of the reverse proxies in front; not acted on by this version."""
     allowed_hosts: tuple[str, ...] = ()
     """Further values of `Host` to accept, beside the host of `public_url`."""
     allowed_origins: tuple[str, ...] = ()
@@ -61,18 +74,19 @@ class Network(Table, frozen=True):
 
 
 class Boundary(Table, frozen=True):
-    """Declared reach of a connector."""
+    """`[connectors.NAME.boundary]`: declared reach."""
 
     reachable_from: tuple[str, ...] = ()
-    """Networks (CIDR) from which clients may use it; empty means any."""
+    """Networks (CIDR) from which clients may use it; not acted on by this version."""
     may_reach: tuple[str, ...] = ()
-    """HOST:PORT pairs that it may connect to; empty means none."""
+    """HOST:PORT pairs that it may connect to; not acted on by this version."""
 
 
 class Credential(Table, frozen=True):
-    """What Bascule shows to the upstream; never the client's token."""
+    """`[connectors.NAME.credential]`: what Bascule shows; never the client's token."""
 
     kind: Literal["none", "static"] = "none"
+    """`static` sends the same header with each request."""
     header: str = "Authorization"
     """Header that carries a static credential."""
     value: SecretRef | None = None
@@ -95,9 +109,11 @@ class Connector(Table, frozen=True):
     per_user: bool = False
     """One process for each user instead of one for all."""
     mode: Mode | None = None
-    """What happens without a valid approval."""
+    """What happens without a valid approval; not acted on by this version."""
     boundary: Boundary = field(default_factory=Boundary)
+    """Declared reach, inward and outward."""
     credential: Credential = field(default_factory=Credential)
+    """What Bascule shows to the server."""
     may_ask: tuple[Literal["elicitation", "sampling", "roots"], ...] = ()
     """Requests to the client that this server may make."""
     unsafe_cleartext: bool = False
@@ -126,13 +142,14 @@ class Agents(Table, frozen=True):
 
 
 class GroupsClaim(Table, frozen=True):
-    """Where a foreign token says its subject's groups."""
+    """`[issuers.NAME.groups]`: where a foreign token says its subject's groups."""
 
     claim: str = "groups"
+    """Name of the claim, an array of strings."""
 
 
 class Issuer(Table, frozen=True):
-    """`[issuers.NAME]`: a foreign authorization server whose access tokens are accepted."""
+    """`[issuers.NAME]`: a foreign authorization server; not acted on by this version."""
 
     issuer: str
     """The `iss` value, compared letter by letter."""
@@ -141,6 +158,7 @@ class Issuer(Table, frozen=True):
     client_claim: str = "client_id"
     """Claim that names the agent."""
     groups: GroupsClaim = field(default_factory=GroupsClaim)
+    """Where its tokens name groups."""
 
 
 class Audit(Table, frozen=True):
@@ -183,14 +201,22 @@ class Config(Table, frozen=True):
     """The whole file."""
 
     server: Server = field(default_factory=Server)
+    """Where Bascule listens and what it is called."""
     network: Network = field(default_factory=Network)
+    """Private addresses that Bascule itself may call."""
     connectors: dict[ConnectorName, Connector] = field(default_factory=dict)
+    """The MCP servers that it guards, by name."""
     toolsets: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """`CONNECTOR:NAME` → members, all of that connector."""
     roles: dict[str, Role] = field(default_factory=dict)
+    """Who may do what, by the role's name."""
     agents: Agents = field(default_factory=Agents)
+    """Ceilings of agents."""
     scopes: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """OAuth scope → entries as in `roles.*.allow`; `mcp:CONNECTOR` is built in."""
     issuers: dict[str, Issuer] = field(default_factory=dict)
+    """Foreign authorization servers, by a name of your choice."""
     audit: Audit = field(default_factory=Audit)
+    """Copies of the log's checkpoints."""
     limits: Limits = field(default_factory=Limits)
+    """Bounds on sizes, times and numbers."""

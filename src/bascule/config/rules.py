@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from urllib.parse import SplitResult
 
 from bascule.config.addresses import host_and_port, is_loopback, is_network, web_address
 from bascule.config.model import Config, Connector, Credential
+from bascule.config.paths import below
 
 Found = Iterator[tuple[str, str]]
 """Path and sentence of each problem."""
@@ -14,6 +16,7 @@ Found = Iterator[tuple[str, str]]
 _CONNECTOR = re.compile(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?")
 _TOKEN = re.compile(r"[!#$%&'*+.^`|~0-9A-Za-z-]+")
 _ENVIRONMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#@*\s]+")
 _OURS = re.compile(r"(?i)host|connection|transfer-encoding|accept|content-.*|mcp-.*")
 """Headers that Bascule itself writes; a credential must not stand in their place."""
 
@@ -23,17 +26,14 @@ def is_connector_name(text: str) -> bool:
     return _CONNECTOR.fullmatch(text) is not None
 
 
-def problems(config: Config) -> Found:
+def broken_rules(config: Config) -> Found:
     """Give every broken rule."""
     yield from _server(config)
     for name, connector in config.connectors.items():
-        yield from _connector(f"connectors.{name}", connector)
-    yield from _names(config)
-    for name, role in config.roles.items():
-        for place, member in enumerate(role.members):
-            if not member.startswith(("user:", "group:", "agent:")) or member.endswith(":"):
-                path = f"roles.{name}.members[{place}]"
-                yield path, f"`{member}` must begin with `user:`, `group:` or `agent:`"
+        yield from _connector(below("connectors", name), name, connector)
+    yield from _toolsets(config)
+    yield from _roles(config)
+    yield from _issuers(config)
     yield from _each(
         "audit.copies",
         config.audit.copies,
@@ -51,8 +51,12 @@ def problems(config: Config) -> Found:
 def _server(config: Config) -> Found:
     server = config.server
     url = web_address(server.public_url)
-    if url is None or url.path or url.query or url.fragment or url.username is not None:
-        yield "server.public_url", "must be scheme, host and port alone, without a path"
+    if url is None or _origin(url) != server.public_url or _has_default_port(url):
+        yield (
+            "server.public_url",
+            "must be scheme, host and port alone, in lower case, without a path or a "
+            "default port",
+        )
     elif url.scheme == "http" and not is_loopback(url.hostname or ""):
         yield "server.public_url", "must be https unless its host is loopback"
     for key, value in (("listen", server.listen), ("admin_listen", server.admin_listen)):
@@ -60,23 +64,51 @@ def _server(config: Config) -> Found:
             yield f"server.{key}", f"`{value}` must be HOST:PORT"
     if server.database != "sqlite" and not server.database.startswith(("file:", "env:")):
         yield "server.database", "must be `sqlite` or a reference to a postgresql:// URL"
+    if server.tls is not None:
+        for key, value in (("cert", server.tls.cert), ("key", server.tls.key)):
+            if not value.startswith("file:"):
+                yield f"server.tls.{key}", "must be `file:PATH`"
     yield from _each(
         "server.behind_proxy", server.behind_proxy, is_network, "is no network (CIDR)"
     )
+    yield from _each(
+        "server.allowed_hosts", server.allowed_hosts, _is_host, "must be HOST or HOST:PORT"
+    )
+    yield from _each(
+        "server.allowed_origins",
+        server.allowed_origins,
+        lambda it: _ORIGIN.fullmatch(it) is not None,
+        "must be SCHEME://HOST or SCHEME://HOST:PORT",
+    )
 
 
-def _connector(path: str, connector: Connector) -> Found:
+def _origin(url: SplitResult) -> str:
+    """Give scheme, host and port, as a `public_url` must write them."""
+    return f"{url.scheme}://{url.netloc.rpartition('@')[2].lower()}"
+
+
+def _has_default_port(url: SplitResult) -> bool:
+    """Tell whether clients would leave the port out, and so ask for another host."""
+    return (url.scheme, url.port) in {("http", 80), ("https", 443)}
+
+
+def _is_host(text: str) -> bool:
+    url = web_address(f"http://{text}")
+    return url is not None and url.netloc == text and url.username is None
+
+
+def _connector(path: str, name: str, connector: Connector) -> Found:
+    if not is_connector_name(name):
+        yield path, "is no name of a connector"  # the type's pattern lets a line end pass
     if (connector.url is None) == (connector.command is None):
         yield path, "needs exactly one of `url` and `command`"
     if connector.url is not None:
         yield from _url(f"{path}.url", connector)
-    if connector.command is not None and (
-        not connector.command or not connector.command[0]
-    ):
-        yield f"{path}.command", "must name a program"
-    for name in connector.env:
-        if _ENVIRONMENT.fullmatch(name) is None:
-            yield f"{path}.env.{name}", "is no name of an environment variable"
+    if connector.command is not None and not _is_command(connector.command):
+        yield f"{path}.command", "must name a program, and no word may hold a zero byte"
+    for variable, value in connector.env.items():
+        if _ENVIRONMENT.fullmatch(variable) is None or "\0" in value:
+            yield below(f"{path}.env", variable), "cannot be an environment variable"
     if connector.env and connector.url is not None:
         yield f"{path}.env", "is for connectors with a `command`"
     yield from _credential(f"{path}.credential", connector.credential)
@@ -95,10 +127,14 @@ def _connector(path: str, connector: Connector) -> Found:
     )
 
 
+def _is_command(words: tuple[str, ...]) -> bool:
+    return bool(words and words[0]) and not any("\0" in word for word in words)
+
+
 def _url(path: str, connector: Connector) -> Found:
     url = web_address(connector.url or "")
-    if url is None or not (connector.url or "").isascii():
-        yield path, "must be an http or https URL"
+    if url is None:
+        yield path, "must be an http or https URL, in ASCII and with its escapes"
         return
     if url.username is not None or url.password is not None or url.fragment:
         yield path, "must have neither user nor fragment; use `credential` for secrets"
@@ -113,21 +149,44 @@ def _credential(path: str, credential: Credential) -> Found:
             yield path, 'has a `value` but `kind = "none"`; set `kind = "static"`'
         return
     if credential.value is None:
-        yield f"{path}.value", "is missing: name where the secret lies, as `file:PATH`"
+        yield f"{path}.value", "is missing: say where the secret lies, as `file:PATH`"
     header = credential.header
     if _TOKEN.fullmatch(header) is None or _OURS.fullmatch(header) is not None:
         yield f"{path}.header", f"`{header}` cannot carry a credential"
 
 
-def _names(config: Config) -> Found:
+def _toolsets(config: Config) -> Found:
     for name in config.toolsets:
-        connector, separator, short = name.partition(":")
-        if not separator or not short or connector not in config.connectors:
-            yield f'toolsets."{name}"', "must be CONNECTOR:NAME with a known connector"
+        connector, _, short = name.partition(":")
+        if not short or connector not in config.connectors:
+            yield below("toolsets", name), "must be CONNECTOR:NAME with a known connector"
+
+
+def _roles(config: Config) -> Found:
+    for name, role in config.roles.items():
+        yield from _each(
+            f"{below('roles', name)}.members",
+            role.members,
+            lambda it: it.startswith(("user:", "group:", "agent:")) and it[-1] != ":",
+            "must begin with `user:`, `group:` or `agent:`",
+        )
+
+
+def _issuers(config: Config) -> Found:
+    seen: dict[str, str] = {config.server.public_url: "Bascule itself"}
     for name, issuer in config.issuers.items():
+        path = below("issuers", name)
         for connector in issuer.audiences:
             if connector not in config.connectors:
-                yield f"issuers.{name}.audiences.{connector}", "is no known connector"
+                yield below(f"{path}.audiences", connector), "is no known connector"
+        url = web_address(issuer.issuer)
+        if url is None or url.query or url.fragment:
+            yield f"{path}.issuer", "must be a URL without query and fragment"
+        elif url.scheme != "https" and not is_loopback(url.hostname or ""):
+            yield f"{path}.issuer", "must be https unless its host is loopback"
+        if issuer.issuer in seen:
+            yield f"{path}.issuer", f"is the issuer of {seen[issuer.issuer]} already"
+        seen[issuer.issuer] = f"`{path}`"
 
 
 def _each(

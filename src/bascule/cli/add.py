@@ -1,0 +1,74 @@
+"""`bascule add`: one more connector in `bascule.toml`."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import click
+import tomlkit
+
+from bascule.app.config_file import change_text
+from bascule.cli.context import CommandContext
+from bascule.cli.output import emit
+from bascule.config.load import load
+from bascule.errors import BasculeError
+
+
+class _WithCommand(click.Command):
+    """A command that takes another one, whole, after `--`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Keep what follows `--` apart: its options are not ours."""
+        end = args.index("--") if "--" in args else len(args)
+        ctx.params["command"] = tuple(args[end + 1 :])
+        return super().parse_args(ctx, args[:end])
+
+
+@click.command(cls=_WithCommand)
+@click.argument("name")
+@click.argument("url", required=False, metavar="URL | -- COMMAND...")
+@click.option("--owner", help="Team that answers for it.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.pass_obj
+def add(
+    context: CommandContext,
+    *,
+    name: str,
+    url: str | None,
+    command: tuple[str, ...],
+    owner: str | None,
+    as_json: bool,
+) -> None:
+    """Write a connector into the configuration: a URL, or a COMMAND after `--`.
+
+    A running server takes it up on SIGHUP. Nobody may use it before a role says so.
+    """
+    if (url is None) == (not command):
+        raise click.UsageError("give a URL, or `--` and a COMMAND")
+    settings = {"url": url, "command": list(command) or None, "owner": owner}
+    given = {key: value for key, value in settings.items() if value is not None}
+    path = context.config_path
+    change_text(path, partial(with_connector, source=str(path), name=name, settings=given))
+    emit(
+        {"connector": name, **settings, "config": str(path)},
+        text=f"added {name} to {path}: give it to people with a role",
+        as_json=as_json,
+    )
+
+
+def with_connector(text: str, *, source: str, name: str, settings: dict[str, Any]) -> str:
+    """Put a connector behind what is there, which stays as it is, comments included.
+
+    Raises `BasculeError` when there is one of that name, and `ConfigError` when the text
+    was not valid before or would not be valid after.
+    """
+    if name in load(text, source=source).connectors:
+        raise BasculeError(
+            f"connector `{name}` exists: change it in `{source}`, or choose another name"
+        )
+    table = tomlkit.dumps({"connectors": {name: settings}})
+    gap = "" if not text else "\n" if text.endswith("\n") else "\n\n"
+    changed = text + gap + table
+    load(changed, source=f"connector {name}")
+    return changed

@@ -1,0 +1,74 @@
+"""`bascule config` and `bascule schema`: the configuration, and the shapes of output."""
+
+from __future__ import annotations
+
+import click
+import msgspec
+
+from bascule.cli.context import CommandContext
+from bascule.cli.output import emit
+from bascule.cli.schemas import SCHEMAS, schema_of
+from bascule.config.json_schema import json_schema
+from bascule.config.load import ConfigError, Problem
+from bascule.config.reference import reference_page
+from bascule.config.rules import exposure_problems
+
+FOUND = 1
+"""Exit code: the configuration is not valid."""
+
+
+@click.group()
+def config() -> None:
+    """Check and describe `bascule.toml`."""
+
+
+@config.command()
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.pass_context
+def check(ctx: click.Context, *, as_json: bool) -> None:
+    """Say all that is wrong with the configuration, and what it would expose."""
+    context: CommandContext = ctx.obj
+    problems = _problems(context)
+    rows = [{"path": it.path, "message": it.message} for it in problems]
+    lines = [f"{it.path or context.config_path}: {it.message}" for it in problems]
+    emit(
+        {"ok": not problems, "problems": rows},
+        text="\n".join(lines) or "no problems",
+        as_json=as_json,
+    )
+    ctx.exit(FOUND if problems else 0)
+
+
+def _problems(context: CommandContext) -> tuple[Problem, ...]:
+    try:
+        found = context.config()
+    except ConfigError as exc:
+        return exc.problems
+    return tuple(Problem("server", sentence) for sentence in exposure_problems(found))
+
+
+@config.command(name="schema")
+@click.option("--markdown", is_flag=True, help="Print the reference page instead.")
+def config_schema(*, markdown: bool) -> None:
+    """Print the JSON Schema of `bascule.toml`."""
+    click.echo(reference_page() if markdown else _pretty(json_schema()), nl=not markdown)
+
+
+@click.command()
+@click.argument("name", nargs=-1, metavar="[NAME]...")
+def schema(name: tuple[str, ...]) -> None:
+    """Print the JSON Schema of what the command NAME prints with `--json`.
+
+    Commands that print JSON lines: the schema of one line. Without NAME: all names.
+    """
+    if not name:
+        click.echo("\n".join(SCHEMAS))
+        return
+    found = schema_of("-".join(name))
+    if found is None:
+        raise click.BadParameter("there is no such schema; `bascule schema` lists all")
+    click.echo(_pretty(found))
+
+
+def _pretty(document: object) -> str:
+    return msgspec.json.format(msgspec.json.encode(document)).decode()

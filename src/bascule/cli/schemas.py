@@ -1,0 +1,144 @@
+"""The shapes of what commands print with `--json`: fields may be added, never renamed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from bascule.audit.query import Row
+from bascule.audit.verify import Verdict
+from bascule.config.json_schema import DIALECT, json_schema
+from bascule.config.model import ConnectorName
+
+UserName = Annotated[str, Meta(pattern="^user:.+$")]
+
+
+class Added(Struct):
+    """`add`: the connector that is in the configuration now."""
+
+    connector: ConnectorName
+    url: str | None
+    command: list[str] | None
+    owner: str | None
+    config: str
+    """File that was written."""
+
+
+class UserAdded(Struct):
+    """`user add`, `user reset`: an account and the link by which it sets up its login."""
+
+    user: UserName
+    setup_link: str
+
+
+class User(Struct):
+    """`user list`: one account."""
+
+    user: UserName
+    groups: list[Annotated[str, Meta(pattern="^group:.+$")]]
+    admin: bool
+    disabled: bool
+
+
+class AgentAdded(Struct):
+    """`agent add`: a registered agent; its secret, if it has one, is shown this once."""
+
+    agent: str
+    client_secret: Annotated[str, Meta(pattern="^bsc_ck_")] | UnsetType = UNSET
+
+
+class Agent(Struct):
+    """`agent list`: one registered agent."""
+
+    agent: str
+    authenticates: bool
+    """By a secret or a key of its own."""
+    redirect_uris: list[str]
+    disabled: bool
+
+
+class TokenIssued(Struct):
+    """`token issue`: an access token."""
+
+    access_token: str
+    token_type: Literal["Bearer"]
+    expires_in: Annotated[int, Meta(ge=1, le=3600)]
+    scope: str
+    jti: str
+    resource: str
+
+
+class Revoked(Struct):
+    """`revoke`: how many entries were written, and the epoch that is in force."""
+
+    revoked: int
+    epoch: int
+
+
+class ConfigProblem(Struct):
+    """What is wrong at one place of the configuration."""
+
+    path: str
+    message: str
+
+
+class ConfigCheck(Struct):
+    """`config check`: all that is wrong with the configuration."""
+
+    ok: bool
+    problems: list[ConfigProblem]
+
+
+class PolicyProblem(Struct):
+    """What is wrong at one line of a policy or of the configuration."""
+
+    file: str
+    line: int
+    severity: Literal["error", "warning"]
+    message: str
+
+
+class PolicyCheck(Struct):
+    """`policy check`: all that is wrong with the policies."""
+
+    ok: bool
+    problems: list[PolicyProblem]
+
+
+class Decided(Struct):
+    """`decide`: what a call would be answered, and by which policies."""
+
+    decision: Literal["allow", "deny", "maybe"]
+    reason: str
+    policies: list[str]
+
+
+SCHEMAS: Mapping[str, type[Struct] | None] = {
+    "add": Added,
+    "agent-add": AgentAdded,
+    "agent-list": Agent,
+    "audit-query": Row,
+    "audit-verify": Verdict,
+    "config": None,
+    "config-check": ConfigCheck,
+    "decide": Decided,
+    "policy-check": PolicyCheck,
+    "revoke": Revoked,
+    "token-issue": TokenIssued,
+    "user-add": UserAdded,
+    "user-list": User,
+}
+"""The command's words → what it prints; `config` is the configuration file itself."""
+
+
+def schema_of(name: str) -> dict[str, Any] | None:
+    """Give the JSON Schema of that name; None when there is none."""
+    if name not in SCHEMAS:
+        return None
+    shape = SCHEMAS[name]
+    if shape is None:
+        return json_schema()
+    return {"$schema": DIALECT, **msgspec.json.schema(shape)}

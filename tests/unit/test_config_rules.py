@@ -1,0 +1,264 @@
+"""Rules that a configuration must keep beside its types."""
+
+from __future__ import annotations
+
+import pytest
+
+from bascule.config.load import ConfigError, load
+from bascule.config.rules import exposure_problems
+
+
+def paths(text: str) -> list[str]:
+    """Give the places where something is wrong."""
+    try:
+        load(text, source="bascule.toml")
+    except ConfigError as exc:
+        return [it.path for it in exc.problems]
+    return []
+
+
+def connector(settings: str) -> list[str]:
+    return paths(f"[connectors.a]\n{settings}\n")
+
+
+@pytest.mark.parametrize("settings", ["", 'url = "https://a.example/"\ncommand = ["a"]'])
+def test_a_connector_has_exactly_one_of_url_and_command(settings: str) -> None:
+    assert connector(settings) == ["connectors.a"]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://tickets.internal.example/mcp",
+        "https://tickets.internal.example:8443/a/b?c=d",
+        "http://localhost:3000/mcp",
+        "http://127.0.0.1:3000/mcp",
+        "http://[::1]:3000/mcp",
+    ],
+)
+def test_https_and_http_to_loopback_are_urls_of_connectors(url: str) -> None:
+    assert connector(f'url = "{url}"') == []
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "tickets.example/mcp",
+        "ftp://tickets.example/",
+        "https://",
+        "https:///mcp",
+        "https://tickets.example:0/",
+        "https://tickets.example:99999/",
+        "https://tickets.example:x/",
+        "https://tick ets.example/",
+        "https://tickets.example/\\nHost: other",
+        "https://tickets.example\\\\@other.example/",
+        "https://tickets.example/\\u00e9",
+        "https://t\\u00efckets.example/",
+        "https://[::1/",
+        "https://[1.2.3.4]/",
+        "https://user@tickets.example/",
+        "https://user:password@tickets.example/",
+        "https://tickets.example/mcp#part",
+        "http://tickets.example/mcp",
+        "http://localhost.evil.example/mcp",
+        "http://127.0.0.1.evil.example/mcp",
+        "http://0.0.0.0:3000/mcp",
+    ],
+)
+def test_other_urls_of_connectors_are_refused(url: str) -> None:
+    assert connector(f'url = "{url}"') == ["connectors.a.url"]
+
+
+def test_cleartext_needs_its_own_word() -> None:
+    url = 'url = "http://tickets.example/mcp"'
+    assert connector(f"{url}\nunsafe_cleartext = true") == []
+
+
+def test_a_line_end_cannot_hide_behind_a_name() -> None:
+    text = '[connectors."a\\n"]\nurl = "https://a.example/"'
+    assert paths(text) == ['connectors."a\\n"']
+
+
+@pytest.mark.parametrize(
+    "name", ["-a", "a-", "A", "a_b", "a.b", "a/b", "a b", "", "a" * 33, "\u00e9", ".."]
+)
+def test_names_that_would_not_stand_in_a_url_are_refused(name: str) -> None:
+    assert len(paths(f'[connectors."{name}"]\nurl = "https://a.example/"')) == 1
+
+
+@pytest.mark.parametrize("command", ["[]", '[""]', '["a", "b\\u0000c"]'])
+def test_a_command_names_a_program(command: str) -> None:
+    assert connector(f"command = {command}") == ["connectors.a.command"]
+
+
+@pytest.mark.parametrize("name", ["1A", "A-B", "A=B", "", "A B"])
+def test_names_that_no_environment_can_hold_are_refused(name: str) -> None:
+    found = connector(f'command = ["a"]\nenv = {{ "{name}" = "x" }}')
+    assert len(found) == 1
+    assert found[0].startswith("connectors.a.env.")
+
+
+def test_an_environment_is_for_commands() -> None:
+    assert connector('url = "https://a.example/"\nenv = { A = "b" }') == [
+        "connectors.a.env"
+    ]
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "Host",
+        "content-length",
+        "Content-Type",
+        "Transfer-Encoding",
+        "Mcp-Name",
+        "MCP-Session-Id",
+        "X-A: b\\r\\nHost",
+        "",
+        "X A",
+    ],
+)
+def test_a_credential_cannot_take_the_place_of_our_own_headers(header: str) -> None:
+    credential = f'{{ kind = "static", header = "{header}", value = "file:/x" }}'
+    assert connector(f'url = "https://a.example/"\ncredential = {credential}') == [
+        "connectors.a.credential.header"
+    ]
+
+
+def test_a_static_credential_has_a_value() -> None:
+    text = 'url = "https://a.example/"\ncredential = { kind = "static" }'
+    assert connector(text) == ["connectors.a.credential.value"]
+
+
+def test_a_value_without_its_kind_is_not_silently_ignored() -> None:
+    text = 'url = "https://a.example/"\ncredential = { value = "file:/x" }'
+    assert connector(text) == ["connectors.a.credential"]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://localhost:8420/",
+        "http://localhost:8420/base",
+        "http://localhost:8420?",
+        "http://localhost:8420#",
+        "http://u@localhost:8420",
+        "http://Localhost:8420",
+        "HTTP://localhost:8420",
+        "http://bascule.example",
+        "https://bascule.example:443",
+        "http://localhost:80",
+        "localhost:8420",
+        "",
+    ],
+)
+def test_other_public_urls_are_refused(url: str) -> None:
+    assert paths(f'[server]\npublic_url = "{url}"') == ["server.public_url"]
+
+
+@pytest.mark.parametrize(
+    "url", ["http://localhost", "http://[::1]:8420", "https://bascule.example:8443"]
+)
+def test_public_urls_are_origins(url: str) -> None:
+    assert paths(f'[server]\npublic_url = "{url}"') == []
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "path"),
+    [
+        ("listen", '"8420"', "listen"),
+        ("listen", '"localhost"', "listen"),
+        ("listen", '":8420"', "listen"),
+        ("listen", '"*:8420"', "listen"),
+        ("listen", '"::1:8420"', "listen"),
+        ("listen", '"[localhost]:8420"', "listen"),
+        ("listen", '"localhost:65536"', "listen"),
+        ("listen", '"localhost:+80"', "listen"),
+        ("listen", '"localhost:\u0668\u0660"', "listen"),
+        ("admin_listen", '"a b:1"', "admin_listen"),
+        ("database", '"postgresql://db.example/b"', "database"),
+        ("database", '"mysql"', "database"),
+        ("behind_proxy", '["10.0.0.0/8", "10.0.0.1/8"]', "behind_proxy[1]"),
+        ("behind_proxy", '["proxy.example"]', "behind_proxy[0]"),
+        ("allowed_hosts", '["*"]', "allowed_hosts[0]"),
+        ("allowed_hosts", '["https://a.example"]', "allowed_hosts[0]"),
+        ("allowed_hosts", '["u@a.example"]', "allowed_hosts[0]"),
+        ("allowed_origins", '["*"]', "allowed_origins[0]"),
+        ("allowed_origins", '["null"]', "allowed_origins[0]"),
+        ("allowed_origins", '["https://*.example"]', "allowed_origins[0]"),
+        ("allowed_origins", '["https://a.example/"]', "allowed_origins[0]"),
+        ("tls", '{ cert = "env:A", key = "file:/b" }', "tls.cert"),
+    ],
+)
+def test_other_settings_of_the_server_are_refused(
+    setting: str, value: str, path: str
+) -> None:
+    assert paths(f"[server]\n{setting} = {value}") == [f"server.{path}"]
+
+
+@pytest.mark.parametrize("member", ["", "alice", "user:", "everybody:x", "User:alice"])
+def test_a_member_says_what_it_is(member: str) -> None:
+    assert paths(f'[roles.r]\nmembers = ["user:a", "{member}"]') == ["roles.r.members[1]"]
+
+
+@pytest.mark.parametrize("name", ["time", "time:", "nobody:read", ":read"])
+def test_a_toolset_belongs_to_a_known_connector(name: str) -> None:
+    text = f'[connectors.time]\ncommand = ["t"]\n[toolsets]\n"{name}" = []'
+    assert len(paths(text)) == 1
+
+
+@pytest.mark.parametrize(
+    ("issuer", "sound"),
+    [
+        ("https://login.example/tenant", True),
+        ("http://localhost:9000", True),
+        ("http://login.example", False),
+        ("https://login.example?a=b", False),
+        ("login.example", False),
+        ("http://localhost:8420", False),
+    ],
+)
+def test_a_foreign_issuer_is_an_https_url_and_not_bascule(issuer: str, sound: bool) -> None:
+    text = f'[issuers.corp]\nissuer = "{issuer}"\naudiences = {{}}'
+    assert paths(text) == ([] if sound else ["issuers.corp.issuer"])
+
+
+def test_two_tables_for_one_issuer_are_refused() -> None:
+    table = 'issuer = "https://login.example"\naudiences = {}\n'
+    assert paths(f"[issuers.a]\n{table}[issuers.b]\n{table}") == ["issuers.b.issuer"]
+
+
+def test_an_audience_belongs_to_a_known_connector() -> None:
+    text = '[issuers.a]\nissuer = "https://a.example"\naudiences = { time = "x" }'
+    assert paths(text) == ["issuers.a.audiences.time"]
+
+
+@pytest.mark.parametrize("copy", ["/mnt/worm", "file:relative", "s3://bucket", "file:"])
+def test_a_copy_is_an_absolute_directory(copy: str) -> None:
+    assert paths(f'[audit]\ncopies = ["{copy}"]') == ["audit.copies[0]"]
+
+
+def exposures(settings: str) -> list[str]:
+    return exposure_problems(load(f"[server]\n{settings}\n", source="bascule.toml"))
+
+
+def test_the_defaults_expose_nothing() -> None:
+    assert exposures("") == []
+
+
+@pytest.mark.parametrize("key", ["listen", "admin_listen"])
+@pytest.mark.parametrize("host", ["[::]", "10.1.2.3", "bascule.example"])
+def test_a_bind_beyond_loopback_needs_protection(key: str, host: str) -> None:
+    (sentence,) = exposures(f'{key} = "{host}:8420"')
+    assert f"server.{key}" in sentence
+    assert "server.tls" in sentence
+
+
+@pytest.mark.parametrize(
+    "protection",
+    ['tls = { cert = "file:/c", key = "file:/k" }', 'behind_proxy = ["10.0.0.0/8"]'],
+)
+def test_tls_or_a_named_proxy_protects_a_bind(protection: str) -> None:
+    assert exposures(f'listen = "0.0.0.0:8420"\n{protection}') == []
