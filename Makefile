@@ -7,7 +7,7 @@ PIP := $(PYTHON) -m pip --python $(BIN)/python --disable-pip-version-check -q
 DEMO := .demo
 LOCKED := $(wildcard requirements/*.txt)
 
-.PHONY: help up test lint soak shared-check lock clean system-packages
+.PHONY: help up test lint soak shared-check docs lock clean system-packages
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,6 +33,9 @@ soak: $(VENV)/.dev system-packages ## Run the long loops
 
 shared-check: $(VENV)/.dev ## Measure on study material, where there is any
 	@if [ -d ../shared ]; then $(BIN)/pytest tests/shared; else echo "no ../shared here: nothing to measure on"; fi
+
+docs: $(VENV)/.dev ## Write the pages that are made from the code
+	$(BIN)/bascule config schema --markdown > docs/reference/configuration.md
 
 lock: ## Resolve all requirements anew, with hashes; needs uv
 	scripts/lock
