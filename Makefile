@@ -32,7 +32,7 @@ soak: $(VENV)/.dev system-packages ## Run the long loops
 	$(BIN)/pytest -m soak
 
 shared-check: $(VENV)/.dev ## Measure on study material, where there is any
-	@if [ -d ../shared ]; then $(BIN)/pytest tests/shared; else echo "no ../shared here: nothing to measure on"; fi
+	@if [ -d ../shared ] && [ -d tests/shared ]; then $(BIN)/pytest tests/shared; else echo "nothing to measure on here"; fi
 
 docs: $(VENV)/.dev ## Write the pages that are made from the code
 	$(BIN)/bascule config schema --markdown > docs/reference/configuration.md
@@ -51,6 +51,7 @@ system-packages: requirements/apt.list
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: apt-get install python3, or make PYTHON=..."; exit 3; }
 	@$(PYTHON) -m pip --version >/dev/null 2>&1 || { echo "pip is needed: apt-get install python3-pip"; exit 3; }
+	@$(PYTHON) -c 'import venv' 2>/dev/null || { echo "venv is needed: apt-get install python3-venv"; exit 3; }
 	$(PYTHON) -m venv --without-pip $(VENV)
 
 $(VENV)/.demo: $(BIN)/python requirements/demo.txt requirements/build.txt pyproject.toml

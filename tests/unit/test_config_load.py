@@ -172,3 +172,10 @@ def test_a_secret_in_the_wrong_place_is_refused_without_repeating_it(text: str) 
     with pytest.raises(ConfigError) as caught:
         load(text, source="bascule.toml")
     assert "hunter2" not in str(caught.value)
+
+
+def test_what_is_told_cannot_drive_a_terminal() -> None:
+    found = problems('[roles."a\\u001b[2J"]\nmembers = ["b\\u001b[2J"]')
+    ((path, message),) = found.items()
+    assert (path + message).isprintable()
+    assert "b\\x1b[2J" in message

@@ -8,7 +8,7 @@ from urllib.parse import SplitResult
 
 from bascule.config.addresses import host_and_port, is_loopback, is_network, web_address
 from bascule.config.model import Config, Connector, Credential
-from bascule.config.paths import below
+from bascule.config.paths import below, quoted
 
 Found = Iterator[tuple[str, str]]
 """Path and sentence of each problem."""
@@ -61,7 +61,7 @@ def _server(config: Config) -> Found:
         yield "server.public_url", "must be https unless its host is loopback"
     for key, value in (("listen", server.listen), ("admin_listen", server.admin_listen)):
         if host_and_port(value) is None:
-            yield f"server.{key}", f"`{value}` must be HOST:PORT"
+            yield f"server.{key}", f"{quoted(value)} must be HOST:PORT"
     if server.database != "sqlite" and not server.database.startswith(("file:", "env:")):
         yield "server.database", "must be `sqlite` or a reference to a postgresql:// URL"
     if server.tls is not None:
@@ -152,7 +152,7 @@ def _credential(path: str, credential: Credential) -> Found:
         yield f"{path}.value", "is missing: say where the secret lies, as `file:PATH`"
     header = credential.header
     if _TOKEN.fullmatch(header) is None or _OURS.fullmatch(header) is not None:
-        yield f"{path}.header", f"`{header}` cannot carry a credential"
+        yield f"{path}.header", f"{quoted(header)} cannot carry a credential"
 
 
 def _toolsets(config: Config) -> Found:
@@ -194,7 +194,7 @@ def _each(
 ) -> Found:
     for place, value in enumerate(values):
         if not good(value):
-            yield f"{path}[{place}]", f"`{value}` {sentence}"
+            yield f"{path}[{place}]", f"{quoted(value)} {sentence}"
 
 
 def exposure_problems(config: Config) -> list[str]:
