@@ -62,6 +62,34 @@ def test_comments_layout_and_mode_stay(path: Path) -> None:
     assert list(connectors(path)) == ["a", "b"]
 
 
+@pytest.mark.parametrize("before", ["# mine", "# mine\n"])
+def test_a_connector_stands_behind_an_empty_line(path: Path, before: str) -> None:
+    path.write_text(before)
+    add(path, "a", "https://a.example/")
+    written = '# mine\n\n[connectors.a]\nurl = "https://a.example/"\n'
+    assert path.read_text() == written
+
+
+def test_a_name_that_is_taken_is_told_as_such(path: Path) -> None:
+    add(path, "a", "https://a.example/")
+    assert "connector `a` exists" in add(path, "a", "https://a.example/").stderr
+
+
+def test_a_full_disk_leaves_the_file_as_it_is_and_nothing_beside(path: Path) -> None:
+    add(path, "a", "https://a.example/")
+    before = path.read_bytes()
+    command = [sys.executable, "-m", "bascule.cli.main", "--config", str(path), "add"]
+    result = subprocess.run(
+        ["prlimit", "--fsize=10", *command, "b", "https://b.example/"],
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 3
+    assert "cannot change" in result.stderr
+    assert path.read_bytes() == before
+    assert [it.name for it in path.parent.iterdir()] == [path.name]
+
+
 def test_a_link_to_the_file_stays_a_link(path: Path, tmp_path: Path) -> None:
     (tmp_path / "etc").mkdir()
     target = tmp_path / "etc" / "real.toml"

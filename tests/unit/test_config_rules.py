@@ -54,6 +54,7 @@ def test_https_and_http_to_loopback_are_urls_of_connectors(url: str) -> None:
         "https://tick ets.example/",
         "https://tickets.example/\\nHost: other",
         "https://tickets.example\\\\@other.example/",
+        "https://tickets.example/\\\\..\\\\other",
         "https://tickets.example/\\u00e9",
         "https://t\\u00efckets.example/",
         "https://[::1/",
