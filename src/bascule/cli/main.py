@@ -29,7 +29,6 @@ COMMANDS: Mapping[str, str] = {
     "schema": "config:schema",
     "key": "key:key",
     "db": "db:db",
-    "bench": "bench:bench",
 }
 """Command → module and attribute below `bascule.cli`, imported when it is used."""
 
