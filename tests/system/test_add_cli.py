@@ -9,6 +9,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -18,10 +19,25 @@ from bascule.config.load import load
 from bascule.config.model import Connector
 
 
+def options(path: Path) -> list[str]:
+    """Give the file, and a data directory apart from it."""
+    data = path.parent.with_name(f"{path.parent.name}-data")
+    return ["--config", str(path), "--data-dir", str(data)]
+
+
+def bascule(path: Path, *arguments: str) -> Result:
+    return CliRunner().invoke(main, [*options(path), *arguments], catch_exceptions=False)
+
+
 def add(path: Path, *arguments: str) -> Result:
-    return CliRunner().invoke(
-        main, ["--config", str(path), "add", *arguments], catch_exceptions=False
-    )
+    return bascule(path, "add", *arguments)
+
+
+def recorded(path: Path) -> list[dict[str, Any]]:
+    """Give the whole records of the log, oldest first."""
+    rows = bascule(path, "audit", "query", "--json").stdout.splitlines()
+    shown = [bascule(path, "audit", "show", str(it), "--json") for it in range(len(rows))]
+    return [json.loads(it.stdout) for it in shown]
 
 
 def connectors(path: Path) -> dict[str, Connector]:
@@ -42,6 +58,7 @@ def test_a_missing_file_is_created_for_its_user_alone(path: Path) -> None:
 def test_a_missing_default_file_is_created_too(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "bascule.cli.main", "add", "a", "https://a.example/"]
     environment = {k: v for k, v in os.environ.items() if k != "BASCULE_CONFIG"}
+    environment["XDG_DATA_HOME"] = str(tmp_path / "data")
     subprocess.run(command, cwd=tmp_path, env=environment, check=True)
     assert list(connectors(tmp_path / "bascule.toml")) == ["a"]
 
@@ -75,19 +92,55 @@ def test_a_name_that_is_taken_is_told_as_such(path: Path) -> None:
     assert "connector `a` exists" in add(path, "a", "https://a.example/").stderr
 
 
-def test_a_full_disk_leaves_the_file_as_it_is_and_nothing_beside(path: Path) -> None:
-    add(path, "a", "https://a.example/")
-    before = path.read_bytes()
-    command = [sys.executable, "-m", "bascule.cli.main", "--config", str(path), "add"]
+def run_with_small_files(path: Path, most: int, *arguments: str) -> str:
+    """Run `add` where no file can grow beyond so many bytes; give its complaint."""
+    command = [sys.executable, "-m", "bascule.cli.main", *options(path), "add", *arguments]
     result = subprocess.run(
-        ["prlimit", "--fsize=10", *command, "b", "https://b.example/"],
-        capture_output=True,
-        text=True,
+        ["prlimit", f"--fsize={most}", *command], capture_output=True, text=True
     )
     assert result.returncode == 3
-    assert "cannot change" in result.stderr
+    return result.stderr
+
+
+def test_a_full_disk_leaves_the_file_as_it_is_and_nothing_beside(path: Path) -> None:
+    path.write_text("#" * (1 << 20))
+    before = path.read_bytes()
+    complaint = run_with_small_files(path, 1 << 20, "b", "https://b.example/")
+    assert "cannot change" in complaint
     assert path.read_bytes() == before
     assert [it.name for it in path.parent.iterdir()] == [path.name]
+
+
+def test_what_cannot_be_recorded_is_not_done(path: Path) -> None:
+    add(path, "a", "https://a.example/")
+    before = path.read_bytes()
+    run_with_small_files(path, 100, "b", "https://b.example/")
+    assert path.read_bytes() == before
+
+
+def test_the_record_says_what_was_added_without_its_secrets(path: Path) -> None:
+    add(path, "a", "https://a.example/mcp?key=hunter2")
+    add(path, "b", "--", "server", "--token", "hunter2")
+    first, second = recorded(path)
+    assert [(it["type"], it["connector"]) for it in (first, second)] == [
+        ("connector.add", "a"),
+        ("connector.add", "b"),
+    ]
+    assert first["admin"]["url"] == "https://a.example/mcp"
+    assert second["admin"]["program"] == "server"
+    assert "os_user" in first["admin"]
+    assert "hunter2" not in json.dumps([first, second])
+
+
+def test_what_is_refused_is_not_recorded(path: Path) -> None:
+    assert add(path, "A", "https://a.example/").exit_code == 3
+    assert recorded(path) == []
+
+
+def test_a_very_long_address_is_recorded_in_short(path: Path) -> None:
+    assert add(path, "a", "https://a.example/" + "x" * 100_000).exit_code == 0
+    (record,) = recorded(path)
+    assert len(record["admin"]["url"]) == 1000
 
 
 def test_a_link_to_the_file_stays_a_link(path: Path, tmp_path: Path) -> None:
@@ -162,8 +215,8 @@ def test_a_missing_folder_is_not_made(path: Path) -> None:
 
 
 def test_of_many_at_once_none_is_lost(path: Path) -> None:
-    names = [f"c{number}" for number in range(12)]
-    command = [sys.executable, "-m", "bascule.cli.main", "--config", str(path), "add"]
+    names = [f"c{number}" for number in range(6)]
+    command = [sys.executable, "-m", "bascule.cli.main", *options(path), "add"]
     with ThreadPoolExecutor(4) as threads:
         runs = threads.map(
             lambda name: subprocess.run([*command, name, "https://a.example/"], check=True),

@@ -108,8 +108,11 @@ def test_without_a_name_all_names_are_listed(folder: Path) -> None:
     assert bascule(folder, "schema").stdout.split() == sorted(SCHEMAS)
 
 
-def test_an_unknown_name_is_wrong_usage(folder: Path) -> None:
-    assert bascule(folder, "schema", "nothing").exit_code == 2
+def test_an_unknown_name_is_wrong_usage_and_all_names_are_told(folder: Path) -> None:
+    result = bascule(folder, "schema", "nothing")
+    assert result.exit_code == 2
+    words = " ".join(result.stderr.split())
+    assert all(name in words for name in SCHEMAS)
 
 
 FACTS = {

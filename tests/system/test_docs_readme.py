@@ -129,7 +129,7 @@ def test_the_client_of_the_readme_sees_what_the_readme_shows(newcomer: Newcomer)
 
 
 def test_a_server_of_your_own_is_added_as_shown(newcomer: Newcomer) -> None:
-    script = "export XDG_DATA_HOME=data\n" + block("sh", "bascule add")
+    script = "export XDG_DATA_HOME=$PWD/data\n" + block("sh", "bascule add")
     assert newcomer.does(script).splitlines()[-1] == "no problems"
     with (newcomer.folder / "bascule.toml").open("a") as file:
         file.write(block("toml", "[roles"))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
+from urllib.parse import urlsplit
 
 import click
 import tomlkit
@@ -13,6 +13,8 @@ from bascule.cli.context import CommandContext
 from bascule.cli.output import emit
 from bascule.config.load import load
 from bascule.errors import BasculeError
+
+MAX_RECORDED_CHARACTERS = 1000
 
 
 class _WithCommand(click.Command):
@@ -42,14 +44,21 @@ def add(
 ) -> None:
     """Write a connector into the configuration: a URL, or a COMMAND after `--`.
 
-    A running server takes it up on SIGHUP. Nobody may use it before a role says so.
+    A running server takes it up on SIGHUP. Nobody may use it before a role says so. The
+    log has the record of it before the file changes.
     """
     if (url is None) == (not command):
         raise click.UsageError("give a URL, or `--` and a COMMAND")
     settings = {"url": url, "command": list(command) or None, "owner": owner}
     given = {key: value for key, value in settings.items() if value is not None}
     path = context.config_path
-    change_text(path, partial(with_connector, source=str(path), name=name, settings=given))
+
+    def recorded_change(text: str) -> str:
+        changed = with_connector(text, source=str(path), name=name, settings=given)
+        context.record_admin("connector.add", _recorded(url, command), connector=name)
+        return changed
+
+    change_text(path, recorded_change)
     emit(
         {"connector": name, **settings, "config": str(path)},
         text=f"added {name} to {path}: give it to people with a role",
@@ -72,3 +81,11 @@ def with_connector(text: str, *, source: str, name: str, settings: dict[str, Any
     changed = text + gap + table
     load(changed, source=f"connector {name}")
     return changed
+
+
+def _recorded(url: str | None, command: tuple[str, ...]) -> dict[str, str]:
+    """Say what was added, without the parts that people put secrets into."""
+    if url is None:
+        return {"program": command[0][:MAX_RECORDED_CHARACTERS]}
+    parts = urlsplit(url)
+    return {"url": f"{parts.scheme}://{parts.netloc}{parts.path}"[:MAX_RECORDED_CHARACTERS]}

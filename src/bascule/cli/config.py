@@ -66,7 +66,7 @@ def schema(name: tuple[str, ...]) -> None:
         return
     found = schema_of("-".join(name))
     if found is None:
-        raise click.BadParameter("there is no such schema; `bascule schema` lists all")
+        raise click.BadParameter(f"there is no such schema; known are {', '.join(SCHEMAS)}")
     click.echo(_pretty(found))
 
 
