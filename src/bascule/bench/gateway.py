@@ -1,0 +1,152 @@
+"""A gateway of our own to measure: configuration, policies, a user, tokens, its log."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from sqlalchemy import Connection
+
+from bascule.app.files import data_directory
+from bascule.app.state import note_change, open_inbox, open_state
+from bascule.audit.tree import read_state
+from bascule.bench.peers import RULES
+from bascule.bench.request import CONNECTOR, TOOL, USER
+from bascule.clock import UnixTime, new_id, system_clock, system_micros
+from bascule.identity.access_token import AccessToken, issue
+from bascule.identity.keys import SigningKey
+from bascule.identity.resource import baseline_scope, resource_identifier
+from bascule.storage import key_files, tokens, users
+from bascule.storage.directory import BUILT_IN_AGENT
+
+TOKEN_SECONDS = 600
+
+
+@dataclass(frozen=True, slots=True)
+class BenchGateway:
+    """Where its files are and where it listens."""
+
+    folder: Path
+    port: int
+    admin_port: int
+
+    @property
+    def config(self) -> Path:
+        """Its configuration."""
+        return self.folder / "bascule.toml"
+
+    @property
+    def data(self) -> Path:
+        """Its data directory."""
+        return self.folder / "data"
+
+    @property
+    def public_url(self) -> str:
+        """Its address."""
+        return f"http://127.0.0.1:{self.port}"
+
+
+def prepare(gateway: BenchGateway, *, upstream: int, count: int) -> list[str]:
+    """Write what the gateway starts from, and issue `count` tokens for its one user."""
+    policies = gateway.folder / "policies"
+    policies.mkdir(mode=0o700, parents=True)
+    (policies / "bench.cedar").write_text("\n".join(map(_policy, range(RULES))))
+    gateway.config.write_text(_configuration(gateway, upstream))
+    data = data_directory(gateway.data)
+    store = open_state(data)
+    try:
+        now = system_clock()
+        store.run(partial(_add_user, now=now))
+        note_change(data, store)
+        key = key_files.load_or_create(data / "keys", now=now).active()
+        claims = store.run(partial(_register, count=count, now=now))
+    finally:
+        store.close()
+    return [_sign(gateway, key, each) for each in claims]
+
+
+def records(gateway: BenchGateway) -> tuple[int, int]:
+    """Give how many records are in the tree, and how many wait."""
+    inbox = open_inbox(gateway.data)
+    try:
+        waiting = inbox.count()
+    finally:
+        inbox.close()
+    state = read_state(gateway.data / "audit")
+    return (0 if state is None else state.size), waiting
+
+
+def _configuration(gateway: BenchGateway, upstream: int) -> str:
+    return f"""\
+[server]
+public_url = "{gateway.public_url}"
+listen = "127.0.0.1:{gateway.port}"
+admin_listen = "127.0.0.1:{gateway.admin_port}"
+
+[connectors.{CONNECTOR}]
+url = "http://127.0.0.1:{upstream}/mcp"
+
+[roles.bench]
+members = ["user:{USER}"]
+allow = ["{CONNECTOR}/{TOOL}"]
+
+[agents.ceilings]
+{BUILT_IN_AGENT} = ["{CONNECTOR}/*"]
+"""
+
+
+def _policy(number: int) -> str:
+    return f"""\
+@id("bench-{number}")
+permit(
+  principal == Mcp::User::"user-{number}",
+  action == Mcp::Action::"call_tool",
+  resource == Mcp::Tool::"{CONNECTOR}/tool{number}"
+);
+"""
+
+
+def _add_user(connection: Connection, now: UnixTime) -> None:
+    users.add(
+        connection,
+        name=USER,
+        groups=(),
+        is_admin=False,
+        setup_hash=b"",
+        setup_expires_at=now,
+        now=now,
+    )
+
+
+def _register(connection: Connection, *, count: int, now: UnixTime) -> list[AccessToken]:
+    return [_register_one(connection, now) for _ in range(count)]
+
+
+def _register_one(connection: Connection, now: UnixTime) -> AccessToken:
+    user, scope = f"user:{USER}", baseline_scope(CONNECTOR)
+    jti, expires = new_id(system_micros()), UnixTime(now + TOKEN_SECONDS)
+    number = tokens.register(
+        connection,
+        jti=jti,
+        user=user,
+        client_id=BUILT_IN_AGENT,
+        connector=CONNECTOR,
+        scope=scope,
+        issued_at=now,
+        expires_at=expires,
+    )
+    return AccessToken(
+        user=user,
+        agent=BUILT_IN_AGENT,
+        jti=jti,
+        scopes=frozenset({scope}),
+        issued_at=now,
+        expires_at=expires,
+        issue_number=number,
+    )
+
+
+def _sign(gateway: BenchGateway, key: SigningKey, claims: AccessToken) -> str:
+    url = gateway.public_url
+    return issue(claims, issuer=url, resource=resource_identifier(url, CONNECTOR), key=key)

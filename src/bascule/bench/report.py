@@ -1,0 +1,109 @@
+"""What a run found, in the shape that `bascule bench --json` prints."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import median
+
+from msgspec import UNSET, Struct, UnsetType
+
+from bascule.bench.load import Load
+
+
+class Figures(Struct):
+    """One target under one load; times in microseconds."""
+
+    cpu_us: float
+    """CPU time for one request, of all the target's processes."""
+    rps: float
+    p50_us: float
+    p99_us: float
+
+
+class Target(Figures, kw_only=True):
+    """One target at 32 connections, and at one."""
+
+    one_connection: Figures
+
+
+class Cold(Struct):
+    """Bascule at 32 connections when every request shows another token."""
+
+    cpu_us: float
+    p50_us: float
+    p99_us: float
+    requests: int
+
+
+class NotAssessed(Struct):
+    """What was left out."""
+
+    name: str
+    reason: str
+
+
+class Report(Struct, kw_only=True):
+    """`bench`: what a call costs, beside other proxies in the same run."""
+
+    bascule: Target
+    peers: dict[str, Target]
+    ratio: dict[str, float]
+    """CPU time of Bascule over the peer's, at 32 connections."""
+    direct: Target
+    """The upstream without anything between; its `cpu_us` is the upstream's own."""
+    added_p50_us: float
+    """What Bascule adds to the median at one connection."""
+    fsync_us: float
+    """Median of a small append with fdatasync in the data directory."""
+    pss_mb: float
+    """Memory of the gateway after the run, 10^6 bytes."""
+    cold: Cold | UnsetType = UNSET
+    pinned: bool
+    """The target had a core, and load and upstream another."""
+    rounds: int
+    seconds: int
+    not_assessed: list[NotAssessed]
+
+
+class Sample(Struct, frozen=True):
+    """One measurement."""
+
+    load: Load
+    cpu_seconds: float
+
+    @property
+    def cpu_us(self) -> float:
+        """CPU time for one request."""
+        return self.cpu_seconds / self.load.requests * 1e6
+
+
+def figures(samples: Sequence[Sample]) -> Figures:
+    """Give the median of several rounds, each figure for itself."""
+    return Figures(
+        cpu_us=_median([it.cpu_us for it in samples]),
+        rps=_median([it.load.rps for it in samples]),
+        p50_us=_median([it.load.p50_us for it in samples]),
+        p99_us=_median([it.load.p99_us for it in samples]),
+    )
+
+
+def target(many: Sequence[Sample], one: Sequence[Sample]) -> Target:
+    """Put both loads of a target together."""
+    found = figures(many)
+    return Target(
+        cpu_us=found.cpu_us,
+        rps=found.rps,
+        p50_us=found.p50_us,
+        p99_us=found.p99_us,
+        one_connection=figures(one),
+    )
+
+
+def cold(sample: Sample) -> Cold:
+    """Give the figures of a cold load; its rate is limited by how many tokens there are."""
+    load = sample.load
+    return Cold(round(sample.cpu_us, 1), load.p50_us, load.p99_us, load.requests)
+
+
+def _median(values: Sequence[float]) -> float:
+    return round(median(values), 1)

@@ -1,0 +1,66 @@
+"""`bascule bench`: what a call costs on this machine."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from types import FrameType
+
+import click
+import msgspec
+
+from bascule.bench.report import Report, Target
+from bascule.bench.run import PEERS, Options, run
+from bascule.bench.tools import find_tools
+from bascule.cli.output import emit
+from bascule.cli.user import as_json_option
+
+
+@click.command()
+@click.option("--seconds", type=click.IntRange(1, 5), default=2, show_default=True)
+@click.option("--rounds", type=click.IntRange(1, 5), default=3, show_default=True)
+@click.option(
+    "--peer",
+    "peers",
+    type=click.Choice(PEERS),
+    multiple=True,
+    help="Compare with this one; repeatable [default: all].",
+)
+@click.option(
+    "--cold/--no-cold", default=True, help="Also with a new token for each request."
+)
+@as_json_option
+def bench(
+    seconds: int, rounds: int, peers: tuple[str, ...], cold: bool, as_json: bool
+) -> None:
+    """Measure a call's CPU time, beside nginx and Envoy; needs no configuration."""
+    tools = find_tools(os.environ.get("PATH", os.defpath))
+    signal.signal(signal.SIGTERM, _end)
+    options = Options(seconds, rounds, tuple(dict.fromkeys(peers)) or PEERS, cold)
+    found = run(options, tools, lambda text: click.echo(text, err=True))
+    emit(msgspec.to_builtins(found), text=_table(found), as_json=as_json)
+
+
+def _end(number: int, _: FrameType | None) -> None:
+    """Leave by an exception, so that all that was started is ended."""
+    sys.exit(128 + number)
+
+
+def _table(found: Report) -> str:
+    rows = {"bascule": found.bascule, **found.peers, "direct": found.direct}
+    lines = [f"{'':<11}{'CPU us':>9}{'req/s':>10}{'p50 us':>9}{'p99 us':>9}{'ratio':>8}"]
+    lines += [_line(name, row, found.ratio.get(name)) for name, row in rows.items()]
+    if isinstance(found.cold, msgspec.Struct):
+        lines.append(f"cold: {found.cold.cpu_us} us CPU")
+    lines.append(
+        f"at one connection {found.added_p50_us} us added to the median; "
+        f"one fsync {found.fsync_us} us; {found.pss_mb} MB"
+    )
+    lines += [f"not assessed: {it.name}: {it.reason}" for it in found.not_assessed]
+    return "\n".join(lines)
+
+
+def _line(name: str, row: Target, ratio: float | None) -> str:
+    numbers = f"{row.cpu_us:>9.1f}{row.rps:>10.0f}{row.p50_us:>9.0f}{row.p99_us:>9.0f}"
+    return f"{name:<11}{numbers}" + (f"{ratio:>8.2f}" if ratio is not None else "")
