@@ -1,0 +1,69 @@
+"""Pages that describe the code say all that there is."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+from bascule.gateway import answers
+from bascule.protocol import message
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+ARCHITECTURE = (ROOT / "ARCHITECTURE.md").read_text()
+HTTP = (DOCS / "reference" / "http.md").read_text()
+BELOW_SOURCE = re.compile(r"`([a-z0-9_]+/[a-z0-9_/]+\.py)`")
+
+
+def constants(module: object) -> set[int]:
+    return {value for name, value in vars(module).items() if type(value) is int}
+
+
+def test_the_index_leads_to_every_page() -> None:
+    index = (DOCS / "README.md").read_text()
+    pages = {str(page.relative_to(DOCS)) for page in DOCS.rglob("*.md")} - {"README.md"}
+    assert {page for page in pages if f"({page})" not in index} == set()
+
+
+def test_the_page_on_http_has_every_code_that_is_answered() -> None:
+    written = HTTP.replace("\N{MINUS SIGN}", "-")
+    rows = [row.split("|") for row in written.splitlines() if row.startswith("| ")]
+    codes = {int(row[2]) for row in rows if re.fullmatch(r" -?\d+ ", row[2])}
+    answered = constants(answers) | constants(message)
+    # Ours to read only: servers send them, and they pass as the server's.
+    answered -= {message.INTERNAL_ERROR, message.MISSING_CAPABILITY}
+    assert answered <= codes
+    assert codes - answered == {401, 403, 500}
+
+
+def test_codes_of_our_own_lie_outside_what_json_rpc_reserves() -> None:
+    ours = constants(answers) - constants(message)
+    assert ours
+    assert [code for code in ours if -32768 <= code <= -32000] == []
+
+
+def test_every_file_that_the_architecture_names_exists() -> None:
+    named = BELOW_SOURCE.findall(ARCHITECTURE)
+    assert len(named) > 30
+    places = (ROOT, ROOT / "src" / "bascule")
+    assert [it for it in named if not any((place / it).exists() for place in places)] == []
+
+
+def test_every_layer_stands_in_the_architecture() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    contract = project["tool"]["importlinter"]["contracts"][0]
+    layers = re.findall(r"\w+", " ".join(contract["layers"]))
+    there = {it for it in layers if (ROOT / "src" / "bascule" / it).is_dir()}
+    table = ARCHITECTURE.partition("| layer |")[2].partition("\n\n")[0]
+    assert {layer for layer in there if f"`{layer}`" not in table} == set()
+
+
+def test_the_architecture_has_the_steps_that_the_code_has() -> None:
+    source = (ROOT / "src" / "bascule" / "gateway" / "call.py").read_text()
+    comments = " ".join(re.findall(r"# (\d.*)", source))
+    steps = {int(number) for number in re.findall(r"\d+(?=\.)", comments)}
+    rows = {
+        int(number) for number in re.findall(r"^\| (\d+) \|", ARCHITECTURE, re.MULTILINE)
+    }
+    assert steps == rows == set(range(1, 14))
