@@ -249,17 +249,56 @@ def test_the_defaults_expose_nothing() -> None:
     assert exposures("") == []
 
 
-@pytest.mark.parametrize("key", ["listen", "admin_listen"])
-@pytest.mark.parametrize("host", ["[::]", "10.1.2.3", "bascule.example"])
-def test_a_bind_beyond_loopback_needs_protection(key: str, host: str) -> None:
-    (sentence,) = exposures(f'{key} = "{host}:8420"')
-    assert f"server.{key}" in sentence
+BEYOND_LOOPBACK = ["[::]", "192.0.2.7", "10.1.2.3", "bascule.example", "localhost.example"]
+TLS = 'tls = { cert = "file:/c", key = "file:/k" }'
+
+
+@pytest.mark.parametrize("host", BEYOND_LOOPBACK)
+@pytest.mark.parametrize("proxy", ["", 'behind_proxy = ["10.0.0.0/8"]'])
+def test_a_bind_beyond_loopback_needs_tls(host: str, proxy: str) -> None:
+    (sentence,) = exposures(f'listen = "{host}:8420"\n{proxy}')
+    assert "server.listen" in sentence
     assert "server.tls" in sentence
+    assert exposures(f'listen = "{host}:8420"\n{TLS}') == []
+
+
+@pytest.mark.parametrize("host", BEYOND_LOOPBACK)
+def test_the_admin_listener_stays_on_loopback_since_it_has_no_tls(host: str) -> None:
+    (sentence,) = exposures(f'admin_listen = "{host}:8421"\n{TLS}')
+    assert "server.admin_listen" in sentence
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.9.9.9", "[::1]"])
+def test_loopback_needs_no_protection(host: str) -> None:
+    assert exposures(f'listen = "{host}:0"\nadmin_listen = "{host}:0"') == []
+
+
+def with_credential(members: str, allow: str, *, shared: str = "false") -> list[str]:
+    """Give the problems of a static credential with a role that gives something of it."""
+    return paths(
+        '[connectors.a]\nurl = "https://a.example/"\n'
+        f'credential = {{ kind = "static", value = "file:/x", shared = {shared} }}\n'
+        '[toolsets]\n"a:read" = ["a/get"]\n'
+        f"[roles.r]\nmembers = {members}\nallow = {allow}\n"
+    )
+
+
+@pytest.mark.parametrize("members", ['["user:alice", "user:bob"]', '["group:support"]'])
+@pytest.mark.parametrize("allow", ['["a/*"]', '["b/*", "a/get"]', '["a:read"]'])
+def test_a_credential_of_several_users_has_to_say_so(members: str, allow: str) -> None:
+    assert with_credential(members, allow) == ["connectors.a.credential.shared"]
+    assert with_credential(members, allow, shared="true") == []
 
 
 @pytest.mark.parametrize(
-    "protection",
-    ['tls = { cert = "file:/c", key = "file:/k" }', 'behind_proxy = ["10.0.0.0/8"]'],
+    ("members", "allow"),
+    [
+        ('["user:alice"]', '["a/*"]'),
+        ('["user:alice", "agent:robot"]', '["a/*"]'),
+        ('["group:support"]', '["b/*"]'),
+        ('["group:support"]', '["ab/a/*"]'),
+        ('["group:support"]', "[]"),
+    ],
 )
-def test_tls_or_a_named_proxy_protects_a_bind(protection: str) -> None:
-    assert exposures(f'listen = "0.0.0.0:8420"\n{protection}') == []
+def test_a_credential_of_one_user_needs_no_word(members: str, allow: str) -> None:
+    assert with_credential(members, allow) == []

@@ -31,6 +31,7 @@ def broken_rules(config: Config) -> Found:
     yield from _server(config)
     for name, connector in config.connectors.items():
         yield from _connector(below("connectors", name), name, connector)
+    yield from _shared_credentials(config)
     yield from _toolsets(config)
     yield from _roles(config)
     yield from _issuers(config)
@@ -155,6 +156,25 @@ def _credential(path: str, credential: Credential) -> Found:
         yield f"{path}.header", f"{quoted(header)} cannot carry a credential"
 
 
+def _shared_credentials(config: Config) -> Found:
+    """Find credentials that would make several users one person upstream, unsaid."""
+    for name, connector in config.connectors.items():
+        credential = connector.credential
+        if credential.kind == "none" or credential.shared:
+            continue
+        holders = set(_holders(config, name))
+        if len(holders) > 1 or any(it.startswith("group:") for it in holders):
+            path = f"{below('connectors', name)}.credential.shared"
+            yield path, "must be true: several users have rights under this credential"
+
+
+def _holders(config: Config, connector: str) -> Iterator[str]:
+    """Give the users and groups that some role gives something of a connector."""
+    for role in config.roles.values():
+        if any(it.startswith((f"{connector}/", f"{connector}:")) for it in role.allow):
+            yield from (it for it in role.members if not it.startswith("agent:"))
+
+
 def _toolsets(config: Config) -> Found:
     for name in config.toolsets:
         connector, _, short = name.partition(":")
@@ -200,16 +220,24 @@ def _each(
 def exposure_problems(config: Config) -> list[str]:
     """Say why this configuration would expose the server by accident; empty if not.
 
-    A bind beyond loopback needs TLS, or a named proxy in front that has it.
+    Beyond loopback the public listener needs TLS; a proxy in `behind_proxy` does not
+    count, since no peer is refused by that list yet. The admin listener speaks no TLS.
     """
     server = config.server
-    protected = server.tls is not None or bool(server.behind_proxy)
     found = []
-    for key, value in (("listen", server.listen), ("admin_listen", server.admin_listen)):
-        place = host_and_port(value)
-        if place is not None and not is_loopback(place[0]) and not protected:
-            found.append(
-                f"`server.{key}` = `{value}` is reachable from other machines: set "
-                "`server.tls`, name the proxy in `server.behind_proxy`, or use localhost"
-            )
+    if server.tls is None and _is_exposed(server.listen):
+        found.append(
+            f"`server.listen` = `{server.listen}` is reachable from other machines: set "
+            "`server.tls`, or use localhost"
+        )
+    if _is_exposed(server.admin_listen):
+        found.append(
+            f"`server.admin_listen` = `{server.admin_listen}` is reachable from other "
+            "machines and has no TLS: use localhost"
+        )
     return found
+
+
+def _is_exposed(listen: str) -> bool:
+    place = host_and_port(listen)
+    return place is not None and not is_loopback(place[0])
