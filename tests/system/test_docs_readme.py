@@ -1,8 +1,11 @@
-"""What the README shows is what happens: its commands run on free ports."""
+"""What README and guides show is what happens: their commands run, on free ports."""
 
 from __future__ import annotations
 
+import configparser
 import contextlib
+import json
+import os
 import re
 import signal
 import socket
@@ -15,21 +18,23 @@ from typing import IO
 import pytest
 
 from bascule.app.demo import CONFIGURATION, TICKETS_PORT
+from bascule.app.serve import DRAIN_SECONDS
+from bascule.cli.main import COULD_NOT_RUN, main
 from bascule.config.load import load
+from bascule.config.rules import exposure_problems
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
+GUARD = (ROOT / "docs" / "how-to" / "guard-a-server.md").read_text()
+SERVICE = (ROOT / "docs" / "how-to" / "run-as-a-service.md").read_text()
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
-def blocks(language: str) -> list[str]:
-    return [text for name, text in BLOCK.findall(README) if name == language]
-
-
-def block(language: str, word: str) -> str:
-    """Give the one block that holds a word."""
-    (found,) = (text for text in blocks(language) if word in text)
-    return found
+def block(language: str, word: str, page: str = README) -> str:
+    """Give the one block of a page that holds a word."""
+    blocks = [match.groups() for match in BLOCK.finditer(page)]
+    (found,) = (text for name, text in blocks if name == language and word in text)
+    return str(found)
 
 
 def free_ports(count: int) -> list[int]:
@@ -136,6 +141,55 @@ def test_a_server_of_your_own_is_added_as_shown(newcomer: Newcomer) -> None:
     config = load((newcomer.folder / "bascule.toml").read_text(), source="bascule.toml")
     assert config.connectors["notes"].owner == "platform-team"
     assert config.roles["writers"].members == ("user:alice",)
+
+
+def test_the_guide_leads_from_an_address_to_a_call_that_is_allowed(tmp_path: Path) -> None:
+    def does(script: str, exit_code: int = 0) -> str:
+        environment = {**os.environ, "XDG_DATA_HOME": str(tmp_path / "data")}
+        environment["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+        environment.pop("BASCULE_CONFIG", None)
+        result = subprocess.run(
+            ["sh", "-euc", script],
+            cwd=tmp_path,
+            env=environment,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert result.returncode == exit_code
+        return result.stdout
+
+    does(block("sh", "bascule add", GUARD))
+    with (tmp_path / "bascule.toml").open("a") as file:
+        for word in ("[network]", "credential]", "[toolsets]"):
+            file.write(block("toml", word, GUARD))
+    shown = does(block("sh", "policy check", GUARD)).splitlines()
+    assert shown[-2:] == ["no problems", "no problems"]
+    call = json.loads(block("json", "tools/call", GUARD))
+    (tmp_path / "call.json").write_text(json.dumps(call))
+    decide = block("sh", "bascule decide", GUARD)
+    assert does(decide) == block("text", "allow:", GUARD)
+    (tmp_path / "call.json").write_text(json.dumps({**call, "name": "delete_note"}))
+    refusal = does(decide, exit_code=1)
+    assert refusal.strip() == "deny: no_user_right"
+    assert refusal.strip() in GUARD
+    assert does(block("sh", "token issue", GUARD))
+
+
+def test_the_unit_starts_what_there_is_and_lets_it_drain() -> None:
+    unit = configparser.RawConfigParser()
+    unit.read_string(block("ini", "[Service]", SERVICE))
+    service = unit["Service"]
+    program, *arguments = service["ExecStart"].split()
+    assert Path(program).name == "bascule"
+    with main.make_context("bascule", arguments, resilient_parsing=True) as context:
+        assert str(context.params["data_dir"]) == service["ReadWritePaths"]
+    assert int(service["TimeoutStopSec"]) > DRAIN_SECONDS
+    assert int(service["RestartPreventExitStatus"]) == COULD_NOT_RUN
+
+
+def test_the_configuration_of_the_service_may_start() -> None:
+    config = load(block("toml", "[server]", SERVICE), source="bascule.toml")
+    assert exposure_problems(config) == []
 
 
 def test_the_targets_of_the_readme_exist() -> None:
