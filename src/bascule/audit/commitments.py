@@ -6,8 +6,10 @@ For each top-level argument
     c      = SHA-256(0x10 ‖ salt ‖ length of name (4 bytes) ‖ name ‖ value)
 
 with name in UTF-8 and value as the JSON that went upstream, and over all of them, ordered
-by name, the RFC 6962 root. The record key is 32 random bytes that live apart from the log,
-so that a guess at a value proves nothing, and deleting the key ends every proof.
+by name, the RFC 6962 root with each c as a leaf's hash. More than `MAX_ARGUMENTS` are
+committed to as one, with the empty name and the whole object as its value. The record key
+is 32 random bytes that live apart from the log, so that a guess at a value proves nothing,
+and deleting the key ends every proof.
 """
 
 from __future__ import annotations
@@ -22,6 +24,8 @@ from bascule.audit.merkle import root_of
 from bascule.audit.record import ArgsPart, clip
 
 KEY_BYTES = 32
+MAX_ARGUMENTS = 1000
+"""Committed to one by one; a stranger's message may have half a million."""
 MAX_KEYS = 64
 MAX_KEY_CHARACTERS = 128
 
@@ -38,13 +42,20 @@ def commitment(record_key: bytes, name: str, value: bytes) -> bytes:
 
 def commit(record_key: bytes, arguments: Mapping[str, Any]) -> ArgsPart:
     """Make the record's part for a call's arguments."""
-    size = 2
-    hashes = []
     names = sorted(arguments)
-    for name in names:
-        value = _encode(arguments[name])
-        size += len(value) + len(name) + 4
-        hashes.append(commitment(record_key, name, value))
+    if len(names) > MAX_ARGUMENTS:
+        whole = _encode(arguments)
+        size = len(whole)
+        hashes = [commitment(record_key, "", whole)]
+    else:
+        values = [_encode(arguments[name]) for name in names]
+        # Braces, and for each argument quotes, a colon and, but for the last, a comma.
+        size = sum(map(len, map(_encode, names))) + sum(map(len, values))
+        size += 2 * len(names) + 1 if names else 2
+        hashes = [
+            commitment(record_key, name, value)
+            for name, value in zip(names, values, strict=True)
+        ]
     return ArgsPart(
         bytes=size,
         commit="sha256:" + root_of(hashes).hex(),

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
-from dataclasses import dataclass
+import hmac
+from dataclasses import dataclass, replace
 from typing import Protocol
+
+from bascule.audit.state import TamperedLogError
+from bascule.audit.tile import MalformedTileError, pack, unpack
 
 GENESIS = bytes(32)
 """The head before a writer's first segment."""
@@ -12,7 +15,11 @@ GENESIS = bytes(32)
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """Records of one writer that became durable together; a link of the writer's chain."""
+    """Records of one writer that became durable together; a link of the writer's chain.
+
+    The chain is keyed: what gets into the tree gets signed, so nobody may put a record
+    into the inbox, or change one there, who does not have the log's keys.
+    """
 
     writer: str
     boot: str
@@ -22,17 +29,72 @@ class Segment:
     count: int
     prev: bytes
     """Head of the writer's segment before; 32 bytes."""
+    head: bytes
+    """HMAC-SHA-256 under the chain key of all else that is here; 32 bytes."""
     leaves: bytes
     """The records, packed as in an entry bundle."""
     openings: bytes
-    """For each record its encrypted opening, packed alike; empty for none."""
+    """For each record its encrypted opening, with a length of four bytes."""
 
     @property
-    def head(self) -> bytes:
-        """Give the chain's head after this segment."""
-        numbers = self.first.to_bytes(8, "big") + self.count.to_bytes(8, "big")
-        name = f"{self.writer}\n{self.boot}\n".encode()
-        return hashlib.sha256(self.prev + name + numbers + self.leaves).digest()
+    def chain(self) -> str:
+        """Name the chain that this is a link of."""
+        return f"{self.writer} {self.boot}"
+
+    def entries(self, key: bytes) -> list[bytes]:
+        """Give the records. Raises `TamperedLogError` unless all is as it was written."""
+        if not hmac.compare_digest(self.head, _head(key, self)):
+            raise TamperedLogError(f"records of `{self.chain}` were changed in the inbox")
+        try:
+            found = unpack(self.leaves)
+        except MalformedTileError as exc:
+            raise TamperedLogError(f"records of `{self.chain}` are damaged") from exc
+        if len(found) != self.count:
+            raise TamperedLogError(f"records of `{self.chain}` are not of their number")
+        return found
+
+
+def _head(key: bytes, segment: Segment) -> bytes:
+    fields = (
+        segment.chain.encode(),
+        segment.first.to_bytes(8, "big"),
+        segment.count.to_bytes(8, "big"),
+        segment.prev,
+        segment.leaves,
+        segment.openings,
+    )
+    lengths = b"".join(len(field).to_bytes(8, "big") for field in fields)
+    return hmac.digest(key, lengths + b"".join(fields), "sha256")
+
+
+@dataclass(slots=True)
+class ChainEnd:
+    """Where one run of a writer is in its chain; makes the next link."""
+
+    key: bytes
+    writer: str
+    boot: str
+    next: int = 0
+    head: bytes = GENESIS
+
+    def segment(self, leaves: list[bytes], openings: bytes) -> Segment:
+        """Make the next segment, without going on: it may fail to be written."""
+        bare = Segment(
+            writer=self.writer,
+            boot=self.boot,
+            first=self.next,
+            count=len(leaves),
+            prev=self.head,
+            head=b"",
+            leaves=pack(leaves),
+            openings=openings,
+        )
+        return replace(bare, head=_head(self.key, bare))
+
+    def advance(self, segment: Segment) -> None:
+        """Go on behind a segment that is durable."""
+        self.next += segment.count
+        self.head = segment.head
 
 
 class Inbox(Protocol):
@@ -40,6 +102,9 @@ class Inbox(Protocol):
 
     def write(self, segment: Segment) -> None:
         """Keep a segment: on disk when this returns, or not kept at all."""
+
+    def probe(self) -> None:
+        """Write something that is no record; raises whatever `write` would raise now."""
 
     def read(self, after: int, limit: int) -> list[tuple[int, Segment]]:
         """Give up to `limit` segments beyond a place, in the order of arrival."""

@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import dataclass
+import contextlib
+import fcntl
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from bascule.audit.durable import write_durably
 from bascule.audit.inbox import Inbox
-from bascule.audit.note import Signer
+from bascule.audit.note import MalformedNoteError, Signer
 from bascule.audit.openings import KEY_BYTES, OpeningSealer
 from bascule.audit.record import Record, ResultPart, encode
 from bascule.audit.sequencer import (
     COMMAND_WRITER,
     Sequencer,
     SequencerBusyError,
-    SequencerThread,
+    chain_key,
+    state_key,
 )
-from bascule.audit.tree import write_durably
+from bascule.audit.sequencer_thread import SequencerThread
+from bascule.audit.signing import RESTART
+from bascule.audit.state import State, TamperedLogError, read_state, write_state
 from bascule.audit.writer import Writer
 from bascule.clock import Entropy, new_id, system_micros
 
@@ -25,6 +32,7 @@ LATE_SECONDS = 10.0
 REFUSE_SECONDS = 60.0
 GATEWAY_WRITER = "gateway"
 RECORD_VERSION = 1
+VERIFIER_FILE = "log.vkey"
 
 KeyFile = Callable[[Path, bytes], bytes]
 """Reads a key file, or keeps the given bytes as the key when there is none."""
@@ -35,18 +43,51 @@ class LogKeys:
     """Keys of one log."""
 
     signer: Signer
-    openings: bytes
+    openings: bytes = field(repr=False)
 
 
 def log_keys(data_dir: Path, key_file: KeyFile, entropy: Entropy) -> LogKeys:
-    """Read the log's keys, or make them with a new origin."""
-    fresh = Signer(f"bascule.local/{entropy(8).hex()}", entropy(32))
-    text = key_file(data_dir / "keys" / "log.key", fresh.text.encode())
-    signer = Signer.parse(text.decode())
-    public = data_dir / "audit" / "log.vkey"
-    if not public.exists():
-        write_durably(public, f"{signer.verifier.text}\n".encode())
-    return LogKeys(signer, key_file(data_dir / "keys" / "openings.key", entropy(KEY_BYTES)))
+    """Read the log's keys; where there is no log yet, begin one with a new origin.
+
+    Raises `TamperedLogError` when there is a log without its key.
+    """
+    path = data_dir / "keys" / "log.key"
+    with _one_at_a_time(data_dir / "keys" / "log.lock"):
+        fresh = Signer(f"bascule.local/{entropy(8).hex()}", entropy(32))
+        if not path.exists():
+            _begin(data_dir / "audit", fresh)
+        try:
+            signer = Signer.parse(key_file(path, fresh.text.encode()).decode())
+        except (MalformedNoteError, UnicodeDecodeError) as exc:
+            raise TamperedLogError(f"`{path}` is no log key; {RESTART}") from exc
+        _publish(data_dir / "audit" / VERIFIER_FILE, signer)
+        openings = key_file(data_dir / "keys" / "openings.key", entropy(KEY_BYTES))
+    return LogKeys(signer, openings)
+
+
+def _begin(folder: Path, signer: Signer) -> None:
+    """Write the first state, before the key: a key without it means a lost log."""
+    old = read_state(folder)
+    if old is not None and old.size:
+        raise TamperedLogError(f"the log's key is missing: restore it, or {RESTART}")
+    replaces = [] if old is None else old.replaces
+    write_state(folder, State(signer.name, replaces=replaces), state_key(signer))
+
+
+def _publish(path: Path, signer: Signer) -> None:
+    text = f"{signer.verifier.text}\n".encode()
+    if not path.exists() or path.read_bytes() != text:
+        write_durably(path, text)
+
+
+@contextlib.contextmanager
+def _one_at_a_time(path: Path) -> Iterator[None]:
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 class AuditLog:
@@ -71,17 +112,23 @@ class AuditLog:
         self.origin = keys.signer.name
         self.boot = entropy(8).hex()
         self.sequencer = Sequencer(folder, inbox, keys.signer, copies=copies)
-        sealer = OpeningSealer(keys.openings, entropy)
         self.writer = Writer(
-            inbox, sealer, folder=folder, name=GATEWAY_WRITER, boot=self.boot
+            inbox,
+            OpeningSealer(keys.openings, entropy),
+            chain_key=chain_key(keys.signer),
+            folder=folder,
+            name=GATEWAY_WRITER,
+            boot=self.boot,
         )
         self._thread = SequencerThread(self.sequencer, on_problem)
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         """Close what an earlier run left open, and begin."""
         self.sequencer.step()
-        for call in self.sequencer.open_calls(but_not=self.boot):
-            self.writer.append_now(encode(self._unknown_outcome(call)))
+        left_open = self.sequencer.open_calls(but_not=self.boot)
+        if left_open:
+            self.writer.append_now(*map(self._unknown_outcome, left_open))
+        self.sequencer.retire(GATEWAY_WRITER, but_not=self.boot)
         self.writer.start(loop)
         self._thread.start()
 
@@ -102,9 +149,9 @@ class AuditLog:
         self._thread.close()
         self._inbox.close()
 
-    def _unknown_outcome(self, call: str) -> Record:
+    def _unknown_outcome(self, call: str) -> bytes:
         now = system_micros()
-        return Record(
+        record = Record(
             boot=self.boot,
             id=new_id(now),
             log=self.origin,
@@ -116,6 +163,7 @@ class AuditLog:
             v=RECORD_VERSION,
             writer=GATEWAY_WRITER,
         )
+        return encode(record)
 
 
 def append_command_record(
@@ -130,15 +178,22 @@ def append_command_record(
     `make` gets origin, writer and boot. Raises `LogUnavailableError`.
     """
     boot = entropy(8).hex()
-    sealer = OpeningSealer(keys.openings, entropy)
     writer = Writer(
-        inbox, sealer, folder=data_dir / "audit", name=COMMAND_WRITER, boot=boot
+        inbox,
+        OpeningSealer(keys.openings, entropy),
+        chain_key=chain_key(keys.signer),
+        folder=data_dir / "audit",
+        name=COMMAND_WRITER,
+        boot=boot,
     )
     writer.append_now(encode(make(keys.signer.name, COMMAND_WRITER, boot)))
 
 
 def settle(data_dir: Path, inbox: Inbox, keys: LogKeys) -> None:
-    """Take what waits into the tree, unless a running server does that anyway."""
+    """Take what waits into the tree, unless a running server does that anyway.
+
+    Raises `TamperedLogError` or `TreeError`.
+    """
     try:
         sequencer = Sequencer(data_dir / "audit", inbox, keys.signer)
     except SequencerBusyError:

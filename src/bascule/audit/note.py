@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import hmac
 from dataclasses import dataclass, field
 
 from cryptography.exceptions import InvalidSignature
@@ -37,16 +38,23 @@ def _key_id(name: str, public: bytes) -> bytes:
 
 
 def _check_name(name: str) -> str:
-    if not name or "+" in name or any(char.isspace() for char in name):
-        raise MalformedNoteError("key name must have neither spaces nor plus signs")
+    # Printable rules out what UTF-8 cannot write, and what a terminal would obey.
+    if not name.isprintable() or not name or "+" in name or " " in name:
+        raise MalformedNoteError(
+            "key name must be printable, without spaces and plus signs"
+        )
     return name
 
 
 def _decode(text: str) -> bytes:
     try:
-        return base64.b64decode(text, validate=True)
+        raw = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError) as exc:
         raise MalformedNoteError("not Base64") from exc
+    # The bits behind the last byte are free: without this, two texts would be one note.
+    if base64.b64encode(raw).decode("ascii") != text:
+        raise MalformedNoteError("not Base64 as we write it")
+    return raw
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +124,10 @@ class Signer:
         raw = _decode(parts[4])
         if raw[:1] != _ED25519 or len(raw) != 1 + _SEED_BYTES:
             raise MalformedNoteError("signer key is not of Ed25519")
-        return cls(_check_name(parts[2]), raw[1:])
+        found = cls(_check_name(parts[2]), raw[1:])
+        if found.text != text.strip():
+            raise MalformedNoteError("signer key has the wrong id")
+        return found
 
     @property
     def text(self) -> str:
@@ -129,6 +140,10 @@ class Signer:
         """Give the public half."""
         key = Ed25519PrivateKey.from_private_bytes(self.seed)
         return Verifier(self.name, key.public_key().public_bytes_raw())
+
+    def derived_key(self, purpose: bytes) -> bytes:
+        """Give 32 bytes that only this key's holder can know, for one purpose."""
+        return hmac.digest(self.seed, purpose, "sha256")
 
     def sign(self, text: str) -> bytes:
         """Write a note with this key's signature; `text` ends with a newline."""

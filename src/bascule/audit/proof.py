@@ -67,6 +67,8 @@ class Proof:
         Raises `WrongProofError`, or what reading the note raises.
         """
         checkpoint = Checkpoint.parse(verifier.open(self.checkpoint))
+        if checkpoint.origin != verifier.name:
+            raise WrongProofError("the checkpoint is of another log than the key")
         root = inclusion_root(
             leaf_hash(self.entry), self.index, checkpoint.size, self.hashes
         )

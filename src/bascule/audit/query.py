@@ -9,9 +9,10 @@ from pathlib import Path
 import msgspec
 from msgspec import UNSET
 
+from bascule.audit.reader import TileReader
 from bascule.audit.record import Record, decode
+from bascule.audit.state import read_state
 from bascule.audit.tile import WIDTH
-from bascule.audit.tree import TileReader, read_state
 
 
 class Row(msgspec.Struct):

@@ -34,6 +34,11 @@ class Tile:
         return f"tile/{kind}/{index_path(self.index)}{self._suffix}"
 
     @property
+    def name(self) -> str:
+        """Give the path's last part."""
+        return self.path.rpartition("/")[2]
+
+    @property
     def _suffix(self) -> str:
         return "" if self.width == WIDTH else f".p/{self.width}"
 
@@ -45,14 +50,6 @@ def index_path(index: int) -> str:
         index //= 1000
         groups.insert(0, f"x{index % 1000:03d}")
     return "/".join(groups)
-
-
-def tiles_of(level: int, size: int) -> list[Tile]:
-    """Give a level's tiles in a tree of `size` leaves; the last may be partial."""
-    count = size if level < 0 else size >> HEIGHT * level
-    full, rest = divmod(count, WIDTH)
-    tiles = [Tile(level, index) for index in range(full)]
-    return [*tiles, Tile(level, full, rest)] if rest else tiles
 
 
 def split_hashes(data: bytes, width: int) -> list[bytes]:
@@ -67,17 +64,26 @@ def pack(entries: Iterable[bytes]) -> bytes:
     return b"".join([len(entry).to_bytes(2, "big") + entry for entry in entries])
 
 
-def unpack(data: bytes) -> list[bytes]:
-    """Read what `pack` wrote. Raises `MalformedTileError`."""
+def unpack(data: bytes, *, length_bytes: int = 2) -> list[bytes]:
+    """Read what `pack` wrote. Raises `MalformedTileError`, nothing else."""
     entries = []
     place, end = 0, len(data)
     while place < end:
-        stop = place + 2 + int.from_bytes(data[place : place + 2], "big")
-        if stop > end or place + 2 > end:
+        start = place + length_bytes
+        stop = start + int.from_bytes(data[place:start], "big")
+        if start > end or stop > end:
             raise MalformedTileError("bundle ends within an entry")
-        entries.append(data[place + 2 : stop])
+        entries.append(data[start:stop])
         place = stop
     return entries
+
+
+def first_entries(data: bytes, width: int) -> bytes:
+    """Cut a bundle behind its first `width` entries."""
+    place = 0
+    for _ in range(width):
+        place += 2 + int.from_bytes(data[place : place + 2], "big")
+    return data[:place]
 
 
 def split_entries(data: bytes, width: int) -> list[bytes]:

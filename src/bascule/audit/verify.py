@@ -1,25 +1,21 @@
-"""Offline verification: every entry hashed anew, against what was signed."""
+"""Offline verification: every entry hashed anew, against tiles and what was signed."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Literal
 
 import msgspec
 
 from bascule.audit.checkpoint import Checkpoint
-from bascule.audit.merkle import (
-    EMPTY_ROOT,
-    consistency_proof,
-    consistent,
-    node_hash,
-    root_of,
-)
+from bascule.audit.frontier import Frontier, TileHashes
+from bascule.audit.merkle import EMPTY_ROOT, leaf_hash
 from bascule.audit.note import Verifier
-from bascule.audit.tile import HEIGHT, WIDTH
-from bascule.audit.tree import TileReader, Tree, TreeError, read_state
+from bascule.audit.reader import TileReader
+from bascule.audit.signing import CHECKPOINT
+from bascule.audit.state import State, read_state
+from bascule.audit.tile import WIDTH
 from bascule.errors import BasculeError
 
 Trust = Literal["self", "key", "checkpoint"]
@@ -44,42 +40,39 @@ class Verdict(msgspec.Struct, kw_only=True):
 
 
 def verify(
-    folder: Path, *, verifier: Verifier | None, kept: bytes | None, waiting: int
+    folder: Path,
+    *,
+    verifier: Verifier | None,
+    kept: bytes | None,
+    waiting: int = 0,
+    problems: Sequence[str] = (),
 ) -> Verdict:
-    """Verify the log in `folder`.
+    """Verify the log in `folder`, which needs no server, no key and no state.
 
     `verifier`: the log's key as the caller knows it; None trusts the one beside the log.
-    `kept`: a checkpoint that was kept elsewhere, which the log must contain. `waiting`: how
-    many records are in the inbox. Raises `BasculeError` when there is no log to verify.
+    `kept`: a checkpoint that was kept elsewhere, which the log must contain. `waiting` and
+    `problems`: how many records are in the inbox, and what is known to be wrong there.
+    Raises `BasculeError` when there is no log to verify.
     """
-    trust: Trust = "checkpoint" if kept is not None else "key" if verifier else "self"
-    state = read_state(folder)
-    if state is None:
-        raise BasculeError(f"there is no log in `{folder}`")
+    found = list(problems)
     key = verifier or _own_key(folder)
-    problems: list[str] = []
-    signed = _read_checkpoint(folder / "checkpoint", key, problems)
-    size = max(state.size, signed.size)
-    reader = TileReader(folder, size)
-    roots = _roots_of_bundles(reader, size, problems)
-    root = _root(roots, reader, signed.size, problems)
-    if root != signed.root:
-        problems.append("the entries do not add up to the signed root")
-    if not problems:
-        problems += _tile_problems(folder, roots, signed.size)
-    if kept is not None and not problems:
-        problems += _kept_problems(kept, key, signed, reader)
-    if signed.origin != state.origin:
-        problems.append("state and checkpoint are of different logs")
+    state, signed = _newest(folder, key, found)
+    claims = {"the checkpoint": signed}
+    if state is not None:
+        claims["the state"] = Checkpoint(state.origin, state.size, _bytes(state.root))
+    if kept is not None:
+        claims["the kept checkpoint"] = _open(kept, key, "kept checkpoint", found)
+    size = max(signed.size, 0 if state is None else state.size)
+    found += _Check(folder, size, claims).problems()
     return Verdict(
         origin=signed.origin,
         size=size,
         signed_size=signed.size,
         pending=size - signed.size + waiting,
         root=signed.root.hex(),
-        trust=trust,
-        ok=not problems,
-        problems=problems[:MAX_PROBLEMS],
+        trust="checkpoint" if kept is not None else "key" if verifier else "self",
+        ok=not found,
+        problems=found[:MAX_PROBLEMS],
     )
 
 
@@ -87,112 +80,121 @@ def _own_key(folder: Path) -> Verifier:
     try:
         return Verifier.parse((folder / "log.vkey").read_text(encoding="ascii"))
     except (OSError, UnicodeDecodeError) as exc:
-        raise BasculeError(f"`{folder}` has no `log.vkey`: give the key by --vkey") from exc
+        raise BasculeError(
+            f"there is no log in `{folder}`, or it lacks `log.vkey`: give its key by --vkey"
+        ) from exc
 
 
-def _read_checkpoint(path: Path, key: Verifier, problems: list[str]) -> Checkpoint:
-    if not path.exists():
+def _newest(
+    folder: Path, key: Verifier, problems: list[str]
+) -> tuple[State | None, Checkpoint]:
+    """Read checkpoint and state so that the state is the later one.
+
+    A server swaps the state, then signs: what was signed by the time of the first look
+    must be in the checkpoint, and the checkpoint in the state of the second.
+    """
+    before = _state(folder, problems)
+    path = folder / CHECKPOINT
+    signed = Checkpoint(key.name, 0, EMPTY_ROOT)
+    if path.exists():
+        signed = _open(path.read_bytes(), key, "checkpoint", problems)
+    elif before is None:
+        raise BasculeError(f"there is no log in `{folder}`")
+    elif before.size:
         problems.append("the log has no checkpoint")
-        return Checkpoint(key.name, 0, EMPTY_ROOT)
+    if before is None:
+        return None, signed
+    after = _state(folder, problems) or before
+    if signed.size < before.signed:
+        problems.append(f"the checkpoint is older than the one of {before.signed} records")
+    if after.size < signed.size:
+        problems.append(f"the state is older than the checkpoint: {after.size} records")
+    if after.origin != key.name:
+        problems.append("the state is of another log than the key")
+    return after, signed
+
+
+def _state(folder: Path, problems: list[str]) -> State | None:
     try:
-        found = Checkpoint.parse(key.open(path.read_bytes()))
+        return read_state(folder)
     except BasculeError as exc:
-        problems.append(f"checkpoint: {exc}")
+        problems.append(str(exc))
+        return None
+
+
+def _open(note: bytes, key: Verifier, name: str, problems: list[str]) -> Checkpoint:
+    try:
+        found = Checkpoint.parse(key.open(note))
+    except BasculeError as exc:
+        problems.append(f"{name}: {exc}")
         return Checkpoint(key.name, 0, EMPTY_ROOT)
     if found.origin != key.name:
-        problems.append("checkpoint is of another log than its key")
+        problems.append(f"{name}: it is of another log than the key")
     return found
 
 
-class _Bundles:
-    """Leaf hashes of the last bundle and roots of the full ones before."""
+def _bytes(text: str) -> bytes:
+    try:
+        return bytes.fromhex(text)
+    except ValueError:
+        return b""
 
-    def __init__(self) -> None:
-        self.full: list[bytes] = []
-        self.rest: list[bytes] = []
 
+class _Check:
+    """Builds the tree from its entries and compares as it goes."""
 
-def _roots_of_bundles(reader: TileReader, size: int, problems: list[str]) -> _Bundles:
-    """Hash every entry; the inner loop is what verification costs."""
-    found = _Bundles()
-    sha256 = hashlib.sha256
-    for index in range((size + WIDTH - 1) // WIDTH):
-        try:
-            entries = reader.entries(index)
-        except BasculeError as exc:
-            problems.append(f"entries from {index * WIDTH}: {exc}")
-            return found
-        hashes = [sha256(b"\x00" + entry).digest() for entry in entries]
-        if len(hashes) == WIDTH:
-            found.full.append(root_of(hashes))
+    def __init__(self, folder: Path, size: int, claims: dict[str, Checkpoint]) -> None:
+        self._reader = TileReader(folder, size)
+        self._size = size
+        self._claims = claims
+        self._frontier = Frontier()
+        self._problems: list[str] = []
+
+    def problems(self) -> list[str]:
+        self._compare_roots()
+        for index in range((self._size + WIDTH - 1) // WIDTH):
+            if len(self._problems) >= MAX_PROBLEMS:
+                break
+            try:
+                entries = self._reader.entries(index)
+            except BasculeError as exc:
+                self._problems.append(f"entries from {index * WIDTH} on: {exc}")
+                break
+            self._add(entries)
         else:
-            found.rest = hashes
-    return found
+            self._compare_tiles(self._frontier.partial())
+        for name, claim in self._claims.items():
+            if claim.size > self._size:
+                self._problems.append(
+                    f"the log has {self._size} records, {name} says {claim.size}"
+                )
+        return self._problems
 
+    def _add(self, entries: list[bytes]) -> None:
+        """Hash a bundle; the loop is what verification costs."""
+        stops = {claim.size for claim in self._claims.values()}
+        append = self._frontier.append
+        for size, entry in enumerate(entries, self._frontier.size + 1):
+            full = append(leaf_hash(entry))
+            if full:
+                self._compare_tiles(full)
+            if size in stops:
+                self._compare_roots()
 
-def _root(
-    bundles: _Bundles, reader: TileReader, size: int, problems: list[str]
-) -> bytes | None:
-    """Give the root over the first `size` entries, from what was hashed."""
-    full, width = divmod(size, WIDTH)
-    if full > len(bundles.full) or (
-        full == len(bundles.full) and width > len(bundles.rest)
-    ):
-        problems.append("entries that were signed are missing")
-        return None
-    rest = bundles.rest[:width]
-    if full < len(bundles.full) and width:
-        entries = reader.entries(full)[:width]
-        rest = [hashlib.sha256(b"\x00" + entry).digest() for entry in entries]
-    whole = _root_of_parts(bundles.full[:full], rest)
-    return EMPTY_ROOT if whole is None else whole
+    def _compare_roots(self) -> None:
+        """Compare with all that is claimed of the size that was reached."""
+        size = self._frontier.size
+        for name, claim in self._claims.items():
+            if claim.size == size and claim.root != self._frontier.root():
+                self._problems.append(
+                    f"the first {size} entries do not add up to the root of {name}"
+                )
 
-
-def _root_of_parts(full: list[bytes], rest: list[bytes]) -> bytes | None:
-    """Give the root over the roots of full bundles and the leaf hashes behind them."""
-    parts: list[bytes] = []
-    for hashes in (full, rest):
-        start = 0
-        for bit in range(len(hashes).bit_length() - 1, -1, -1):
-            if len(hashes) >> bit & 1:
-                parts.append(root_of(hashes[start : start + (1 << bit)]))
-                start += 1 << bit
-    if not parts:
-        return None
-    root = parts.pop()
-    while parts:
-        root = node_hash(parts.pop(), root)
-    return root
-
-
-def _tile_problems(folder: Path, bundles: _Bundles, size: int) -> Iterator[str]:
-    """Compare the tiles, from which proofs are made, with what the entries hash to."""
-    reader = TileReader(folder, size)
-    try:
-        for index, root in enumerate(bundles.full[: size // WIDTH]):
-            if reader.subtree(HEIGHT, index) != root:
-                yield f"tile of entries from {index * WIDTH} is wrong"
-        if size and Tree(folder, size).root() != _root_of_parts(
-            bundles.full[: size // WIDTH], bundles.rest[: size % WIDTH]
-        ):
-            yield "partial tiles are wrong"
-    except TreeError:
-        # A running server may have replaced partial tiles by wider ones meanwhile.
-        return
-    except BasculeError as exc:
-        yield f"tiles: {exc}"
-
-
-def _kept_problems(
-    kept: bytes, key: Verifier, signed: Checkpoint, reader: TileReader
-) -> Iterator[str]:
-    try:
-        old = Checkpoint.parse(key.open(kept))
-        if old.size > signed.size:
-            yield f"the log has {signed.size} records, the kept checkpoint says {old.size}"
-        elif old.size:
-            proof = consistency_proof(old.size, signed.size, reader.subtree)
-            if not consistent(old.size, old.root, signed.size, signed.root, proof):
-                yield "the log is not the one that the kept checkpoint was signed for"
-    except BasculeError as exc:
-        yield f"kept checkpoint: {exc}"
+    def _compare_tiles(self, tiles: Iterable[TileHashes]) -> None:
+        """Compare with the tiles on disk, from which proofs are made."""
+        for tile, hashes in tiles:
+            try:
+                if self._reader.read(tile) != b"".join(hashes):
+                    self._problems.append(f"`{tile.path}` is not what its entries hash to")
+            except BasculeError as exc:
+                self._problems.append(str(exc))

@@ -9,21 +9,25 @@ from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
-from bascule.audit.inbox import GENESIS, Inbox, Segment
-from bascule.audit.openings import OpeningSealer
-from bascule.audit.tile import pack
+from bascule.audit.inbox import ChainEnd, Inbox
+from bascule.audit.openings import MAX_OPENING_BYTES, OpeningSealer, pack_openings
+from bascule.audit.record import RecordTooLargeError
+from bascule.audit.tile import MAX_ENTRY_BYTES
 from bascule.clock import monotonic
 from bascule.errors import BasculeError
 
 MAX_WAITING = 20_000
-"""Records that may wait for the disk before calls are refused."""
+MAX_WAITING_BYTES = 64 << 20
+"""Records, and their bytes, that may wait for the disk before calls are refused."""
 MAX_SEGMENT = 4096
-"""Records of one segment."""
+MAX_SEGMENT_BYTES = 8 << 20
+"""Records, and their bytes, of one segment; one record more may go over."""
 MIN_FREE_BYTES = 64 << 20
 DISK_CHECK_SECONDS = 1.0
 RETRY_SECONDS = 1.0
 
 OnDurable = Callable[[bool], None]
+_Item = tuple[bytes, OnDurable | None, bytes | None]
 
 
 class LogUnavailableError(BasculeError):
@@ -34,24 +38,33 @@ class Writer:
     """Appends the records of one process; `append` and callbacks on its event loop."""
 
     def __init__(
-        self, inbox: Inbox, sealer: OpeningSealer, *, folder: Path, name: str, boot: str
+        self,
+        inbox: Inbox,
+        sealer: OpeningSealer,
+        *,
+        chain_key: bytes,
+        folder: Path,
+        name: str,
+        boot: str,
+        min_free_bytes: int = MIN_FREE_BYTES,
     ) -> None:
+        """`folder` is where free space is looked at."""
         self._inbox = inbox
         self._sealer = sealer
         self._folder = folder
-        self._name = name
+        self._min_free_bytes = min_free_bytes
         self._boot = boot
-        self._waiting: deque[tuple[bytes, OnDurable | None, bytes | None]] = deque()
+        self._chain = ChainEnd(chain_key, name, boot)
+        self._chains = 0
+        self._waiting: deque[_Item] = deque()
+        # Each is written by one thread alone: the loop's, and the writer's.
+        self._bytes_in = 0
+        self._bytes_out = 0
         self._wake = threading.Event()
         self._stopping = False
-        self._refused_until = 0.0
-        self._disk_checked = 0.0
+        self._disk_checked = -DISK_CHECK_SECONDS
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = threading.Thread(target=self._work, name="audit-writer", daemon=True)
-        self._chains = 0
-        self._chain = boot
-        self._next = 0
-        self._head = GENESIS
         self.problem: str | None = None
         """Why records cannot be written at the moment."""
 
@@ -68,19 +81,30 @@ class Writer:
     ) -> None:
         """Hand in a leaf; `on_durable` is told whether it came to be on disk.
 
-        Raises `LogUnavailableError` when it cannot be taken at all.
+        Raises `LogUnavailableError` when it cannot be taken at all, and
+        `RecordTooLargeError` for what no segment can hold.
         """
-        if self.problem is not None and monotonic() < self._refused_until:
+        if self.problem is not None:
             raise LogUnavailableError(self.problem)
-        if len(self._waiting) >= MAX_WAITING or self._stopping:
+        if (
+            len(self._waiting) >= MAX_WAITING
+            or self._bytes_in - self._bytes_out >= MAX_WAITING_BYTES
+            or self._stopping
+        ):
             raise LogUnavailableError("the log cannot keep up")
+        if len(leaf) > MAX_ENTRY_BYTES or (opening and len(opening) > MAX_OPENING_BYTES):
+            raise RecordTooLargeError("record is too large")
+        self._bytes_in += len(leaf) + (len(opening) if opening else 0)
         self._waiting.append((leaf, on_durable, opening))
         if not self._wake.is_set():
             self._wake.set()
 
-    def append_now(self, leaf: bytes) -> None:
-        """Write one leaf before returning; for commands. Raises `LogUnavailableError`."""
-        if not self._write([(leaf, None, None)]):
+    def append_now(self, *leaves: bytes) -> None:
+        """Write leaves before returning; where no thread runs.
+
+        Raises `LogUnavailableError`.
+        """
+        if not self._write([(leaf, None, None) for leaf in leaves]):
             raise LogUnavailableError(self.problem or "the record could not be written")
 
     def close(self) -> None:
@@ -92,62 +116,85 @@ class Writer:
 
     def _work(self) -> None:
         while True:
-            self._wake.wait()
+            self._wake.wait(None if self.problem is None else RETRY_SECONDS)
             self._wake.clear()
             while self._waiting:
-                size = min(len(self._waiting), MAX_SEGMENT)
-                batch = [self._waiting.popleft() for _ in range(size)]
+                batch = self._next_batch()
                 self._tell(batch, self._write(batch))
             if self._stopping:
                 return
+            if self.problem is not None:
+                self._probe()
 
-    def _write(self, batch: list[tuple[bytes, OnDurable | None, bytes | None]]) -> bool:
+    def _next_batch(self) -> list[_Item]:
+        batch: list[_Item] = []
+        size = 0
+        while self._waiting and len(batch) < MAX_SEGMENT and size < MAX_SEGMENT_BYTES:
+            item = self._waiting.popleft()
+            size += len(item[0]) + (len(item[2]) if item[2] else 0)
+            batch.append(item)
+        self._bytes_out += size
+        return batch
+
+    def _write(self, batch: list[_Item]) -> bool:
         try:
             self._check_disk()
-            segment = Segment(
-                writer=self._name,
-                boot=self._chain,
-                first=self._next,
-                count=len(batch),
-                prev=self._head,
-                leaves=pack([item[0] for item in batch]),
-                openings=pack([self._sealer.seal(item[2]) for item in batch]),
-            )
+            openings = pack_openings([self._sealer.seal(item[2]) for item in batch])
+            segment = self._chain.segment([item[0] for item in batch], openings)
             self._inbox.write(segment)
         except Exception as exc:  # noqa: BLE001 - whatever it is: not written, so not done
-            self.problem = f"the log cannot be written: {type(exc).__name__}"
-            self._refused_until = monotonic() + RETRY_SECONDS
+            self.problem = f"the log cannot be written: {exc}"
             self._begin_chain()
             return False
-        self._next += segment.count
-        self._head = segment.head
+        self._chain.advance(segment)
         self.problem = None
         return True
+
+    def _probe(self) -> None:
+        """Find out whether records can be written again; nobody hands any in meanwhile."""
+        try:
+            self._check_disk()
+            self._inbox.probe()
+        except Exception as exc:  # noqa: BLE001 - as in _write
+            self.problem = f"the log cannot be written: {exc}"
+        else:
+            self.problem = None
 
     def _begin_chain(self) -> None:
         """Leave a chain whose end is unknown: the write may have taken place after all."""
         self._chains += 1
-        self._chain = f"{self._boot}/{self._chains}"
-        self._next = 0
-        self._head = GENESIS
+        boot = f"{self._boot}/{self._chains}"
+        self._chain = ChainEnd(self._chain.key, self._chain.writer, boot)
 
     def _check_disk(self) -> None:
         now = monotonic()
         if now - self._disk_checked < DISK_CHECK_SECONDS:
             return
         free = os.statvfs(self._folder)
-        if free.f_bavail * free.f_frsize < MIN_FREE_BYTES:
-            raise OSError("less than 64 MiB are free")
+        if free.f_bavail * free.f_frsize < self._min_free_bytes:
+            raise OSError(f"less than {self._min_free_bytes >> 20} MiB are free")
         self._disk_checked = now
 
-    def _tell(
-        self, batch: list[tuple[bytes, OnDurable | None, bytes | None]], written: bool
-    ) -> None:
+    def _tell(self, batch: list[_Item], written: bool) -> None:
         callbacks = [item[1] for item in batch if item[1] is not None]
-        if callbacks and self._loop is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(_run, callbacks, written)
+        loop = self._loop
+        if not callbacks or loop is None:
+            return
+        try:
+            loop.call_soon_threadsafe(_run, loop, callbacks, written)
+        except RuntimeError:
+            # The loop was closed under us: nobody waits any more, but the rest is written.
+            return
 
 
-def _run(callbacks: list[OnDurable], written: bool) -> None:
+def _run(
+    loop: asyncio.AbstractEventLoop, callbacks: list[OnDurable], written: bool
+) -> None:
+    """Call all, whatever one of them does: each stands for another call."""
     for callback in callbacks:
-        callback(written)
+        try:
+            callback(written)
+        except Exception as exc:  # noqa: BLE001 - told to the loop, as for any callback
+            loop.call_exception_handler(
+                {"message": "a record's callback failed", "exception": exc}
+            )

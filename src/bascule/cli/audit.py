@@ -16,10 +16,10 @@ from bascule.audit.merkle import inclusion_proof
 from bascule.audit.note import Verifier
 from bascule.audit.proof import Proof, WrongProofError
 from bascule.audit.query import Filter, Row, leaves, row, rows
+from bascule.audit.reader import TileReader
 from bascule.audit.record import decode
-from bascule.audit.sequencer import TamperedLogError
+from bascule.audit.state import TamperedLogError, read_state
 from bascule.audit.tile import WIDTH
-from bascule.audit.tree import TileReader, read_state
 from bascule.audit.verify import Verdict
 from bascule.audit.verify import verify as verify_log
 from bascule.cli.context import CommandContext

@@ -18,12 +18,15 @@ CREATE TABLE IF NOT EXISTS segments (
     first INTEGER NOT NULL,
     count INTEGER NOT NULL,
     prev BLOB NOT NULL,
+    head BLOB NOT NULL,
     leaves BLOB NOT NULL,
     openings BLOB NOT NULL,
     UNIQUE (writer, boot, first)
 )
 """
-_COLUMNS = "writer, boot, first, count, prev, leaves, openings"
+_COLUMNS = "writer, boot, first, count, prev, head, leaves, openings"
+_INSERT = f"INSERT INTO segments ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
+_SELECT = f"SELECT place, {_COLUMNS} FROM segments WHERE place > ? ORDER BY place LIMIT ?"  # noqa: S608
 BUSY_SECONDS = 10
 
 
@@ -56,25 +59,28 @@ class SqliteInbox:
         """Keep a segment; one commit, synced. Raises `sqlite3.Error`."""
         with self._lock:
             self._writes.execute(
-                f"INSERT INTO segments ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
+                _INSERT,
                 (
                     segment.writer,
                     segment.boot,
                     segment.first,
                     segment.count,
                     segment.prev,
+                    segment.head,
                     segment.leaves,
                     segment.openings,
                 ),
             )
 
+    def probe(self) -> None:
+        """Commit a change of a number that nobody reads. Raises `sqlite3.Error`."""
+        with self._lock:
+            (number,) = self._writes.execute("PRAGMA user_version").fetchone()
+            self._writes.execute(f"PRAGMA user_version = {(number + 1) % (1 << 30)}")
+
     def read(self, after: int, limit: int) -> list[tuple[int, Segment]]:
         """Give up to `limit` segments beyond a place, in the order of arrival."""
-        rows = self._reads.execute(
-            f"SELECT place, {_COLUMNS} FROM segments WHERE place > ? "  # noqa: S608
-            "ORDER BY place LIMIT ?",
-            (after, limit),
-        ).fetchall()
+        rows = self._reads.execute(_SELECT, (after, limit)).fetchall()
         return [(row[0], Segment(*row[1:])) for row in rows]
 
     def remove(self, up_to: int) -> None:

@@ -1,0 +1,68 @@
+"""A new log in place of one that cannot go on; the old one stays, as evidence."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+from bascule.audit.durable import sync_folder
+from bascule.audit.log import KeyFile, log_keys
+from bascule.audit.note import Signer
+from bascule.audit.sequencer import state_key
+from bascule.audit.state import State, TreeError, read_state, write_state
+from bascule.clock import Entropy, UnixTime
+from bascule.errors import BasculeError
+
+
+def restart(
+    data_dir: Path, key_file: KeyFile, entropy: Entropy, *, now: UnixTime
+) -> tuple[str, dict[str, str]]:
+    """Put the log aside with its key and begin a new one.
+
+    Gives the new origin, and what is to be recorded of the old log. Nobody else may use the
+    log meanwhile. Each step is one rename: after a crash the next start refuses, and this
+    can be called again.
+    """
+    stamp = datetime.fromtimestamp(now, UTC).strftime("%Y%m%dT%H%M%SZ")
+    aside = data_dir / f"audit-until-{stamp}"
+    if aside.exists():
+        raise BasculeError(f"`{aside}` is there already: wait a second")
+    old = _describe(data_dir)
+    (data_dir / "audit").rename(aside)
+    key = data_dir / "keys" / "log.key"
+    if key.exists():
+        key.rename(aside / "log.key")
+    (data_dir / "audit").mkdir(mode=0o700)
+    for folder in (aside, data_dir / "keys", data_dir):
+        sync_folder(folder)
+    _remember(data_dir / "audit", [it for it in (old.origin, *old.replaces) if it], entropy)
+    keys = log_keys(data_dir, key_file, entropy)
+    record = {
+        "folder": aside.name,
+        "origin": old.origin,
+        "root": old.root,
+        "size": str(old.size),
+    }
+    return keys.signer.name, record
+
+
+def _describe(data_dir: Path) -> State:
+    """Say what the old log claims to be; nothing of it needs to be whole."""
+    try:
+        state = read_state(data_dir / "audit")
+    except TreeError:
+        state = None
+    return state or State(_key_name(data_dir / "keys" / "log.key"))
+
+
+def _key_name(path: Path) -> str:
+    try:
+        return Signer.parse(path.read_text(encoding="ascii")).name
+    except (OSError, UnicodeDecodeError, BasculeError):
+        return ""
+
+
+def _remember(folder: Path, origins: list[str], entropy: Entropy) -> None:
+    """Leave a state that names the logs before; beginning a log takes it up."""
+    nobody = Signer("none", entropy(32))
+    write_state(folder, State("", replaces=origins), state_key(nobody))
