@@ -7,7 +7,6 @@ from functools import partial
 from pathlib import Path
 
 import click
-import msgspec
 
 from bascule.cli.context import CommandContext
 from bascule.cli.output import emit, emit_rows
@@ -15,6 +14,8 @@ from bascule.cli.user import as_json_option
 from bascule.clock import system_clock, system_entropy
 from bascule.config.addresses import is_loopback, web_address
 from bascule.errors import BasculeError
+from bascule.identity.client_keys import public_jwks
+from bascule.identity.keys import BadKeyError
 from bascule.storage import agents
 from bascule.storage.directory import BUILT_IN_AGENT
 
@@ -55,7 +56,7 @@ def add(
         _check_redirect(uri)
     keys = None if jwks is None else _public_keys(jwks)
     value = SECRET_PREFIX + system_entropy(SECRET_BYTES).hex() if secret else None
-    if any(found.client_id == client_id for found in context.store().read(agents.every)):
+    if context.store().read(partial(agents.get, client_id=client_id)) is not None:
         raise BasculeError(f"agent `{client_id}` exists: `bascule agent list` shows all")
     authenticates = "secret" if secret else "jwks" if keys is not None else "none"
     context.record_admin(
@@ -146,23 +147,14 @@ def _check_redirect(uri: str) -> None:
 
 
 def _public_keys(path: Path) -> str:
-    """Read a JWK set and refuse private keys in it."""
     try:
-        document = msgspec.json.decode(
-            path.read_bytes(), type=dict[str, list[dict[str, object]]]
-        )
-    except (msgspec.DecodeError, OSError) as exc:
-        raise BasculeError(f"`{path}` is no JWK set") from exc
-    keys = document.get("keys", [])
-    if not keys or any(key.get("kty") not in {"OKP", "EC", "RSA"} for key in keys):
-        raise BasculeError(f"`{path}` has no public keys of kind OKP, EC or RSA")
-    if any("d" in key for key in keys):
-        raise BasculeError(f"`{path}` holds a private key: give the public keys only")
-    return msgspec.json.encode({"keys": keys}).decode()
+        return public_jwks(path.read_bytes())
+    except (OSError, BadKeyError) as exc:
+        raise BasculeError(f"cannot use `{path}`: {exc}") from exc
 
 
 def _require(context: CommandContext, client_id: str) -> None:
-    if all(found.client_id != client_id for found in context.store().read(agents.every)):
+    if context.store().read(partial(agents.get, client_id=client_id)) is None:
         raise BasculeError(
             f"there is no agent `{client_id}`: `bascule agent list` shows all"
         )

@@ -13,6 +13,8 @@ from bascule.clock import UnixTime
 from bascule.errors import BasculeError
 
 ALGORITHM = "Ed25519"
+"""The curve, and since RFC 9864 the `alg` too. `EdDSA` is not accepted beside it: it names
+no curve, and no token of ours says it."""
 
 
 class BadKeyError(BasculeError):
@@ -80,6 +82,8 @@ def from_jwk(document: Mapping[str, Any]) -> SigningKey:
     """Read what `to_jwk` wrote. Raises `BadKeyError`."""
     try:
         plain = {name: str(document[name]) for name in ("kty", "crv", "x", "d")}
+        if (plain["kty"], plain["crv"]) != ("OKP", ALGORITHM):
+            raise BadKeyError("not an Ed25519 key")
         key = OKPKey.import_key(dict(plain))
         retired = document["retired"]
         return SigningKey(

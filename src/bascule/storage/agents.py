@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import ColumnElement, Connection, insert, select, true, update
 
 from bascule.clock import UnixTime
 from bascule.storage import counters, revocations
@@ -33,7 +33,7 @@ def add(
     now: UnixTime,
 ) -> bool:
     """Register a client; False when there is one of that id."""
-    if any(agent.client_id == client_id for agent in every(conn)):
+    if get(conn, client_id) is not None:
         return False
     conn.execute(
         insert(agents).values(
@@ -49,12 +49,25 @@ def add(
     return True
 
 
+def get(conn: Connection, client_id: str) -> Agent | None:
+    """Give one agent."""
+    return next(iter(_found(conn, agents.c.client_id == client_id)), None)
+
+
 def every(conn: Connection) -> list[Agent]:
     """Give all agents, by client id."""
+    return _found(conn, true())
+
+
+def _found(conn: Connection, condition: ColumnElement[bool]) -> list[Agent]:
+    registered = (
+        select(agent_redirects)
+        .join(agents, agents.c.client_id == agent_redirects.c.client_id)
+        .where(condition)
+        .order_by(agent_redirects.c.redirect_uri)
+    )
     redirects: dict[str, list[str]] = {}
-    for row in conn.execute(
-        select(agent_redirects).order_by(agent_redirects.c.redirect_uri)
-    ):
+    for row in conn.execute(registered):
         redirects.setdefault(row.client_id, []).append(row.redirect_uri)
     return [
         Agent(
@@ -63,7 +76,9 @@ def every(conn: Connection) -> list[Agent]:
             redirect_uris=tuple(redirects.get(row.client_id, ())),
             disabled=row.disabled_at is not None,
         )
-        for row in conn.execute(select(agents).order_by(agents.c.client_id))
+        for row in conn.execute(
+            select(agents).where(condition).order_by(agents.c.client_id)
+        )
     ]
 
 
