@@ -41,6 +41,12 @@ def error(
     exchange.respond(status, JSON, write_error(message_id, problem))
 
 
+def wrong_verb(exchange: Exchange, problem: Error) -> None:
+    """Answer what is no POST, and say that POST is what there is (RFC 9110 §15.5.6)."""
+    headers = JSON + header_block((b"Allow", b"POST"))
+    exchange.respond(405, headers, write_error(None, problem))
+
+
 def challenge(exchange: Exchange, status: int, value: str, problem: Error) -> None:
     """Answer 401 or 403 with a `WWW-Authenticate` challenge (RFC 6750 §3)."""
     headers = JSON + header_block((b"WWW-Authenticate", value.encode("ascii")))

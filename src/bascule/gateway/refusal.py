@@ -61,6 +61,8 @@ def answer(
             _revoked(gateway, exchange, connector)
         case UnauthenticatedError():
             _unauthenticated(gateway, exchange, connector, problem)
+        case BadHeadError(status=405):
+            answers.wrong_verb(exchange, Error(INVALID_REQUEST, str(problem)))
         case BadHeadError(status=status):
             error = Error(INVALID_REQUEST, str(problem))
             answers.error(exchange, status, None, error)
