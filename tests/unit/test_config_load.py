@@ -114,7 +114,7 @@ def test_all_problems_are_told_at_once_each_with_its_place() -> None:
         'connectors."A b"': "must be lower-case letters, digits and inner hyphens, "
         "32 characters at most",
         'connectors."A b".url': "expected `str`, got `int`",
-        'connectors."A b".may_ask[1]': "invalid enum value 'passwords'",
+        'connectors."A b".may_ask[1]': "must be `elicitation` or `sampling` or `roots`",
         'connectors."A b".boundary.may_reach[0]': "expected `str`, got `int`",
         'roles."on.call".allow': "expected `array`, got `str`",
         'agents.ceilings."https://a.example/c"[1]': "expected `str`, got `int`",
@@ -166,12 +166,25 @@ def test_what_is_no_toml_is_one_problem_of_the_file(text: str) -> None:
         '[server]\ndatabase = "postgresql://u:hunter2@db.example/b"',
         '[server]\npublic_url = "http://u:hunter2@localhost:8420"',
         '[connectors.a]\ncommand = ["x"]\nenv = { A = "hunter2\\u0000" }',
+        '[connectors.a]\nurl = "https://a.example/"\ncredential = { kind = "hunter2" }',
+        '[connectors.a]\nurl = "https://a.example/"\n'
+        "credential = "
+        '{ kind = "static", value = "file:/x", header = "Authorization: hunter2" }',
+        '[server]\nallowed_origins = ["https://u:hunter2@a.example/"]',
+        '[server]\nallowed_hosts = ["u:hunter2@a.example"]',
+        '[audit]\ncopies = ["s3://u:hunter2@a.example"]',
+        '[issuers.a]\nissuer = "https://u:hunter2@a.example"\naudiences = {}',
     ],
 )
 def test_a_secret_in_the_wrong_place_is_refused_without_repeating_it(text: str) -> None:
     with pytest.raises(ConfigError) as caught:
         load(text, source="bascule.toml")
     assert "hunter2" not in str(caught.value)
+
+
+def test_a_word_that_is_none_of_the_known_ones_is_told_them() -> None:
+    found = problems('[connectors.a]\nurl = "https://a.example/"\nmode = "strict"')
+    assert found == {"connectors.a.mode": "must be `observe` or `warn` or `enforce`"}
 
 
 def test_what_is_told_cannot_drive_a_terminal() -> None:

@@ -15,5 +15,7 @@ def below(path: str, key: str) -> str:
 
 
 def quoted(value: str) -> str:
-    """Give a value in backticks, with what a terminal would act on escaped."""
-    return f"`{value if value.isprintable() else ascii(value)[1:-1]}`"
+    """Give a value in backticks: without `user:password@`, safe for a terminal."""
+    before, at, behind = value.rpartition("@")
+    shown = f"***@{behind}" if at and ":" in before else value
+    return f"`{shown if shown.isprintable() else ascii(shown)[1:-1]}`"

@@ -153,7 +153,8 @@ def _credential(path: str, credential: Credential) -> Found:
         yield f"{path}.value", "is missing: say where the secret lies, as `file:PATH`"
     header = credential.header
     if _TOKEN.fullmatch(header) is None or _OURS.fullmatch(header) is not None:
-        yield f"{path}.header", f"{quoted(header)} cannot carry a credential"
+        # Not repeated: people write the whole header line here, the secret in it.
+        yield f"{path}.header", "must be the name of a header that Bascule does not write"
 
 
 def _shared_credentials(config: Config) -> Found:
@@ -200,8 +201,8 @@ def _issuers(config: Config) -> Found:
             if connector not in config.connectors:
                 yield below(f"{path}.audiences", connector), "is no known connector"
         url = web_address(issuer.issuer)
-        if url is None or url.query or url.fragment:
-            yield f"{path}.issuer", "must be a URL without query and fragment"
+        if url is None or url.username is not None or url.query or url.fragment:
+            yield f"{path}.issuer", "must be a URL without user, query and fragment"
         elif url.scheme != "https" and not is_loopback(url.hostname or ""):
             yield f"{path}.issuer", "must be https unless its host is loopback"
         if issuer.issuer in seen:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import types
 from collections.abc import Iterator
-from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 from msgspec import Meta
@@ -58,11 +58,13 @@ def _of_value(value: Any, kind: Any, path: str) -> Found:
         msgspec.convert(value, kind)
     except msgspec.ValidationError as exc:
         sentence = str(exc)
-        yield path, _description(kind) or sentence[:1].lower() + sentence[1:]
+        yield path, _wanted(kind) or sentence[:1].lower() + sentence[1:]
 
 
-def _description(kind: Any) -> str:
-    """Say what a described type wants, which its pattern would leave to be guessed."""
+def _wanted(kind: Any) -> str:
+    """Say what would be right where msgspec would repeat the value or a pattern."""
+    if get_origin(kind) is Literal:
+        return f"must be {' or '.join(f'`{value}`' for value in get_args(kind))}"
     if get_origin(kind) is not Annotated:
         return ""
     said = [it.description for it in get_args(kind)[1:] if isinstance(it, Meta)]
