@@ -1,0 +1,407 @@
+"""The tree grows, survives any crash, and takes only what its writers wrote."""
+
+from __future__ import annotations
+
+import signal
+import sqlite3
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from audit_logs import LogFolder, new_log
+from bascule.audit.checkpoint import Checkpoint
+from bascule.audit.inbox import ChainEnd
+from bascule.audit.log import chain_key
+from bascule.audit.merkle import leaf_hash, root_of
+from bascule.audit.note import Signer
+from bascule.audit.openings import pack_openings
+from bascule.audit.sequencer import SequencerBusyError
+from bascule.audit.state import TamperedLogError, TreeError, read_state
+from bascule.audit.verify import verify
+from bascule.clock import system_entropy
+from bascule.errors import BasculeError
+
+BOUNDARIES = [1, 2, 255, 256, 257, 511, 512, 513, 1000]
+CRASH_POINTS = ["tiles", "state", "checkpoint", "inbox"]
+
+DIE = """
+import os, signal, sys
+from pathlib import Path
+from audit_logs import new_log
+log = new_log(Path(sys.argv[1]))
+def crash(point):
+    if point == sys.argv[2]:
+        os.kill(os.getpid(), signal.SIGKILL)
+log.step(crash_point=crash)
+"""
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> LogFolder:
+    return new_log(tmp_path / "data")
+
+
+def root(entries: list[bytes]) -> bytes:
+    return root_of([leaf_hash(entry) for entry in entries])
+
+
+def signed(log: LogFolder) -> Checkpoint:
+    note = (log.folder / "checkpoint").read_bytes()
+    return Checkpoint.parse(log.keys.signer.verifier.open(note))
+
+
+def assert_whole(log: LogFolder) -> None:
+    """The tree holds what was written, once and in order, and says so with a signature."""
+    assert log.entries() == log.written
+    checkpoint = signed(log)
+    assert (checkpoint.size, checkpoint.root) == (len(log.written), root(log.written))
+    assert verify(log.folder, verifier=log.keys.signer.verifier, kept=None).ok
+
+
+def die_at(log: LogFolder, point: str) -> None:
+    tests = Path(__file__).parents[1]
+    child = subprocess.run(
+        [sys.executable, "-c", DIE, str(log.data_dir), point],
+        env={"PYTHONPATH": str(tests)},
+        capture_output=True,
+        check=False,
+    )
+    assert child.returncode == -signal.SIGKILL, child.stderr.decode()
+
+
+def edit_inbox(log: LogFolder, statement: str) -> None:
+    with sqlite3.connect(log.folder / "inbox.db") as connection:
+        assert connection.execute(statement).rowcount == 1
+    connection.close()
+
+
+@pytest.mark.parametrize("size", BOUNDARIES)
+def test_a_log_of_any_size_is_taken_up_and_grown(log: LogFolder, size: int) -> None:
+    log.grow(size)
+    assert_whole(log)
+    for count in (1, 254, 2):
+        log.grow(count)
+        assert_whole(log)
+
+
+def test_growing_by_ones_over_a_boundary_gives_the_same_tree(log: LogFolder) -> None:
+    log.grow(250)
+    with log.inbox() as inbox, log.sequencer(inbox) as sequencer:
+        for _ in range(12):
+            log.fill(1)
+            assert sequencer.step() == 1
+            assert signed(log).root == root(log.written)
+    assert_whole(log)
+
+
+def test_a_log_grows_over_the_second_level_of_tiles(log: LogFolder) -> None:
+    log.grow(65_530)
+    log.grow(500)
+    assert signed(log).root == root(log.written)
+    assert (log.folder / "tile/1/000").stat().st_size == 256 * 32
+    assert (log.folder / "tile/2/000.p/1").stat().st_size == 32
+    assert_whole(log)
+
+
+def test_replaced_partial_tiles_are_removed(log: LogFolder) -> None:
+    for count in (10, 20, 300, 200, 7):
+        log.grow(count)
+    partial = sorted(
+        str(path.relative_to(log.folder))
+        for path in log.folder.rglob("*.p/*")
+        if path.is_file()
+    )
+    size = len(log.written)
+    index, width = divmod(size, 256)
+    assert partial == [
+        f"openings/{index:03}.p/{width}",
+        f"tile/0/{index:03}.p/{width}",
+        f"tile/1/000.p/{index}",
+        f"tile/entries/{index:03}.p/{width}",
+    ]
+
+
+def test_nothing_to_take_in_changes_nothing(log: LogFolder) -> None:
+    log.grow(5)
+    before = (log.folder / "checkpoint").read_bytes()
+    assert log.step() == 0
+    assert (log.folder / "checkpoint").read_bytes() == before
+
+
+@pytest.mark.parametrize("point", CRASH_POINTS)
+@pytest.mark.parametrize("before", [0, 200, 256])
+def test_a_crash_loses_nothing_and_repeats_nothing(
+    log: LogFolder, point: str, before: int
+) -> None:
+    if before:
+        log.grow(before)
+    log.fill(100)
+    die_at(log, point)
+    # What was signed before or by the crash stays true.
+    kept = (log.folder / "checkpoint").read_bytes()
+    log.fill(3)
+    log.step()
+    assert_whole(log)
+    assert log.waiting() == 0
+    assert verify(log.folder, verifier=log.keys.signer.verifier, kept=kept).ok
+
+
+def test_crash_after_crash_loses_nothing(log: LogFolder) -> None:
+    for point in [*CRASH_POINTS, *reversed(CRASH_POINTS)]:
+        log.fill(120)
+        die_at(log, point)
+    log.step()
+    assert_whole(log)
+
+
+@pytest.mark.parametrize("point", CRASH_POINTS)
+def test_verifying_what_a_crash_left_is_no_alarm(log: LogFolder, point: str) -> None:
+    log.grow(300)
+    log.fill(300)
+    die_at(log, point)
+    verdict = verify(log.folder, verifier=log.keys.signer.verifier, kept=None)
+    assert verdict.ok, verdict.problems
+    expected = {"tiles": (300, 300), "state": (600, 300)}.get(point, (600, 600))
+    assert (verdict.size, verdict.signed_size) == expected
+
+
+def test_an_error_between_the_steps_is_made_good_by_the_next(log: LogFolder) -> None:
+    def fail(point: str) -> None:
+        if failing and point == failing[0]:
+            failing.pop()
+            raise OSError("no space left")
+
+    failing: list[str] = []
+    with log.inbox() as inbox, log.sequencer(inbox, crash_point=fail) as sequencer:
+        for point in CRASH_POINTS:
+            log.fill(90)
+            failing.append(point)
+            with pytest.raises(OSError, match="no space"):
+                sequencer.step()
+            log.fill(1)
+            sequencer.step()
+            assert log.entries() == log.written
+    assert_whole(log)
+
+
+def test_two_sequencers_cannot_run(log: LogFolder) -> None:
+    with (
+        log.inbox() as inbox,
+        log.sequencer(inbox),
+        pytest.raises(SequencerBusyError),
+        log.sequencer(inbox),
+    ):
+        pass
+
+
+def test_a_sequencer_whose_log_another_grew_stops(log: LogFolder) -> None:
+    log.grow(3)
+    with log.inbox() as inbox, log.sequencer(inbox) as first:
+        # Without its lock file, say on a file system without locks.
+        (log.folder / "sequencer.lock").unlink()
+        log.fill(1)
+        log.step()
+        other = replace(log, chain=ChainEnd(log.chain.key, "gateway", "0123456789abcdef"))
+        other.fill(1)
+        with pytest.raises(SequencerBusyError):
+            first.step()
+    assert log.entries() == log.written[:4]
+    log.step()
+    assert_whole(log)
+
+
+def test_writers_are_taken_each_in_its_order(log: LogFolder) -> None:
+    other = replace(log, chain=ChainEnd(log.chain.key, "gateway", "ffeeddccbbaa9988"))
+    for _ in range(3):
+        log.fill(2)
+        other.fill(3)
+    log.step()
+    assert log.entries() == log.written
+    assert len(log.written) == 15
+
+
+def test_a_record_removed_from_the_inbox_is_missed(log: LogFolder) -> None:
+    log.grow(4)
+    for _ in range(3):
+        log.fill(2)
+    edit_inbox(log, "DELETE FROM segments WHERE first = 6")
+    with pytest.raises(TamperedLogError, match="missing"):
+        log.step()
+    assert log.entries() == log.written[:4]
+
+
+def test_the_first_segment_cannot_be_removed_from_the_inbox(log: LogFolder) -> None:
+    log.fill(2)
+    log.fill(2)
+    edit_inbox(log, "DELETE FROM segments WHERE first = 0")
+    with pytest.raises(TamperedLogError, match="missing"):
+        log.step()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "leaves = x'000161'",
+        "openings = x'0000000161'",
+        "count = 3",
+        "first = 9",
+        "writer = 'cli'",
+        "boot = 'ab'",
+        "prev = zeroblob(31)",
+        "head = zeroblob(32)",
+    ],
+)
+def test_a_changed_segment_is_refused(log: LogFolder, change: str) -> None:
+    log.fill(2)
+    edit_inbox(log, f"UPDATE segments SET {change}")  # noqa: S608
+    with pytest.raises(TamperedLogError):
+        log.step()
+    assert log.entries() == []
+
+
+def test_no_flipped_bit_of_a_waiting_record_is_taken(log: LogFolder) -> None:
+    log.put(b"{}")
+    for bit in range(4 * 8):
+        leaves = bytearray(b"\x00\x02{}")
+        leaves[bit // 8] ^= 1 << bit % 8
+        edit_inbox(log, f"UPDATE segments SET leaves = x'{leaves.hex()}'")  # noqa: S608
+        with pytest.raises(TamperedLogError):
+            log.step()
+
+
+def test_a_segment_forged_without_the_key_is_refused(log: LogFolder) -> None:
+    forged = ChainEnd(system_entropy(32), "gateway", "0000000000000000")
+    with log.inbox() as inbox:
+        inbox.write(forged.segment([b"{}"], pack_openings([b""])))
+    with pytest.raises(TamperedLogError):
+        log.step()
+
+
+def test_a_link_to_another_chain_is_refused(log: LogFolder) -> None:
+    log.fill(1)
+    foreign = replace(log.chain, head=bytes(31) + b"\x01")
+    with log.inbox() as inbox:
+        inbox.write(foreign.segment([b"{}"], pack_openings([b""])))
+    with pytest.raises(TamperedLogError):
+        log.step()
+
+
+def test_a_segment_cannot_be_played_again(log: LogFolder) -> None:
+    log.fill(2)
+    with log.inbox() as inbox:
+        ((_, segment),) = inbox.read(0, 9)
+        log.step()
+        inbox.write(segment)
+        assert log.step() == 0
+    assert log.entries() == log.written
+    assert log.waiting() == 0
+
+
+@pytest.mark.parametrize("change", [b"0", b"{}", b"", b"\xff"])
+def test_a_changed_state_refuses_to_start(log: LogFolder, change: bytes) -> None:
+    log.grow(3)
+    (log.folder / "state").write_bytes(change)
+    with pytest.raises(TreeError):
+        log.step()
+
+
+def test_a_state_that_somebody_else_wrote_refuses_to_start(log: LogFolder) -> None:
+    log.grow(3)
+    path = log.folder / "state"
+    path.write_bytes(path.read_bytes().replace(b'"size":3', b'"size":2'))
+    with pytest.raises(TamperedLogError):
+        log.step()
+
+
+def test_a_missing_state_refuses_to_start(log: LogFolder) -> None:
+    log.grow(3)
+    (log.folder / "state").unlink()
+    with pytest.raises(TamperedLogError):
+        log.step()
+
+
+@pytest.mark.parametrize("name", ["tile/0/000.p/44", "tile/entries/001.p/44"])
+def test_a_changed_newest_tile_refuses_to_start(log: LogFolder, name: str) -> None:
+    log.grow(300)
+    path = log.folder / name.replace("0/000", "0/001")
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(BasculeError):
+        log.step()
+
+
+def test_a_missing_newest_tile_refuses_to_start(log: LogFolder) -> None:
+    log.grow(300)
+    (log.folder / "tile/0/001.p/44").unlink()
+    with pytest.raises(TreeError):
+        log.step()
+
+
+def test_the_key_of_another_log_refuses_to_start(log: LogFolder, tmp_path: Path) -> None:
+    log.grow(3)
+    other = new_log(tmp_path / "other")
+    with pytest.raises(TamperedLogError):
+        replace(log, keys=other.keys).step()
+
+
+def test_a_checkpoint_ahead_of_the_log_refuses_to_start(log: LogFolder) -> None:
+    log.grow(5)
+    old = {it: (log.folder / it).read_bytes() for it in ("state", "tile/0/000.p/5")}
+    entries = (log.folder / "tile/entries/000.p/5").read_bytes()
+    openings = (log.folder / "openings/000.p/5").read_bytes()
+    log.grow(2)
+    # The log is restored from an older copy; the checkpoint stays.
+    for name, data in old.items():
+        (log.folder / name).write_bytes(data)
+    (log.folder / "tile/entries/000.p/5").write_bytes(entries)
+    (log.folder / "openings/000.p/5").write_bytes(openings)
+    with pytest.raises(TamperedLogError, match="ahead of the log"):
+        log.step()
+
+
+def test_a_checkpoint_of_another_root_refuses_to_start(log: LogFolder) -> None:
+    log.grow(5)
+    forked = Checkpoint(log.keys.signer.name, 5, bytes(32))
+    (log.folder / "checkpoint").write_bytes(log.keys.signer.sign(forked.text))
+    with pytest.raises(TamperedLogError, match="not the one"):
+        log.step()
+
+
+def test_a_checkpoint_of_another_key_refuses_to_start(log: LogFolder) -> None:
+    log.grow(5)
+    other = Signer(log.keys.signer.name, system_entropy(32))
+    checkpoint = Checkpoint(other.name, 5, root(log.written))
+    (log.folder / "checkpoint").write_bytes(other.sign(checkpoint.text))
+    with pytest.raises(TamperedLogError):
+        log.step()
+
+
+def test_a_missing_checkpoint_refuses_to_start(log: LogFolder) -> None:
+    log.grow(5)
+    (log.folder / "checkpoint").unlink()
+    with pytest.raises(TamperedLogError, match="missing"):
+        log.step()
+
+
+def test_a_damaged_state_of_the_lock_is_none(log: LogFolder) -> None:
+    # The lock file says nothing; only holding it does.
+    (log.folder / "sequencer.lock").write_bytes(b"12345")
+    log.grow(1)
+    assert_whole(log)
+
+
+def test_chains_that_ended_are_forgotten(log: LogFolder) -> None:
+    for number in range(5):
+        boot = f"{number:016x}"
+        command = replace(log, chain=ChainEnd(chain_key(log.keys.signer), "cli", boot))
+        command.grow(1)
+    log.grow(1)
+    log.grow(1)
+    state = read_state(log.folder)
+    assert state is not None
+    assert [name for name in state.chains if name.startswith("cli ")] == []
+    assert_whole(log)
