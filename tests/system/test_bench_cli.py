@@ -1,0 +1,119 @@
+"""`bascule bench`, whole: short runs of all targets, and what they leave behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bascule.bench.processes import tree
+from bascule.bench.run import Options, run
+from bascule.bench.tools import find_tools, packaged_envoy
+
+FIGURES = {"cpu_us", "rps", "p50_us", "p99_us"}
+COMMAND = [sys.executable, "-m", "bascule.cli.main", "bench"]
+
+
+def environment(folder: Path, path: str | None = None) -> dict[str, str]:
+    found = {**os.environ, "TMPDIR": str(folder)}
+    return found if path is None else {**found, "PATH": path}
+
+
+def bench(folder: Path, *arguments: str) -> dict[str, Any]:
+    result = subprocess.run(
+        [*COMMAND, "--json", "--seconds", "1", "--rounds", "1", *arguments],
+        env=environment(folder),
+        cwd=folder,
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 0, result.stderr
+    found = json.loads(result.stdout)
+    assert isinstance(found, dict)
+    return found
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    folder = tmp_path_factory.mktemp("bench")
+    found = bench(folder)
+    assert list(folder.iterdir()) == []
+    return found
+
+
+def test_all_peers_are_measured(report: dict[str, Any]) -> None:
+    assert set(report["peers"]) == {"nginx_raw", "envoy_raw", "envoy_full"}
+    assert report["not_assessed"] == []
+
+
+def test_every_target_has_its_figures_at_both_loads(report: dict[str, Any]) -> None:
+    for target in (report["bascule"], *report["peers"].values()):
+        for figures in (target, target["one_connection"]):
+            assert set(figures) >= FIGURES
+            assert all(figures[name] > 0 for name in FIGURES)
+
+
+def test_ratios_are_of_cpu_times(report: dict[str, Any]) -> None:
+    ours = report["bascule"]["cpu_us"]
+    expected = {name: ours / peer["cpu_us"] for name, peer in report["peers"].items()}
+    assert report["ratio"] == pytest.approx(expected, abs=0.001)
+
+
+def test_cold_calls_disk_and_memory_are_measured_too(report: dict[str, Any]) -> None:
+    assert report["cold"]["cpu_us"] > 0
+    assert report["cold"]["requests"] > 0
+    assert report["fsync_us"] > 0
+    assert report["pss_mb"] > 0
+
+
+def test_a_peer_that_is_missing_is_named_and_the_others_are_measured() -> None:
+    tools = replace(find_tools(os.environ["PATH"], packaged=packaged_envoy()), nginx=None)
+    told: list[str] = []
+    options = Options(1, 1, ("nginx_raw", "envoy_raw"), cold=False)
+    found = run(options, tools, told.append)
+    assert [it.name for it in found.not_assessed] == ["nginx_raw"]
+    assert set(found.peers) == set(found.ratio) == {"envoy_raw"}
+    assert any("apt-get install nginx" in line for line in told)
+
+
+def test_without_programs_it_exits_3_and_says_how_to_get_them(tmp_path: Path) -> None:
+    result = subprocess.run(
+        COMMAND, env=environment(tmp_path, path=""), capture_output=True, text=True
+    )
+    assert result.returncode == 3
+    assert result.stdout == ""
+    assert "apt-get install wrk" in result.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_that_is_stopped_leaves_no_process_and_no_file(tmp_path: Path) -> None:
+    command = [*COMMAND, "--peer", "envoy_full", "--no-cold"]
+    with subprocess.Popen(
+        command, env=environment(tmp_path), stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr is not None
+        told = []
+        for line in process.stderr:
+            told.append(line.strip())
+            if line.startswith("starting envoy"):
+                break
+        started = [pid for pid in tree(process.pid) if pid != process.pid]
+        process.send_signal(signal.SIGTERM)
+        process.stderr.read()
+    assert told == [
+        "starting direct",
+        "issuing 1 tokens",
+        "starting bascule",
+        "starting envoy_full",
+    ]
+    assert len(started) >= 2
+    assert process.returncode == 128 + signal.SIGTERM
+    assert [pid for pid in started if Path(f"/proc/{pid}").exists()] == []
+    assert list(tmp_path.iterdir()) == []
