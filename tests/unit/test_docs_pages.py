@@ -16,8 +16,10 @@ HTTP = (DOCS / "reference" / "http.md").read_text()
 BELOW_SOURCE = re.compile(r"`([a-z0-9_]+/[a-z0-9_/]+\.py)`")
 
 
-def constants(module: object) -> set[int]:
-    return {value for name, value in vars(module).items() if type(value) is int}
+def codes_of(module: object) -> set[int]:
+    """Give a module's constants that can be JSON-RPC codes or HTTP statuses."""
+    numbers = {value for value in vars(module).values() if type(value) is int}
+    return {it for it in numbers if it <= -32000 or 400 <= it < 600}
 
 
 def test_the_index_leads_to_every_folder_of_pages() -> None:
@@ -30,7 +32,7 @@ def test_the_page_on_http_has_every_code_that_is_answered() -> None:
     written = HTTP.replace("\N{MINUS SIGN}", "-")
     rows = [row.split("|") for row in written.splitlines() if row.startswith("| ")]
     codes = {int(row[2]) for row in rows if re.fullmatch(r" -?\d+ ", row[2])}
-    answered = constants(answers) | constants(message)
+    answered = codes_of(answers) | codes_of(message)
     # Ours to read only: servers send them, and they pass as the server's.
     answered -= {message.INTERNAL_ERROR, message.MISSING_CAPABILITY}
     assert answered <= codes
@@ -38,7 +40,7 @@ def test_the_page_on_http_has_every_code_that_is_answered() -> None:
 
 
 def test_codes_of_our_own_lie_outside_what_json_rpc_reserves() -> None:
-    ours = constants(answers) - constants(message)
+    ours = codes_of(answers) - codes_of(message)
     assert ours
     assert [code for code in ours if -32768 <= code <= -32000] == []
 
