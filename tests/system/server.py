@@ -11,10 +11,10 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from click.testing import CliRunner, Result
 
@@ -72,6 +72,13 @@ def free_ports(count: int) -> list[int]:
         return [sock.getsockname()[1] for sock in held]
 
 
+def until(reached: Callable[[], bool]) -> None:
+    """Ask again and again until it is so."""
+    end = monotonic() + PATIENCE
+    while not reached():
+        assert monotonic() < end, "it never came to that"
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """A whole answer."""
@@ -109,6 +116,18 @@ class Stream:
         except (OSError, http.client.HTTPException):
             return None
         return None
+
+    def expect(self) -> dict[str, Any]:
+        """Wait for the next message, which must come."""
+        found = self.next()
+        assert found is not None, "the stream has ended"
+        return found
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def close(self) -> None:
         """Go away, as a client does that cancels."""
