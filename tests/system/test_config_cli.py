@@ -133,13 +133,20 @@ PRINTED = {
     "config-check": ("config", "check"),
     "policy-check": ("policy", "check"),
     "decide": ("decide", "FACTS"),
+    "key-rotate": ("key", "rotate"),
     "audit-query": ("audit", "query"),
     "audit-verify": ("audit", "verify"),
 }
 
 
 def test_every_published_shape_is_tried() -> None:
-    assert sorted(SCHEMAS) == sorted([*PRINTED, "config"])
+    elsewhere = ["config", "bench"]
+    assert sorted(SCHEMAS) == sorted([*PRINTED, *elsewhere])
+
+
+def test_the_schema_of_bench_has_what_is_promised_of_it(folder: Path) -> None:
+    report = schema(folder, "bench")["$defs"]["Report"]
+    assert {"bascule", "peers", "ratio"} <= set(report["required"])
 
 
 @pytest.mark.parametrize("name", PRINTED)

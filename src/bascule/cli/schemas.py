@@ -10,6 +10,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from bascule.audit.query import Row
 from bascule.audit.verify import Verdict
+from bascule.bench.report import Report
 from bascule.config.json_schema import DIALECT, json_schema
 from bascule.config.model import ConnectorName
 
@@ -114,6 +115,14 @@ class Decided(Struct):
     decision: Literal["allow", "deny", "maybe"]
     reason: str
     policies: list[str]
+    scopes: list[str]
+    """What a token would have to have, when only that is missing."""
+
+
+class KeyRotated(Struct):
+    """`key rotate`: the key that signs from now on."""
+
+    kid: str
 
 
 SCHEMAS: Mapping[str, type[Struct] | None] = {
@@ -122,9 +131,11 @@ SCHEMAS: Mapping[str, type[Struct] | None] = {
     "agent-list": Agent,
     "audit-query": Row,
     "audit-verify": Verdict,
+    "bench": Report,
     "config": None,
     "config-check": ConfigCheck,
     "decide": Decided,
+    "key-rotate": KeyRotated,
     "policy-check": PolicyCheck,
     "revoke": Revoked,
     "token-issue": TokenIssued,
