@@ -95,8 +95,11 @@ def resolve_secret(reference: str) -> str:
         if not path.is_file():
             raise BasculeError(f"secret `{reference}`: there is no such file")
         refuse_readable_by_others(path)
-        with path.open("rb") as file:
-            return file.read(SECRET_BYTES).decode().strip("\r\n")
+        try:
+            with path.open("rb") as file:
+                return file.read(SECRET_BYTES).decode().strip("\r\n")
+        except (OSError, UnicodeDecodeError) as exc:
+            raise BasculeError(f"secret `{reference}` cannot be read as text") from exc
     raise BasculeError(f"secret `{reference}`: only `file:` and `env:` can be read by now")
 
 

@@ -104,6 +104,8 @@ class Server:
         self._sources = sources
         self._loaded = loaded
         self._store = store
+        self._file_of_state = state.file_of_state(sources.data_dir)
+        self._state_problem = ""
         config = loaded.config
         self._public_sockets = bind(config.server.listen)
         self._admin_sockets = bind(config.server.admin_listen)
@@ -207,11 +209,13 @@ class Server:
         """Let what is being answered come to its end, for a while."""
         self._public.stop_accepting()
         self._admin.stop_accepting()
+        for upstream in self.gateway.upstreams.values():
+            upstream.pool.end_listening()
         if self.gateway.work:
             self.gateway.idle.clear()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(DRAIN_SECONDS):
-                await self.gateway.idle.wait()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(DRAIN_SECONDS):
+                    await self.gateway.idle.wait()
         self._public.abort()
         self._admin.abort()
         for upstream in self.gateway.upstreams.values():
@@ -225,13 +229,21 @@ class Server:
             await asyncio.sleep(POLL_SECONDS)
             try:
                 await self._refresh()
-            except StateUnavailableError as exc:
-                log.error("state: %s", exc)
+                problem = ""
+            except Exception as exc:  # noqa: BLE001 - whatever it is must not end the watch
+                problem = str(exc) or type(exc).__name__
+            if problem not in {"", self._state_problem}:
+                log.error("state, nobody is served until it is well: %s", problem)
+            self._state_problem = problem
             self.gateway.end_revoked()
 
     async def _refresh(self) -> None:
         callers = self.gateway.callers
         current = await asyncio.to_thread(self._store.read, directory.generation)
+        if state.file_of_state(self._sources.data_dir) != self._file_of_state:
+            raise StateUnavailableError("the database was replaced: restart `bascule up`")
+        if current < callers.generation:
+            raise StateUnavailableError("the database is older: restart `bascule up`")
         if current == callers.generation:
             callers.confirm()
             return
@@ -254,6 +266,7 @@ class Server:
             loaded = load(self._sources)
             self._require_same_server(loaded.config)
             fresh = upstreams(loaded.config)
+            self._record_reload(loaded)
         except BasculeError as exc:
             log.error("reload refused, the old configuration stays: %s", exc)
             return
@@ -263,6 +276,13 @@ class Server:
                 fresh[name] = upstream
             else:
                 upstream.pool.retire()
+        self._loaded = loaded
+        self.gateway.upstreams = fresh
+        self.gateway.limits = loaded.config.limits
+        self.gateway.snapshot = loaded.snapshot
+        log.warning("configuration reloaded, policies %s", loaded.snapshot.digest[:16])
+
+    def _record_reload(self, loaded: Loaded) -> None:
         state.record_admin(
             self._sources.data_dir,
             "policy.reload",
@@ -275,11 +295,6 @@ class Server:
             agent=None,
             connector=None,
         )
-        self._loaded = loaded
-        self.gateway.upstreams = fresh
-        self.gateway.limits = loaded.config.limits
-        self.gateway.snapshot = loaded.snapshot
-        log.warning("configuration reloaded, policies %s", loaded.snapshot.digest[:16])
 
     def _require_same_server(self, config: Config) -> None:
         if config.server != self._loaded.config.server:

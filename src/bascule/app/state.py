@@ -25,7 +25,7 @@ from bascule.storage import directory, high_water
 from bascule.storage.inbox import SqliteInbox
 from bascule.storage.migrate import require_current
 from bascule.storage.revocations import distrust_restored
-from bascule.storage.store import Store, open_store
+from bascule.storage.store import StateUnavailableError, Store, open_store
 
 
 def open_unchecked(data_dir: Path) -> Store:
@@ -46,6 +46,19 @@ def open_state(data_dir: Path) -> Store:
         store.run(partial(distrust_restored, known_generation=known, now=system_clock()))
         note_change(data_dir, store)
     return store
+
+
+def file_of_state(data_dir: Path) -> tuple[int, int]:
+    """Give what tells the state database's file from another under its name.
+
+    An open database goes on to read a file that was removed or replaced, and would never
+    see what is revoked in the new one. Raises `StateUnavailableError`.
+    """
+    try:
+        info = (data_dir / "state.db").stat()
+    except OSError as exc:
+        raise StateUnavailableError("the state database is gone") from exc
+    return info.st_dev, info.st_ino
 
 
 def note_change(data_dir: Path, store: Store) -> None:

@@ -155,9 +155,12 @@ class Callers:
         return caller
 
     def _principal(self, token: AccessToken, connector: str) -> Principal | None:
-        """Look a verified token up: None when revoked or its user or agent is disabled."""
+        """Look a verified token up.
+
+        None when it was revoked, its user or agent is disabled, or its key was dropped.
+        """
         subject = self._directory.subject(token, connector)
-        if subject is None:
+        if subject is None or self._keys.find(token.signed_by or "") is None:
             return None
         return Principal(
             user=subject.user,

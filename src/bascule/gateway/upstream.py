@@ -412,6 +412,11 @@ class UpstreamPool:
         while self._idle and now - self._idle[0].last_active > IDLE_SECONDS:
             self._idle.popleft().abandon()
 
+    def end_listening(self) -> None:
+        """End the streams that clients only listen to: they never end by themselves."""
+        for connection in [it for it in self.active if it.listening]:
+            connection.fail(UpstreamError("the gateway is shutting down"))
+
     def retire(self) -> None:
         """Keep no connection any more; what is going on comes to its end."""
         self._closed = True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -42,6 +42,8 @@ class AccessToken:
     """Place in the order in which our tokens were issued; None for a foreign one."""
     grant: str | None = None
     """Family of tokens that came from one login."""
+    signed_by: str | None = field(default=None, compare=False)
+    """`kid` of the key that vouches for it; None for claims that are not signed yet."""
 
 
 class _Header(msgspec.Struct):
@@ -107,7 +109,7 @@ def verify(
     _check_claims(claims, issuer, resource, now, leeway)
     if not _is_signed(token, key):
         raise InvalidTokenError("signature is wrong")
-    return _access_token(claims)
+    return _access_token(claims, key)
 
 
 def _parse(token: bytes) -> tuple[_Header, _Claims]:
@@ -163,7 +165,7 @@ def _check_claims(
         raise InvalidTokenError("subject is of an unknown kind")
 
 
-def _access_token(claims: _Claims) -> AccessToken:
+def _access_token(claims: _Claims, key: SigningKey) -> AccessToken:
     return AccessToken(
         user=f"user:{claims.sub}" if claims.subject_kind == "user" else None,
         agent=claims.client_id,
@@ -173,4 +175,5 @@ def _access_token(claims: _Claims) -> AccessToken:
         expires_at=UnixTime(claims.exp),
         issue_number=claims.issue_number,
         grant=claims.grant,
+        signed_by=key.kid,
     )
