@@ -2,19 +2,45 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Sequence
 from pathlib import Path
+from typing import BinaryIO
+
+_OPEN_FILES = 64
 
 
 def write_durably(path: Path, data: bytes) -> None:
     """Replace a file, 0600; its bytes are synced, its folder's entry is not yet."""
-    fresh = path.with_name(path.name + ".new")
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(path)
+    write_all_durably([(path, data)])
+
+
+def write_all_durably(files: Sequence[tuple[Path, bytes]]) -> None:
+    """Write files, 0600: all of them first, then all syncs, then all renames.
+
+    A sync brings the other files' bytes to disk with it, so that most of them cost little.
+    """
+    for start in range(0, len(files), _OPEN_FILES):
+        part = files[start : start + _OPEN_FILES]
+        with contextlib.ExitStack() as stack:
+            opened = [stack.enter_context(_fresh(path)) for path, _ in part]
+            for file, (_, data) in zip(opened, part, strict=True):
+                file.write(data)
+                file.flush()
+            for file in opened:
+                os.fsync(file.fileno())
+        for path, _ in part:
+            _fresh_path(path).replace(path)
+
+
+def _fresh_path(path: Path) -> Path:
+    return path.with_name(path.name + ".new")
+
+
+def _fresh(path: Path) -> BinaryIO:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+    return os.fdopen(os.open(_fresh_path(path), flags, 0o600), "wb")
 
 
 def sync_folder(path: Path) -> None:

@@ -61,9 +61,20 @@ class Filter:
         )
         if any(want is not None and want != have for want, have in wanted):
             return False
-        if self.since is not None and row.ts < self.since:
+        return self.covers(row.ts)
+
+    def covers(self, ts: int) -> bool:
+        """Tell whether a time is wanted."""
+        if self.since is not None and ts < self.since:
             return False
-        return self.until is None or row.ts < self.until
+        return self.until is None or ts < self.until
+
+
+class _Time(msgspec.Struct):
+    ts: int
+
+
+_time = msgspec.json.Decoder(_Time)
 
 
 def leaves(folder: Path, start: int = 0) -> Iterator[tuple[int, bytes]]:
@@ -79,18 +90,25 @@ def leaves(folder: Path, start: int = 0) -> Iterator[tuple[int, bytes]]:
 
 def rows(folder: Path, wanted: Filter, start: int = 0) -> Iterator[Row]:
     """Give the wanted records, oldest first."""
-    needles = [
-        msgspec.json.encode(text)
-        for text in (wanted.agent, wanted.connector, wanted.name, wanted.type)
-        if text is not None
-    ]
+    needles = _needles(wanted)
+    by_time = wanted.since is not None or wanted.until is not None
     for seq, leaf in leaves(folder, start):
         # A record that does not even hold the text is not worth decoding.
         if any(needle not in leaf for needle in needles):
             continue
+        if by_time and not wanted.covers(_time.decode(leaf).ts):
+            continue
         found = row(seq, decode(leaf))
         if wanted.passes(found):
             yield found
+
+
+def _needles(wanted: Filter) -> list[bytes]:
+    """Give texts that a wanted record holds, in the way in which records are written."""
+    texts = [wanted.agent, wanted.connector, wanted.name, wanted.type, wanted.decision]
+    if wanted.user is not None and "|" not in wanted.user:
+        texts.append(wanted.user.removeprefix("user:"))
+    return [msgspec.json.encode(text) for text in texts if text is not None]
 
 
 def row(seq: int, record: Record) -> Row:

@@ -77,7 +77,7 @@ class Sequencer:
         self._key = state_key(signer)
         self._chain_key = chain_key(signer)
         self._crash_point = crash_point
-        self._lock = _take_lock(folder)
+        self._lock = take_lock(folder)
         try:
             self._state = self._read_state(signer)
             self._tree = Tree(folder, self._state.size)
@@ -151,6 +151,8 @@ class Sequencer:
         while waiting:
             began = monotonic()
             segments = self._inbox.read(self._place, READ_SEGMENTS)
+            if segments and not self._dirty:
+                self._require_own()  # or records that another took would look missing
             for place, segment in segments:
                 self._take(segment)
                 self._place = place
@@ -262,7 +264,11 @@ def _is_of(chain: str, boot: str) -> bool:
     return chain.partition(" ")[2].partition("/")[0] == boot
 
 
-def _take_lock(folder: Path) -> int:
+def take_lock(folder: Path) -> int:
+    """Become the one who may change the log; gives the descriptor that holds the lock.
+
+    Raises `SequencerBusyError`.
+    """
     path = folder / "sequencer.lock"
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bascule.audit.durable import make_folders, sync_folder, write_durably
+from bascule.audit.durable import make_folders, sync_folder, write_all_durably
 from bascule.audit.frontier import Frontier
 from bascule.audit.merkle import leaf_hash
 from bascule.audit.openings import openings_path, pack_openings, unpack_openings
@@ -63,12 +63,13 @@ class Tree:
 
     def write(self) -> None:
         """Bring to disk what is new since the last time, full and partial tiles alike."""
-        folders: set[Path] = set()
-        for name, data in [*self._full, *self._partial()]:
-            path = self._folder / name
-            make_folders(self._folder, path.parent)
-            write_durably(path, data)
-            folders.add(path.parent)
+        files = [
+            (self._folder / name, data) for name, data in [*self._full, *self._partial()]
+        ]
+        folders = {path.parent for path, _ in files}
+        for folder in folders:
+            make_folders(self._folder, folder)
+        write_all_durably(files)
         for folder in folders:
             sync_folder(folder)
         self._full.clear()
