@@ -9,6 +9,7 @@ from bascule.cli.context import CommandContext
 from bascule.cli.output import emit
 from bascule.cli.user import as_json_option
 from bascule.storage import migrate as migrations
+from bascule.storage.schema import VERSION
 
 
 @click.group()
@@ -24,7 +25,9 @@ def migrate(context: CommandContext, as_json: bool) -> None:
     with state.exclusive(context.data_dir()):
         store = state.open_unchecked(context.data_dir())
         before = migrations.version(store)
+        context.record_admin("db.migrate", {"from": before or "none", "to": VERSION})
         migrations.migrate(store)
         after = migrations.version(store)
         store.close()
-    emit({"from": before, "to": after}, text=f"schema {before} -> {after}", as_json=as_json)
+    text = f"schema {before or 'none'} -> {after}"
+    emit({"from": before, "to": after}, text=text, as_json=as_json)

@@ -11,7 +11,10 @@ from bascule.cli.output import emit
 from bascule.cli.user import as_json_option, user_name
 from bascule.clock import system_clock
 from bascule.identity.revocation import Kind
-from bascule.storage import revocations
+from bascule.storage import revocations, tokens
+
+MAX_CHARACTERS = 2000
+"""Of a name or a reason: a record of the log has an end."""
 
 
 @click.command()
@@ -39,23 +42,18 @@ def revoke(
 
     A new login stays possible; `bascule user disable` ends that too.
     """
-    chosen: list[tuple[Kind, str]] = []
-    if user is not None:
-        chosen.append(("user", f"user:{user_name(user)}"))
-    options: list[tuple[Kind, str | None]] = [
-        ("agent", agent),
-        ("connector", connector),
-        ("jti", jti),
-        ("grant", grant),
-    ]
-    chosen += [(kind, key) for kind, key in options if key is not None]
-    if everything:
-        chosen.append(("all", ""))
-    if len(chosen) != 1:
-        raise click.UsageError(
-            "name exactly one of --user, --agent, --connector, --jti, --grant and --all"
-        )
-    kind, key = chosen[0]
+    named: dict[Kind, str | None] = {
+        "user": None if user is None else _user_key(user),
+        "agent": agent,
+        "connector": connector,
+        "jti": jti,
+        "grant": grant,
+        "all": "" if everything else None,
+    }
+    kind, key = _only_one(named)
+    _require_text(reason, "--reason")
+    now = system_clock()
+    live = context.store().read(partial(tokens.count_live, kind=kind, key=key, now=now))
     context.record_admin(
         "revoke",
         {"kind": kind, "key": key, "reason": reason},
@@ -64,10 +62,39 @@ def revoke(
         connector=key if kind == "connector" else None,
     )
     epoch = context.change(
-        partial(revocations.revoke, kind=kind, key=key, reason=reason, now=system_clock())
+        partial(revocations.revoke, kind=kind, key=key, reason=reason, now=now)
     )
     emit(
         {"revoked": 1, "epoch": epoch},
-        text=f"revoked {kind} {key}".rstrip(),
+        text=f"revoked {kind} {key}".rstrip() + f": {live} tokens end",
         as_json=as_json,
     )
+
+
+def _only_one(named: dict[Kind, str | None]) -> tuple[Kind, str]:
+    chosen = [(kind, key) for kind, key in named.items() if key is not None]
+    if len(chosen) != 1:
+        raise click.UsageError(
+            "name exactly one of --user, --agent, --connector, --jti, --grant and --all"
+        )
+    kind, key = chosen[0]
+    if kind != "all":
+        _require_text(key, f"--{kind}")
+    return kind, key
+
+
+def _require_text(text: str, option: str) -> None:
+    if not text.strip() or len(text) > MAX_CHARACTERS:
+        raise click.UsageError(f"{option} is 1 to {MAX_CHARACTERS} characters of text")
+
+
+def _user_key(text: str) -> str:
+    """Read `alice`, `user:alice`, or `user:ISSUER|SUB` for one of a foreign issuer."""
+    issuer, bar, subject = text.removeprefix("user:").rpartition("|")
+    if not bar:
+        return f"user:{user_name(text)}"
+    if not (text.startswith("user:") and issuer and subject):
+        raise click.UsageError(
+            f"`{text}` is no user: write `alice`, `user:alice` or `user:ISSUER|SUB`"
+        )
+    return text

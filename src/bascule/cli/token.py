@@ -57,11 +57,12 @@ def issue_token(
     subject = None if user is None else f"user:{user_name(user)}"
     _check_subject(context, subject, agent)
     wanted = frozenset(scopes) or frozenset({baseline_scope(connector)})
+    scope = " ".join(sorted(wanted))
     now = system_clock()
     jti = new_id(system_micros())
     context.record_admin(
         "token.issue",
-        {"jti": jti, "scope": " ".join(sorted(wanted)), "ttl": str(ttl)},
+        {"jti": jti, "scope": scope, "ttl": str(ttl)},
         user=subject,
         agent=agent,
         connector=connector,
@@ -74,11 +75,13 @@ def issue_token(
             user=subject,
             client_id=agent,
             connector=connector,
-            scope=" ".join(sorted(wanted)),
+            scope=scope,
             issued_at=now,
             expires_at=expires,
         )
     )
+    if number is None:
+        raise BasculeError("the user or the agent was disabled a moment ago")
     claims = AccessToken(
         user=subject,
         agent=agent,
@@ -97,7 +100,7 @@ def issue_token(
             "access_token": signed,
             "token_type": "Bearer",
             "expires_in": ttl,
-            "scope": " ".join(sorted(wanted)),
+            "scope": scope,
             "jti": jti,
             "resource": resource,
         },
@@ -124,9 +127,11 @@ def _check_subject(context: CommandContext, user: str | None, agent: str) -> Non
     found = context.store().read(directory.load)
     if user is not None and user not in found.groups:
         raise BasculeError(
-            f"there is no enabled user `{user}`: `bascule user add` makes one"
+            f"there is no enabled user `{user}`: `bascule user add` makes one, "
+            "`bascule user enable` lets one in again"
         )
     if agent not in found.verified_agents:
         raise BasculeError(
-            f"there is no enabled agent `{agent}`: `bascule agent add` registers one"
+            f"there is no enabled agent `{agent}`: `bascule agent add` registers one, "
+            "`bascule agent enable` lets one in again"
         )

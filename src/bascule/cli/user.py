@@ -25,10 +25,20 @@ as_json_option = click.option("--json", "as_json", is_flag=True, help="Print JSO
 
 def user_name(text: str) -> str:
     """Read `alice` or `user:alice`. Raises `click.BadParameter`."""
-    name = text.removeprefix("user:")
+    return _local_name(text, "user")
+
+
+def group_name(text: str) -> str:
+    """Read `support` or `group:support`. Raises `click.BadParameter`."""
+    return _local_name(text, "group")
+
+
+def _local_name(text: str, kind: str) -> str:
+    name = text.removeprefix(f"{kind}:")
     if _NAME.fullmatch(name) is None:
         raise click.BadParameter(
-            f"`{text}` is no user name: letters, digits and . _ @ - only, 63 at most"
+            f"`{text}` is no {kind} name: it begins with a letter or digit, has letters, "
+            "digits and . _ @ - only, and 63 characters at most"
         )
     return name
 
@@ -68,7 +78,7 @@ def add_user(
 ) -> tuple[str, int]:
     """Add a user; gives its set-up link and how many seconds that is good for."""
     name = user_name(name)
-    plain = tuple(user_name(group.removeprefix("group:")) for group in groups)
+    plain = tuple(group_name(group) for group in groups)
     store = context.store()
     first = admin and not store.read(users.admin_exists)
     link, digest = new_setup_link(context.config().server.public_url)

@@ -1,15 +1,17 @@
 """Revocations: everything issued until a moment, for whom or what they name.
 
 The moment is an issue number, not a second: tokens issued in the same second as the
-revocation, before and after it, are told apart.
+revocation, before and after it, are told apart. A foreign token has no issue number; it is
+revoked when it was issued in that second or earlier.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from bascule.clock import UnixTime
 from bascule.identity.access_token import AccessToken
 
 Kind = Literal["all", "user", "agent", "connector", "jti", "grant"]
@@ -24,27 +26,37 @@ class Revocation:
     """What it names; empty for `all`."""
     up_to: int
     """Highest issue number that is revoked."""
+    revoked_at: UnixTime
+
+    def covers(self, token: AccessToken) -> bool:
+        """Tell whether a token that it names was issued before it."""
+        if token.issue_number is None:
+            return token.issued_at <= self.revoked_at
+        return token.issue_number <= self.up_to
 
 
 class Revocations:
-    """All entries in force; immutable."""
+    """All entries in force, one for each kind and key; immutable."""
 
-    __slots__ = ("_up_to",)
+    __slots__ = ("_entries",)
 
     def __init__(self, entries: Iterable[Revocation]) -> None:
-        found: dict[tuple[str, str], int] = {}
-        for entry in entries:
-            key = entry.kind, entry.key
-            found[key] = max(found.get(key, 0), entry.up_to)
-        self._up_to: Mapping[tuple[str, str], int] = found
+        self._entries: Mapping[tuple[str, str], Revocation] = {
+            (entry.kind, entry.key): entry for entry in entries
+        }
 
     def covers(self, token: AccessToken, connector: str) -> bool:
         """Tell whether a token for that connector is revoked."""
-        number = token.issue_number
-        keys = [("all", ""), ("agent", token.agent), ("connector", connector)]
-        keys += [("jti", token.jti)]
-        if token.user is not None:
-            keys.append(("user", token.user))
-        if token.grant is not None:
-            keys.append(("grant", token.grant))
-        return any(self._up_to.get(key, -1) >= number for key in keys)
+        found = (self._entries.get(key) for key in _keys(token, connector))
+        return any(entry is not None and entry.covers(token) for entry in found)
+
+
+def _keys(token: AccessToken, connector: str) -> Iterator[tuple[Kind, str]]:
+    yield "all", ""
+    yield "agent", token.agent
+    yield "connector", connector
+    yield "jti", token.jti
+    if token.user is not None:
+        yield "user", token.user
+    if token.grant is not None:
+        yield "grant", token.grant

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, case, insert, select, update
 
 from bascule.storage.schema import counters
 
@@ -17,15 +17,19 @@ def value(conn: Connection, name: Name) -> int:
     return 0 if found is None else int(found)
 
 
-def advance(conn: Connection, name: Name, by: int = 1) -> int:
-    """Raise a counter and give its new value; one statement, so no value is given twice."""
+def advance(conn: Connection, name: Name, by: int = 1, *, at_least: int = 0) -> int:
+    """Raise a counter and give its new value; one statement, so no value is given twice.
+
+    It becomes `at_least` when that is more than its value and `by`.
+    """
+    sum_ = counters.c.value + by
     raised = conn.execute(
         update(counters)
         .where(counters.c.name == name)
-        .values(value=counters.c.value + by)
+        .values(value=case((sum_ < at_least, at_least), else_=sum_))
         .returning(counters.c.value)
     ).scalar()
     if raised is None:
-        conn.execute(insert(counters).values(name=name, value=by))
-        return by
+        raised = max(by, at_least)
+        conn.execute(insert(counters).values(name=name, value=raised))
     return int(raised)

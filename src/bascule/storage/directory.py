@@ -77,6 +77,16 @@ def load(conn: Connection) -> Directory:
     )
 
 
+def is_enabled(conn: Connection, *, user: str | None, client_id: str) -> bool:
+    """Tell whether that agent may be issued tokens, for that user if one is given."""
+    if user is not None:
+        found = users.get(conn, user.removeprefix("user:"))
+        if found is None or found.disabled:
+            return False
+    agent = agents.get(conn, client_id)
+    return client_id == BUILT_IN_AGENT or (agent is not None and not agent.disabled)
+
+
 def generation(conn: Connection) -> int:
     """Give the number that each change raises: one cheap query."""
     return counters.value(conn, "generation")

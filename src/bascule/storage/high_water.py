@@ -5,40 +5,30 @@ A state database that was restored from an older copy is told by it.
 
 from __future__ import annotations
 
-import fcntl
-import os
 from pathlib import Path
+
+from bascule.errors import BasculeError
+from bascule.storage import durable
 
 
 def read(path: Path) -> int:
-    """Give the number in the file, 0 without one."""
+    """Give the number in the file, 0 without one.
+
+    Raises `BasculeError` for anything else: guessing low would trust a restored database.
+    """
     try:
-        return int(path.read_text(encoding="ascii"))
+        text = path.read_bytes()
     except FileNotFoundError:
         return 0
+    if not text.isdigit() or len(text) > 18:
+        raise BasculeError(
+            f"`{path}` holds no generation: remove it, then run `bascule revoke --all`"
+        )
+    return int(text)
 
 
 def raise_to(path: Path, generation: int) -> None:
     """Write the number unless the file has a higher one; durable on return."""
-    lock = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if read(path) >= generation:
-            return
-        fresh = path.with_suffix(".new")
-        with open(fresh, "w", encoding="ascii", opener=_private) as file:
-            file.write(str(generation))
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(path)
-        folder = os.open(path.parent, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-    finally:
-        os.close(lock)
-
-
-def _private(name: str, flags: int) -> int:
-    return os.open(name, flags, 0o600)
+    with durable.locked(path.with_suffix(".lock")):
+        if read(path) < generation:
+            durable.write(path, str(generation).encode())

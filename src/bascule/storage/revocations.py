@@ -6,16 +6,13 @@ from sqlalchemy import Connection, delete, insert, select
 
 from bascule.clock import UnixTime
 from bascule.identity.revocation import Kind, Revocation
-from bascule.storage import counters
+from bascule.storage import counters, issue_numbers
 from bascule.storage.schema import revocations
-
-AFTER_RESTORE = 1 << 32
-"""How far issue numbers jump when it is unknown how many were given out."""
 
 
 def revoke(conn: Connection, *, kind: Kind, key: str, reason: str, now: UnixTime) -> int:
     """Revoke all that was issued until now for `key`; gives the new epoch."""
-    up_to = counters.value(conn, "issued")
+    up_to = issue_numbers.close(conn, now=now)
     conn.execute(
         delete(revocations).where(revocations.c.kind == kind, revocations.c.key == key)
     )
@@ -31,7 +28,12 @@ def revoke(conn: Connection, *, kind: Kind, key: str, reason: str, now: UnixTime
 def every(conn: Connection) -> list[Revocation]:
     """Give all entries."""
     return [
-        Revocation(kind=row.kind, key=row.key, up_to=row.up_to)
+        Revocation(
+            kind=row.kind,
+            key=row.key,
+            up_to=row.up_to,
+            revoked_at=UnixTime(row.revoked_at),
+        )
         for row in conn.execute(select(revocations))
     ]
 
@@ -40,13 +42,14 @@ def distrust_restored(conn: Connection, *, known_generation: int, now: UnixTime)
     """Revoke everything when this database is older than what was known of it.
 
     Revocations made since are lost with it, so nothing that was issued can be trusted.
-    Tells whether it was so.
+    Generation and epoch become higher than any that was ever seen: the epoch never grows
+    faster than the generation. Tells whether it was so.
     """
     behind = known_generation - counters.value(conn, "generation")
     if behind <= 0:
         return False
-    counters.advance(conn, "issued", AFTER_RESTORE)
     counters.advance(conn, "generation", behind)
+    counters.advance(conn, "epoch", behind)
     reason = "the state was restored from an older copy"
     revoke(conn, kind="all", key="", reason=reason, now=now)
     return True

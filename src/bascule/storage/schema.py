@@ -7,6 +7,7 @@ from sqlalchemy import (
     Boolean,
     Column,
     ForeignKey,
+    Index,
     LargeBinary,
     MetaData,
     Table,
@@ -15,6 +16,8 @@ from sqlalchemy import (
 
 VERSION = "0001"
 """The migration that this code works with."""
+EARLIER_VERSIONS: tuple[str, ...] = ()
+"""Migrations before it, from which `bascule db migrate` leads here."""
 
 metadata = MetaData(
     naming_convention={
@@ -71,6 +74,7 @@ tokens = Table(
     Column("scope", Text, nullable=False),
     Column("issued_at", BigInteger, nullable=False),
     Column("expires_at", BigInteger, nullable=False),
+    Index("ix_tokens_expires_at", "expires_at"),
 )
 
 revocations = Table(

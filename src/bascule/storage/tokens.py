@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, delete, insert
+from sqlalchemy import ColumnElement, Connection, delete, false, func, insert, select, true
 
 from bascule.clock import UnixTime
-from bascule.storage import counters
+from bascule.identity.revocation import Kind
+from bascule.storage import directory, issue_numbers
 from bascule.storage.schema import tokens
 
 
@@ -19,9 +20,17 @@ def register(
     scope: str,
     issued_at: UnixTime,
     expires_at: UnixTime,
-) -> int:
-    """Note a token that is about to be issued and give its issue number."""
-    number = counters.advance(conn, "issued")
+) -> int | None:
+    """Note a token that is about to be issued and give its issue number.
+
+    None when its user or agent is not enabled, looked up in the same transaction: otherwise
+    a token issued while somebody is disabled would come alive with them. Rows of expired
+    tokens go at the same time.
+    """
+    if not directory.is_enabled(conn, user=user, client_id=client_id):
+        return None
+    conn.execute(delete(tokens).where(tokens.c.expires_at < issued_at))
+    number = issue_numbers.take(conn, now=issued_at)
     conn.execute(
         insert(tokens).values(
             number=number,
@@ -37,6 +46,23 @@ def register(
     return number
 
 
-def forget_expired(conn: Connection, *, before: UnixTime) -> int:
-    """Drop the rows of tokens that expired before a time; gives how many."""
-    return conn.execute(delete(tokens).where(tokens.c.expires_at < before)).rowcount
+def count_live(conn: Connection, *, kind: Kind, key: str, now: UnixTime) -> int:
+    """Give how many unexpired tokens a revocation of that kind and key is about."""
+    query = select(func.count()).select_from(tokens).where(tokens.c.expires_at > now)
+    return int(conn.execute(query.where(_named(kind, key))).scalar_one())
+
+
+def _named(kind: Kind, key: str) -> ColumnElement[bool]:
+    match kind:
+        case "all":
+            return true()
+        case "user":
+            return tokens.c.user_name == key
+        case "agent":
+            return tokens.c.client_id == key
+        case "connector":
+            return tokens.c.connector == key
+        case "jti":
+            return tokens.c.jti == key
+        case "grant":
+            return false()  # nothing that issues tokens gives them a grant yet

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import ColumnElement, Connection, insert, select, true, update
 
 from bascule.clock import UnixTime
 from bascule.storage import counters, revocations
@@ -20,7 +20,6 @@ class User:
     groups: tuple[str, ...]
     is_admin: bool
     disabled: bool
-    has_setup_link: bool
 
 
 def add(
@@ -54,13 +53,23 @@ def add(
 
 def get(conn: Connection, name: str) -> User | None:
     """Give one user."""
-    return next((user for user in every(conn) if user.name == name), None)
+    return next(iter(_found(conn, users.c.name == name)), None)
 
 
 def every(conn: Connection) -> list[User]:
     """Give all users, by name."""
+    return _found(conn, true())
+
+
+def _found(conn: Connection, condition: ColumnElement[bool]) -> list[User]:
+    memberships = (
+        select(user_groups)
+        .join(users, users.c.name == user_groups.c.user_name)
+        .where(condition)
+        .order_by(user_groups.c.group_name)
+    )
     groups: dict[str, list[str]] = {}
-    for row in conn.execute(select(user_groups).order_by(user_groups.c.group_name)):
+    for row in conn.execute(memberships):
         groups.setdefault(row.user_name, []).append(row.group_name)
     return [
         User(
@@ -68,9 +77,8 @@ def every(conn: Connection) -> list[User]:
             groups=tuple(groups.get(row.name, ())),
             is_admin=row.is_admin,
             disabled=row.disabled_at is not None,
-            has_setup_link=row.setup_hash is not None,
         )
-        for row in conn.execute(select(users).order_by(users.c.name))
+        for row in conn.execute(select(users).where(condition).order_by(users.c.name))
     ]
 
 

@@ -64,6 +64,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("number", name="pk_tokens"),
         sa.UniqueConstraint("jti", name="uq_tokens_jti"),
     )
+    op.create_index("ix_tokens_expires_at", "tokens", ["expires_at"])
     op.create_table(
         "revocations",
         sa.Column("kind", sa.Text, nullable=False),
