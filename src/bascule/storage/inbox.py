@@ -6,6 +6,7 @@ import os
 import sqlite3
 import threading
 from pathlib import Path
+from typing import Any
 
 from bascule.audit.inbox import Segment
 from bascule.audit.writer import LogUnavailableError
@@ -79,8 +80,11 @@ class SqliteInbox:
             self._writes.execute(f"PRAGMA user_version = {(number + 1) % (1 << 30)}")
 
     def read(self, after: int, limit: int) -> list[tuple[int, Segment]]:
-        """Give up to `limit` segments beyond a place, in the order of arrival."""
-        rows = self._reads.execute(_SELECT, (after, limit)).fetchall()
+        """Give up to `limit` segments beyond a place, in the order of arrival.
+
+        Raises `LogUnavailableError`.
+        """
+        rows = self._fetch(_SELECT, (after, limit))
         return [(row[0], Segment(*row[1:])) for row in rows]
 
     def remove(self, up_to: int) -> None:
@@ -89,11 +93,14 @@ class SqliteInbox:
             self._writes.execute("DELETE FROM segments WHERE place <= ?", (up_to,))
 
     def count(self) -> int:
-        """Give how many records wait."""
-        found = self._reads.execute(
-            "SELECT coalesce(sum(count), 0) FROM segments"
-        ).fetchone()
-        return int(found[0])
+        """Give how many records wait. Raises `LogUnavailableError`."""
+        return int(self._fetch("SELECT coalesce(sum(count), 0) FROM segments")[0][0])
+
+    def _fetch(self, query: str, values: tuple[int, ...] = ()) -> list[Any]:
+        try:
+            return self._reads.execute(query, values).fetchall()
+        except sqlite3.Error as exc:
+            raise LogUnavailableError(f"the log's inbox cannot be read: {exc}") from exc
 
     def close(self) -> None:
         """Close the file."""
