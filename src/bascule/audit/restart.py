@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+import re
 from pathlib import Path
 
 from bascule.audit.durable import sync_folder
@@ -10,30 +10,30 @@ from bascule.audit.log import KeyFile, log_keys
 from bascule.audit.note import Signer
 from bascule.audit.sequencer import state_key
 from bascule.audit.state import State, TreeError, read_state, write_state
-from bascule.clock import Entropy, UnixTime
+from bascule.clock import Entropy
 from bascule.errors import BasculeError
+
+_NOT_IN_NAMES = re.compile(r"[^0-9A-Za-z]")
 
 
 def restart(
-    data_dir: Path, key_file: KeyFile, entropy: Entropy, *, now: UnixTime
+    data_dir: Path, key_file: KeyFile, entropy: Entropy
 ) -> tuple[str, dict[str, str]]:
-    """Put the log aside with its key and begin a new one.
+    """Put the log and its key aside, apart from one another, and begin a new one.
 
     Gives the new origin, and what is to be recorded of the old log. Nobody else may use the
     log meanwhile. Each step is one rename: after a crash the next start refuses, and this
     can be called again.
     """
-    stamp = datetime.fromtimestamp(now, UTC).strftime("%Y%m%dT%H%M%SZ")
-    aside = data_dir / f"audit-until-{stamp}"
-    if aside.exists():
-        raise BasculeError(f"`{aside}` is there already: wait a second")
     old = _describe(data_dir)
+    suffix = _NOT_IN_NAMES.sub("", old.origin.rpartition("/")[2]) or "unknown"
+    aside = _free(data_dir, f"audit.{suffix}.{old.size}")
     (data_dir / "audit").rename(aside)
     key = data_dir / "keys" / "log.key"
     if key.exists():
-        key.rename(aside / "log.key")
+        key.rename(_free(data_dir / "keys", f"log.{suffix}", ".key"))
     (data_dir / "audit").mkdir(mode=0o700)
-    for folder in (aside, data_dir / "keys", data_dir):
+    for folder in (data_dir / "keys", data_dir):
         sync_folder(folder)
     _remember(data_dir / "audit", [it for it in (old.origin, *old.replaces) if it], entropy)
     keys = log_keys(data_dir, key_file, entropy)
@@ -44,6 +44,15 @@ def restart(
         "size": str(old.size),
     }
     return keys.signer.name, record
+
+
+def _free(folder: Path, name: str, end: str = "") -> Path:
+    """Give a path that nothing has: the name, or the name with a number behind it."""
+    path, number = folder / f"{name}{end}", 1
+    while path.exists():
+        number += 1
+        path = folder / f"{name}-{number}{end}"
+    return path
 
 
 def _describe(data_dir: Path) -> State:

@@ -21,20 +21,26 @@ def emit_rows(
         for row in rows:
             click.echo(msgspec.json.encode(row).decode())
         return
-    table = [list(columns), *([_cell(row.get(name)) for name in columns] for row in rows)]
+    table = [list(columns), *([cell(row.get(name)) for name in columns] for row in rows)]
     widths = [max(len(line[place]) for line in table) for place in range(len(columns))]
     for number, line in enumerate(table):
-        cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+        cells = (text.ljust(width) for text, width in zip(line, widths, strict=True))
         click.secho("  ".join(cells).rstrip(), bold=number == 0)
 
 
-def _cell(value: object) -> str:
+def cell(value: object) -> str:
+    """Write a value for people, on one line."""
     if value is None:
         return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, Iterable) and not isinstance(value, str):
-        return " ".join(str(item) for item in value) or "-"
+        return " ".join(map(cell, value)) or "-"
+    return printable(str(value)).replace("\n", "\\n")
+
+
+def printable(text: str) -> str:
+    """Keep line ends; write out other characters that a terminal would obey."""
     return "".join(
-        char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in str(value)
+        char if char.isprintable() or char == "\n" else ascii(char)[1:-1] for char in text
     )
