@@ -22,20 +22,21 @@ def restart(
     """Put the log and its key aside, apart from one another, and begin a new one.
 
     Gives the new origin, and what is to be recorded of the old log. Nobody else may use the
-    log meanwhile. Each step is one rename: after a crash the next start refuses, and this
-    can be called again.
+    log meanwhile. After a crash before the key is put aside the next start refuses, and
+    this can be called again; after it, the next start begins the new log.
     """
     old = _describe(data_dir)
     suffix = _NOT_IN_NAMES.sub("", old.origin.rpartition("/")[2]) or "unknown"
     aside = _free(data_dir, f"audit.{suffix}.{old.size}")
     (data_dir / "audit").rename(aside)
+    (data_dir / "audit").mkdir(mode=0o700)
+    sync_folder(data_dir)
+    # With the old key still there, neither a missing state nor this one is started from.
+    _remember(data_dir / "audit", [it for it in (old.origin, *old.replaces) if it], entropy)
     key = data_dir / "keys" / "log.key"
     if key.exists():
         key.rename(_free(data_dir / "keys", f"log.{suffix}", ".key"))
-    (data_dir / "audit").mkdir(mode=0o700)
-    for folder in (data_dir / "keys", data_dir):
-        sync_folder(folder)
-    _remember(data_dir / "audit", [it for it in (old.origin, *old.replaces) if it], entropy)
+    sync_folder(data_dir / "keys")
     keys = log_keys(data_dir, key_file, entropy)
     record = {
         "folder": aside.name,
