@@ -66,7 +66,7 @@ def revoke(
     )
     emit(
         {"revoked": 1, "epoch": epoch},
-        text=f"revoked {kind} {key}".rstrip() + f": {live} tokens end",
+        text=f"revoked {kind} {key}".rstrip() + f"; live tokens that end: {live}",
         as_json=as_json,
     )
 
