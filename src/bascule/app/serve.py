@@ -86,7 +86,7 @@ def upstreams(config: Config) -> dict[str, Upstream]:
         credential = b""
         if connector.credential.kind == "static" and connector.credential.value is not None:
             value = files.resolve_secret(connector.credential.value)
-            if not value.isascii() or not value.isprintable():
+            if not (value and value.isascii() and value.isprintable()):
                 raise BasculeError(f"connector `{name}`: its credential cannot be a header")
             credential = header_block(
                 (connector.credential.header.encode(), value.encode())

@@ -20,6 +20,7 @@ from bascule.audit.log import (
 )
 from bascule.audit.record import AgentPart, Record, UserPart
 from bascule.clock import new_id, system_clock, system_entropy, system_micros
+from bascule.errors import BasculeError
 from bascule.gateway.handles import KEY_BYTES
 from bascule.storage import directory, high_water
 from bascule.storage.inbox import SqliteInbox
@@ -78,8 +79,12 @@ def keys_of_log(data_dir: Path) -> LogKeys:
 
 
 def sealing_key(data_dir: Path) -> bytes:
-    """Read the key that seals handles, made when missing."""
-    return key_file(data_dir / "keys" / "handles.key", system_entropy(KEY_BYTES))
+    """Read the key that seals handles, made when missing. Raises `BasculeError`."""
+    path = data_dir / "keys" / "handles.key"
+    key = key_file(path, system_entropy(KEY_BYTES))
+    if len(key) != KEY_BYTES:
+        raise BasculeError(f"`{path}` is no key: remove it, and a new one is made")
+    return key
 
 
 @contextlib.contextmanager

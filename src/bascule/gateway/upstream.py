@@ -223,10 +223,11 @@ class UpstreamConnection(asyncio.Protocol):
         """End what is going on with an error and cut the connection."""
         answer, response = self._answer, self._response
         self.abandon()
-        if response is not None:
-            response.finish(error)
-        elif answer is not None:
+        # A whole answer is still waited for when its head is there already.
+        if answer is not None:
             answer.fail(error)
+        elif response is not None:
+            response.finish(error)
 
     # asyncio.Protocol
 
