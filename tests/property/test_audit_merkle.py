@@ -153,6 +153,7 @@ def test_no_consistency_proof_survives_a_flipped_bit_in_trees_to_twenty() -> Non
                 assert not consistent(old, first, size, second, proof)
 
 
+@settings(deadline=None)
 @given(size=st.integers(21, LARGEST), data=st.data())
 def test_no_proof_of_a_larger_tree_survives_a_flipped_bit(
     size: int, data: st.DataObject
@@ -167,7 +168,7 @@ def test_no_proof_of_a_larger_tree_survives_a_flipped_bit(
         assert not consistent(old, ROOTS[old], size, ROOTS[size], wrong)
 
 
-@settings(max_examples=300)
+@settings(deadline=None, max_examples=300)
 @given(size=st.integers(1, 64), index=st.integers(-2, 70), other=st.integers(-2, 70))
 def test_an_inclusion_proof_holds_at_no_other_index(
     size: int, index: int, other: int
@@ -232,6 +233,7 @@ def test_equal_sizes_of_other_roots_are_not_consistent() -> None:
     assert not consistent(7, ROOTS[7], 7, ROOTS[7], [ROOTS[7]])
 
 
+@settings(deadline=None)
 @given(
     leaf=st.binary(min_size=32, max_size=32),
     index=st.integers(-(2**70), 2**70),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bascule.audit.checkpoint import Checkpoint, MalformedCheckpointError
@@ -42,6 +42,7 @@ def test_a_checkpoint_is_written_in_three_lines() -> None:
     assert Checkpoint("example.org/log", 7, ROOT).text == f"example.org/log\n7\n{root}\n"
 
 
+@settings(deadline=None)
 @given(
     st.text(st.characters(exclude_characters="\n"), min_size=1),
     st.integers(0, 10**19 - 1),
@@ -68,12 +69,14 @@ def test_a_root_of_another_length_is_refused(length: int) -> None:
         Checkpoint.parse(f"example.org/log\n7\n{root}\n")
 
 
+@settings(deadline=None)
 @given(st.text() | st.builds("\n".join, st.lists(st.text(), min_size=3, max_size=5)))
 def test_any_text_is_a_checkpoint_or_refused(text: str) -> None:
     with pytest.raises(MalformedCheckpointError):
         Checkpoint.parse(text)
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_no_checkpoint_has_two_texts(data: st.DataObject) -> None:
     text = Checkpoint("example.org/log", 1203, ROOT).text
@@ -86,6 +89,7 @@ def test_no_checkpoint_has_two_texts(data: st.DataObject) -> None:
     assert found.text == changed
 
 
+@settings(deadline=None)
 @given(st.integers(1, 70), st.data())
 def test_a_receipt_carries_its_entry_and_checks(size: int, data: st.DataObject) -> None:
     index = data.draw(st.integers(0, size - 1))
@@ -105,6 +109,7 @@ def test_a_receipt_is_written_as_c2sp_says() -> None:
     assert lines[5:8] == ["", "example.org/log", "3"]
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=500))
 def test_any_bytes_are_a_receipt_or_refused(data: bytes) -> None:
     with pytest.raises(MalformedProofError):

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 import rfc8785
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import UNSET
 
@@ -110,12 +110,14 @@ def small(**fields: Any) -> Record:
     )
 
 
+@settings(deadline=None)
 @given(records)
 def test_a_leaf_is_what_rfc_8785_writes(record: Record) -> None:
     leaf = encode(record)
     assert leaf == rfc8785.dumps(json.loads(leaf))
 
 
+@settings(deadline=None)
 @given(records)
 def test_a_leaf_reads_back(record: Record) -> None:
     assert decode(encode(record)) == record
@@ -136,6 +138,7 @@ def test_a_leaf_with_an_unknown_field_is_refused(extra: str) -> None:
         decode(f"{text[:-1]},{extra}}}".encode())
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_any_bytes_are_a_record_or_refused(data: bytes) -> None:
     with pytest.raises((msgspec.DecodeError, UnicodeDecodeError)):
@@ -152,6 +155,7 @@ def test_the_largest_record_fits_a_leaf_and_no_larger_one() -> None:
         encode(small(code="é" * (room // 2 + 1)))
 
 
+@settings(deadline=None)
 @given(st.text(max_size=40), st.integers(0, 40))
 def test_what_is_cut_off_is_told_by_its_length(text: str, limit: int) -> None:
     cut = clip(text, limit)
@@ -161,6 +165,7 @@ def test_what_is_cut_off_is_told_by_its_length(text: str, limit: int) -> None:
         assert cut == f"{text[:limit]}…(+{len(text) - limit})"
 
 
+@settings(deadline=None)
 @given(arguments)
 def test_the_commitment_of_each_argument_leads_to_the_root(given_: dict[str, Any]) -> None:
     leaves = [
@@ -169,6 +174,7 @@ def test_the_commitment_of_each_argument_leads_to_the_root(given_: dict[str, Any
     assert commit(KEY, given_).commit == f"sha256:{root_of(leaves).hex()}"
 
 
+@settings(deadline=None)
 @given(arguments, st.randoms(use_true_random=False))
 def test_the_order_of_arguments_does_not_matter(given_: dict[str, Any], dice: Any) -> None:
     shuffled = list(given_.items())
@@ -176,6 +182,7 @@ def test_the_order_of_arguments_does_not_matter(given_: dict[str, Any], dice: An
     assert commit(KEY, dict(shuffled)) == commit(KEY, given_)
 
 
+@settings(deadline=None)
 @given(arguments, arguments)
 def test_other_arguments_have_another_commitment(
     one: dict[str, Any], other: dict[str, Any]
@@ -211,6 +218,7 @@ def test_arguments_are_kept_by_name_only_and_names_are_bounded() -> None:
     assert longest == "x" * MAX_KEY_CHARACTERS + "…(+872)"
 
 
+@settings(deadline=None)
 @given(arguments)
 def test_the_length_of_the_arguments_is_that_of_their_json(given_: dict[str, Any]) -> None:
     assert commit(KEY, given_).bytes == len(msgspec.json.encode(given_))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bascule.audit.tile import (
@@ -41,16 +41,19 @@ def test_tiles_and_bundles_lie_where_c2sp_says() -> None:
     assert Tile(-1, 0, 255).path == "tile/entries/000.p/255"
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**50), st.integers(0, 2**50))
 def test_no_two_indexes_share_a_path(one: int, other: int) -> None:
     assert (index_path(one) == index_path(other)) == (one == other)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**60))
 def test_a_path_reads_back(index: int) -> None:
     assert int(index_path(index).replace("x", "").replace("/", "")) == index
 
 
+@settings(deadline=None)
 @given(st.lists(st.binary(max_size=300), max_size=256))
 def test_a_bundle_reads_back(entries: list[bytes]) -> None:
     assert split_entries(pack(entries), len(entries)) == entries
@@ -62,6 +65,7 @@ def test_the_longest_entry_fits() -> None:
     assert pack([b"abc"]) == b"\x00\x03abc"
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=400), st.integers(0, 256))
 def test_any_bytes_are_a_bundle_or_refused(data: bytes, width: int) -> None:
     try:
@@ -72,6 +76,7 @@ def test_any_bytes_are_a_bundle_or_refused(data: bytes, width: int) -> None:
     assert pack(found) == data
 
 
+@settings(deadline=None)
 @given(st.lists(st.binary(min_size=1, max_size=40), min_size=1, max_size=20))
 def test_a_cut_bundle_is_refused(entries: list[bytes]) -> None:
     data = pack(entries)
@@ -80,6 +85,7 @@ def test_a_cut_bundle_is_refused(entries: list[bytes]) -> None:
             split_entries(data[:end], len(entries))
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=300), st.integers(0, 9))
 def test_any_bytes_are_a_tile_or_refused(data: bytes, width: int) -> None:
     if len(data) == width * 32:

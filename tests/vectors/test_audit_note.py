@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bascule.audit.note import (
@@ -102,6 +102,7 @@ def test_what_is_not_quite_a_signer_key_is_refused(text: str) -> None:
         Signer.parse(text)
 
 
+@settings(deadline=None)
 @given(st.text(st.characters()) | st.builds("+".join, st.lists(st.text(), max_size=5)))
 def test_any_text_is_a_key_or_refused(text: str) -> None:
     for parse in (Verifier.parse, Signer.parse):
@@ -109,6 +110,7 @@ def test_any_text_is_a_key_or_refused(text: str) -> None:
             parse(text)
 
 
+@settings(deadline=None)
 @given(
     st.text(st.characters(codec="utf-8"), min_size=1), st.binary(min_size=32, max_size=32)
 )
@@ -122,12 +124,14 @@ def test_every_key_reads_back(name: str, seed: bytes) -> None:
     assert Verifier.parse(found.verifier.text) == found.verifier
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=300))
 def test_any_bytes_are_a_note_or_refused(data: bytes) -> None:
     with pytest.raises((MalformedNoteError, UnverifiedNoteError)):
         Verifier.parse(VERIFIER).open(data)
 
 
+@settings(deadline=None)
 @given(st.text(max_size=60), st.text(max_size=60), st.binary(max_size=80))
 def test_any_text_with_any_signature_is_refused(text: str, name: str, raw: bytes) -> None:
     signature = base64.b64encode(raw).decode()
