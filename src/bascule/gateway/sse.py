@@ -12,10 +12,14 @@ class EventTooLargeError(BasculeError):
 class EventReader:
     """Cuts a stream of bytes into the `data` of its events."""
 
-    __slots__ = ("_data", "_limit", "_rest", "_size")
+    __slots__ = ("_data", "_held", "_limit", "_line", "_line_size", "_size")
 
     def __init__(self, limit: int) -> None:
-        self._rest = b""
+        self._held = b""
+        """A carriage return at the very end, which may be half of a line end."""
+        self._line: list[bytes] = []
+        """Pieces of the line that has no end yet."""
+        self._line_size = 0
         self._data: list[bytes] = []
         self._size = 0
         self._limit = limit
@@ -25,14 +29,21 @@ class EventReader:
 
         Raises `EventTooLargeError` when one grows over the limit.
         """
-        text = (self._rest + data).replace(b"\r\n", b"\n")
-        # A carriage return at the very end may be half of a line end.
-        held = b"\r" if text.endswith(b"\r") else b""
-        lines = text[: len(text) - len(held)].replace(b"\r", b"\n").split(b"\n")
-        self._rest = lines.pop() + held
-        if len(self._rest) + self._size > self._limit:
+        text = self._held + data
+        self._held = b"\r" if text.endswith(b"\r") else b""
+        text = text[: len(text) - len(self._held)]
+        first, *others = text.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
+        # A line is joined once, when it ends: else a long one would cost its square.
+        self._line.append(first)
+        self._line_size += len(first)
+        lines = []
+        if others:
+            lines = [b"".join(self._line), *others[:-1]]
+            self._line, self._line_size = [others[-1]], len(others[-1])
+        events = [event for line in lines if (event := self._take(line)) is not None]
+        if self._line_size + self._size > self._limit:
             raise EventTooLargeError("upstream sent an event that is too large")
-        return [event for line in lines if (event := self._take(line)) is not None]
+        return events
 
     def _take(self, line: bytes) -> bytes | None:
         if not line:

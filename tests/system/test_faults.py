@@ -1,0 +1,262 @@
+"""Upstreams that misbehave, clients that go away, servers that are killed."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bascule.clock import monotonic
+from system.recorder import Recorder
+from system.server import Installation, serving, until
+
+
+@pytest.fixture(scope="module")
+def token(bascule: Installation) -> str:
+    return bascule.token()
+
+
+def ended(bascule: Installation, tool: str) -> list[str]:
+    """Give how the calls of a tool ended, oldest first, once all in the log have ended."""
+
+    def outcomes() -> list[str | None]:
+        records = bascule.whole_records()
+        ends = {
+            it["parent"]: it["result"].get("outcome", "ok")
+            for it in records
+            if "parent" in it
+        }
+        started = [it for it in records if it["type"] == "call.start"]
+        return [ends.get(it["id"]) for it in started if it["mcp"]["name"] == tool]
+
+    until(lambda: bool(found := outcomes()) and None not in found)
+    return [it for it in outcomes() if it is not None]
+
+
+BROKEN = {
+    "dies": ("upstream_failed", 502),
+    "dies_midway": ("upstream_failed", 502),
+    "garbage": ("upstream_failed", 502),
+    "no_json": ("upstream_failed", 502),
+    "html": ("upstream_failed", 502),
+    "redirects": ("upstream_failed", 502),
+    "foreign_id": ("upstream_failed", 502),
+    "stream_foreign_id": ("upstream_failed", 502),
+    "stream_garbage": ("upstream_failed", 502),
+    "floods": ("upstream_failed", 502),
+    "stream_floods": ("upstream_failed", 502),
+    "hangs": ("timeout", 504),
+}
+
+
+@pytest.mark.parametrize("tool", BROKEN)
+def test_an_upstream_that_fails_is_answered_for(
+    tool: str, bascule: Installation, token: str
+) -> None:
+    outcome, status = BROKEN[tool]
+    answer = bascule.tool(token, tool)
+    assert (answer.status, answer.json["id"], answer.error["code"]) == (status, 7, status)
+    assert "result" not in answer.json
+    until(lambda: outcome in ended(bascule, tool))
+    assert bascule.tool(token, "echo").status == 200
+
+
+@pytest.mark.parametrize("tool", ["stream_dies", "stream_ends"])
+def test_a_stream_that_breaks_ends_with_an_error(
+    tool: str, bascule: Installation, token: str
+) -> None:
+    with bascule.stream(token, "tools/call", {"name": tool}, "mine") as stream:
+        assert stream.expect()["method"] == "notifications/message"
+        last = stream.expect()
+        assert stream.next() is None
+    assert (last["id"], last["error"]["code"]) == ("mine", 502)
+    assert ended(bascule, tool) == ["upstream_failed"]
+
+
+def test_an_upstream_that_cannot_be_reached_is_answered_for(
+    tmp_path: Path, recorder: Recorder
+) -> None:
+    with serving(tmp_path, Recorder(port=1)) as own:
+        answer = own.tool(own.token(), "echo")
+    assert (answer.status, answer.json["id"]) == (502, 7)
+
+
+def test_what_a_tool_says_of_its_own_failure_is_passed_on(
+    bascule: Installation, token: str
+) -> None:
+    assert bascule.tool(token, "fails").json["result"]["isError"] is True
+    assert ended(bascule, "fails") == ["ok"]
+
+
+@pytest.mark.parametrize("tool", ["hangs", "opens"])
+def test_a_client_that_goes_away_cancels_its_call(
+    tool: str, bascule: Installation, token: str, upstream: Recorder
+) -> None:
+    connection = bascule.abandoned(token, tool)
+    upstream.wait()
+    connection.close()
+    upstream.wait_closed()
+    until(lambda: "client_gone" in ended(bascule, tool))
+
+
+def test_an_identity_has_a_bounded_number_of_calls_in_flight(
+    tmp_path: Path, recorder: Recorder
+) -> None:
+    with serving(tmp_path, recorder, more="in_flight = 3") as own:
+        token = own.token()
+        busy = [own.abandoned(token, "opens") for _ in range(3)]
+        for _ in busy:
+            recorder.wait()
+        answer = own.call(token, "tools/list")
+        assert (answer.status, answer.error["code"]) == (429, 429)
+        assert own.call(own.token("bob"), "tools/list").status == 200
+        for connection in busy:
+            connection.close()
+        until(lambda: own.call(token, "tools/list").status == 200)
+
+
+def test_only_failures_are_refused_for_being_many(
+    tmp_path: Path, recorder: Recorder
+) -> None:
+    with serving(tmp_path, recorder) as own:
+        text = own.config.read_text()
+        own.stop()
+        own.config.write_text(text.replace("minute = 100000", "minute = 5"))
+        own.start()
+        token = own.token()
+        found = [own.call("garbage", "tools/list").status for _ in range(7)]
+        assert found == [401] * 5 + [429] * 2
+        assert own.call(token, "tools/list").status == 200
+
+
+# Killed
+
+
+@pytest.fixture
+def own(tmp_path: Path, recorder: Recorder) -> Iterator[Installation]:
+    recorder.take()
+    with serving(tmp_path, recorder) as made:
+        yield made
+
+
+def assert_log_is_whole(own: Installation) -> None:
+    verified = own.ask("audit", "verify")
+    assert (verified["ok"], verified["problems"]) == (True, [])
+
+
+@pytest.mark.parametrize("tool", ["hangs", "opens"])
+def test_a_server_that_is_killed_in_a_call_starts_clean_and_closes_its_record(
+    tool: str, own: Installation, recorder: Recorder
+) -> None:
+    connection = own.abandoned(own.token(), tool)
+    recorder.wait()
+    own.kill()
+    connection.close()
+    assert_log_is_whole(own)
+    own.start()
+    assert ended(own, tool) == ["outcome_unknown"]
+    assert own.tool(own.token(), "echo").status == 200
+    assert own.stop() == 0
+    assert_log_is_whole(own)
+
+
+def test_no_call_that_went_upstream_lacks_its_record_whenever_the_server_is_killed(
+    own: Installation, recorder: Recorder
+) -> None:
+    for _ in range(3):
+        token = own.token()
+        calls = [own.abandoned(token, "echo") for _ in range(8)]
+        recorder.wait()
+        own.kill()
+        for connection in calls:
+            connection.close()
+        own.start()
+    seen = len([it for it in recorder.take() if it.message["method"] == "tools/call"])
+    assert len(ended(own, "echo")) >= seen
+    own.stop()
+    assert_log_is_whole(own)
+
+
+# Stopped and reloaded
+
+
+def test_sigterm_lets_a_call_end_and_exits_with_0(
+    own: Installation, recorder: Recorder
+) -> None:
+    token = own.token()
+    connection = own.abandoned(token, "hangs")
+    recorder.wait()
+    own.signal(signal.SIGTERM)
+    response = connection.getresponse()
+    assert response.status == 504
+    response.read()
+    connection.close()
+    assert own.process is not None
+    assert own.process.wait(10) == 0
+    assert ended(own, "hangs") == ["timeout"]
+    assert_log_is_whole(own)
+
+
+def test_sigterm_does_not_wait_for_those_who_only_listen(own: Installation) -> None:
+    params: dict[str, Any] = {"notifications": {}}
+    with own.stream(own.token(), "subscriptions/listen", params) as stream:
+        stream.expect()
+        before = monotonic()
+        assert own.stop() == 0
+        assert monotonic() - before < 10
+
+
+def test_a_reload_takes_up_new_rights(own: Installation) -> None:
+    token = own.token()
+    text = own.config.read_text()
+    assert own.tool(token, "forbidden").status == 400
+    own.config.write_text(text.replace('"desk/echo", ', '"desk/forbidden", ', 1))
+    own.signal(signal.SIGHUP)
+    until(lambda: own.tool(token, "forbidden").status == 200)
+    assert own.tool(token, "echo").status == 400
+    assert own.wait_for_records("--type", "policy.reload")
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "words"),
+    [
+        ("bascule.toml", "[connectors", "bascule.toml"),
+        ("bascule.toml", "[server]\nlisten = 'localhost:1'\n", "restart"),
+        ("policies/bad.cedar", "permit (principal, action, resource);", "@id"),
+        ("policies/bad.cedar", "this is no policy", "bad.cedar"),
+    ],
+)
+def test_a_bad_reload_changes_nothing_and_is_told(
+    file: str, text: str, words: str, own: Installation
+) -> None:
+    token = own.token()
+    path = own.folder / file
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text)
+    own.signal(signal.SIGHUP)
+    until(lambda: "reload refused" in own.log)
+    assert words in own.log
+    assert own.tool(token, "echo").status == 200
+    assert own.tool(token, "forbidden").status == 400
+    assert own.records("--type", "policy.reload") == []
+
+
+def test_a_connector_that_a_reload_took_away_is_not_there(
+    own: Installation, recorder: Recorder
+) -> None:
+    token = own.token("alice", "annex")
+    assert own.call(token, "tools/list", connector="annex").status == 200
+    before, _, rest = own.config.read_text().partition("[connectors.annex]")
+    rest = rest.partition("[roles")[2].replace('"annex/*", ', "").replace(', "annex/*"', "")
+    own.config.write_text(f"{before}[roles{rest}")
+    own.signal(signal.SIGHUP)
+    until(lambda: "configuration reloaded" in own.log)
+    recorder.take()
+    for method in ("tools/list", "server/discover"):
+        answer = own.call(token, method, connector="annex")
+        assert answer.status in {400, 401}
+    assert recorder.take() == []
+    assert "bug" not in own.log
