@@ -60,8 +60,7 @@ async def handle_call(gateway: Gateway, work: Work, connector: str) -> None:
             args=args,
             opening=opening,
         )
-        if not await entry.durable:
-            raise LogUnavailableError("the record could not be written")
+        await on_disk(gateway, entry)
         # 9. Denied: the request ends here.
         if isinstance(decision, Denied):
             refusal.denied(gateway, exchange, message, facts, decision, entry.code)
@@ -70,6 +69,21 @@ async def handle_call(gateway: Gateway, work: Work, connector: str) -> None:
         await forward(gateway, work, message, facts, snapshot, entry)
     except refusal.EXPECTED as exc:
         refusal.answer(gateway, exchange, message, connector, exc)
+
+
+async def on_disk(gateway: Gateway, entry: Entry) -> None:
+    """Wait for the record of a decision. Raises `LogUnavailableError`.
+
+    An allowed call that ends here has a record that must not stay open.
+    """
+    try:
+        durable = await entry.durable
+    except (ClientGoneError, RevokedError) as exc:
+        if not entry.code:
+            gateway.journal.completed(entry, Outcome(refusal.OUTCOMES[type(exc)]))
+        raise
+    if not durable:
+        raise LogUnavailableError("the record could not be written")
 
 
 async def forward(

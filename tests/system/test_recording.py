@@ -1,0 +1,120 @@
+"""No call without its record, and no secrets in records, logs and metrics."""
+
+from __future__ import annotations
+
+import http.client
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from system.recorder import Recorder
+from system.server import Answer, Installation, serving, until
+
+SECRET = "hunter2-canary"
+
+
+@pytest.fixture
+def own(tmp_path: Path, recorder: Recorder) -> Iterator[Installation]:
+    with serving(tmp_path, recorder) as made:
+        yield made
+
+
+def limit_files(own: Installation, most: str) -> None:
+    """Let the server's files grow no further; only the soft limit, so that it can go."""
+    assert own.process is not None
+    command = ["prlimit", "--pid", str(own.process.pid), f"--fsize={most}:unlimited"]
+    subprocess.run(command, check=True)
+
+
+def test_what_cannot_be_recorded_is_not_done(own: Installation, recorder: Recorder) -> None:
+    token = own.token()
+    assert own.tool(token, "echo").status == 200
+    recorder.take()
+    limit_files(own, "1")
+    for _ in range(3):
+        answer = own.tool(token, "echo")
+        assert (answer.status, answer.json["id"], answer.error["code"]) == (503, 7, 503)
+    assert own.call(token, "tools/list").status == 503
+    assert recorder.take() == []
+    limit_files(own, "unlimited")
+    until(lambda: own.tool(token, "echo").status == 200)
+    assert own.stop() == 0
+    assert own.ask("audit", "verify")["ok"] is True
+
+
+def test_a_client_that_is_gone_at_once_leaves_no_call_open(own: Installation) -> None:
+    token = own.token()
+    for _ in range(40):
+        own.abandoned(token, "echo").close()
+    assert own.tool(token, "echo").status == 200
+
+    def all_closed() -> bool:
+        records = own.whole_records()
+        ended = {it["parent"] for it in records if "parent" in it}
+        started = {it["id"] for it in records if it["type"] == "call.start"}
+        return bool(started) and started == ended
+
+    until(all_closed)
+
+
+def test_arguments_are_recorded_by_name_alone(bascule: Installation) -> None:
+    token = bascule.token()
+    assert bascule.tool(token, "echo", password=SECRET).status == 200
+    bascule.wait_for_records("--type", "call.end")
+    for path in bascule.data.rglob("*"):
+        content = path.read_bytes() if path.is_file() else b""
+        assert SECRET.encode() not in content
+        assert token.rpartition(".")[2].encode() not in content
+    assert SECRET not in bascule.log
+
+
+def test_each_call_has_one_decided_and_one_completed_record(bascule: Installation) -> None:
+    until(lambda: bascule.records() != [])
+    token = bascule.token("bob")
+    for name in ("echo", "fails", "forbidden"):
+        bascule.tool(token, name)
+    selectors = ("--user", "bob", "--connector", "desk")
+    until(lambda: len(bascule.records(*selectors, "--type", "call.end")) == 2)
+    rows = bascule.records(*selectors)
+    found = [(it["type"], it["name"], it["decision"]) for it in rows]
+    assert found == [
+        ("token.issue", None, None),
+        ("call.start", "echo", "allow"),
+        ("call.end", None, None),
+        ("call.start", "fails", "allow"),
+        ("call.end", None, None),
+        ("authz.decision", "forbidden", "deny"),
+    ]
+    assert all(it["user"] == "user:bob" for it in rows)
+
+
+def admin(bascule: Installation, path: str, host: str | None = None) -> Answer:
+    connection = http.client.HTTPConnection("127.0.0.1", bascule.admin, timeout=10)
+    connection.request("GET", path, headers={} if host is None else {"Host": host})
+    response = connection.getresponse()
+    body = response.read()
+    connection.close()
+    return Answer(response.status, dict(response.getheaders()), body)
+
+
+def test_metrics_name_nobody_and_nothing(bascule: Installation) -> None:
+    token = bascule.token()
+    bascule.tool(token, "echo")
+    bascule.tool(token, "forbidden")
+    answer = admin(bascule, "/metrics")
+    assert answer.status == 200
+    for name in (b"alice", b"bob", b"desk", b"echo", b"forbidden", b"bascule-cli"):
+        assert name not in answer.body
+
+
+def test_the_listeners_do_not_serve_each_others_paths(bascule: Installation) -> None:
+    assert bascule.send(b"", {}, path="/metrics", verb="GET").status == 404
+    for path in ("/c/desk/mcp", "/oauth/jwks"):
+        assert admin(bascule, path).status == 404
+
+
+@pytest.mark.parametrize("host", ["evil.example", "evil.example:8421", "127.0.0.1"])
+def test_the_admin_listener_refuses_foreign_hosts(host: str, bascule: Installation) -> None:
+    assert admin(bascule, "/metrics", host).status == 421
