@@ -9,10 +9,13 @@ from pathlib import Path
 import pytest
 
 from audit_logs import LogFolder, new_log
+from bascule.app.files import key_file
 from bascule.audit.inbox import ChainEnd, Segment
+from bascule.audit.restart import restart
 from bascule.audit.sequencer import COMMIT_RECORDS, SequencerBusyError, chain_key
 from bascule.audit.state import read_state
 from bascule.audit.verify import verify
+from bascule.clock import system_entropy
 
 
 class DiedError(Exception):
@@ -149,3 +152,17 @@ def test_a_long_backlog_is_committed_in_between(log: LogFolder) -> None:
     assert len(sizes) >= 2
     assert sizes[-1] == COMMIT_RECORDS * 4
     assert_whole(log)
+
+
+def test_no_log_is_begun_anew_under_a_command_that_takes_records_in(
+    log: LogFolder,
+) -> None:
+    log.fill(2)
+    with log.inbox() as inbox, log.sequencer(inbox) as sequencer:
+        with pytest.raises(SequencerBusyError):
+            restart(log.data_dir, key_file, system_entropy)
+        sequencer.step()
+    assert_whole(log)
+    origin, old = restart(log.data_dir, key_file, system_entropy)
+    assert (old["origin"], old["size"]) == (log.keys.signer.name, "2")
+    assert new_log(log.data_dir).keys.signer.name == origin

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
 from bascule.audit.durable import sync_folder
 from bascule.audit.log import KeyFile, log_keys
 from bascule.audit.note import Signer
-from bascule.audit.sequencer import state_key
+from bascule.audit.sequencer import state_key, take_lock
 from bascule.audit.state import State, TreeError, read_state, write_state
 from bascule.clock import Entropy
 from bascule.errors import BasculeError
@@ -23,8 +24,20 @@ def restart(
 
     Gives the new origin, and what is to be recorded of the old log. Nobody else may use the
     log meanwhile. After a crash before the key is put aside the next start refuses, and
-    this can be called again; after it, the next start begins the new log.
+    this can be called again; after it, the next start begins the new log. Raises
+    `SequencerBusyError`.
     """
+    # A command that takes records in would go on writing where the new log begins.
+    lock = take_lock(data_dir / "audit")
+    try:
+        return _restart(data_dir, key_file, entropy)
+    finally:
+        os.close(lock)
+
+
+def _restart(
+    data_dir: Path, key_file: KeyFile, entropy: Entropy
+) -> tuple[str, dict[str, str]]:
     old = _describe(data_dir)
     suffix = _NOT_IN_NAMES.sub("", old.origin.rpartition("/")[2]) or "unknown"
     aside = _free(data_dir, f"audit.{suffix}.{old.size}")
