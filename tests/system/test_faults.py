@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import http.client
+import json
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +13,7 @@ import pytest
 
 from bascule.clock import monotonic
 from system.recorder import Recorder
-from system.server import Installation, serving, until
+from system.server import Installation, body_of, headers_of, serving, until
 
 
 @pytest.fixture(scope="module")
@@ -244,19 +246,44 @@ def test_a_bad_reload_changes_nothing_and_is_told(
     assert own.records("--type", "policy.reload") == []
 
 
-def test_a_connector_that_a_reload_took_away_is_not_there(
-    own: Installation, recorder: Recorder
-) -> None:
-    token = own.token("alice", "annex")
-    assert own.call(token, "tools/list", connector="annex").status == 200
+def remove_annex(own: Installation) -> None:
+    """Take a connector out of the configuration, and see that in force."""
     before, _, rest = own.config.read_text().partition("[connectors.annex]")
     rest = rest.partition("[roles")[2].replace('"annex/*", ', "").replace(', "annex/*"', "")
     own.config.write_text(f"{before}[roles{rest}")
     own.signal(signal.SIGHUP)
     until(lambda: "configuration reloaded" in own.log)
+
+
+def test_a_connector_that_a_reload_took_away_is_not_there(
+    own: Installation, recorder: Recorder
+) -> None:
+    token = own.token("alice", "annex")
+    assert own.call(token, "tools/list", connector="annex").status == 200
+    remove_annex(own)
     recorder.take()
     for method in ("tools/list", "server/discover"):
         answer = own.call(token, method, connector="annex")
         assert answer.status in {400, 401}
     assert recorder.take() == []
     assert "bug" not in own.log
+
+
+def test_a_call_that_is_under_way_when_its_connector_goes_is_still_served(
+    own: Installation,
+) -> None:
+    body = body_of("tools/call", {"name": "echo", "arguments": {}})
+    content = json.dumps(body).encode()
+    connection = http.client.HTTPConnection("127.0.0.1", own.public, timeout=10)
+    connection.putrequest("POST", "/c/annex/mcp")
+    for name, value in headers_of(body, own.token("alice", "annex")).items():
+        connection.putheader(name, value)
+    connection.putheader("Content-Length", str(len(content)))
+    connection.endheaders(content[:10])
+    remove_annex(own)
+    connection.send(content[10:])
+    response = connection.getresponse()
+    assert response.status == 200
+    response.read()
+    connection.close()
+    assert ended(own, "echo") == ["ok"]

@@ -28,7 +28,7 @@ async def handle_call(gateway: Gateway, work: Work, connector: str) -> None:
     message: Request | Notification | None = None
     try:
         # 1. One snapshot and one reading of the clock for all that follows.
-        snapshot, now = gateway.snapshot, gateway.clock()
+        snapshot, upstreams, now = gateway.snapshot, gateway.upstreams, gateway.clock()
         # 2. Whom it is for and where it comes from, before anything else is believed.
         check_origin(exchange, gateway.allowed)
         # 3. + 4. The protected resource, and a token for just that.
@@ -66,7 +66,7 @@ async def handle_call(gateway: Gateway, work: Work, connector: str) -> None:
             refusal.denied(gateway, exchange, message, facts, decision, entry.code)
             return
         # 10. to 13. Upstream and back; then how it ended.
-        await forward(gateway, work, message, facts, snapshot, entry)
+        await forward(gateway, work, message, facts, snapshot, upstreams[connector], entry)
     except refusal.EXPECTED as exc:
         refusal.answer(gateway, exchange, message, connector, exc)
 
@@ -92,10 +92,10 @@ async def forward(
     request: Request,
     facts: CallFacts,
     snapshot: Snapshot,
+    upstream: Upstream,
     entry: Entry,
 ) -> None:
     """Send an allowed request upstream, relay the answer, record how it ended."""
-    upstream = gateway.upstreams[facts.connector]
     principal = facts.principal
     binding = handle_binding(principal, facts.connector, request.method)
     outcome = Outcome("internal_error")
