@@ -279,6 +279,16 @@ def test_the_last_of_a_doubled_key_is_what_is_decided(
     assert upstream.take() == []
 
 
+@pytest.mark.parametrize("arguments", [["rm"], "rm", 1, True, None])
+def test_arguments_that_no_record_has_a_place_for_are_refused(
+    arguments: Any, bascule: Installation, token: str, upstream: Recorder
+) -> None:
+    params = {"name": "echo", "arguments": arguments}
+    answer = bascule.call(token, "tools/call", params)
+    assert (answer.status, answer.json["id"], answer.error["code"]) == (400, 7, -32602)
+    assert upstream.take() == []
+
+
 def test_the_upstream_gets_nothing_of_the_clients_own(
     bascule: Installation, token: str, upstream: Recorder
 ) -> None:

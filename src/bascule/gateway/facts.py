@@ -27,6 +27,10 @@ def facts_of(
     request: Request, principal: Principal, connector: str, now: UnixTime
 ) -> CallFacts:
     """Say what is asked. Raises `ProtocolError` where the request does not say it."""
+    if not isinstance(request.params.get("arguments", {}), dict):
+        # Nothing else has a place in the record.
+        problem = Error(INVALID_PARAMS, "`params.arguments` must be an object")
+        raise modern.ProtocolError(400, problem)
     kind: Kind = _KINDS.get(request.method, "none")
     name = ""
     if kind != "none":
