@@ -172,6 +172,7 @@ class Installation:
     admin: int
     process: subprocess.Popen[str] | None = None
     _lines: list[str] = field(default_factory=list)
+    _shown: list[dict[str, Any]] = field(default_factory=list)
     _reading: threading.Thread | None = None
 
     @property
@@ -230,11 +231,11 @@ class Installation:
         return found
 
     def whole_records(self) -> list[dict[str, Any]]:
-        """Give all records with all their parts."""
-        return [
-            json.loads(self.cli("audit", "show", str(row["seq"]), "--json").stdout)
-            for row in self.records()
-        ]
+        """Give all records with all their parts; each is read once, since none changes."""
+        for row in self.records()[len(self._shown) :]:
+            shown = self.cli("audit", "show", str(row["seq"]), "--json").stdout
+            self._shown.append(json.loads(shown))
+        return list(self._shown)
 
     # The process
 
