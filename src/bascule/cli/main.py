@@ -29,6 +29,7 @@ COMMANDS: Mapping[str, str] = {
     "schema": "config:schema",
     "key": "key:key",
     "db": "db:db",
+    "bench": "bench:bench",
 }
 """Command → module and attribute below `bascule.cli`, imported when it is used."""
 
