@@ -75,6 +75,7 @@ def test_an_allowed_call_exits_0_and_names_its_policies(folder: Path) -> None:
                 "scope:mcp:time/time/*",
             ],
             "scopes": [],
+            "record": None,
         },
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import json
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -88,6 +89,35 @@ def test_each_call_has_one_decided_and_one_completed_record(bascule: Installatio
         ("authz.decision", "forbidden", "deny"),
     ]
     assert all(it["user"] == "user:bob" for it in rows)
+
+
+def test_the_code_of_a_refusal_leads_to_its_reason(bascule: Installation) -> None:
+    refused = bascule.tool(bascule.token("bob"), "forbidden")
+    code = refused.error["data"]["code"]
+    until(lambda: bascule.cli("decide", "--code", code).exit_code == 1)
+    answer = json.loads(bascule.cli("decide", "--code", code, "--json").stdout)
+    rows = bascule.records("--name", "forbidden")
+    (row,) = [it for it in rows if it["seq"] == answer["record"]]
+    assert answer == {
+        "decision": "deny",
+        "reason": row["reason"],
+        "policies": row["policies"],
+        "scopes": [],
+        "record": row["seq"],
+    }
+    shown = bascule.cli("decide", "--code", code).stdout
+    assert "bob  bascule-cli  desk  tools/call  forbidden" in shown
+
+
+@pytest.mark.parametrize("kind", ["unknown", "an allowed call's id"])
+def test_what_is_no_code_of_a_refusal_is_said(kind: str, bascule: Installation) -> None:
+    bascule.tool(bascule.token(), "echo")
+    until(lambda: bascule.records("--type", "call.start") != [])
+    (record, *_) = bascule.records("--type", "call.start")
+    code = "0" * 32 if kind == "unknown" else record["id"]
+    result = bascule.cli("decide", "--code", code)
+    assert result.exit_code == 3
+    assert "there is no record" in result.stderr or "no code of a refusal" in result.stderr
 
 
 def admin(bascule: Installation, path: str, host: str | None = None) -> Answer:

@@ -60,7 +60,7 @@ def count_waiting(data_dir: Path) -> int:
         inbox.close()
 
 
-def _folder(context: CommandContext) -> Path:
+def log_folder(context: CommandContext) -> Path:
     """Give the log's folder, as current as can be; a damaged log is read all the same."""
     data_dir = context.data_dir()
     try:
@@ -120,7 +120,7 @@ def query(
     if user is not None:
         user = f"user:{user.removeprefix('user:') if '|' in user else user_name(user)}"
     wanted = Filter(user, agent, connector, name, type_, decision, since, until)
-    found = itertools.islice(rows(_folder(context), wanted), limit)
+    found = itertools.islice(rows(log_folder(context), wanted), limit)
     shown = msgspec.structs.asdict if as_json else _shown
     emit_rows(map(shown, found), columns=COLUMNS, as_json=as_json)
 
@@ -132,7 +132,7 @@ def query(
 @click.pass_obj
 def tail(context: CommandContext, follow: bool, lines: int, as_json: bool) -> None:
     """Show the newest records."""
-    folder = _folder(context)
+    folder = log_folder(context)
     state = read_state(folder)
     start = max(0, (0 if state is None else state.size) - lines)
     while True:
@@ -159,13 +159,13 @@ def _print_line(found: Row, *, as_json: bool) -> None:
 @click.pass_obj
 def show(context: CommandContext, record: str, as_json: bool) -> None:
     """Show one record whole, by SEQ, id, or the code that a refused client was given."""
-    seq, leaf = _find(_folder(context), record)
+    seq, leaf = find_record(log_folder(context), record)
     text = msgspec.json.format(leaf, indent=2).decode()
     value = {"seq": seq, **msgspec.json.decode(leaf)}
     emit(value, text=f"record {seq}\n{printable(text)}", as_json=as_json)
 
 
-def _find(folder: Path, record: str) -> tuple[int, bytes]:
+def find_record(folder: Path, record: str) -> tuple[int, bytes]:
     """Find a record. Raises `BasculeError`."""
     if _SEQ.fullmatch(record):
         for seq, leaf in leaves(folder, int(record)):

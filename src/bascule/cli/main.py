@@ -23,7 +23,7 @@ COMMANDS: Mapping[str, str] = {
     "token": "token:token",
     "revoke": "revoke:revoke",
     "policy": "policy:policy",
-    "decide": "policy:decide",
+    "decide": "decide:decide",
     "audit": "audit:audit",
     "config": "config:config",
     "schema": "config:schema",

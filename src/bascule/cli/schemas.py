@@ -117,6 +117,8 @@ class Decided(Struct):
     policies: list[str]
     scopes: list[str]
     """What a token would have to have, when only that is missing."""
+    record: int | None
+    """Place in the log of a decision that was looked up by its code."""
 
 
 class KeyRotated(Struct):
