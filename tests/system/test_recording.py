@@ -92,7 +92,7 @@ def test_each_call_has_one_decided_and_one_completed_record(bascule: Installatio
 
 
 def test_the_code_of_a_refusal_leads_to_its_reason(bascule: Installation) -> None:
-    refused = bascule.tool(bascule.token("bob"), "forbidden")
+    refused = bascule.tool(bascule.token(), "forbidden")
     code = refused.error["data"]["code"]
     until(lambda: bascule.cli("decide", "--code", code).exit_code == 1)
     answer = json.loads(bascule.cli("decide", "--code", code, "--json").stdout)
@@ -106,7 +106,7 @@ def test_the_code_of_a_refusal_leads_to_its_reason(bascule: Installation) -> Non
         "record": row["seq"],
     }
     shown = bascule.cli("decide", "--code", code).stdout
-    assert "bob  bascule-cli  desk  tools/call  forbidden" in shown
+    assert "alice  bascule-cli  desk  tools/call  forbidden" in shown
 
 
 @pytest.mark.parametrize("kind", ["unknown", "an allowed call's id"])
