@@ -1,1 +1,1 @@
-"""Outbound connections: which addresses may be called, and how a name becomes one."""
+"""Outbound connections: which addresses may be called, and what is fetched from them."""
