@@ -18,7 +18,7 @@ from typing import IO
 import pytest
 
 from bascule.app.demo import CONFIGURATION, TICKETS_PORT
-from bascule.app.serve import DRAIN_SECONDS
+from bascule.app.worker import DRAIN_SECONDS
 from bascule.cli.main import COULD_NOT_RUN, main
 from bascule.config.load import load
 from bascule.config.rules import exposure_problems

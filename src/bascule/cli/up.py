@@ -10,7 +10,8 @@ from pathlib import Path
 import click
 
 from bascule.app import demo as demonstration
-from bascule.app.serve import Sources, serve
+from bascule.app.load import Sources
+from bascule.app.serve import serve
 from bascule.cli.context import CommandContext
 from bascule.cli.user import add_user
 from bascule.storage import users

@@ -1,0 +1,54 @@
+"""Configuration and policies, read anew and checked as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from bascule.app import files
+from bascule.config.model import Config
+from bascule.config.rules import exposure_problems
+from bascule.decision.snapshot import Snapshot, build_snapshot
+from bascule.errors import BasculeError
+
+
+class ExposureError(BasculeError):
+    """The configuration would expose the server by accident."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Where the configuration comes from, read anew on reload."""
+
+    config_path: Path
+    data_dir: Path
+    read_config: Callable[[], Config]
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A configuration with its policies, checked as a whole."""
+
+    config: Config
+    snapshot: Snapshot
+
+
+def load(sources: Sources) -> Loaded:
+    """Read and check configuration and policies. Raises `BasculeError`."""
+    files.check_configuration_files(sources.config_path)
+    config = sources.read_config()
+    problems = exposure_problems(config)
+    if problems:
+        raise ExposureError("; ".join(problems))
+    for name, connector in config.connectors.items():
+        if connector.command is not None:
+            raise BasculeError(f"connector `{name}`: stdio servers cannot be hosted by now")
+    policies = files.read_policy_files(sources.config_path)
+    return Loaded(config, build_snapshot(config, policies))
+
+
+def require_same_server(before: Config, after: Config) -> None:
+    """Refuse a reload that would need other sockets. Raises `BasculeError`."""
+    if after.server != before.server:
+        raise BasculeError("`[server]` has changed: restart to listen elsewhere")

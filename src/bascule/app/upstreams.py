@@ -1,0 +1,46 @@
+"""The connections' side of each connector, its credential read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from bascule.app import files
+from bascule.config.model import Config, Connector
+from bascule.errors import BasculeError
+from bascule.gateway.gateway import Upstream
+from bascule.gateway.http1 import header_block
+from bascule.gateway.upstream import Endpoint, UpstreamPool
+
+
+def upstreams(config: Config) -> dict[str, Upstream]:
+    """Make the upstream of each connector. Raises `BasculeError`."""
+    found = {}
+    for name, connector in config.connectors.items():
+        assert connector.url is not None  # noqa: S101 - `load` has refused the others
+        endpoint = Endpoint(connector.url, tuple(config.network.private))
+        pool = UpstreamPool(endpoint, config.limits)
+        found[name] = Upstream(connector, pool, _credential(name, connector))
+    return found
+
+
+def _credential(name: str, connector: Connector) -> bytes:
+    """Give the header that the server is shown; empty for none."""
+    if connector.credential.kind != "static" or connector.credential.value is None:
+        return b""
+    value = files.resolve_secret(connector.credential.value)
+    if not (value and value.isascii() and value.isprintable()):
+        raise BasculeError(f"connector `{name}`: its credential cannot be a header")
+    return header_block((connector.credential.header.encode(), value.encode()))
+
+
+def keep_unchanged(
+    old: Mapping[str, Upstream], fresh: Mapping[str, Upstream]
+) -> dict[str, Upstream]:
+    """Give `fresh`, but for connectors that did not change; retire the others' pools."""
+    kept = dict(fresh)
+    for name, upstream in old.items():
+        if name in fresh and fresh[name].connector == upstream.connector:
+            kept[name] = upstream
+        else:
+            upstream.pool.retire()
+    return kept

@@ -1,0 +1,184 @@
+"""A worker: the public listener of one process and all that answers there."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import socket
+import ssl
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bascule.app import state
+from bascule.app.follow import POLL_SECONDS, Follower
+from bascule.app.load import Loaded
+from bascule.app.pages import PageParts, public_pages
+from bascule.app.timers import Timer
+from bascule.app.upstreams import keep_unchanged, upstreams
+from bascule.audit.log import GATEWAY_WRITER, REFUSE_SECONDS
+from bascule.audit.writer import Writer
+from bascule.clock import system_clock, system_entropy
+from bascule.config.model import Config
+from bascule.errors import BasculeError
+from bascule.gateway.asgi import AsgiBridge
+from bascule.gateway.callers import Callers
+from bascule.gateway.failures import AuthFailures
+from bascule.gateway.gateway import Gateway, Upstream
+from bascule.gateway.handles import Sealer
+from bascule.gateway.ingress import allowed_for
+from bascule.gateway.journal import Journal
+from bascule.gateway.listener import Listener
+from bascule.gateway.public import PagesHandler, PublicHandler
+from bascule.gateway.upstream import UpstreamPool
+from bascule.storage import directory, key_files
+from bascule.storage.store import Store
+
+log = logging.getLogger("bascule")
+
+TICK_SECONDS = 1.0
+DRAIN_SECONDS = 20.0
+STATE_SECONDS = 2.0
+"""Age of the copy of users and revocations from which the process is not ready."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """How a worker writes records, and what it must know of those that wait."""
+
+    writer: Writer
+    origin: str
+    boot: str
+    lag: Callable[[], float]
+    """Seconds that the oldest record has waited to be taken into the tree."""
+    late: Callable[[], list[str]]
+    """Says what is late with the log, one sentence each."""
+
+
+class Worker:
+    """Serves the public listener; used on the event loop of its process only."""
+
+    def __init__(
+        self, data_dir: Path, loaded: Loaded, store: Store, recording: Recording
+    ) -> None:
+        self._loaded = loaded
+        self._fresh: tuple[Loaded, dict[str, Upstream]] | None = None
+        self._recording = recording
+        self._listener: Listener | None = None
+        self.gateway = _gateway(data_dir, loaded, store, recording)
+        self._follower = Follower(self.gateway, store, data_dir)
+        pages = public_pages(PageParts(loaded.config, data_dir, store, self._late))
+        scheme = loaded.config.server.public_url.partition(":")[0]
+        bridge = AsgiBridge(pages, scheme=scheme, on_crash=crashed)
+        self._handler = PublicHandler(
+            self.gateway, PagesHandler(bridge, self.gateway.allowed)
+        )
+
+    @property
+    def timers(self) -> list[Timer]:
+        """Give what must run while it serves."""
+        return [Timer(POLL_SECONDS, self._follower.follow), Timer(TICK_SECONDS, self._tick)]
+
+    async def start(self, sockets: Sequence[socket.socket]) -> None:
+        """Accept connections on bound sockets from now on."""
+        config = self._loaded.config
+        self._listener = Listener(
+            sockets, self._handler, config.limits, tls=tls_context(config)
+        )
+        await self._listener.start()
+
+    def prepare(self, loaded: Loaded) -> None:
+        """Make all that a new configuration needs, and change nothing yet.
+
+        Raises `BasculeError`.
+        """
+        self._fresh = loaded, upstreams(loaded.config)
+
+    def commit(self) -> None:
+        """Put what was prepared into force, all at once."""
+        assert self._fresh is not None  # noqa: S101 - only after `prepare`
+        (loaded, fresh), self._fresh = self._fresh, None
+        self._loaded = loaded
+        self.gateway.upstreams = keep_unchanged(self.gateway.upstreams, fresh)
+        self.gateway.limits = loaded.config.limits
+        self.gateway.snapshot = loaded.snapshot
+
+    async def drain(self) -> None:
+        """Let what is being answered come to its end, for a while, then cut it."""
+        listener = self._listener
+        if listener is None:
+            return
+        listener.stop_accepting()
+        for pool in self._pools():
+            pool.end_listening()
+        if self.gateway.work:
+            self.gateway.idle.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(DRAIN_SECONDS):
+                    await self.gateway.idle.wait()
+        listener.abort()
+        for pool in self._pools():
+            pool.close()
+        # Requests that were cut now write how they ended.
+        await asyncio.sleep(0)
+
+    def _pools(self) -> list[UpstreamPool]:
+        return [it.pool for it in self.gateway.upstreams.values()]
+
+    def _late(self) -> list[str]:
+        found = self._recording.late()
+        if self.gateway.callers.state_age > STATE_SECONDS:
+            found.append("users and revocations cannot be read")
+        return found
+
+    async def _tick(self) -> None:
+        if self._listener is not None:
+            self._listener.expire()
+        self.gateway.tick()
+        self.gateway.journal.refuses = self._recording.lag() > REFUSE_SECONDS
+
+
+def _gateway(data_dir: Path, loaded: Loaded, store: Store, recording: Recording) -> Gateway:
+    config = loaded.config
+    keys = key_files.load_or_create(data_dir / "keys", now=system_clock())
+    return Gateway(
+        snapshot=loaded.snapshot,
+        upstreams=upstreams(config),
+        limits=config.limits,
+        callers=Callers(keys, config.server.public_url, store.read(directory.load)),
+        journal=Journal(
+            recording.writer,
+            log=recording.origin,
+            writer=GATEWAY_WRITER,
+            boot=recording.boot,
+            entropy=system_entropy,
+        ),
+        failures=AuthFailures(config.limits.failed_auth_per_minute),
+        sealer=Sealer(state.sealing_key(data_dir), system_entropy),
+        allowed=allowed_for(config.server),
+        public_url=config.server.public_url,
+        clock=system_clock,
+        on_crash=crashed,
+    )
+
+
+def tls_context(config: Config) -> ssl.SSLContext | None:
+    """Make the TLS context of the public listener. Raises `BasculeError`."""
+    if config.server.tls is None:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        context.load_cert_chain(
+            config.server.tls.cert.removeprefix("file:"),
+            config.server.tls.key.removeprefix("file:"),
+        )
+    except OSError as exc:
+        raise BasculeError(f"`server.tls`: {exc}") from exc
+    return context
+
+
+def crashed(problem: Exception) -> None:
+    """Tell a bug that ended a request."""
+    log.error("a request failed on a bug", exc_info=problem)
