@@ -1,0 +1,84 @@
+"""The official conformance suite as a function: from a server's URL to what it found."""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from conformance.rig import PACKAGES, SCRIPTS, node
+
+PROGRAM = PACKAGES / "@modelcontextprotocol" / "conformance" / "dist" / "index.js"
+EXCEPTIONS = Path(__file__).parent / "exceptions.toml"
+_FOLDER = re.compile(r"server-(.*)-\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d-\d{3}Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What one run of the suite found, scenario by scenario."""
+
+    checks: Mapping[str, Mapping[str, str]]
+    """By scenario: the status of each check by its id, the worst where one ran twice."""
+
+    @property
+    def failing(self) -> set[str]:
+        """Scenarios that do not pass, those where nothing was checked among them."""
+        return {name for name, checks in self.checks.items() if not _passes(checks)}
+
+    @property
+    def passing(self) -> set[str]:
+        """All other scenarios."""
+        return set(self.checks) - self.failing
+
+
+@cache
+def required(revision: str) -> frozenset[str]:
+    """Give the scenarios that a revision requires of a server."""
+    found = node(PROGRAM, "list", "--server", "--requirements", revision).stdout
+    servers = found.partition("Server scenarios")[2].partition("Client scenarios")[0]
+    return frozenset(re.findall(r"^ +- (\S+)$", servers, re.MULTILINE))
+
+
+def exceptions(revision: str) -> Mapping[str, str]:
+    """Give the scenarios that are known to fail, each with its reason."""
+    found: Mapping[str, str] = tomllib.loads(EXCEPTIONS.read_text())[revision]
+    return found
+
+
+def run(url: str, revision: str, folder: Path, *, token: str | None = None) -> Report:
+    """Run everything that is there for a revision against a server.
+
+    The suite has no option for a token: a module that Node.js loads first adds it.
+    """
+    bearer = {
+        "NODE_OPTIONS": f"--import {SCRIPTS / 'bearer.mjs'}",
+        "BEARER_FOR": str(PROGRAM),
+        "BEARER_ORIGIN": url.removesuffix("/" + url.split("/", 3)[3]),
+    }
+    environment = {} if token is None else {**bearer, "BEARER_TOKEN": token}
+    options = ["server", "--url", url, "--requirements", revision, "-o", str(folder)]
+    ended = node(PROGRAM, *options, environment=environment)
+    found = {}
+    for path in folder.iterdir():
+        name = _FOLDER.fullmatch(path.name)
+        if name is not None:
+            found[name[1]] = _worst(json.loads((path / "checks.json").read_text()))
+    assert required(revision) <= set(found), ended.stderr
+    return Report(found)
+
+
+def _passes(checks: Mapping[str, str]) -> bool:
+    found = set(checks.values())
+    return "SUCCESS" in found and found <= {"SUCCESS", "INFO"}
+
+
+def _worst(checks: list[Mapping[str, str]]) -> Mapping[str, str]:
+    found: dict[str, str] = {}
+    for check in checks:
+        if found.get(check["id"], "SUCCESS") in {"SUCCESS", "INFO"}:
+            found[check["id"]] = check["status"]
+    return found
