@@ -14,6 +14,7 @@ from pathlib import Path
 from bascule.app import state
 from bascule.app.follow import POLL_SECONDS, Follower
 from bascule.app.load import Loaded
+from bascule.app.page_records import PageRecords
 from bascule.app.pages import PageParts, public_pages
 from bascule.app.timers import Timer
 from bascule.app.upstreams import keep_unchanged, upstreams
@@ -68,7 +69,15 @@ class Worker:
         self._listener: Listener | None = None
         self.gateway = _gateway(data_dir, loaded, store, recording)
         self._follower = Follower(self.gateway, store, data_dir)
-        pages = public_pages(PageParts(loaded.config, data_dir, store, self._late))
+        records = PageRecords(
+            recording.writer,
+            self.gateway.failures,
+            log=recording.origin,
+            writer=GATEWAY_WRITER,
+            boot=recording.boot,
+        )
+        parts = PageParts(loaded.config, data_dir, store, records, self._late)
+        pages = public_pages(parts)
         scheme = loaded.config.server.public_url.partition(":")[0]
         bridge = AsgiBridge(pages, scheme=scheme, on_crash=crashed)
         self._handler = PublicHandler(

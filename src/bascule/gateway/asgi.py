@@ -8,6 +8,7 @@ the body in one piece, under a limit of its own, and sends the answer when it is
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 from urllib.parse import unquote_to_bytes
@@ -23,6 +24,9 @@ Application = Callable[
 ]
 
 MAX_BODY_BYTES = 256 << 10
+
+_UNSAFE_IN_HEADER = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+"""A line end would begin a header, or an answer, of whoever chose the text."""
 
 
 class AsgiBridge:
@@ -122,6 +126,8 @@ class _Call:
                 if name.lower()
                 not in {b"content-length", b"connection", b"transfer-encoding"}
             ]
+            if _UNSAFE_IN_HEADER.search(b"".join(map(b"".join, self._headers))):
+                raise ValueError("a header of a page's answer has a control character")
             return
         self._pieces.append(message.get("body", b""))
         if not message.get("more_body", False):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -67,11 +67,15 @@ class PagesHandler:
 
 
 def public_application(
-    public_url: str, jwks: Callable[[], dict[str, object]], ready: Callable[[], list[str]]
+    public_url: str,
+    jwks: Callable[[], dict[str, object]],
+    ready: Callable[[], list[str]],
+    routes: Sequence[Route] = (),
 ) -> Starlette:
     """Make the application of the public listener.
 
-    `ready` gives what is late, one sentence each; empty means ready.
+    `ready` gives what is late, one sentence each; empty means ready. `routes` are those of
+    other packages.
     """
 
     async def resource_metadata(request: Request) -> Response:
@@ -109,5 +113,6 @@ def public_application(
             Route("/oauth/jwks", keys),
             Route("/healthz", healthz),
             Route("/readyz", readyz),
+            *routes,
         ]
     )

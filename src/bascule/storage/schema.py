@@ -14,9 +14,9 @@ from sqlalchemy import (
     Text,
 )
 
-VERSION = "0001"
+VERSION = "0002"
 """The migration that this code works with."""
-EARLIER_VERSIONS: tuple[str, ...] = ()
+EARLIER_VERSIONS: tuple[str, ...] = ("0001",)
 """Migrations before it, from which `bascule db migrate` leads here."""
 
 metadata = MetaData(
@@ -44,6 +44,64 @@ user_groups = Table(
     metadata,
     Column("user_name", Text, ForeignKey("users.name"), primary_key=True),
     Column("group_name", Text, primary_key=True),
+)
+
+passwords = Table(
+    "passwords",
+    metadata,
+    Column("user_name", Text, ForeignKey("users.name"), primary_key=True),
+    Column("hash", Text, nullable=False),
+    Column("changed_at", BigInteger, nullable=False),
+)
+"""Of users that have one: argon2id in its PHC form, which says its parameters."""
+
+passkeys = Table(
+    "passkeys",
+    metadata,
+    Column("credential_id", LargeBinary, primary_key=True),
+    Column("user_name", Text, ForeignKey("users.name"), nullable=False),
+    Column("user_handle", LargeBinary, nullable=False),
+    Column("public_key", LargeBinary, nullable=False),
+    Column("sign_count", BigInteger, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("used_at", BigInteger),
+    Index("ix_passkeys_user_name", "user_name"),
+)
+"""WebAuthn credentials; the handle is the same for all of a user's."""
+
+used_challenges = Table(
+    "used_challenges",
+    metadata,
+    Column("challenge_hash", LargeBinary, primary_key=True),
+    Column("expires_at", BigInteger, nullable=False),
+)
+"""Challenges of WebAuthn that were answered, until they would have expired anyway."""
+
+login_failures = Table(
+    "login_failures",
+    metadata,
+    Column("account_hash", LargeBinary, primary_key=True),
+    Column("source", Text, primary_key=True),
+    Column("failures", BigInteger, nullable=False),
+    Column("last_at", BigInteger, nullable=False),
+    Column("blocked_until", BigInteger, nullable=False),
+    Index("ix_login_failures_last_at", "last_at"),
+)
+"""Logins that did not succeed, by account, existing or not, and source."""
+
+browser_sessions = Table(
+    "browser_sessions",
+    metadata,
+    Column("token_hash", LargeBinary, primary_key=True),
+    Column("number", BigInteger, nullable=False, unique=True),
+    Column("user_name", Text, ForeignKey("users.name"), nullable=False),
+    Column("audience", Text, nullable=False),
+    Column("method", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Index("ix_browser_sessions_user_name", "user_name"),
+    Index("ix_browser_sessions_expires_at", "expires_at"),
 )
 
 agents = Table(

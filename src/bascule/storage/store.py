@@ -63,8 +63,12 @@ class Store:
                     raise _unavailable(exc) from exc
         raise AssertionError("unreachable")
 
+    async def look(self, work: Work[T]) -> T:
+        """Do `read` in a worker thread."""
+        return await asyncio.to_thread(self.read, work)
+
     async def transact(self, work: Work[T]) -> T:
-        """Do the same in a worker thread."""
+        """Do `run` in a worker thread."""
         return await asyncio.to_thread(self.run, work)
 
     def close(self) -> None:
