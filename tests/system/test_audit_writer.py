@@ -29,6 +29,7 @@ from bascule.audit.writer import (
     Writer,
 )
 from bascule.clock import system_entropy
+from system.server import until
 
 TESTS = Path(__file__).parents[1]
 
@@ -126,6 +127,81 @@ def test_records_that_come_during_a_commit_share_the_next_one(log: LogFolder) ->
     asyncio.run(run())
     log.step()
     assert log.entries() == [b"%d" % number for number in range(6000)]
+
+
+def test_calls_of_one_turn_share_a_commit_with_what_nobody_waits_for(
+    log: LogFolder,
+) -> None:
+    async def run() -> None:
+        with log.inbox() as inbox:
+            it = writer(log, inbox)
+            it.start(asyncio.get_running_loop())
+            it.append(b"0")
+            calls = [durable(it, b"%d" % number) for number in range(1, 50)]
+            assert all(await asyncio.gather(*calls))
+            ((_, segment),) = inbox.read(0, 10)
+            assert segment.count == 50
+            it.close()
+
+    asyncio.run(run())
+    log.step()
+    assert log.entries() == [b"%d" % number for number in range(50)]
+
+
+def test_a_record_that_nobody_waits_for_is_written_by_itself(log: LogFolder) -> None:
+    async def run() -> None:
+        with log.inbox() as inbox:
+            it = writer(log, inbox)
+            it.start(asyncio.get_running_loop())
+            for number in range(1, 4):
+                it.append(b"%d" % number)
+                await asyncio.to_thread(
+                    until, lambda number=number: log.waiting() == number
+                )
+            it.close()
+
+    asyncio.run(run())
+    log.step()
+    assert log.entries() == [b"1", b"2", b"3"]
+
+
+def test_calls_that_never_cease_to_come_are_written_meanwhile(log: LogFolder) -> None:
+    async def run() -> None:
+        loop = asyncio.get_running_loop()
+        with log.inbox() as inbox:
+            it = writer(log, inbox)
+            it.start(loop)
+            told: asyncio.Future[bool] = loop.create_future()
+            it.append(b"first", told.set_result)
+
+            def append() -> None:
+                it.append(b"x", lambda _: None)
+                if not told.done():
+                    loop.call_soon(append)
+
+            append()
+            assert await told
+            it.close()
+
+    asyncio.run(run())
+
+
+def test_what_is_being_gathered_is_written_at_the_end(log: LogFolder) -> None:
+    told: list[bool] = []
+
+    async def run() -> None:
+        with log.inbox() as inbox:
+            it = writer(log, inbox)
+            it.start(asyncio.get_running_loop())
+            it.append(b"1", told.append)
+            it.append(b"2")
+            it.close()
+            await asyncio.sleep(0)
+
+    asyncio.run(run())
+    assert told == [True]
+    log.step()
+    assert log.entries() == [b"1", b"2"]
 
 
 def test_a_full_queue_refuses_and_what_it_took_is_kept(log: LogFolder) -> None:

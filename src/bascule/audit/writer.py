@@ -1,13 +1,21 @@
-"""The writer: many records, one sync. A call goes on when its record is on disk."""
+"""The writer: many records, one sync. A call goes on when its record is on disk.
+
+A commit costs as much as several calls, so calls that come together share one. Records that
+somebody waits for are gathered until a turn of the event loop brings no more; for a lone
+call that is at once. Records that nobody waits for go along, or a little later by
+themselves: else they would be what the next call has to wait for.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import threading
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
+from queue import Empty, SimpleQueue
 
 from bascule.audit.inbox import ChainEnd, Inbox
 from bascule.audit.openings import MAX_OPENING_BYTES, OpeningSealer, pack_openings
@@ -25,6 +33,10 @@ MAX_SEGMENT_BYTES = 8 << 20
 MIN_FREE_BYTES = 64 << 20
 DISK_CHECK_SECONDS = 1.0
 RETRY_SECONDS = 1.0
+GATHER_SECONDS = 0.002
+"""Longest time in which records that somebody waits for are gathered."""
+LINGER_SECONDS = 0.010
+"""Longest time in which a record that nobody waits for is held back."""
 
 OnDurable = Callable[[bool], None]
 _Item = tuple[bytes, OnDurable | None, bytes | None]
@@ -57,10 +69,17 @@ class Writer:
         self._chain = ChainEnd(chain_key, name, boot)
         self._chains = 0
         self._waiting: deque[_Item] = deque()
-        # Each is written by one thread alone: the loop's, and the writer's.
+        # Counts since the start, each written by one thread alone: the loop's…
+        self._appended = 0
+        self._released = 0
+        """Records that the thread may take: what was appended since is being gathered."""
         self._bytes_in = 0
+        # … and the writer's.
+        self._taken = 0
         self._bytes_out = 0
-        self._wake = threading.Event()
+        self._gathering = False
+        self._lingering = False
+        self._wake: SimpleQueue[None] = SimpleQueue()
         self._stopping = False
         self._disk_checked = -DISK_CHECK_SECONDS
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -96,8 +115,34 @@ class Writer:
             raise RecordTooLargeError("record is too large")
         self._bytes_in += len(leaf) + (len(opening) if opening else 0)
         self._waiting.append((leaf, on_durable, opening))
-        if not self._wake.is_set():
-            self._wake.set()
+        self._appended += 1
+        loop = self._loop
+        if self._gathering or loop is None:
+            return
+        if on_durable is not None:
+            self._gathering = True
+            loop.call_soon(self._gather, 0, monotonic() + GATHER_SECONDS)
+        elif not self._lingering:
+            self._lingering = True
+            loop.call_later(LINGER_SECONDS, self._end_lingering)
+
+    def _gather(self, seen: int, until: float) -> None:
+        """Wait for another turn of the loop while each brings more records."""
+        loop = self._loop
+        if loop is not None and self._appended != seen and monotonic() < until:
+            loop.call_soon(self._gather, self._appended, until)
+            return
+        self._gathering = False
+        self._release()
+
+    def _end_lingering(self) -> None:
+        self._lingering = False
+        if self._appended != self._released and not self._gathering:
+            self._release()
+
+    def _release(self) -> None:
+        self._released = self._appended
+        self._wake.put(None)
 
     def append_now(self, *leaves: bytes) -> None:
         """Write leaves before returning; where no thread runs.
@@ -110,16 +155,15 @@ class Writer:
     def close(self) -> None:
         """Write what waits and stop."""
         self._stopping = True
-        self._wake.set()
+        self._wake.put(None)
         if self._thread.is_alive():
             self._thread.join()
 
     def _work(self) -> None:
         while True:
-            self._wake.wait(None if self.problem is None else RETRY_SECONDS)
-            self._wake.clear()
-            while self._waiting:
-                batch = self._next_batch()
+            with contextlib.suppress(Empty):
+                self._wake.get(timeout=None if self.problem is None else RETRY_SECONDS)
+            while batch := self._next_batch():
                 self._tell(batch, self._write(batch))
             if self._stopping:
                 return
@@ -129,10 +173,12 @@ class Writer:
     def _next_batch(self) -> list[_Item]:
         batch: list[_Item] = []
         size = 0
-        while self._waiting and len(batch) < MAX_SEGMENT and size < MAX_SEGMENT_BYTES:
+        left = len(self._waiting) if self._stopping else self._released - self._taken
+        while len(batch) < min(left, MAX_SEGMENT) and size < MAX_SEGMENT_BYTES:
             item = self._waiting.popleft()
             size += len(item[0]) + (len(item[2]) if item[2] else 0)
             batch.append(item)
+        self._taken += len(batch)
         self._bytes_out += size
         return batch
 
