@@ -22,6 +22,7 @@ from bascule.cli.main import main
 from bascule.clock import UnixTime, system_clock
 from bascule.identity.access_token import AccessToken, InvalidTokenError, verify
 from bascule.storage import directory, key_files
+from bascule.storage.schema import VERSION
 
 CONFIG = """
 [connectors.tickets]
@@ -470,8 +471,8 @@ def test_a_database_that_was_lost_trusts_no_token(alice: Place) -> None:
 
 
 def test_migrating_says_from_where_to_where(place: Place) -> None:
-    assert place.json("db", "migrate") == {"from": None, "to": "0001"}
-    assert place.json("db", "migrate") == {"from": "0001", "to": "0001"}
+    assert place.json("db", "migrate") == {"from": None, "to": VERSION}
+    assert place.json("db", "migrate") == {"from": VERSION, "to": VERSION}
 
 
 def test_a_database_of_a_newer_version_is_refused(alice: Place) -> None:

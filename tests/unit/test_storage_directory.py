@@ -50,7 +50,7 @@ def add_agent(conn: Connection, *, client_id: str, secret_hash: bytes | None) ->
         client_id=client_id,
         secret_hash=secret_hash,
         jwks=None,
-        redirect_uris=("http://localhost/b", "http://localhost/a"),
+        redirect_uris=("https://cli.example/b", "https://cli.example/a"),
         now=NOW,
     )
 

@@ -34,7 +34,7 @@ class Directory:
     groups: Mapping[str, frozenset[str]]
     """By enabled user (`user:NAME`): `group:NAME`."""
     verified_agents: Mapping[str, bool]
-    """By enabled agent: whether it authenticates."""
+    """By enabled agent: whether who acts under its id is known, see `Agent.verified`."""
     revocations: Revocations
 
     def subject(self, token: AccessToken, connector: str) -> Subject | None:
@@ -68,7 +68,7 @@ def load(conn: Connection) -> Directory:
         verified_agents={
             BUILT_IN_AGENT: True,
             **{
-                agent.client_id: agent.authenticates
+                agent.client_id: agent.verified
                 for agent in agents.every(conn)
                 if not agent.disabled
             },

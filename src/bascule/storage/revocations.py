@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, and_, delete, insert, or_, select
 
 from bascule.clock import UnixTime
 from bascule.identity.revocation import Kind, Revocation
@@ -36,6 +36,26 @@ def every(conn: Connection) -> list[Revocation]:
         )
         for row in conn.execute(select(revocations))
     ]
+
+
+def covers(
+    conn: Connection,
+    *,
+    number: int,
+    user: str,
+    client_id: str,
+    connector: str,
+    grant_id: str | None,
+) -> bool:
+    """Tell whether a grant or consent of that issue number is revoked."""
+    named = [("all", ""), ("user", user), ("agent", client_id), ("connector", connector)]
+    if grant_id is not None:
+        named.append(("grant", grant_id))
+    about_it = or_(
+        *(and_(revocations.c.kind == kind, revocations.c.key == key) for kind, key in named)
+    )
+    query = select(revocations.c.key).where(about_it, revocations.c.up_to >= number)
+    return conn.execute(query.limit(1)).first() is not None
 
 
 def distrust_restored(conn: Connection, *, known_generation: int, now: UnixTime) -> bool:

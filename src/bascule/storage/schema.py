@@ -14,9 +14,9 @@ from sqlalchemy import (
     Text,
 )
 
-VERSION = "0002"
+VERSION = "0003"
 """The migration that this code works with."""
-EARLIER_VERSIONS: tuple[str, ...] = ("0001",)
+EARLIER_VERSIONS: tuple[str, ...] = ("0001", "0002")
 """Migrations before it, from which `bascule db migrate` leads here."""
 
 metadata = MetaData(
@@ -112,7 +112,12 @@ agents = Table(
     Column("disabled_at", BigInteger),
     Column("secret_hash", LargeBinary),
     Column("jwks", Text),
+    Column("origin", Text, nullable=False, server_default="operator"),
+    Column("auth_method", Text, nullable=False, server_default="none"),
+    Column("name", Text),
+    Column("expires_at", BigInteger),
 )
+"""`expires_at`: only of clients that registered themselves."""
 
 agent_redirects = Table(
     "agent_redirects",
@@ -132,7 +137,91 @@ tokens = Table(
     Column("scope", Text, nullable=False),
     Column("issued_at", BigInteger, nullable=False),
     Column("expires_at", BigInteger, nullable=False),
+    Column("grant_id", Text),
     Index("ix_tokens_expires_at", "expires_at"),
+    Index("ix_tokens_grant_id", "grant_id"),
+)
+
+authorization_requests = Table(
+    "authorization_requests",
+    metadata,
+    Column("id_hash", LargeBinary, primary_key=True),
+    Column("session_hash", LargeBinary, nullable=False),
+    Column("user_name", Text, nullable=False),
+    Column("client_id", Text, nullable=False),
+    Column("redirect_uri", Text, nullable=False),
+    Column("state", Text),
+    Column("code_challenge", Text, nullable=False),
+    Column("connector", Text, nullable=False),
+    Column("scope", Text, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Column("decision", Text),
+    Column("sealed_code", LargeBinary),
+    Index("ix_authorization_requests_expires_at", "expires_at"),
+)
+"""`decision`: `allow` or `deny`, once the user has decided. `sealed_code`: the code, under
+a key made of the request's id, for a browser that sends the same form twice."""
+
+grants = Table(
+    "grants",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("number", BigInteger, nullable=False),
+    Column("user_name", Text, nullable=False),
+    Column("client_id", Text, nullable=False),
+    Column("connector", Text, nullable=False),
+    Column("scope", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Column("ended_at", BigInteger),
+    Index("ix_grants_expires_at", "expires_at"),
+)
+"""One consent and all tokens that came of it. `number`: issue number, for revocations."""
+
+authorization_codes = Table(
+    "authorization_codes",
+    metadata,
+    Column("code_hash", LargeBinary, primary_key=True),
+    Column("grant_id", Text, ForeignKey("grants.id"), nullable=False),
+    Column("client_id", Text, nullable=False),
+    Column("redirect_uri", Text, nullable=False),
+    Column("code_challenge", Text, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Column("used_at", BigInteger),
+    Index("ix_authorization_codes_grant_id", "grant_id"),
+)
+
+refresh_tokens = Table(
+    "refresh_tokens",
+    metadata,
+    Column("token_hash", LargeBinary, primary_key=True),
+    Column("grant_id", Text, ForeignKey("grants.id"), nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Column("used_at", BigInteger),
+    Column("successor_hash", LargeBinary),
+    Column("sealed_successor", LargeBinary),
+    Index("ix_refresh_tokens_grant_id", "grant_id"),
+)
+"""`sealed_successor`: the next token, under a key made of this one, for a retry."""
+
+consents = Table(
+    "consents",
+    metadata,
+    Column("user_name", Text, primary_key=True),
+    Column("client_id", Text, primary_key=True),
+    Column("redirect_uri", Text, primary_key=True),
+    Column("connector", Text, primary_key=True),
+    Column("scope", Text, primary_key=True),
+    Column("number", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+)
+
+used_assertions = Table(
+    "used_assertions",
+    metadata,
+    Column("digest", LargeBinary, primary_key=True),
+    Column("expires_at", BigInteger, nullable=False),
+    Index("ix_used_assertions_expires_at", "expires_at"),
 )
 
 revocations = Table(

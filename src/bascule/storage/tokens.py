@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import ColumnElement, Connection, delete, false, func, insert, select, true
+from sqlalchemy import ColumnElement, Connection, delete, func, insert, select, true
 
 from bascule.clock import UnixTime
 from bascule.identity.revocation import Kind
@@ -20,6 +20,7 @@ def register(
     scope: str,
     issued_at: UnixTime,
     expires_at: UnixTime,
+    grant_id: str | None = None,
 ) -> int | None:
     """Note a token that is about to be issued and give its issue number.
 
@@ -41,6 +42,7 @@ def register(
             scope=scope,
             issued_at=issued_at,
             expires_at=expires_at,
+            grant_id=grant_id,
         )
     )
     return number
@@ -65,4 +67,4 @@ def _named(kind: Kind, key: str) -> ColumnElement[bool]:
         case "jti":
             return tokens.c.jti == key
         case "grant":
-            return false()  # nothing that issues tokens gives them a grant yet
+            return tokens.c.grant_id == key

@@ -1,4 +1,4 @@
-"""Events of a running server are in the log before they take effect, or they do not."""
+"""What pages do is in the log before it takes effect, or it does not take effect."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 
 from audit_logs import LogFolder, new_log
-from bascule.audit.events import MAX_VALUE_CHARACTERS, Events
+from bascule.app.page_records import PageRecords
 from bascule.audit.log import AuditLog
 from bascule.audit.query import leaves
 from bascule.audit.record import Record, decode
 from bascule.audit.writer import LogUnavailableError
 from bascule.clock import system_entropy
+from bascule.gateway.failures import AuthFailures
 
 
 @pytest.fixture
@@ -24,9 +25,7 @@ def folder(tmp_path: Path) -> LogFolder:
 
 def with_events(
     folder: LogFolder,
-    do: Callable[[Events, AuditLog], Awaitable[None]],
-    *,
-    refuses: bool = False,
+    do: Callable[[PageRecords, AuditLog], Awaitable[None]],
 ) -> list[Record]:
     """Run a log, do something with its events, and give what was written."""
 
@@ -41,12 +40,8 @@ def with_events(
                 on_problem=print,
             )
             log.start(asyncio.get_running_loop())
-            events = Events(
-                log.writer,
-                log=log.origin,
-                writer="gateway",
-                boot=log.boot,
-                refuses=lambda: refuses,
+            events = PageRecords(
+                log.writer, AuthFailures(1), log=log.origin, writer="gateway", boot=log.boot
             )
             try:
                 await do(events, log)
@@ -58,8 +53,8 @@ def with_events(
 
 
 def test_a_recorded_event_says_who_did_what(folder: LogFolder) -> None:
-    async def do(events: Events, _: AuditLog) -> None:
-        await events.record(
+    async def do(events: PageRecords, _: AuditLog) -> None:
+        await events.event(
             "consent.grant",
             admin={"scope": "mcp:desk"},
             peer="203.0.113.7",
@@ -78,39 +73,21 @@ def test_a_recorded_event_says_who_did_what(folder: LogFolder) -> None:
     assert record.agent.client_id == "https://client.example/id.json"  # type: ignore[union-attr]
 
 
-def test_text_of_strangers_is_cut(folder: LogFolder) -> None:
-    async def do(events: Events, _: AuditLog) -> None:
-        await events.record(
-            "client.register", admin={"name": "x" * 5000}, peer="::1", agent="y" * 5000
-        )
-
-    (record,) = with_events(folder, do)
-    assert isinstance(record.admin, dict)
-    assert len(record.admin["name"]) < MAX_VALUE_CHARACTERS + 20
-    assert len(record.agent.client_id) < MAX_VALUE_CHARACTERS + 20  # type: ignore[union-attr]
-
-
 def test_an_event_is_refused_when_the_log_has_stopped(folder: LogFolder) -> None:
-    async def do(events: Events, log: AuditLog) -> None:
+    async def do(events: PageRecords, log: AuditLog) -> None:
         await asyncio.to_thread(log.writer.close)
         with pytest.raises(LogUnavailableError):
-            await events.record("consent.grant", admin={}, peer="::1")
-        events.failed("::1", "nobody waits for this one")
+            await events.event("consent.grant", admin={}, peer="::1")
 
     assert with_events(folder, do) == []
 
 
-def test_an_event_is_refused_when_records_wait_too_long(folder: LogFolder) -> None:
-    async def do(events: Events, _: AuditLog) -> None:
-        with pytest.raises(LogUnavailableError):
-            await events.record("consent.grant", admin={}, peer="::1")
-
-    assert with_events(folder, do, refuses=True) == []
-
-
-def test_a_failed_authentication_is_a_denial(folder: LogFolder) -> None:
-    async def do(events: Events, _: AuditLog) -> None:
-        events.failed("203.0.113.7", "client is unknown")
+def test_a_failed_authentication_is_a_denial_the_first_of_a_minute_in_full(
+    folder: LogFolder,
+) -> None:
+    async def do(events: PageRecords, _: AuditLog) -> None:
+        assert not events.failed("client is unknown", peer="203.0.113.7")
+        assert events.failed("client is unknown", peer="203.0.113.7")
 
     (record,) = with_events(folder, do)
     assert record.type == "auth.fail"

@@ -1,0 +1,102 @@
+"""Authorization requests that wait for a user's decision."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from sqlalchemy import Connection, delete, insert, select, update
+
+from bascule.clock import UnixTime
+from bascule.storage.schema import authorization_requests as table
+
+LIFETIME_SECONDS = 600
+
+Decision = Literal["allow", "deny"]
+
+
+@dataclass(frozen=True, slots=True)
+class AuthorizationRequest:
+    """What a client asks of a user, checked."""
+
+    user: str
+    """`user:NAME`: whom it asks."""
+    client_id: str
+    redirect_uri: str
+    state: str | None
+    code_challenge: str
+    connector: str
+    scope: str
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A request as it stands."""
+
+    request: AuthorizationRequest
+    decision: Decision | None
+    sealed_code: bytes | None = field(repr=False)
+
+
+def add(
+    conn: Connection,
+    request: AuthorizationRequest,
+    *,
+    id_hash: bytes,
+    session_hash: bytes,
+    now: UnixTime,
+) -> None:
+    """Keep a request for one browser session; old ones go at the same time."""
+    conn.execute(delete(table).where(table.c.expires_at <= now))
+    conn.execute(
+        insert(table).values(
+            id_hash=id_hash,
+            session_hash=session_hash,
+            user_name=request.user,
+            client_id=request.client_id,
+            redirect_uri=request.redirect_uri,
+            state=request.state,
+            code_challenge=request.code_challenge,
+            connector=request.connector,
+            scope=request.scope,
+            expires_at=now + LIFETIME_SECONDS,
+        )
+    )
+
+
+def find(
+    conn: Connection, *, id_hash: bytes, session_hash: bytes, now: UnixTime
+) -> Found | None:
+    """Give a request of this browser session, else None."""
+    row = conn.execute(
+        select(table).where(
+            table.c.id_hash == id_hash,
+            table.c.session_hash == session_hash,
+            table.c.expires_at > now,
+        )
+    ).one_or_none()
+    if row is None:
+        return None
+    request = AuthorizationRequest(
+        user=row.user_name,
+        client_id=row.client_id,
+        redirect_uri=row.redirect_uri,
+        state=row.state,
+        code_challenge=row.code_challenge,
+        connector=row.connector,
+        scope=row.scope,
+    )
+    return Found(request, row.decision, row.sealed_code)
+
+
+def decide(
+    conn: Connection, *, id_hash: bytes, decision: Decision, sealed_code: bytes | None
+) -> bool:
+    """Note a decision; False when there was one already. One statement, one winner."""
+    won = conn.execute(
+        update(table)
+        .where(table.c.id_hash == id_hash, table.c.decision.is_(None))
+        .values(decision=decision, sealed_code=sealed_code)
+        .returning(table.c.id_hash)
+    ).scalar()
+    return won is not None

@@ -1,0 +1,124 @@
+"""Grants: one consent of a user, and the family of tokens that came of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, delete, insert, select, update
+
+from bascule.clock import UnixTime
+from bascule.storage import directory, issue_numbers, revocations
+from bascule.storage.schema import authorization_codes, grants, refresh_tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What a user has consented to."""
+
+    id: str
+    number: int
+    """Issue number: a revocation that is not below it covers the grant."""
+    user: str
+    """`user:NAME`."""
+    client_id: str
+    connector: str
+    scope: str
+    expires_at: UnixTime
+    """Nothing of the family is valid beyond."""
+
+
+def add(
+    conn: Connection,
+    *,
+    grant_id: str,
+    user: str,
+    client_id: str,
+    connector: str,
+    scope: str,
+    now: UnixTime,
+    expires_at: UnixTime,
+) -> Grant | None:
+    """Begin a family; None when its user or agent is not enabled.
+
+    Grants that have expired go at the same time, with all that hangs on them.
+    """
+    if not directory.is_enabled(conn, user=user, client_id=client_id):
+        return None
+    _forget_expired(conn, now)
+    number = issue_numbers.take(conn, now=now)
+    grant = Grant(grant_id, number, user, client_id, connector, scope, expires_at)
+    conn.execute(
+        insert(grants).values(
+            id=grant.id,
+            number=grant.number,
+            user_name=grant.user,
+            client_id=grant.client_id,
+            connector=grant.connector,
+            scope=grant.scope,
+            created_at=now,
+            expires_at=grant.expires_at,
+        )
+    )
+    return grant
+
+
+def _forget_expired(conn: Connection, now: UnixTime) -> None:
+    expired = select(grants.c.id).where(grants.c.expires_at <= now).scalar_subquery()
+    for table in (authorization_codes, refresh_tokens):
+        conn.execute(delete(table).where(table.c.grant_id.in_(expired)))
+    conn.execute(delete(grants).where(grants.c.expires_at <= now))
+
+
+def live(conn: Connection, grant_id: str, *, now: UnixTime) -> Grant | None:
+    """Give a grant under which tokens may be issued, else None.
+
+    Not one that was ended, has expired, was revoked, or whose user or agent is disabled.
+    """
+    row = conn.execute(
+        select(grants).where(
+            grants.c.id == grant_id, grants.c.ended_at.is_(None), grants.c.expires_at > now
+        )
+    ).one_or_none()
+    if row is None:
+        return None
+    grant = Grant(
+        id=row.id,
+        number=row.number,
+        user=row.user_name,
+        client_id=row.client_id,
+        connector=row.connector,
+        scope=row.scope,
+        expires_at=UnixTime(row.expires_at),
+    )
+    enabled = directory.is_enabled(conn, user=grant.user, client_id=grant.client_id)
+    if not enabled or _is_revoked(conn, grant):
+        return None
+    return grant
+
+
+def _is_revoked(conn: Connection, grant: Grant) -> bool:
+    return revocations.covers(
+        conn,
+        number=grant.number,
+        user=grant.user,
+        client_id=grant.client_id,
+        connector=grant.connector,
+        grant_id=grant.id,
+    )
+
+
+def end(conn: Connection, grant_id: str, *, reason: str, now: UnixTime) -> bool:
+    """End a family: its code, refresh tokens and access tokens.
+
+    False when there is none, or it has ended already.
+    """
+    ended = conn.execute(
+        update(grants)
+        .where(grants.c.id == grant_id, grants.c.ended_at.is_(None))
+        .values(ended_at=now)
+        .returning(grants.c.id)
+    ).scalar()
+    if ended is None:
+        return False
+    revocations.revoke(conn, kind="grant", key=grant_id, reason=reason, now=now)
+    return True

@@ -1,0 +1,138 @@
+"""Refresh tokens: each is used once and gives its successor; only hashes are kept."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from sqlalchemy import Connection, Row, insert, select, update
+
+from bascule.clock import UnixTime
+from bascule.storage import grants
+from bascule.storage.codes import Reused
+from bascule.storage.grants import Grant
+from bascule.storage.schema import grants as grants_table
+from bascule.storage.schema import refresh_tokens as table
+
+IDLE_SECONDS = 12 * 3600
+GRACE_SECONDS = 30
+"""So long a client that lost the answer may ask again and gets the same successor."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rotated:
+    """The successor that was handed in is the family's token now."""
+
+    grant: Grant
+
+
+@dataclass(frozen=True, slots=True)
+class Retried:
+    """The successor is the one of the first attempt, as it was sealed then."""
+
+    grant: Grant
+    sealed_successor: bytes = field(repr=False)
+
+
+def add(conn: Connection, *, token_hash: bytes, grant: Grant, now: UnixTime) -> None:
+    """Keep a token of a grant: 12 hours, never longer than the grant."""
+    conn.execute(
+        insert(table).values(
+            token_hash=token_hash,
+            grant_id=grant.id,
+            expires_at=min(now + IDLE_SECONDS, grant.expires_at),
+        )
+    )
+
+
+def rotate(
+    conn: Connection,
+    *,
+    token_hash: bytes,
+    client_id: str,
+    successor_hash: bytes,
+    sealed_successor: bytes,
+    now: UnixTime,
+) -> Rotated | Retried | Reused | None:
+    """Use a token up and put its successor in its place.
+
+    One statement decides who of two is first. A retry within 30 seconds, while the
+    successor is unused, gets that successor; any other second use ends the family. None
+    when the token is unknown, expired, another client's, or its grant no longer counts.
+    """
+    of_client = select(grants_table.c.id).where(grants_table.c.client_id == client_id)
+    won = conn.execute(
+        update(table)
+        .where(
+            table.c.token_hash == token_hash,
+            table.c.used_at.is_(None),
+            table.c.expires_at > now,
+            table.c.grant_id.in_(of_client.scalar_subquery()),
+        )
+        .values(
+            used_at=now, successor_hash=successor_hash, sealed_successor=sealed_successor
+        )
+        .returning(table.c.grant_id)
+    ).scalar()
+    if won is None:
+        return _shown_again(conn, token_hash, client_id, now)
+    _drop_sealed(conn, token_hash, now)
+    grant = grants.live(conn, str(won), now=now)
+    if grant is None:
+        return None
+    add(conn, token_hash=successor_hash, grant=grant, now=now)
+    return Rotated(grant)
+
+
+def _drop_sealed(conn: Connection, token_hash: bytes, now: UnixTime) -> None:
+    """Drop sealed successors that are no longer given: too old, or used by now."""
+    outdated = (table.c.used_at + GRACE_SECONDS < now) | (
+        table.c.successor_hash == token_hash
+    )
+    conn.execute(
+        update(table)
+        .where(table.c.sealed_successor.is_not(None), outdated)
+        .values(sealed_successor=None)
+    )
+
+
+def _shown_again(
+    conn: Connection, token_hash: bytes, client_id: str, now: UnixTime
+) -> Retried | Reused | None:
+    row = _find(conn, token_hash)
+    if row is None or row.client_id != client_id or row.used_at is None:
+        return None
+    grant = grants.live(conn, row.grant_id, now=now)
+    if grant is None:
+        return None
+    successor = _find(conn, row.successor_hash)
+    in_time = now <= row.used_at + GRACE_SECONDS and row.sealed_successor is not None
+    if in_time and successor is not None and successor.used_at is None:
+        return Retried(grant, row.sealed_successor)
+    grants.end(conn, grant.id, reason="refresh token used twice", now=now)
+    return Reused(grant.id)
+
+
+def _find(conn: Connection, token_hash: bytes) -> Row[tuple[object, ...]] | None:
+    query = select(table, grants_table.c.client_id).join(
+        grants_table, grants_table.c.id == table.c.grant_id
+    )
+    return conn.execute(query.where(table.c.token_hash == token_hash)).one_or_none()
+
+
+def grant_of(conn: Connection, *, token_hash: bytes, client_id: str) -> str | None:
+    """Give the grant that a client's token belongs to, used up or not."""
+    row = _find(conn, token_hash)
+    return None if row is None or row.client_id != client_id else str(row.grant_id)
+
+
+def current(
+    conn: Connection, *, token_hash: bytes, client_id: str, now: UnixTime
+) -> tuple[Grant, UnixTime] | None:
+    """Give the grant and the expiry of a token that a client may use now, else None."""
+    row = _find(conn, token_hash)
+    if row is None or row.client_id != client_id or row.used_at is not None:
+        return None
+    grant = grants.live(conn, row.grant_id, now=now)
+    if grant is None or row.expires_at <= now:
+        return None
+    return grant, UnixTime(row.expires_at)

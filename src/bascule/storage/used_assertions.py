@@ -1,0 +1,23 @@
+"""Client assertions that were shown: none counts twice (RFC 7523 §3)."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, delete, insert
+from sqlalchemy.exc import IntegrityError
+
+from bascule.clock import UnixTime
+from bascule.storage.schema import used_assertions as table
+
+
+def use(conn: Connection, *, digest: bytes, expires_at: UnixTime, now: UnixTime) -> bool:
+    """Note one; False when it was shown before. The primary key decides between two.
+
+    It is kept until `expires_at`, after which it must be refused for its age.
+    """
+    conn.execute(delete(table).where(table.c.expires_at < now))
+    try:
+        with conn.begin_nested():
+            conn.execute(insert(table).values(digest=digest, expires_at=expires_at))
+    except IntegrityError:
+        return False
+    return True
