@@ -11,6 +11,7 @@ from typing import Any
 from bascule.app.files import key_file
 from bascule.audit.inbox import ChainEnd
 from bascule.audit.log import LogKeys, log_keys
+from bascule.audit.log_files import FolderFiles
 from bascule.audit.openings import pack_openings
 from bascule.audit.query import leaves
 from bascule.audit.record import AuthzPart, McpPart, Record
@@ -51,6 +52,11 @@ class LogFolder:
     def folder(self) -> Path:
         return self.data_dir / "audit"
 
+    @property
+    def files(self) -> FolderFiles:
+        """The same as the log sees it; a new one each time, as in another process."""
+        return FolderFiles(self.folder)
+
     @contextlib.contextmanager
     def inbox(self) -> Iterator[SqliteInbox]:
         inbox = SqliteInbox(self.folder / "inbox.db")
@@ -81,7 +87,7 @@ class LogFolder:
 
     @contextlib.contextmanager
     def sequencer(self, inbox: SqliteInbox, **options: Any) -> Iterator[Sequencer]:
-        sequencer = Sequencer(self.folder, inbox, self.keys.signer, **options)
+        sequencer = Sequencer(self.files, inbox, self.keys.signer, **options)
         try:
             yield sequencer
         finally:
@@ -94,7 +100,7 @@ class LogFolder:
 
     def entries(self) -> list[bytes]:
         """Give all entries of the tree."""
-        return [leaf for _, leaf in leaves(self.folder)]
+        return [leaf for _, leaf in leaves(self.files)]
 
     def waiting(self) -> int:
         with self.inbox() as inbox:

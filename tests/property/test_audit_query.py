@@ -61,7 +61,7 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> LogFolder:
 
 @pytest.fixture(scope="module")
 def everything(log: LogFolder) -> list[Row]:
-    return list(rows(log.folder, Filter()))
+    return list(rows(log.files, Filter()))
 
 
 texts = st.none() | st.sampled_from(TEXTS)
@@ -93,14 +93,14 @@ def test_a_filter_gives_the_rows_that_have_all_it_asks_for(
         and (wanted.since is None or wanted.since <= row.ts)
         and (wanted.until is None or row.ts < wanted.until)
     ]
-    assert list(rows(log.folder, wanted)) == expected
+    assert list(rows(log.files, wanted)) == expected
 
 
 @pytest.mark.parametrize("start", [0, 1, 255, 256, 257, 599, 600, 700])
 def test_reading_may_begin_anywhere(
     log: LogFolder, everything: list[Row], start: int
 ) -> None:
-    assert list(rows(log.folder, Filter(), start)) == everything[start:]
+    assert list(rows(log.files, Filter(), start)) == everything[start:]
 
 
 def test_rows_are_numbered_and_whole(everything: list[Row]) -> None:
@@ -123,4 +123,4 @@ def test_an_agent_is_not_verified_unless_the_record_says_so(everything: list[Row
 
 
 def test_a_log_without_records_has_no_rows(tmp_path: Path) -> None:
-    assert list(rows(new_log(tmp_path).folder, Filter())) == []
+    assert list(rows(new_log(tmp_path).files, Filter())) == []

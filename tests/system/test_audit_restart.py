@@ -8,6 +8,7 @@ import pytest
 
 from audit_logs import LogFolder, new_log
 from bascule.app.files import key_file
+from bascule.audit.log_files import FolderFiles
 from bascule.audit.restart import restart
 from bascule.audit.state import TamperedLogError, read_state
 from bascule.audit.verify import verify
@@ -34,11 +35,13 @@ def test_the_new_log_names_those_that_it_replaces(log: LogFolder) -> None:
     second, old = restart(log.data_dir, key_file, system_entropy)
     third, _ = restart(log.data_dir, key_file, system_entropy)
     assert len({first, second, third}) == 3
-    state = read_state(log.folder)
+    state = read_state(log.files)
     assert state is not None
     assert state.replaces == [second, first]
     aside = log.data_dir / old["folder"]
-    assert verify(aside, verifier=log.keys.signer.verifier, kept=None).size == 300
+    assert (
+        verify(FolderFiles(aside), verifier=log.keys.signer.verifier, kept=None).size == 300
+    )
 
 
 def test_a_crash_before_the_key_is_put_aside_refuses_to_start(log: LogFolder) -> None:
@@ -57,11 +60,11 @@ def test_a_crash_after_it_loses_neither_log_nor_origin(log: LogFolder) -> None:
         restart(log.data_dir, dying_key_file, system_entropy)
     fresh = new_log(log.data_dir)
     fresh.grow(1)
-    state = read_state(fresh.folder)
+    state = read_state(fresh.files)
     assert state is not None
     assert state.replaces == [log.keys.signer.name]
     (aside,) = log.data_dir.glob("audit.*")
-    assert verify(aside, verifier=log.keys.signer.verifier, kept=None).ok
+    assert verify(FolderFiles(aside), verifier=log.keys.signer.verifier, kept=None).ok
 
 
 def test_copies_of_the_old_log_do_not_hinder_the_new_one(

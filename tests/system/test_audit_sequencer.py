@@ -15,10 +15,10 @@ from audit_logs import LogFolder, new_log
 from bascule.audit.checkpoint import Checkpoint
 from bascule.audit.inbox import ChainEnd
 from bascule.audit.log import chain_key
+from bascule.audit.log_files import SequencerBusyError
 from bascule.audit.merkle import leaf_hash, root_of
 from bascule.audit.note import Signer
 from bascule.audit.openings import pack_openings
-from bascule.audit.sequencer import SequencerBusyError
 from bascule.audit.state import TamperedLogError, TreeError, read_state
 from bascule.audit.verify import verify
 from bascule.clock import system_entropy
@@ -58,7 +58,7 @@ def assert_whole(log: LogFolder) -> None:
     assert log.entries() == log.written
     checkpoint = signed(log)
     assert (checkpoint.size, checkpoint.root) == (len(log.written), root(log.written))
-    assert verify(log.folder, verifier=log.keys.signer.verifier, kept=None).ok
+    assert verify(log.files, verifier=log.keys.signer.verifier, kept=None).ok
 
 
 def die_at(log: LogFolder, point: str) -> None:
@@ -146,7 +146,7 @@ def test_a_crash_loses_nothing_and_repeats_nothing(
     log.step()
     assert_whole(log)
     assert log.waiting() == 0
-    assert verify(log.folder, verifier=log.keys.signer.verifier, kept=kept).ok
+    assert verify(log.files, verifier=log.keys.signer.verifier, kept=kept).ok
 
 
 def test_crash_after_crash_loses_nothing(log: LogFolder) -> None:
@@ -162,7 +162,7 @@ def test_verifying_what_a_crash_left_is_no_alarm(log: LogFolder, point: str) -> 
     log.grow(300)
     log.fill(300)
     die_at(log, point)
-    verdict = verify(log.folder, verifier=log.keys.signer.verifier, kept=None)
+    verdict = verify(log.files, verifier=log.keys.signer.verifier, kept=None)
     assert verdict.ok, verdict.problems
     expected = {"tiles": (300, 300), "state": (600, 300)}.get(point, (600, 600))
     assert (verdict.size, verdict.signed_size) == expected
@@ -401,7 +401,7 @@ def test_chains_that_ended_are_forgotten(log: LogFolder) -> None:
         command.grow(1)
     log.grow(1)
     log.grow(1)
-    state = read_state(log.folder)
+    state = read_state(log.files)
     assert state is not None
     assert [name for name in state.chains if name.startswith("cli ")] == []
     assert_whole(log)

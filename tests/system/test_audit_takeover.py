@@ -11,8 +11,9 @@ import pytest
 from audit_logs import LogFolder, new_log
 from bascule.app.files import key_file
 from bascule.audit.inbox import ChainEnd, Segment
+from bascule.audit.log_files import SequencerBusyError
 from bascule.audit.restart import restart
-from bascule.audit.sequencer import COMMIT_RECORDS, SequencerBusyError, chain_key
+from bascule.audit.sequencer import COMMIT_RECORDS, chain_key
 from bascule.audit.state import read_state
 from bascule.audit.verify import verify
 from bascule.clock import system_entropy
@@ -41,14 +42,14 @@ def command(log: LogFolder, boot: str) -> LogFolder:
 
 
 def chains(log: LogFolder) -> set[str]:
-    state = read_state(log.folder)
+    state = read_state(log.files)
     assert state is not None
     return set(state.chains)
 
 
 def assert_whole(log: LogFolder) -> None:
     assert log.entries() == log.written
-    assert verify(log.folder, verifier=log.keys.signer.verifier, kept=None).ok
+    assert verify(log.files, verifier=log.keys.signer.verifier, kept=None).ok
 
 
 def test_a_command_is_not_taken_twice_when_two_runs_die_before_emptying_the_inbox(
@@ -93,7 +94,7 @@ def test_chains_of_earlier_runs_are_forgotten_when_told(log: LogFolder) -> None:
     running = replace(log, chain=ChainEnd(chain_key(log.keys.signer), "gateway", "ff" * 8))
     with log.inbox() as inbox, log.sequencer(inbox) as sequencer:
         sequencer.step()
-        sequencer.retire("gateway", but_not=running.chain.boot)
+        sequencer.retire({f"gateway {earlier}"})
         running.fill(1)
         sequencer.step()
     assert chains(log) == {f"gateway {running.chain.boot}"}
@@ -143,7 +144,7 @@ def test_a_long_backlog_is_committed_in_between(log: LogFolder) -> None:
 
     def note(point: str) -> None:
         if point == "state":
-            state = read_state(log.folder)
+            state = read_state(log.files)
             assert state is not None
             sizes.append(state.size)
 

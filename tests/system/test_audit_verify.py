@@ -15,6 +15,7 @@ import pytest
 from audit_logs import LogFolder, new_log
 from bascule.audit.checkpoint import Checkpoint
 from bascule.audit.inbox import ChainEnd
+from bascule.audit.log_files import FolderFiles
 from bascule.audit.merkle import leaf_hash, root_of
 from bascule.audit.note import Signer
 from bascule.audit.sequencer import state_key
@@ -45,7 +46,7 @@ def log(original: LogFolder, tmp_path: Path) -> LogFolder:
 
 
 def check(log: LogFolder, kept: bytes | None = None) -> Verdict:
-    return verify(log.folder, verifier=log.keys.signer.verifier, kept=kept)
+    return verify(log.files, verifier=log.keys.signer.verifier, kept=kept)
 
 
 def flip(path: Path, place: int) -> None:
@@ -74,9 +75,9 @@ def test_a_whole_log_is_fine(log: LogFolder) -> None:
 
 def test_it_is_told_whose_word_is_trusted(log: LogFolder) -> None:
     verifier = log.keys.signer.verifier
-    assert verify(log.folder, verifier=None, kept=None).trust == "self"
-    assert verify(log.folder, verifier=verifier, kept=None).trust == "key"
-    assert verify(log.folder, verifier=verifier, kept=note(log)).trust == "checkpoint"
+    assert verify(log.files, verifier=None, kept=None).trust == "self"
+    assert verify(log.files, verifier=verifier, kept=None).trust == "key"
+    assert verify(log.files, verifier=verifier, kept=note(log)).trust == "checkpoint"
 
 
 def test_an_empty_log_is_fine(tmp_path: Path) -> None:
@@ -88,7 +89,7 @@ def test_an_empty_log_is_fine(tmp_path: Path) -> None:
 
 def test_a_folder_without_a_log_is_told(tmp_path: Path) -> None:
     with pytest.raises(BasculeError, match="there is no log"):
-        verify(tmp_path, verifier=None, kept=None)
+        verify(FolderFiles(tmp_path), verifier=None, kept=None)
 
 
 FILES = [
@@ -177,10 +178,10 @@ def test_entries_changed_together_with_their_tiles_are_seen(log: LogFolder) -> N
 
 
 def test_a_state_that_says_less_is_seen(log: LogFolder) -> None:
-    state = read_state(log.folder)
+    state = read_state(log.files)
     assert state is not None
     state.size = 3
-    write_state(log.folder, state, bytes(32))
+    write_state(log.files, state, bytes(32))
     assert not check(log).ok
 
 
@@ -200,13 +201,13 @@ def test_an_older_checkpoint_of_the_log_is_seen_by_its_state(log: LogFolder) -> 
 def test_another_log_in_its_place_is_seen(log: LogFolder, tmp_path: Path) -> None:
     other = new_log(tmp_path / "other")
     other.grow(SIZE)
-    assert verify(other.folder, verifier=None, kept=None).ok, "by itself it looks fine"
-    assert not verify(other.folder, verifier=log.keys.signer.verifier, kept=None).ok
+    assert verify(other.files, verifier=None, kept=None).ok, "by itself it looks fine"
+    assert not verify(other.files, verifier=log.keys.signer.verifier, kept=None).ok
 
 
 def test_a_wrong_key_of_the_right_name_is_seen(log: LogFolder) -> None:
     stranger = Signer(log.keys.signer.name, system_entropy(32))
-    assert not verify(log.folder, verifier=stranger.verifier, kept=None).ok
+    assert not verify(log.files, verifier=stranger.verifier, kept=None).ok
 
 
 def test_an_older_checkpoint_kept_elsewhere_is_fine(log: LogFolder) -> None:
@@ -219,7 +220,7 @@ def test_an_older_checkpoint_kept_elsewhere_is_fine(log: LogFolder) -> None:
 
 def forged(log: LogFolder, tmp_path: Path, entries: list[bytes]) -> LogFolder:
     """Make the log anew from other entries, signed with the same key."""
-    state = read_state(log.folder)
+    state = read_state(log.files)
     assert state is not None
     (tmp_path / "fork" / "audit").mkdir(parents=True)
     shutil.copytree(log.data_dir / "keys", tmp_path / "fork" / "keys")
@@ -229,7 +230,7 @@ def forged(log: LogFolder, tmp_path: Path, entries: list[bytes]) -> LogFolder:
         ChainEnd(log.chain.key, "gateway", "00"),
     )
 
-    write_state(fork.folder, State(log.keys.signer.name), state_key(log.keys.signer))
+    write_state(fork.files, State(log.keys.signer.name), state_key(log.keys.signer))
     fork.put(*entries)
     fork.step()
     return fork
@@ -283,7 +284,7 @@ def test_records_that_are_not_signed_yet_are_pending(log: LogFolder) -> None:
     with pytest.raises(InterruptedError):
         log.step(crash_point=stop)
     verdict = verify(
-        log.folder, verifier=log.keys.signer.verifier, kept=None, waiting=log.waiting()
+        log.files, verifier=log.keys.signer.verifier, kept=None, waiting=log.waiting()
     )
     assert verdict.ok, verdict.problems
     assert (verdict.size, verdict.signed_size) == (SIZE + 7, SIZE)

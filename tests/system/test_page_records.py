@@ -49,7 +49,7 @@ def with_events(
                 await asyncio.to_thread(log.close)
 
     asyncio.run(run())
-    return [decode(leaf) for _, leaf in leaves(folder.folder)]
+    return [decode(leaf) for _, leaf in leaves(folder.files)]
 
 
 def test_a_recorded_event_says_who_did_what(folder: LogFolder) -> None:

@@ -7,8 +7,15 @@ from collections.abc import Mapping
 
 from msgspec import UNSET
 
-from bascule.audit.log import RECORD_VERSION
-from bascule.audit.record import AgentPart, AuthzPart, Record, SrcPart, UserPart, encode
+from bascule.audit.record import (
+    RECORD_VERSION,
+    AgentPart,
+    AuthzPart,
+    Record,
+    SrcPart,
+    UserPart,
+    encode,
+)
 from bascule.audit.writer import LogUnavailableError, Writer
 from bascule.clock import new_id, system_micros
 from bascule.gateway.failures import AuthFailures

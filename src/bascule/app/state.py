@@ -12,13 +12,12 @@ from msgspec import UNSET
 
 from bascule.app.files import key_file, lock_data_directory
 from bascule.audit.log import (
-    RECORD_VERSION,
     LogKeys,
     append_command_record,
     log_keys,
     settle,
 )
-from bascule.audit.record import AgentPart, Record, UserPart
+from bascule.audit.record import RECORD_VERSION, AgentPart, Record, UserPart
 from bascule.clock import new_id, system_clock, system_entropy, system_micros
 from bascule.errors import BasculeError
 from bascule.gateway.handles import KEY_BYTES

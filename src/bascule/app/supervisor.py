@@ -46,12 +46,12 @@ class Supervisor:
             writer=audit.writer,
             origin=audit.origin,
             boot=audit.boot,
-            lag=lambda: audit.sequencer.lag,
+            lag=lambda: audit.sequencing.lag,
             late=audit.late,
         )
 
     def _admin_handler(self) -> PagesHandler:
-        pages = admin_application(self._worker.gateway, lambda: self._audit.sequencer.lag)
+        pages = admin_application(self._worker.gateway, lambda: self._audit.sequencing.lag)
         bridge = AsgiBridge(pages, scheme="http", on_crash=crashed)
         port = self._admin_sockets[0].getsockname()[1]
         names = [f"{host}:{port}" for host in ("localhost", "127.0.0.1", "[::1]")]

@@ -10,29 +10,27 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bascule.audit.durable import write_durably
+from bascule.audit.closing import SUPERVISOR_WRITER, Closing, LocalWriters
 from bascule.audit.inbox import Inbox
+from bascule.audit.log_files import FolderFiles, LogFiles, SequencerBusyError
 from bascule.audit.note import MalformedNoteError, Signer
 from bascule.audit.openings import KEY_BYTES, OpeningSealer
-from bascule.audit.record import Record, ResultPart, encode
+from bascule.audit.record import Record, encode
 from bascule.audit.sequencer import (
     COMMAND_WRITER,
     Sequencer,
-    SequencerBusyError,
     chain_key,
     state_key,
 )
-from bascule.audit.sequencer_thread import SequencerThread
-from bascule.audit.signing import RESTART
+from bascule.audit.sequencing import Sequencing
+from bascule.audit.signing import RESTART, VERIFIER
 from bascule.audit.state import State, TamperedLogError, read_state, write_state
 from bascule.audit.writer import Writer
-from bascule.clock import Entropy, new_id, system_micros
+from bascule.clock import Entropy
 
 LATE_SECONDS = 10.0
 REFUSE_SECONDS = 60.0
 GATEWAY_WRITER = "gateway"
-RECORD_VERSION = 1
-VERIFIER_FILE = "log.vkey"
 
 KeyFile = Callable[[Path, bytes], bytes]
 """Reads a key file, or keeps the given bytes as the key when there is none."""
@@ -52,32 +50,37 @@ def log_keys(data_dir: Path, key_file: KeyFile, entropy: Entropy) -> LogKeys:
     Raises `TamperedLogError` when there is a log without its key.
     """
     path = data_dir / "keys" / "log.key"
+    files = FolderFiles(data_dir / "audit")
     with _one_at_a_time(data_dir / "keys" / "log.lock"):
         fresh = Signer(f"bascule.local/{entropy(8).hex()}", entropy(32))
         if not path.exists():
-            _begin(data_dir / "audit", fresh)
+            _begin(files, fresh)
         try:
             signer = Signer.parse(key_file(path, fresh.text.encode()).decode())
         except (MalformedNoteError, UnicodeDecodeError) as exc:
             raise TamperedLogError(f"`{path}` is no log key; {RESTART}") from exc
-        _publish(data_dir / "audit" / VERIFIER_FILE, signer)
+        _publish(files, signer)
         openings = key_file(data_dir / "keys" / "openings.key", entropy(KEY_BYTES))
     return LogKeys(signer, openings)
 
 
-def _begin(folder: Path, signer: Signer) -> None:
+def _begin(files: LogFiles, signer: Signer) -> None:
     """Write the first state, before the key: a key without it means a lost log."""
-    old = read_state(folder)
+    old = read_state(files)
     if old is not None and old.size:
         raise TamperedLogError(f"the log's key is missing: restore it, or {RESTART}")
     replaces = [] if old is None else old.replaces
-    write_state(folder, State(signer.name, replaces=replaces), state_key(signer))
+    write_state(files, State(signer.name, replaces=replaces), state_key(signer))
 
 
-def _publish(path: Path, signer: Signer) -> None:
+def _publish(files: LogFiles, signer: Signer) -> None:
     text = f"{signer.verifier.text}\n".encode()
-    if not path.exists() or path.read_bytes() != text:
-        write_durably(path, text)
+    try:
+        known = files.read(VERIFIER)
+    except FileNotFoundError:
+        known = b""
+    if known != text:
+        files.write([(VERIFIER, text)])
 
 
 @contextlib.contextmanager
@@ -111,59 +114,61 @@ class AuditLog:
         self._inbox = inbox
         self.origin = keys.signer.name
         self.boot = entropy(8).hex()
-        self.sequencer = Sequencer(folder, inbox, keys.signer, copies=copies)
-        self.writer = Writer(
-            inbox,
-            OpeningSealer(keys.openings, entropy),
-            chain_key=chain_key(keys.signer),
-            folder=folder,
-            name=GATEWAY_WRITER,
+        self.writers = LocalWriters(self.boot)
+        self.writer = open_writer(
+            data_dir, inbox, keys, entropy, name=GATEWAY_WRITER, boot=self.boot
+        )
+        closing = Closing(
+            open_writer(
+                data_dir, inbox, keys, entropy, name=SUPERVISOR_WRITER, boot=self.boot
+            ),
+            self.writers.ended,
+            origin=self.origin,
             boot=self.boot,
         )
-        self._thread = SequencerThread(self.sequencer, on_problem)
+        self.sequencing = Sequencing(
+            lambda: Sequencer(FolderFiles(folder), inbox, keys.signer, copies=copies),
+            closing,
+            on_problem,
+            waiting=None,
+        )
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         """Close what an earlier run left open, and begin."""
-        self.sequencer.step()
-        left_open = self.sequencer.open_calls(but_not=self.boot)
-        if left_open:
-            self.writer.append_now(*map(self._unknown_outcome, left_open))
-        self.sequencer.retire(GATEWAY_WRITER, but_not=self.boot)
+        self.sequencing.begin()
         self.writer.start(loop)
-        self._thread.start()
+        self.sequencing.start()
 
     def late(self) -> list[str]:
         """Say what is late, one sentence each; empty when all is well."""
         found = []
         if self.writer.problem is not None:
             found.append(self.writer.problem)
-        if self.sequencer.lag > LATE_SECONDS:
+        if self.sequencing.lag > LATE_SECONDS:
             found.append("records wait too long to be taken into the log")
-        if self.sequencer.copy_problem is not None:
-            found.append(self.sequencer.copy_problem)
+        if self.sequencing.copy_problem is not None:
+            found.append(self.sequencing.copy_problem)
         return found
 
     def close(self) -> None:
         """Write and take in what waits, and stop."""
         self.writer.close()
-        self._thread.close()
+        self.sequencing.close()
         self._inbox.close()
 
-    def _unknown_outcome(self, call: str) -> bytes:
-        now = system_micros()
-        record = Record(
-            boot=self.boot,
-            id=new_id(now),
-            log=self.origin,
-            parent=call,
-            result=ResultPart(bytes=0, outcome="outcome_unknown"),
-            stage="completed",
-            ts=now,
-            type="call.end",
-            v=RECORD_VERSION,
-            writer=GATEWAY_WRITER,
-        )
-        return encode(record)
+
+def open_writer(
+    data_dir: Path, inbox: Inbox, keys: LogKeys, entropy: Entropy, *, name: str, boot: str
+) -> Writer:
+    """Make a writer, with a chain and openings of its own."""
+    return Writer(
+        inbox,
+        OpeningSealer(keys.openings, entropy),
+        chain_key=chain_key(keys.signer),
+        folder=data_dir / "audit",
+        name=name,
+        boot=boot,
+    )
 
 
 def append_command_record(
@@ -178,14 +183,7 @@ def append_command_record(
     `make` gets origin, writer and boot. Raises `LogUnavailableError`.
     """
     boot = entropy(8).hex()
-    writer = Writer(
-        inbox,
-        OpeningSealer(keys.openings, entropy),
-        chain_key=chain_key(keys.signer),
-        folder=data_dir / "audit",
-        name=COMMAND_WRITER,
-        boot=boot,
-    )
+    writer = open_writer(data_dir, inbox, keys, entropy, name=COMMAND_WRITER, boot=boot)
     writer.append_now(encode(make(keys.signer.name, COMMAND_WRITER, boot)))
 
 
@@ -195,7 +193,7 @@ def settle(data_dir: Path, inbox: Inbox, keys: LogKeys) -> None:
     Raises `TamperedLogError` or `TreeError`.
     """
     try:
-        sequencer = Sequencer(data_dir / "audit", inbox, keys.signer)
+        sequencer = Sequencer(FolderFiles(data_dir / "audit"), inbox, keys.signer)
     except SequencerBusyError:
         return
     try:

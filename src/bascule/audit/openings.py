@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Iterable
-from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from bascule.audit.log_files import LogFiles
 from bascule.audit.state import TreeError
 from bascule.audit.tile import WIDTH, index_path, unpack
 from bascule.clock import Entropy
@@ -79,13 +79,13 @@ def unpack_openings(data: bytes) -> list[bytes]:
     return unpack(data, length_bytes=4)
 
 
-def read_opening(folder: Path, size: int, seq: int) -> bytes:
+def read_opening(files: LogFiles, size: int, seq: int) -> bytes:
     """Give the sealed opening of a record; empty when it has none. Raises `TreeError`."""
     index, place = divmod(seq, WIDTH)
     width = min(WIDTH, size - index * WIDTH)
-    path = folder / openings_path(index, width)
+    name = openings_path(index, width)
     try:
-        found = unpack_openings(path.read_bytes())
+        found = unpack_openings(files.read(name))
     except OSError as exc:
-        raise TreeError(f"the log lacks `{path.relative_to(folder)}`") from exc
+        raise TreeError(f"the log lacks `{name}`") from exc
     return found[place]

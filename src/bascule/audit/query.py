@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import msgspec
 from msgspec import UNSET
 
+from bascule.audit.log_files import LogFiles
 from bascule.audit.reader import TileReader
 from bascule.audit.record import Record, decode
 from bascule.audit.state import read_state
@@ -77,22 +77,22 @@ class _Time(msgspec.Struct):
 _time = msgspec.json.Decoder(_Time)
 
 
-def leaves(folder: Path, start: int = 0) -> Iterator[tuple[int, bytes]]:
+def leaves(files: LogFiles, start: int = 0) -> Iterator[tuple[int, bytes]]:
     """Give the committed entries from a place on. Raises what reading tiles raises."""
-    state = read_state(folder)
+    state = read_state(files)
     size = 0 if state is None else state.size
-    reader = TileReader(folder, size)
+    reader = TileReader(files, size)
     for index in range(start // WIDTH, (size + WIDTH - 1) // WIDTH):
         for place, leaf in enumerate(reader.entries(index), index * WIDTH):
             if place >= start:
                 yield place, leaf
 
 
-def rows(folder: Path, wanted: Filter, start: int = 0) -> Iterator[Row]:
+def rows(files: LogFiles, wanted: Filter, start: int = 0) -> Iterator[Row]:
     """Give the wanted records, oldest first."""
     needles = _needles(wanted)
     by_time = wanted.since is not None or wanted.until is not None
-    for seq, leaf in leaves(folder, start):
+    for seq, leaf in leaves(files, start):
         # A record that does not even hold the text is not worth decoding.
         if any(needle not in leaf for needle in needles):
             continue

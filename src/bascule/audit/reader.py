@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Iterator
 
+from bascule.audit.log_files import LogFiles
 from bascule.audit.merkle import root_of
 from bascule.audit.state import TreeError
 from bascule.audit.tile import (
@@ -25,8 +26,8 @@ ATTEMPTS = 3
 class TileReader:
     """Gives hashes of subtrees and entries of a tree of some size."""
 
-    def __init__(self, folder: Path, size: int) -> None:
-        self._folder = folder
+    def __init__(self, files: LogFiles, size: int) -> None:
+        self._files = files
         self._size = size
         self._tiles: dict[tuple[int, int], list[bytes]] = {}
 
@@ -58,21 +59,25 @@ class TileReader:
     def read(self, tile: Tile) -> bytes:
         """Read a tile of that width, or the beginning of a wider one that replaced it."""
         for _ in range(ATTEMPTS):
-            for path in [self._folder / tile.path, *self._wider(tile)]:
+            for name in self._places(tile):
                 try:
-                    data = path.read_bytes()
+                    data = self._files.read(name)
                 except FileNotFoundError:
                     continue
                 except OSError as exc:
                     raise TreeError(f"the log cannot be read: `{tile.path}`") from exc
-                return data if path.name == tile.name else _beginning(data, tile)
+                return data if name == tile.path else _beginning(data, tile)
         raise TreeError(f"the log lacks `{tile.path}`")
 
-    def _wider(self, tile: Tile) -> list[Path]:
-        full = self._folder / Tile(tile.level, tile.index).path
-        partial = full.with_name(full.name + ".p")
-        widths = sorted(int(it.name) for it in partial.glob("*") if it.name.isdigit())
-        return [*(partial / str(it) for it in widths if it > tile.width), full]
+    def _places(self, tile: Tile) -> Iterator[str]:
+        """Give where it may be: under its own name, or in a wider one."""
+        yield tile.path
+        full = Tile(tile.level, tile.index).path
+        widths = sorted(int(it) for it in self._files.names(f"{full}.p") if it.isdigit())
+        for width in widths:
+            if width > tile.width:
+                yield f"{full}.p/{width}"
+        yield full
 
 
 def _beginning(data: bytes, tile: Tile) -> bytes:

@@ -12,6 +12,8 @@ from msgspec import UNSET, Struct, UnsetType
 from bascule.audit.tile import MAX_ENTRY_BYTES
 from bascule.errors import BasculeError
 
+RECORD_VERSION = 1
+
 
 class Part(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """Base of the record's parts."""

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 
 from bascule.audit.durable import sync_folder
 from bascule.audit.log import KeyFile, log_keys
+from bascule.audit.log_files import FolderFiles
 from bascule.audit.note import Signer
-from bascule.audit.sequencer import state_key, take_lock
+from bascule.audit.sequencer import state_key
 from bascule.audit.state import State, TreeError, read_state, write_state
 from bascule.clock import Entropy
 from bascule.errors import BasculeError
@@ -28,11 +28,12 @@ def restart(
     `SequencerBusyError`.
     """
     # A command that takes records in would go on writing where the new log begins.
-    lock = take_lock(data_dir / "audit")
+    files = FolderFiles(data_dir / "audit")
+    files.take()
     try:
         return _restart(data_dir, key_file, entropy)
     finally:
-        os.close(lock)
+        files.release()
 
 
 def _restart(
@@ -72,7 +73,7 @@ def _free(folder: Path, name: str, end: str = "") -> Path:
 def _describe(data_dir: Path) -> State:
     """Say what the old log claims to be; nothing of it needs to be whole."""
     try:
-        state = read_state(data_dir / "audit")
+        state = read_state(FolderFiles(data_dir / "audit"))
     except TreeError:
         state = None
     return state or State(_key_name(data_dir / "keys" / "log.key"))
@@ -88,4 +89,4 @@ def _key_name(path: Path) -> str:
 def _remember(folder: Path, origins: list[str], entropy: Entropy) -> None:
     """Leave a state that names the logs before; beginning a log takes it up."""
     nobody = Signer("none", entropy(32))
-    write_state(folder, State("", replaces=origins), state_key(nobody))
+    write_state(FolderFiles(folder), State("", replaces=origins), state_key(nobody))

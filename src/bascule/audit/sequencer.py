@@ -6,14 +6,13 @@ disk, state swapped, checkpoint signed, inbox emptied.
 
 from __future__ import annotations
 
-import fcntl
-import os
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from pathlib import Path
 
 import msgspec
 
 from bascule.audit.inbox import GENESIS, Inbox, Segment
+from bascule.audit.log_files import LogFiles, SequencerBusyError
 from bascule.audit.note import Signer
 from bascule.audit.openings import unpack_openings
 from bascule.audit.signing import RESTART, Signing
@@ -26,17 +25,12 @@ from bascule.audit.state import (
 )
 from bascule.audit.tree import Tree
 from bascule.clock import monotonic
-from bascule.errors import BasculeError
 
 READ_SEGMENTS = 16
 COMMIT_RECORDS = 20_000
 """Records after which a long backlog is committed in between."""
 COMMAND_WRITER = "cli"
 """Writers of this name run once; their chains are forgotten when they are in the tree."""
-
-
-class SequencerBusyError(BasculeError):
-    """Another process is the sequencer."""
 
 
 class _Authz(msgspec.Struct):
@@ -60,34 +54,34 @@ class Sequencer:
 
     def __init__(
         self,
-        folder: Path,
+        files: LogFiles,
         inbox: Inbox,
         signer: Signer,
         *,
         copies: tuple[Path, ...] = (),
         crash_point: Callable[[str], None] = lambda _: None,
     ) -> None:
-        """Take over the log in `folder`.
+        """Take over the log.
 
         `crash_point` is called by name between the steps that must be safe to die between.
         Raises `SequencerBusyError`, `TreeError` or `TamperedLogError`.
         """
-        self._folder = folder
+        self._files = files
         self._inbox = inbox
         self._key = state_key(signer)
         self._chain_key = chain_key(signer)
         self._crash_point = crash_point
-        self._lock = take_lock(folder)
+        files.take()
         try:
             self._state = self._read_state(signer)
-            self._tree = Tree(folder, self._state.size)
+            self._tree = Tree(files, self._state.size)
             if self._tree.root().hex() != self._state.root:
                 raise TamperedLogError(f"the log's tiles are not those it had; {RESTART}")
-            self._signing = Signing(folder, signer, self._state, copies)
+            self._signing = Signing(files, signer, self._state, copies)
             if self._state.size == 0:
                 self._signing.sign(self._state)
         except BaseException:
-            os.close(self._lock)
+            files.release()
             raise
         self._own = {_mark(self._state)}
         """What the state on disk may be: what was read, or written since."""
@@ -103,7 +97,7 @@ class Sequencer:
         """Chains that nobody writes any more."""
 
     def _read_state(self, signer: Signer) -> State:
-        state = read_state(self._folder, self._key)
+        state = read_state(self._files, self._key)
         if state is None:
             raise TamperedLogError(f"the log's state is missing: restore it, or {RESTART}")
         if state.origin != signer.name:
@@ -125,19 +119,18 @@ class Sequencer:
         """Say why the newest checkpoint could not be copied."""
         return self._signing.copy_problem
 
-    def open_calls(self, *, but_not: str) -> list[str]:
-        """Give the allowed calls whose end is missing, except those of one boot."""
-        return [
-            call for call, chain in self._state.open.items() if not _is_of(chain, but_not)
-        ]
+    def chains(self) -> Set[str]:
+        """Give the chains of servers that have something in the tree and may grow."""
+        known = self._state.chains.keys() | self._state.open.values()
+        return {it for it in known - self._ended if not _is_command(it)}
 
-    def retire(self, writer: str, *, but_not: str) -> None:
-        """Forget the chains of a writer's earlier boots, once they are in the tree."""
-        self._ended = {
-            name
-            for name in self._state.chains
-            if name.startswith(f"{writer} ") and not _is_of(name, but_not)
-        }
+    def open_calls(self, chains: Set[str]) -> list[str]:
+        """Give the allowed calls in these chains whose end is missing."""
+        return [call for call, chain in self._state.open.items() if chain in chains]
+
+    def retire(self, chains: Set[str]) -> None:
+        """Forget chains that nobody writes any more, once they are in the tree."""
+        self._ended |= chains
 
     def step(self) -> int:
         """Take in all that waits and commit it; gives how many records.
@@ -171,7 +164,7 @@ class Sequencer:
 
     def close(self) -> None:
         """Let another process take over."""
-        os.close(self._lock)
+        self._files.release()
 
     def _take(self, segment: Segment) -> None:
         name = segment.chain
@@ -217,7 +210,7 @@ class Sequencer:
         self._state.root = self._tree.root().hex()
         self._state.signed = self._signing.size
         self._own.add(_mark(self._state))
-        write_state(self._folder, self._state, self._key)
+        write_state(self._files, self._state, self._key)
         self._own = {_mark(self._state)}
         self._crash_point("state")
         self._signing.sign(self._state)
@@ -234,15 +227,16 @@ class Sequencer:
         The lock keeps others out; this finds out when it did not (a file that was removed,
         a file system without locks).
         """
-        stored = read_state(self._folder, self._key)
+        stored = read_state(self._files, self._key)
         if stored is None or _mark(stored) not in self._own:
             raise SequencerBusyError("another sequencer has taken over this log")
 
     def _forget_chains(self) -> None:
         for name in list(self._state.chains):
-            done = name in self._ended or name.startswith(f"{COMMAND_WRITER} ")
+            done = name in self._ended or _is_command(name)
             if done and name not in self._touched:
                 del self._state.chains[name]
+                self._ended.discard(name)
 
 
 def state_key(signer: Signer) -> bytes:
@@ -259,21 +253,5 @@ def _mark(state: State) -> tuple[int, int, str]:
     return state.fence, state.size, state.root
 
 
-def _is_of(chain: str, boot: str) -> bool:
-    """Tell whether a chain is of a boot; after a failed write one goes on as `BOOT/1`."""
-    return chain.partition(" ")[2].partition("/")[0] == boot
-
-
-def take_lock(folder: Path) -> int:
-    """Become the one who may change the log; gives the descriptor that holds the lock.
-
-    Raises `SequencerBusyError`.
-    """
-    path = folder / "sequencer.lock"
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as exc:
-        os.close(descriptor)
-        raise SequencerBusyError("another process writes this log") from exc
-    return descriptor
+def _is_command(chain: str) -> bool:
+    return chain.startswith(f"{COMMAND_WRITER} ")

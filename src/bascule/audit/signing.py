@@ -6,7 +6,7 @@ from pathlib import Path
 
 from bascule.audit.checkpoint import Checkpoint
 from bascule.audit.copies import Copies
-from bascule.audit.durable import sync_folder, write_durably
+from bascule.audit.log_files import LogFiles
 from bascule.audit.merkle import consistency_proof, consistent
 from bascule.audit.note import Signer
 from bascule.audit.reader import TileReader
@@ -14,6 +14,7 @@ from bascule.audit.state import State, TamperedLogError
 from bascule.errors import BasculeError
 
 CHECKPOINT = "checkpoint"
+VERIFIER = "log.vkey"
 RESTART = "`bascule audit restart` begins a new log and keeps this one aside"
 
 
@@ -21,13 +22,13 @@ class Signing:
     """Signs the committed trees of one log."""
 
     def __init__(
-        self, folder: Path, signer: Signer, state: State, copies: tuple[Path, ...]
+        self, files: LogFiles, signer: Signer, state: State, copies: tuple[Path, ...]
     ) -> None:
         """Compare the tree with what was signed before, here and in the copies.
 
         Raises `TamperedLogError`, and what reading notes and tiles raises.
         """
-        self._folder = folder
+        self._files = files
         self._signer = signer
         self._copies = Copies(copies, state.origin)
         self._newest = Checkpoint(state.origin, 0, bytes.fromhex(State("").root))
@@ -51,21 +52,20 @@ class Signing:
         ):
             raise TamperedLogError("the tree is behind what was signed")
         note = self._signer.sign(checkpoint.text)
-        write_durably(self._folder / CHECKPOINT, note)
-        sync_folder(self._folder)
+        self._files.write([(CHECKPOINT, note)])
         self._newest = checkpoint
         # The log goes on without copies; that it is watched less is said by readyz.
         done, self.copy_problem = self._copies.write(checkpoint.size, note)
         state.copies = sorted({*state.copies, *done})
 
     def _check(self, state: State) -> None:
-        reader = TileReader(self._folder, state.size)
-        path = self._folder / CHECKPOINT
-        notes = list(self._copies.newest(state))
-        if path.exists():
-            notes.append((path, path.read_bytes()))
+        reader = TileReader(self._files, state.size)
+        notes: list[tuple[object, bytes]] = list(self._copies.newest(state))
+        own = read_note(self._files)
+        if own is not None:
+            notes.append((CHECKPOINT, own))
         elif state.size:
-            raise TamperedLogError(f"`{path}` is missing: restore it, or {RESTART}")
+            raise TamperedLogError(f"the checkpoint is missing: restore it, or {RESTART}")
         for place, note in notes:
             try:
                 found = Checkpoint.parse(self._signer.verifier.open(note))
@@ -74,16 +74,18 @@ class Signing:
             self._require_consistent(found, state, reader, place)
             self._newest = max(self._newest, found, key=lambda it: it.size)
         if self._newest.size < state.signed:
-            raise TamperedLogError(f"`{path}` is older than the one that was signed last")
+            raise TamperedLogError(
+                "the checkpoint is older than the one that was signed last"
+            )
 
     def _require_consistent(
-        self, signed: Checkpoint, state: State, reader: TileReader, path: Path
+        self, signed: Checkpoint, state: State, reader: TileReader, place: object
     ) -> None:
         if signed.origin != state.origin:
-            raise TamperedLogError(f"`{path}` is of another log, `{signed.origin}`")
+            raise TamperedLogError(f"`{place}` is of another log, `{signed.origin}`")
         if signed.size > state.size:
             raise TamperedLogError(
-                f"`{path}` is ahead of the log: the log was restored from an older copy or "
+                f"`{place}` is ahead of the log, which was restored from an older copy or "
                 f"cut; {RESTART}"
             )
         if signed.size == 0:
@@ -91,4 +93,12 @@ class Signing:
         proof = consistency_proof(signed.size, state.size, reader.subtree)
         root = bytes.fromhex(state.root)
         if not consistent(signed.size, signed.root, state.size, root, proof):
-            raise TamperedLogError(f"the log is not the one that `{path}` was signed for")
+            raise TamperedLogError(f"the log is not the one that `{place}` was signed for")
+
+
+def read_note(files: LogFiles) -> bytes | None:
+    """Give the newest checkpoint as it was signed; None without one. Raises OSError."""
+    try:
+        return files.read(CHECKPOINT)
+    except FileNotFoundError:
+        return None

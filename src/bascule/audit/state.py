@@ -7,11 +7,10 @@ follows from this file, so nobody may write it who could not sign.
 from __future__ import annotations
 
 import hmac
-from pathlib import Path
 
 import msgspec
 
-from bascule.audit.durable import sync_folder, write_durably
+from bascule.audit.log_files import LogFiles
 from bascule.audit.merkle import EMPTY_ROOT
 from bascule.errors import BasculeError
 
@@ -57,33 +56,29 @@ class State(msgspec.Struct):
 _decoder = msgspec.json.Decoder(State)
 
 
-def state_path(folder: Path) -> Path:
-    """Give the place of the state."""
-    return folder / "state"
+STATE = "state"
 
 
-def write_state(folder: Path, state: State, key: bytes) -> None:
+def write_state(files: LogFiles, state: State, key: bytes) -> None:
     """Swap the state: atomic, durable on return."""
     body = msgspec.json.encode(state)
-    write_durably(state_path(folder), _mac(key, body) + b"\n" + body)
-    sync_folder(folder)
+    files.write([(STATE, _mac(key, body) + b"\n" + body)])
 
 
-def read_state(folder: Path, key: bytes | None = None) -> State | None:
+def read_state(files: LogFiles, key: bytes | None = None) -> State | None:
     """Read the state; None where there is none. Without `key` it is not authenticated.
 
     Raises `TreeError`, and with `key` `TamperedLogError`.
     """
-    path = state_path(folder)
     try:
-        mac, _, body = path.read_bytes().partition(b"\n")
+        mac, _, body = files.read(STATE).partition(b"\n")
         state = _decoder.decode(body)
     except FileNotFoundError:
         return None
     except (OSError, msgspec.DecodeError, UnicodeDecodeError) as exc:
-        raise TreeError(f"`{path}` cannot be read") from exc
+        raise TreeError(f"the log's state in `{files}` cannot be read") from exc
     if key is not None and not hmac.compare_digest(mac, _mac(key, body)):
-        raise TamperedLogError(f"`{path}` was not written with this log's key")
+        raise TamperedLogError("the log's state was not written with this log's key")
     return state
 
 

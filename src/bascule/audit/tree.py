@@ -6,14 +6,11 @@ that leaves files that the next run writes again.
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from bascule.audit.durable import make_folders, sync_folder, write_all_durably
 from bascule.audit.frontier import Frontier
+from bascule.audit.log_files import LogFiles
 from bascule.audit.merkle import leaf_hash
 from bascule.audit.openings import openings_path, pack_openings, unpack_openings
 from bascule.audit.state import TreeError
-from bascule.audit.state import read_state as read_state
 from bascule.audit.tile import (
     HEIGHT,
     WIDTH,
@@ -28,9 +25,9 @@ from bascule.audit.tile import (
 class Tree:
     """Grows the tree; what was added counts from `write` and the swap of the state on."""
 
-    def __init__(self, folder: Path, size: int) -> None:
+    def __init__(self, files: LogFiles, size: int) -> None:
         """Take up the tree of that size. Raises `TreeError` or `MalformedTileError`."""
-        self._folder = folder
+        self._files = files
         self._frontier = Frontier(size, self._read_edges(size))
         self._entries: list[bytes] = []
         self._openings: list[bytes] = []
@@ -63,15 +60,7 @@ class Tree:
 
     def write(self) -> None:
         """Bring to disk what is new since the last time, full and partial tiles alike."""
-        files = [
-            (self._folder / name, data) for name, data in [*self._full, *self._partial()]
-        ]
-        folders = {path.parent for path, _ in files}
-        for folder in folders:
-            make_folders(self._folder, folder)
-        write_all_durably(files)
-        for folder in folders:
-            sync_folder(folder)
+        self._files.write([*self._full, *self._partial()])
         self._full.clear()
 
     def _partial(self) -> list[tuple[str, bytes]]:
@@ -100,13 +89,10 @@ class Tree:
         Whether the tile is full says `count`, not the disk: there it may be from a run
         that came further and was never committed.
         """
-        partial = self._folder / f"{full}.p"
-        is_full = count // WIDTH > index
-        for path in partial.glob("*"):
-            if is_full or path.name != str(count % WIDTH):
-                path.unlink(missing_ok=True)
-        if is_full and partial.is_dir():
-            partial.rmdir()
+        current = "" if count // WIDTH > index else str(count % WIDTH)
+        folder = f"{full}.p"
+        found = self._files.names(folder)
+        self._files.remove(f"{folder}/{name}" for name in found if name != current)
 
     def _read_edges(self, size: int) -> list[list[bytes]]:
         edges: list[list[bytes]] = []
@@ -131,6 +117,6 @@ class Tree:
 
     def _read(self, name: str) -> bytes:
         try:
-            return (self._folder / name).read_bytes()
+            return self._files.read(name)
         except OSError as exc:
             raise TreeError(f"the log lacks `{name}`") from exc

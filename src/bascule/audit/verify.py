@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import Literal
 
 import msgspec
 
 from bascule.audit.checkpoint import Checkpoint
 from bascule.audit.frontier import Frontier, TileHashes
+from bascule.audit.log_files import LogFiles
 from bascule.audit.merkle import EMPTY_ROOT, leaf_hash
 from bascule.audit.note import Verifier
 from bascule.audit.reader import TileReader
-from bascule.audit.signing import CHECKPOINT
+from bascule.audit.signing import VERIFIER, read_note
 from bascule.audit.state import State, read_state
 from bascule.audit.tile import WIDTH
 from bascule.errors import BasculeError
@@ -40,14 +40,14 @@ class Verdict(msgspec.Struct, kw_only=True):
 
 
 def verify(
-    folder: Path,
+    files: LogFiles,
     *,
     verifier: Verifier | None,
     kept: bytes | None,
     waiting: int = 0,
     problems: Sequence[str] = (),
 ) -> Verdict:
-    """Verify the log in `folder`, which needs no server, no key and no state.
+    """Verify a log, which needs no server, no key and no state.
 
     `verifier`: the log's key as the caller knows it; None trusts the one beside the log.
     `kept`: a checkpoint that was kept elsewhere, which the log must contain. `waiting` and
@@ -55,15 +55,15 @@ def verify(
     Raises `BasculeError` when there is no log to verify.
     """
     found = list(problems)
-    key = verifier or _own_key(folder)
-    state, signed = _newest(folder, key, found)
+    key = verifier or _own_key(files)
+    state, signed = _newest(files, key, found)
     claims = {"the checkpoint": signed}
     if state is not None:
         claims["the state"] = Checkpoint(state.origin, state.size, _bytes(state.root))
     if kept is not None:
         claims["the kept checkpoint"] = _open(kept, key, "kept checkpoint", found)
     size = max(signed.size, 0 if state is None else state.size)
-    found += _Check(folder, size, claims).problems()
+    found += _Check(files, size, claims).problems()
     return Verdict(
         origin=signed.origin,
         size=size,
@@ -76,35 +76,35 @@ def verify(
     )
 
 
-def _own_key(folder: Path) -> Verifier:
+def _own_key(files: LogFiles) -> Verifier:
     try:
-        return Verifier.parse((folder / "log.vkey").read_text(encoding="ascii"))
+        return Verifier.parse(files.read(VERIFIER).decode("ascii"))
     except (OSError, UnicodeDecodeError) as exc:
         raise BasculeError(
-            f"there is no log in `{folder}`, or it lacks `log.vkey`: give its key by --vkey"
+            f"there is no log in `{files}`, or it lacks `log.vkey`: give its key by --vkey"
         ) from exc
 
 
 def _newest(
-    folder: Path, key: Verifier, problems: list[str]
+    files: LogFiles, key: Verifier, problems: list[str]
 ) -> tuple[State | None, Checkpoint]:
     """Read checkpoint and state so that the state is the later one.
 
     A server swaps the state, then signs: what was signed by the time of the first look
     must be in the checkpoint, and the checkpoint in the state of the second.
     """
-    before = _state(folder, problems)
-    path = folder / CHECKPOINT
+    before = _state(files, problems)
     signed = Checkpoint(key.name, 0, EMPTY_ROOT)
-    if path.exists():
-        signed = _open(path.read_bytes(), key, "checkpoint", problems)
+    note = read_note(files)
+    if note is not None:
+        signed = _open(note, key, "checkpoint", problems)
     elif before is None:
-        raise BasculeError(f"there is no log in `{folder}`")
+        raise BasculeError(f"there is no log in `{files}`")
     elif before.size:
         problems.append("the log has no checkpoint")
     if before is None:
         return None, signed
-    after = _state(folder, problems) or before
+    after = _state(files, problems) or before
     if signed.size < before.signed:
         problems.append(f"the checkpoint is older than the one of {before.signed} records")
     if after.size < signed.size:
@@ -114,9 +114,9 @@ def _newest(
     return after, signed
 
 
-def _state(folder: Path, problems: list[str]) -> State | None:
+def _state(files: LogFiles, problems: list[str]) -> State | None:
     try:
-        return read_state(folder)
+        return read_state(files)
     except BasculeError as exc:
         problems.append(str(exc))
         return None
@@ -143,8 +143,8 @@ def _bytes(text: str) -> bytes:
 class _Check:
     """Builds the tree from its entries and compares as it goes."""
 
-    def __init__(self, folder: Path, size: int, claims: dict[str, Checkpoint]) -> None:
-        self._reader = TileReader(folder, size)
+    def __init__(self, files: LogFiles, size: int, claims: dict[str, Checkpoint]) -> None:
+        self._reader = TileReader(files, size)
         self._size = size
         self._claims = claims
         self._frontier = Frontier()

@@ -10,7 +10,8 @@ from sqlalchemy import Connection
 
 from bascule.app.files import data_directory
 from bascule.app.state import note_change, open_inbox, open_state
-from bascule.audit.tree import read_state
+from bascule.audit.log_files import FolderFiles
+from bascule.audit.state import read_state
 from bascule.bench.peers import RULES
 from bascule.bench.request import CONNECTOR, TOOL, USER
 from bascule.clock import UnixTime, new_id, system_clock, system_micros
@@ -73,7 +74,7 @@ def records(gateway: BenchGateway) -> tuple[int, int]:
         waiting = inbox.count()
     finally:
         inbox.close()
-    state = read_state(gateway.data / "audit")
+    state = read_state(FolderFiles(gateway.data / "audit"))
     return (0 if state is None else state.size), waiting
 
 

@@ -11,6 +11,7 @@ import msgspec
 from bascule.app.files import key_file, read_text
 from bascule.app.state import exclusive, keys_of_log
 from bascule.audit.checkpoint import Checkpoint
+from bascule.audit.log_files import FolderFiles
 from bascule.audit.merkle import inclusion_proof
 from bascule.audit.note import MalformedNoteError, Verifier
 from bascule.audit.proof import Proof
@@ -74,11 +75,12 @@ def verify(
         except (TamperedLogError, TreeError, MalformedTileError) as exc:
             problems.append(str(exc))
             waiting = count_waiting(data_dir)
-        folder = data_dir / "audit"
+        files = FolderFiles(data_dir / "audit")
     else:
-        folder = directory / "audit" if (directory / "audit").is_dir() else directory
+        inner = directory / "audit"
+        files = FolderFiles(inner if inner.is_dir() else directory)
     verdict = verify_log(
-        folder,
+        files,
         verifier=None if vkey is None else _verifier(vkey),
         kept=None if checkpoint is None else checkpoint.read_bytes(),
         waiting=waiting,
@@ -118,13 +120,13 @@ def prove(context: CommandContext, seq: int) -> None:
     """Print a receipt: the record and the proof that the log holds it."""
     data_dir = context.data_dir()
     take_in(data_dir)
-    folder = data_dir / "audit"
-    note = (folder / CHECKPOINT).read_bytes()
+    files = FolderFiles(data_dir / "audit")
+    note = files.read(CHECKPOINT)
     verifier = keys_of_log(data_dir).signer.verifier
     size = Checkpoint.parse(verifier.open(note)).size
     if seq >= size:
         raise BasculeError(f"record {seq} is not signed yet: {size} are")
-    reader = TileReader(folder, size)
+    reader = TileReader(files, size)
     entry = reader.entries(seq // WIDTH)[seq % WIDTH]
     proof = Proof(entry, seq, tuple(inclusion_proof(seq, size, reader.subtree)), note)
     proof.check(verifier)

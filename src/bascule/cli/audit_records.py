@@ -13,6 +13,7 @@ import msgspec
 
 from bascule.app.state import keys_of_log, open_inbox
 from bascule.audit.log import settle
+from bascule.audit.log_files import FolderFiles, LogFiles
 from bascule.audit.query import Filter, Row, leaves, rows
 from bascule.audit.record import decode
 from bascule.audit.state import TamperedLogError, TreeError, read_state
@@ -60,14 +61,14 @@ def count_waiting(data_dir: Path) -> int:
         inbox.close()
 
 
-def log_folder(context: CommandContext) -> Path:
-    """Give the log's folder, as current as can be; a damaged log is read all the same."""
+def log_files(context: CommandContext) -> LogFiles:
+    """Give the log's files, as current as can be; a damaged log is read all the same."""
     data_dir = context.data_dir()
     try:
         take_in(data_dir)
     except (TamperedLogError, TreeError, MalformedTileError) as exc:
         click.echo(f"warning: {exc}", err=True)
-    return data_dir / "audit"
+    return FolderFiles(data_dir / "audit")
 
 
 def _moment(
@@ -120,7 +121,7 @@ def query(
     if user is not None:
         user = f"user:{user.removeprefix('user:') if '|' in user else user_name(user)}"
     wanted = Filter(user, agent, connector, name, type_, decision, since, until)
-    found = itertools.islice(rows(log_folder(context), wanted), limit)
+    found = itertools.islice(rows(log_files(context), wanted), limit)
     shown = msgspec.structs.asdict if as_json else _shown
     emit_rows(map(shown, found), columns=COLUMNS, as_json=as_json)
 
@@ -132,11 +133,11 @@ def query(
 @click.pass_obj
 def tail(context: CommandContext, follow: bool, lines: int, as_json: bool) -> None:
     """Show the newest records."""
-    folder = log_folder(context)
-    state = read_state(folder)
+    files = log_files(context)
+    state = read_state(files)
     start = max(0, (0 if state is None else state.size) - lines)
     while True:
-        for found in rows(folder, Filter(), start):
+        for found in rows(files, Filter(), start):
             start = found.seq + 1
             _print_line(found, as_json=as_json)
         if not follow:
@@ -159,19 +160,19 @@ def _print_line(found: Row, *, as_json: bool) -> None:
 @click.pass_obj
 def show(context: CommandContext, record: str, as_json: bool) -> None:
     """Show one record whole, by SEQ, id, or the code that a refused client was given."""
-    seq, leaf = find_record(log_folder(context), record)
+    seq, leaf = find_record(log_files(context), record)
     text = msgspec.json.format(leaf, indent=2).decode()
     value = {"seq": seq, **msgspec.json.decode(leaf)}
     emit(value, text=f"record {seq}\n{printable(text)}", as_json=as_json)
 
 
-def find_record(folder: Path, record: str) -> tuple[int, bytes]:
+def find_record(files: LogFiles, record: str) -> tuple[int, bytes]:
     """Find a record. Raises `BasculeError`."""
     if _SEQ.fullmatch(record):
-        for seq, leaf in leaves(folder, int(record)):
+        for seq, leaf in leaves(files, int(record)):
             return seq, leaf
     elif record.isascii():  # as ids and codes are
-        for seq, leaf in leaves(folder):
+        for seq, leaf in leaves(files):
             if record.encode() in leaf and record in (decode(leaf).id, decode(leaf).code):
                 return seq, leaf
     raise BasculeError(f"there is no record `{record}`: `bascule audit tail` shows some")

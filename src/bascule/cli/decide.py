@@ -11,7 +11,7 @@ import msgspec
 from msgspec import UNSET, Meta, Struct
 
 from bascule.audit.record import AuthzPart, Record, decode
-from bascule.cli.audit_records import find_record, log_folder
+from bascule.cli.audit_records import find_record, log_files
 from bascule.cli.context import CommandContext
 from bascule.cli.output import cell, emit
 from bascule.clock import UnixTime
@@ -99,7 +99,7 @@ def _line(found: Decided) -> str:
 
 def _looked_up(context: CommandContext, code: str) -> tuple[Decided, str]:
     """Read the decision behind a code from the log. Raises `BasculeError`."""
-    seq, leaf = find_record(log_folder(context), code)
+    seq, leaf = find_record(log_files(context), code)
     record = decode(leaf)
     if record.code != code or not isinstance(record.authz, AuthzPart):
         raise BasculeError(f"`{code}` is no code of a refusal: see `bascule audit show`")

@@ -11,6 +11,7 @@ from typing import Protocol
 from msgspec import UNSET, Struct
 
 from bascule.audit.record import (
+    RECORD_VERSION,
     ArgsPart,
     AuthzPart,
     McpPart,
@@ -28,7 +29,6 @@ from bascule.gateway.relay import Outcome
 from bascule.gateway.steps import Step
 from bascule.protocol import modern
 
-RECORD_VERSION = 1
 MAX_NAME_CHARACTERS = 512
 CODE_BYTES = 12
 MAX_COUNTED_SOURCES = 20
