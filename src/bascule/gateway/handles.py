@@ -39,18 +39,14 @@ class Sealer:
         nonce = self._entropy(_NONCE_BYTES)
         clear = expires.to_bytes(_TIME_BYTES, "big") + inner.encode()
         box = nonce + self._cipher.encrypt(nonce, clear, _context(bound_to))
-        return base64.urlsafe_b64encode(box).rstrip(b"=").decode("ascii")
+        return _text(box)
 
     def open(self, sealed: str, *, bound_to: tuple[str, ...], now: UnixTime) -> str:
         """Give back what was sealed. Raises `InvalidHandleError`, nothing else."""
         if len(sealed) > MAX_HANDLE_CHARACTERS:
             raise InvalidHandleError("handle is too long")
         try:
-            box = base64.b64decode(
-                sealed.encode("ascii") + b"=" * (-len(sealed) % 4),
-                altchars=b"-_",
-                validate=True,
-            )
+            box = _box(sealed)
             clear = self._cipher.decrypt(
                 box[:_NONCE_BYTES], box[_NONCE_BYTES:], _context(bound_to)
             )
@@ -59,6 +55,19 @@ class Sealer:
         if int.from_bytes(clear[:_TIME_BYTES], "big") <= now:
             raise InvalidHandleError("handle has expired")
         return clear[_TIME_BYTES:].decode()
+
+
+def _text(box: bytes) -> str:
+    """Write bytes as base64url without padding (RFC 4648 §5)."""
+    return base64.urlsafe_b64encode(box).rstrip(b"=").decode("ascii")
+
+
+def _box(text: str) -> bytes:
+    """Read what `_text` wrote; another spelling of the same bytes is a ValueError."""
+    box = base64.urlsafe_b64decode(text.encode("ascii") + b"=" * (-len(text) % 4))
+    if _text(box) != text:
+        raise ValueError("not canonical")
+    return box
 
 
 def _context(bound_to: tuple[str, ...]) -> bytes:
