@@ -1,0 +1,68 @@
+"""Bascule before a fixture server: default deny, and rights to names alone."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from conformance.rights import PROMPTS, RESOURCES, TOOLS
+from system.server import Installation, free_ports
+
+CONFIG = """\
+[server]
+public_url = "http://localhost:{public}"
+listen = "127.0.0.1:{public}"
+admin_listen = "127.0.0.1:{admin}"
+
+[connectors.desk]
+url = "http://127.0.0.1:{upstream}/mcp"
+may_ask = ["elicitation", "sampling", "roots"]
+
+[roles.tester]
+members = ["user:alice"]
+allow = [
+    {names},
+]
+
+[agents.ceilings]
+suite = [
+    {names},
+]
+clerk = ["desk/test_simple_text", "desk/prompt:test_simple_prompt"]
+
+[scopes]
+"desk.text" = ["desk/test_simple_text"]
+"""
+
+
+def names() -> list[str]:
+    """Give each name of the fixture server as configuration writes it."""
+    prompts = [f"prompt:{name}" for name in PROMPTS]
+    resources = [f"resource:{uri}" for uri in RESOURCES]
+    return [f"desk/{name}" for name in (*TOOLS, *prompts, *resources)]
+
+
+@contextlib.contextmanager
+def guarding(folder: Path, upstream: int) -> Iterator[Installation]:
+    """Run a server for one upstream: user alice may all, agent `clerk` next to nothing."""
+    public, admin = free_ports(2)
+    made = Installation(folder, public, admin)
+    quoted = ",\n    ".join(f'"{name}"' for name in names())
+    made.config.write_text(
+        CONFIG.format(public=public, admin=admin, upstream=upstream, names=quoted)
+    )
+    for name in ("alice", "bob"):
+        made.ask("user", "add", name)
+    for agent in ("suite", "clerk"):
+        made.ask("agent", "add", agent, "--secret")
+    made.start()
+    try:
+        yield made
+    finally:
+        made.kill()
+
+
+def endpoint(made: Installation) -> str:
+    """Give the URL that clients are told."""
+    return f"http://localhost:{made.public}/c/desk/mcp"
