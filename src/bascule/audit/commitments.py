@@ -36,8 +36,9 @@ _encode = msgspec.json.Encoder().encode
 def commitment(record_key: bytes, name: str, value: bytes) -> bytes:
     """Commit to one argument; `value` is its JSON."""
     raw = name.encode()
-    salt = _sha256(b"\x11" + record_key + raw).digest()
-    return _sha256(b"\x10" + salt + len(raw).to_bytes(4, "big") + raw + value).digest()
+    salt = _sha256(b"\x11%b%b" % (record_key, raw)).digest()
+    size = len(raw).to_bytes(4, "big")
+    return _sha256(b"\x10%b%b%b%b" % (salt, size, raw, value)).digest()
 
 
 def commit(record_key: bytes, arguments: Mapping[str, Any]) -> ArgsPart:
@@ -48,14 +49,13 @@ def commit(record_key: bytes, arguments: Mapping[str, Any]) -> ArgsPart:
         size = len(whole)
         hashes = [commitment(record_key, "", whole)]
     else:
-        values = [_encode(arguments[name]) for name in names]
-        # Braces, and for each argument quotes, a colon and, but for the last, a comma.
-        size = sum(map(len, map(_encode, names))) + sum(map(len, values))
-        size += 2 * len(names) + 1 if names else 2
-        hashes = [
-            commitment(record_key, name, value)
-            for name, value in zip(names, values, strict=True)
-        ]
+        # One brace; for each argument a colon, and a comma or the other brace.
+        size = 1 if names else 2
+        hashes = []
+        for name in names:
+            value = _encode(arguments[name])
+            size += len(_encode(name)) + len(value) + 2
+            hashes.append(commitment(record_key, name, value))
     return ArgsPart(
         bytes=size,
         commit="sha256:" + root_of(hashes).hex(),

@@ -6,6 +6,8 @@ the encoder writes what RFC 8785 would: the schema is closed and has no floats.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
@@ -147,6 +149,28 @@ def encode(record: Record) -> bytes:
     if len(leaf) > MAX_ENTRY_BYTES:
         raise RecordTooLargeError("record is too large")
     return leaf
+
+
+def encode_part(part: Part) -> bytes:
+    """Write a part as it stands in a leaf."""
+    return _encoder.encode(part)
+
+
+def form(record: Record, blanks: Mapping[str, bytes]) -> bytes:
+    """Write a leaf that lacks some values, as a format for `%`.
+
+    `blanks` gives for each name how its value is filled in: `%d`, `%b`, `"%b"`. Values are
+    filled in by the order of names, as JSON, and give what `encode` writes for the whole.
+    """
+    fields = []
+    for name in Record.__struct_fields__:
+        value = getattr(record, name)
+        if name in blanks:
+            fields.append(b'"%b":%b' % (name.encode(), blanks[name]))
+        elif value is not UNSET:
+            written = _encoder.encode(value).replace(b"%", b"%%")
+            fields.append(b'"%b":%b' % (name.encode(), written))
+    return b"{%b}" % b",".join(fields)
 
 
 def decode(leaf: bytes) -> Record:

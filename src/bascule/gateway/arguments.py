@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bascule.audit.commitments import KEY_BYTES, commit
 from bascule.audit.record import ArgsPart
-from bascule.clock import system_entropy
+from bascule.clock import pooled_entropy
 from bascule.protocol.message import Request, encode
 
 _NO_ARGUMENTS: tuple[None, None] = (None, None)
@@ -20,6 +20,6 @@ def commit_arguments(
     arguments = request.params.get("arguments")
     if not isinstance(arguments, dict) or not arguments:
         return _NO_ARGUMENTS
-    key = system_entropy(KEY_BYTES)
+    key = pooled_entropy(KEY_BYTES)
     part = commit(key, arguments)
     return part, key + encode(arguments) if keep_values else key

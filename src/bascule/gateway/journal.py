@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from msgspec import UNSET, Struct
+from msgspec.structs import replace
 
 from bascule.audit.record import (
     RECORD_VERSION,
@@ -20,6 +21,8 @@ from bascule.audit.record import (
     SrcPart,
     clip,
     encode,
+    encode_part,
+    form,
 )
 from bascule.audit.writer import LogUnavailableError
 from bascule.clock import Entropy, monotonic, new_id, system_micros
@@ -32,6 +35,21 @@ from bascule.protocol import modern
 MAX_NAME_CHARACTERS = 512
 CODE_BYTES = 12
 MAX_COUNTED_SOURCES = 20
+MAX_FORMS = 2048
+
+_DECIDED_WITHOUT_ARGS = {"id": b'"%b"', "ts": b"%d"}
+_DECIDED = {"args": b"%b", **_DECIDED_WITHOUT_ARGS}
+_REFUSED = {"code": b'"%b"'}
+_COMPLETED = {
+    "dur_us": b"%d",
+    "id": b'"%b"',
+    "parent": b'"%b"',
+    "result": b"%b",
+    "ts": b"%d",
+}
+
+FormsKey = tuple[Caller, str, str, str]
+"""Caller, method, kind, name."""
 
 
 class LeafSink(Protocol):
@@ -49,6 +67,30 @@ class LeafSink(Protocol):
         """
 
 
+class Forms(Struct, frozen=True):
+    """The records of one caller's calls of one name, but for what differs each time."""
+
+    decision: Decision
+    policy_digest: str
+    peer: str
+    with_args: bool
+    counted: tuple[str, str]
+    """Result and reason, for the counter."""
+    decided: bytes
+    completed: bytes
+
+    def fit(
+        self, decision: Decision, policy_digest: str, peer: str, *, with_args: bool
+    ) -> bool:
+        """Tell whether they are of a call that was decided so."""
+        return (
+            (self.decision is decision or self.decision == decision)
+            and self.policy_digest == policy_digest
+            and self.peer == peer
+            and self.with_args == with_args
+        )
+
+
 class Entry(Struct, frozen=True):
     """A decided record on its way to the disk."""
 
@@ -56,8 +98,7 @@ class Entry(Struct, frozen=True):
     code: str
     """Random id that a refused client is given; empty when allowed."""
     durable: Step[bool]
-    facts: CallFacts
-    caller: Caller
+    forms: Forms
     started: float
     """Monotonic seconds."""
 
@@ -78,6 +119,7 @@ class Journal:
         self.outcomes: Counter[str] = Counter()
         """Forwarded requests by outcome, since the start."""
         self.authentication_failures = 0
+        self._forms: dict[FormsKey, Forms] = {}
         self.refuses = False
         """Records wait too long to be taken into the tree: nothing more may happen."""
 
@@ -98,44 +140,27 @@ class Journal:
         """
         if self.refuses:
             raise LogUnavailableError("records are not taken into the log")
+        key = (caller, facts.method, facts.kind, facts.name)
+        forms = self._forms.get(key)
+        if forms is None or not forms.fit(
+            decision, policy_digest, peer, with_args=args is not None
+        ):
+            forms = self._make_forms(
+                caller, facts, decision, policy_digest, peer, with_args=args is not None
+            )
+            self._keep(key, forms)
         now = system_micros()
         record_id = new_id(now)
-        allowed = isinstance(decision, Allowed)
-        code = "" if allowed else self._random_code()
-        record = Record(
-            agent=caller.agent_part,
-            args=args or UNSET,
-            authz=AuthzPart(
-                decision="allow" if allowed else "deny",
-                policies=decision.policies,
-                policy_digest=policy_digest,
-                reason=decision.reason.value,
-            ),
-            boot=self._boot,
-            code=code or UNSET,
-            connector=facts.connector,
-            cred=caller.cred_part,
-            id=record_id,
-            log=self._log,
-            mcp=McpPart(
-                method=clip(facts.method, MAX_NAME_CHARACTERS),
-                name=clip(facts.name, MAX_NAME_CHARACTERS)
-                if facts.kind != "none"
-                else UNSET,
-                proto=modern.VERSION,
-            ),
-            src=SrcPart(ip=peer),
-            stage="decided",
-            ts=now,
-            type=_type_of(decision, allowed=allowed),
-            user=caller.user_part or UNSET,
-            v=RECORD_VERSION,
-            writer=self._writer,
-        )
-        self.decisions["allow" if allowed else "deny", decision.reason.value] += 1
+        code = "" if isinstance(decision, Allowed) else self._random_code()
+        blanks: tuple[bytes | int, ...] = (record_id.encode(), now)
+        if code:
+            blanks = (code.encode(), *blanks)
+        if args is not None:
+            blanks = (encode_part(args), *blanks)
+        self.decisions[forms.counted] += 1
         durable: Step[bool] = Step()
-        self._sink.append(encode(record), durable.resolve, opening)
-        return Entry(record_id, code, durable, facts, caller, monotonic())
+        self._sink.append(forms.decided % blanks, durable.resolve, opening)
+        return Entry(record_id, code, durable, forms, monotonic())
 
     def completed(self, entry: Entry, outcome: Outcome) -> None:
         """Hand in how a forwarded request ended.
@@ -146,30 +171,81 @@ class Journal:
         """
         self.outcomes[outcome.outcome] += 1
         now = system_micros()
-        record = Record(
-            agent=entry.caller.agent_part,
+        result = ResultPart(
+            bytes=outcome.bytes,
+            error=UNSET if outcome.error_code is None else outcome.error_code,
+            is_error=outcome.is_error,
+            outcome=outcome.outcome,
+            status=UNSET if outcome.status is None else outcome.status,
+        )
+        leaf = entry.forms.completed % (
+            int((monotonic() - entry.started) * 1_000_000),
+            new_id(now).encode(),
+            entry.id.encode(),
+            encode_part(result),
+            now,
+        )
+        with contextlib.suppress(LogUnavailableError):
+            self._sink.append(leaf)
+
+    def _make_forms(
+        self,
+        caller: Caller,
+        facts: CallFacts,
+        decision: Decision,
+        policy_digest: str,
+        peer: str,
+        *,
+        with_args: bool,
+    ) -> Forms:
+        """Encode once what all records of such calls say."""
+        result = "allow" if isinstance(decision, Allowed) else "deny"
+        reason = decision.reason.value
+        named = facts.kind != "none"
+        common = Record(
+            agent=caller.agent_part,
             boot=self._boot,
-            connector=entry.facts.connector,
-            dur_us=int((monotonic() - entry.started) * 1_000_000),
-            id=new_id(now),
+            connector=facts.connector,
+            id="",
             log=self._log,
-            parent=entry.id,
-            result=ResultPart(
-                bytes=outcome.bytes,
-                error=UNSET if outcome.error_code is None else outcome.error_code,
-                is_error=outcome.is_error,
-                outcome=outcome.outcome,
-                status=UNSET if outcome.status is None else outcome.status,
-            ),
-            stage="completed",
-            ts=now,
-            type="call.end",
-            user=entry.caller.user_part or UNSET,
+            stage="decided",
+            ts=0,
+            type=_type_of(decision),
+            user=caller.user_part or UNSET,
             v=RECORD_VERSION,
             writer=self._writer,
         )
-        with contextlib.suppress(LogUnavailableError):
-            self._sink.append(encode(record))
+        decided = replace(
+            common,
+            authz=AuthzPart(result, decision.policies, policy_digest, reason),
+            cred=caller.cred_part,
+            mcp=McpPart(
+                method=clip(facts.method, MAX_NAME_CHARACTERS),
+                name=clip(facts.name, MAX_NAME_CHARACTERS) if named else UNSET,
+                proto=modern.VERSION,
+            ),
+            src=SrcPart(ip=peer),
+        )
+        completed = replace(common, stage="completed", type="call.end")
+        blanks = _DECIDED if with_args else _DECIDED_WITHOUT_ARGS
+        return Forms(
+            decision=decision,
+            policy_digest=policy_digest,
+            peer=peer,
+            with_args=with_args,
+            counted=(result, reason),
+            decided=form(decided, {**blanks, **(_REFUSED if result == "deny" else {})}),
+            completed=form(completed, _COMPLETED),
+        )
+
+    def _keep(self, key: FormsKey, forms: Forms) -> None:
+        """Remember forms, within bounds: a caller chooses the names."""
+        _, method, _, name = key
+        if max(len(method), len(name)) > MAX_NAME_CHARACTERS:
+            return
+        if len(self._forms) >= MAX_FORMS and key not in self._forms:
+            del self._forms[next(iter(self._forms))]
+        self._forms[key] = forms
 
     def authentication_failed(self, peer: str, connector: str, reason: str) -> None:
         """Hand in a request without a valid token; nobody waits for it."""
@@ -215,7 +291,7 @@ class Journal:
         return base64.urlsafe_b64encode(self._entropy(CODE_BYTES)).decode("ascii")
 
 
-def _type_of(decision: Decision, *, allowed: bool) -> str:
-    if not allowed:
+def _type_of(decision: Decision) -> str:
+    if not isinstance(decision, Allowed):
         return "authz.decision"
     return "list" if decision.reason is Reason.OPEN_METHOD else "call.start"
