@@ -193,6 +193,10 @@ class Limits(Table, frozen=True):
     """Silence of an upstream after which a call fails."""
     upstream_total_seconds: Annotated[int, Meta(ge=1, le=86_400)] = 900
     """Longest that one call may take; streams that a client opened to listen are exempt."""
+    stdio_idle_seconds: Annotated[int, Meta(ge=1, le=86_400)] = 600
+    """Time without a call after which a stdio server's process is ended."""
+    stdio_processes: Annotated[int, Meta(ge=2, le=1000)] = 32
+    """Processes of one stdio server: for each revision, with `per_user` for each user."""
     failed_auth_per_minute: Annotated[int, Meta(ge=1)] = 600
     """Failed authentications from one address before it is answered 429."""
 
