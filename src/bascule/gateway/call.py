@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from bascule.audit.writer import LogUnavailableError
 from bascule.decision.decide import decide
-from bascule.decision.facts import CallFacts, Denied
+from bascule.decision.facts import CallFacts, Denied, Principal
 from bascule.decision.snapshot import Snapshot
 from bascule.gateway import answers, refusal
 from bascule.gateway.arguments import commit_arguments
 from bascule.gateway.facts import facts_of, without_forbidden_subscriptions
 from bascule.gateway.gateway import Gateway, RevokedError, Upstream, Work
+from bascule.gateway.hosted_headers import identity_headers
 from bascule.gateway.http1 import ClientGoneError
 from bascule.gateway.ingress import check_media, check_origin, mirror_headers
 from bascule.gateway.journal import Entry
@@ -113,7 +114,9 @@ async def forward(
             now=facts.now,
         )
         # 10. + 11. The connector's own credential, and the message as it was parsed.
-        response = await upstream.pool.send(write(upstream, sent), listening=listening)
+        response = await upstream.pool.send(
+            write(upstream, sent, principal), listening=listening
+        )
         # 12. Back to the client.
         passage = Passage(
             method=request.method,
@@ -138,13 +141,14 @@ async def forward(
         gateway.journal.completed(entry, outcome)
 
 
-def write(upstream: Upstream, sent: Outgoing) -> bytes:
+def write(upstream: Upstream, sent: Outgoing, principal: Principal) -> bytes:
     """Write the upstream's HTTP request."""
     body = write_request(sent.message_id, sent.method, sent.params)
-    return b"%b%b%bContent-Length: %d\r\n\r\n%b" % (
+    return b"%b%b%b%bContent-Length: %d\r\n\r\n%b" % (
         upstream.pool.request_head,
         sent.headers,
         upstream.credential,
+        identity_headers(upstream.connector, principal),
         len(body),
         body,
     )

@@ -56,6 +56,9 @@ async def relay(
     Raises `UpstreamError` when there is none that could be given; nothing was sent to the
     client then, or the stream has been ended with an error.
     """
+    if response.status >= 500:
+        response.abandon()
+        raise UpstreamError("upstream failed")
     if response.streams:
         return await _relay_stream(response, exchange, sent, passage)
     if not response.content_type.startswith(b"application/json"):

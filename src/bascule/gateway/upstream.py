@@ -45,6 +45,8 @@ class Endpoint:
     url: str
     private: tuple[str, ...] = ()
     """`[network] private` of the configuration."""
+    socket: str | None = None
+    """Path of the Unix socket where a hosted server is offered (see `hosted.py`)."""
 
     @property
     def secure(self) -> bool:
@@ -379,6 +381,11 @@ class UpstreamPool:
         loop = asyncio.get_running_loop()
         end = self.endpoint
         async with asyncio.timeout(CONNECT_SECONDS):
+            if end.socket is not None:
+                _, connection = await loop.create_unix_connection(
+                    lambda: UpstreamConnection(self), end.socket
+                )
+                return connection
             address = await resolve(end.host, end.port, private=end.private)
             _, connection = await loop.create_connection(
                 lambda: UpstreamConnection(self),
