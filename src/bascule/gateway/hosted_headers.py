@@ -1,9 +1,9 @@
 """Who calls, told to the host of stdio servers and to nobody else.
 
 The host gives each user a process of their own where the configuration says so, and binds
-sessions to who began them. It listens on a Unix socket that only this OS user can reach, and
-believes these two headers; they are written here from the verified principal, never taken
-from a client, and never sent to an upstream at a URL.
+sessions to who began them. It listens on a Unix socket that only this OS user can reach,
+and believes these two headers; they are written here from the verified principal, never
+taken from a client, and never sent to an upstream at a URL.
 """
 
 from __future__ import annotations

@@ -57,7 +57,8 @@ async def relay(
     client then, or the stream has been ended with an error.
     """
     if response.status >= 500:
-        response.abandon()
+        if response.streams:
+            response.abandon()
         raise UpstreamError("upstream failed")
     if response.streams:
         return await _relay_stream(response, exchange, sent, passage)
