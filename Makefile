@@ -5,8 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(PYTHON) -m pip --python $(BIN)/python --disable-pip-version-check -q
 DEMO := .demo
-RIG := .rig
-NODE := tests/conformance/node
+NODE := tests/node
+NODE_PACKAGES := $(NODE)/node_modules
 LOCKED := $(wildcard requirements/*.txt)
 
 .PHONY: help up test lint soak shared-check docs lock clean system-packages
@@ -17,7 +17,7 @@ help: ## Show the targets
 up: $(VENV)/.demo ## Serve the demo on loopback: a gateway, a real MCP server behind it, a user
 	$(BIN)/bascule up --demo --config $(DEMO)/bascule.toml --data-dir $(DEMO)/data
 
-test: $(VENV)/.dev $(RIG)/.npm system-packages ## Check style, types, layers, and run all tests
+test: $(VENV)/.dev $(NODE_PACKAGES)/.installed system-packages ## Check style, types, layers, and run all tests
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
@@ -30,7 +30,7 @@ lint: $(VENV)/.dev ## Check style, types and layers
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-soak: $(VENV)/.dev $(RIG)/.npm system-packages ## Run the long loops
+soak: $(VENV)/.dev $(NODE_PACKAGES)/.installed system-packages ## Run the long loops
 	$(BIN)/pytest -m soak
 
 shared-check: $(VENV)/.dev ## Measure on study material, where there is any
@@ -43,7 +43,7 @@ lock: ## Resolve all requirements anew, with hashes; needs uv
 	scripts/lock
 
 clean: ## Remove what the other targets made
-	rm -rf $(VENV) $(DEMO) $(RIG) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(DEMO) $(NODE_PACKAGES) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 system-packages: requirements/apt.list
 	@scripts/system-packages requirements/apt.list
@@ -67,6 +67,6 @@ $(VENV)/.dev: $(BIN)/python $(LOCKED) pyproject.toml
 	@touch $@
 
 # Clients and the conformance suite of others, with a Node.js of their own.
-$(RIG)/.npm: $(NODE)/package.json $(NODE)/package-lock.json $(NODE)/.npmrc scripts/node-packages
-	scripts/node-packages $(NODE) $(RIG)
+$(NODE_PACKAGES)/.installed: $(NODE)/package.json $(NODE)/package-lock.json scripts/node-packages
+	scripts/node-packages $(NODE)
 	@touch $@

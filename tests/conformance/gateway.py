@@ -19,6 +19,9 @@ admin_listen = "127.0.0.1:{admin}"
 url = "http://127.0.0.1:{upstream}/mcp"
 may_ask = ["elicitation", "sampling", "roots"]
 
+[connectors.annex]
+url = "http://127.0.0.1:{upstream}/mcp"
+
 [roles.tester]
 members = ["user:alice"]
 allow = [

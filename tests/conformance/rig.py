@@ -11,11 +11,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ROOT / ".rig" / "node_modules"
+SCRIPTS = ROOT / "tests" / "node"
+PACKAGES = SCRIPTS / "node_modules"
 NODE = (
     PACKAGES / f"node-linux-{platform.machine().replace('x86_64', 'x64')}" / "bin" / "node"
 )
-SCRIPTS = Path(__file__).parent / "node"
 PATIENCE = 60.0
 """Seconds after which a program of others is given up."""
 
@@ -24,7 +24,9 @@ def node(
     program: Path, *arguments: str, environment: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
     """Run a program on Node.js to its end."""
-    assert NODE.exists(), "packages of others are missing: run `make .rig/.npm`"
+    assert NODE.exists(), (
+        "packages of others are missing: run `make tests/node/node_modules/.installed`"
+    )
     return subprocess.run(
         [NODE, program, *arguments],
         env={"PATH": os.environ["PATH"], "HOME": "/nonexistent", **(environment or {})},
