@@ -142,8 +142,29 @@ def test_a_stream_arrives_in_chunks_and_leaves_the_connection_open(server: Serve
 
 
 def test_a_client_that_asks_first_is_told_to_go_on(server: Server) -> None:
-    answer = server.exchange(post(head=b"Expect: 100-continue\r\n")[:-2], b"hi")
-    assert answer.startswith(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200")
+    request = post(head=b"Expect: 100-continue\r\n")
+    with socket.create_connection(("127.0.0.1", server.listener.port), 5) as sock:
+        sock.sendall(request[:-2])
+        assert sock.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        sock.sendall(b"hi")
+        assert sock.recv(100).startswith(b"HTTP/1.1 200")
+
+
+def test_a_client_that_sent_its_body_already_is_just_answered(server: Server) -> None:
+    # RFC 9110 §10.1.1: then `100 Continue` may be left out.
+    answer = server.exchange(post(head=b"Expect: 100-continue\r\n"))
+    assert answer.startswith(b"HTTP/1.1 200")
+
+
+def test_a_head_of_many_small_pieces_is_bounded(server: Server) -> None:
+    head = b"POST /x HTTP/1.1\r\nHost: a\r\nLong: "
+    pieces = [b"x" * 1000] * 6
+    assert server.exchange(head, *pieces).startswith(b"HTTP/1.1 431")
+
+
+def test_the_lines_of_a_head_are_bounded_also_where_they_repeat(server: Server) -> None:
+    assert server.exchange(post(head=b"Via: a\r\n" * 90)).startswith(b"HTTP/1.1 200")
+    assert server.exchange(post(head=b"Via: a\r\n" * 120)).startswith(b"HTTP/1.1 431")
 
 
 CHUNKED = b"POST /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"

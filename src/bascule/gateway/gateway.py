@@ -136,7 +136,9 @@ class Work:
         """Begin to answer."""
         self._gateway.work.add(self)
         self.exchange.on_gone(self.client_gone)
-        self._run = Run(answering, self)
+        run = Run(answering, self)
+        if not run.finished:
+            self._run = run
 
     def interrupt(self, problem: Exception) -> None:
         """Raise `problem` where the answering waits."""
@@ -158,3 +160,6 @@ class Work:
     def ended(self) -> None:
         """The answering is over."""
         self._gateway.finish(self)
+        # These refer back to here: without them nothing is left for the garbage collector.
+        self._run = None
+        self.exchange.on_gone(None)

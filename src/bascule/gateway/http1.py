@@ -118,7 +118,7 @@ class Exchange:
         self._connection = connection
         self._body: list[bytes] = []
         self._body_bytes = 0
-        self._body_step: Step[bytes] = Step()
+        self._body_step: Step[bytes] | None = None
         self._on_gone: Callable[[], None] | None = None
         self.peer = connection.peer
         """Address of the client's socket, without port."""
@@ -152,10 +152,14 @@ class Exchange:
         Fails with `ClientGoneError`. A body over the limit or too slow is answered by the
         connection itself, which then fails this with `ClientGoneError`.
         """
-        self._connection.expect_body(self)
-        return self._body_step
+        step = self._body_step = Step()
+        if self.complete:
+            step.resolve(self._whole_body())
+        else:
+            self._connection.expect_body(self)
+        return step
 
-    def on_gone(self, callback: Callable[[], None]) -> None:
+    def on_gone(self, callback: Callable[[], None] | None) -> None:
         """Call when the client goes away before the answer is complete."""
         self._on_gone = callback
 
@@ -202,12 +206,17 @@ class Exchange:
     def end_body(self) -> None:
         """The request is complete."""
         self.complete = True
+        if self._body_step is not None:
+            self._body_step.resolve(self._whole_body())
+
+    def _whole_body(self) -> bytes:
         pieces, self._body = self._body, []
-        self._body_step.resolve(pieces[0] if len(pieces) == 1 else b"".join(pieces))
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def lose(self) -> None:
         """The client is gone."""
-        self._body_step.fail(ClientGoneError())
+        if self._body_step is not None:
+            self._body_step.fail(ClientGoneError())
         if self._on_gone is not None:
             self._on_gone()
 
@@ -222,13 +231,14 @@ class ServerConnection(asyncio.Protocol):
         "_drain",
         "_handler",
         "_head_bytes",
-        "_header_lines",
         "_incoming",
         "_limits",
         "_max_head_bytes",
         "_parser",
         "_queue",
+        "_repeated_lines",
         "_since",
+        "_to_handle",
         "_trailers",
         "_transport",
         "_write_paused",
@@ -249,9 +259,12 @@ class ServerConnection(asyncio.Protocol):
         """The request that is being read."""
         self._queue: deque[Exchange] = deque()
         """Requests that were pipelined behind the current one."""
+        self._to_handle: Exchange | None = None
+        """The current request until its handler starts: with its body if that came too."""
         self._head_bytes = 0
+        """Of the request being read, what came before its head was complete."""
         self._max_head_bytes = limits.header_bytes
-        self._header_lines = 0
+        self._repeated_lines = 0
         self._trailers = False
         self._closing = False
         self._write_paused = False
@@ -295,6 +308,13 @@ class ServerConnection(asyncio.Protocol):
             self._refuse(400, "upgrade is not supported")
         except httptools.HttpParserError:
             self._refuse(400, "request is not valid HTTP/1.1")
+        if self._to_handle is not None:
+            self._start()
+        elif self._incoming is not None and not self._trailers:
+            # A head that is not complete yet may be one header without an end.
+            self._head_bytes += len(data)
+            if self._head_bytes > self._max_head_bytes:
+                self._refuse(431, "request head is too large")
 
     def eof_received(self) -> bool:
         """Half-closed connections are not kept."""
@@ -318,7 +338,7 @@ class ServerConnection(asyncio.Protocol):
         if self._closing:
             return
         self._incoming = Exchange(self)
-        self._head_bytes = self._header_lines = 0
+        self._head_bytes = self._repeated_lines = 0
         self._trailers = False
         self._since = self._incoming.started
 
@@ -326,30 +346,29 @@ class ServerConnection(asyncio.Protocol):
         """A piece of the target."""
         if self._incoming is not None:
             self._incoming.target += url
-            self._count_head(len(url))
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """One header line; after the head it is a trailer, and refused."""
-        if self._incoming is None:
+        incoming = self._incoming
+        if incoming is None:
             return
+        headers = incoming.headers
         if self._trailers:
             self._refuse(400, "trailers are not accepted")
-            return
-        key = name.lower()
-        headers = self._incoming.headers
-        if key not in headers:
+        elif len(headers) + self._repeated_lines >= MAX_HEADERS:
+            self._refuse(431, "request head is too large")
+        elif (key := name.lower()) not in headers:
             headers[key] = value
-        elif key in _SINGLE or key.startswith(b"mcp-"):
+        else:
+            self._repeat(headers, key, value)
+
+    def _repeat(self, headers: dict[bytes, bytes], key: bytes, value: bytes) -> None:
+        """Take a header that stands a second time."""
+        if key in _SINGLE or key.startswith(b"mcp-"):
             self._refuse(400, f"header `{key.decode('ascii')}` stands twice")
         else:
             headers[key] += b", " + value
-        self._header_lines += 1
-        self._count_head(len(name) + len(value) + 4)
-
-    def _count_head(self, size: int) -> None:
-        self._head_bytes += size
-        if self._head_bytes > self._max_head_bytes or self._header_lines > MAX_HEADERS:
-            self._refuse(431, "request head is too large")
+            self._repeated_lines += 1
 
     def on_headers_complete(self) -> None:
         """Check the head and hand the request over when it is its turn."""
@@ -360,20 +379,33 @@ class ServerConnection(asyncio.Protocol):
         exchange.method = self._parser.get_method().decode("ascii")
         exchange.version = self._parser.get_http_version()
         exchange.keep_alive = self._parser.should_keep_alive()
-        problem = head_problem(exchange)
-        length = exchange.headers.get(b"content-length", b"0")
-        if problem is None and length.isdigit() and int(length) > self._limits.body_bytes:
-            problem = 413, "request body is too large"
+        problem = self._size_problem(exchange) or head_problem(exchange)
         if problem is not None:
             self._refuse(*problem)
         elif self._current is None:
-            self._current = exchange
-            self._handler.handle(exchange)
+            self._current = self._to_handle = exchange
         elif len(self._queue) >= MAX_PIPELINED:
             self._refuse(400, "too many pipelined requests")
         else:
             self._queue.append(exchange)
             self._pause_reading()
+
+    def _size_problem(self, exchange: Exchange) -> tuple[int, str] | None:
+        """Give status and sentence for a request that is larger than it may be."""
+        names, headers = exchange.headers, exchange.headers.values()
+        size = len(exchange.target) + sum(map(len, names)) + sum(map(len, headers))
+        if size + 4 * len(names) > self._max_head_bytes:
+            return 431, "request head is too large"
+        length = names.get(b"content-length", b"0")
+        if length.isdigit() and int(length) > self._limits.body_bytes:
+            return 413, "request body is too large"
+        return None
+
+    def _start(self) -> None:
+        """Let the current request be answered."""
+        exchange, self._to_handle = self._to_handle, None
+        if exchange is not None:
+            self._handler.handle(exchange)
 
     def on_body(self, body: bytes) -> None:
         """A piece of the body."""
@@ -389,7 +421,9 @@ class ServerConnection(asyncio.Protocol):
             return
         self._since = monotonic()
         exchange.end_body()
-        if exchange.answered and not exchange.streaming and exchange is self._current:
+        if exchange is self._to_handle:
+            self._start()
+        elif exchange.answered and not exchange.streaming and exchange is self._current:
             self._next()
 
     # Answers
@@ -518,6 +552,7 @@ class ServerConnection(asyncio.Protocol):
         incoming, self._incoming = self._incoming, None
         self._closing = True
         self._queue.clear()
+        self._to_handle = None
         if self._current is None or self._current is incoming:
             answered = incoming is not None and incoming.answered
             if not answered:

@@ -17,13 +17,13 @@ T = TypeVar("T")
 class Step(Generic[T]):
     """Something that happens once; awaited by at most one coroutine."""
 
-    __slots__ = ("_error", "_resume", "_value", "done")
+    __slots__ = ("_error", "_value", "_waiter", "done")
 
     def __init__(self) -> None:
         self.done = False
         self._value: T | None = None
         self._error: BaseException | None = None
-        self._resume: Callable[[], None] | None = None
+        self._waiter: Run | None = None
 
     def resolve(self, value: T) -> None:
         """Give the value and run the waiting coroutine on; later calls do nothing."""
@@ -31,8 +31,8 @@ class Step(Generic[T]):
             return
         self.done = True
         self._value = value
-        if self._resume is not None:
-            self._resume()
+        if self._waiter is not None:
+            self._waiter.go_on()
 
     def fail(self, error: BaseException) -> None:
         """Raise `error` in the waiting coroutine; later calls do nothing."""
@@ -40,12 +40,12 @@ class Step(Generic[T]):
             return
         self.done = True
         self._error = error
-        if self._resume is not None:
-            self._resume()
+        if self._waiter is not None:
+            self._waiter.go_on()
 
-    def when_done(self, resume: Callable[[], None] | None) -> None:
-        """Call `resume` once this is done; None takes that back."""
-        self._resume = resume
+    def when_done(self, waiter: Run | None) -> None:
+        """Let `waiter` go on once this is done; None takes that back."""
+        self._waiter = waiter
 
     def __await__(self) -> Generator[Step[T], None, T]:
         """Wait without a task."""
@@ -69,16 +69,15 @@ class Owner(Protocol):
 class Run:
     """One coroutine on its way."""
 
-    __slots__ = ("_advance", "_coroutine", "_owner", "_waiting", "finished")
+    __slots__ = ("_coroutine", "_owner", "_waiting", "finished")
 
     def __init__(self, coroutine: Coroutine[Any, None, None], owner: Owner) -> None:
         """Start it: runs until the first thing that is not there yet."""
         self._coroutine = coroutine
         self._owner = owner
-        self._advance = self._go_on  # bound once, since each wait hands it out
         self._waiting: object = None
         self.finished = False
-        self._go_on()
+        self.go_on()
 
     def throw(self, error: Exception) -> None:
         """Raise `error` where the coroutine waits; nothing if it is over."""
@@ -89,7 +88,8 @@ class Run:
             waiting.when_done(None)
         self._step(self._coroutine.throw, error)
 
-    def _go_on(self) -> None:
+    def go_on(self) -> None:
+        """Run on, until the next thing that is not there yet."""
         self._step(self._coroutine.send, None)
 
     def _step(self, resume: Callable[[Any], object], value: Exception | None) -> None:
@@ -103,19 +103,19 @@ class Run:
             self._owner.crashed(exc)
             self._owner.ended()
         else:
-            self._wait_for(waited)
+            self._waiting = waited
+            if isinstance(waited, Step):
+                waited.when_done(self)
+            else:
+                self._wait_for(waited)
 
     def _wait_for(self, waited: object) -> None:
-        self._waiting = waited
-        if isinstance(waited, Step):
-            waited.when_done(self._advance)
-        elif isinstance(waited, asyncio.Future):
-            waited._asyncio_future_blocking = False
-            waited.add_done_callback(self._future_done)
-        else:
+        if not isinstance(waited, asyncio.Future):
             raise TypeError(f"cannot wait for {type(waited).__name__} on the data path")
+        waited._asyncio_future_blocking = False
+        waited.add_done_callback(self._future_done)
 
     def _future_done(self, future: asyncio.Future[Any]) -> None:
         if self._waiting is future:
             self._waiting = None
-            self._advance()
+            self.go_on()
