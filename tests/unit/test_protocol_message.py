@@ -13,12 +13,15 @@ from hypothesis import strategies as st
 from bascule.protocol.message import (
     INVALID_REQUEST,
     PARSE_ERROR,
+    Error,
     MalformedMessageError,
     Notification,
     Request,
+    Response,
     parse,
     parse_answer,
     write_request,
+    write_response,
     write_result,
 )
 
@@ -82,8 +85,14 @@ def test_a_doubled_key_goes_on_as_the_one_that_was_read() -> None:
         (b'{"jsonrpc":"2.0","id":1.5,"method":"a"}', INVALID_REQUEST),
         (b'{"jsonrpc":"2.0","id":true,"method":"a"}', INVALID_REQUEST),
         (b'{"jsonrpc":"2.0","id":1}', INVALID_REQUEST),
-        (b'{"jsonrpc":"2.0","id":1,"result":{}}', INVALID_REQUEST),
+        (b'{"jsonrpc":"2.0","result":{}}', INVALID_REQUEST),
+        (b'{"jsonrpc":"2.0","id":1,"result":null}', INVALID_REQUEST),
+        (b'{"jsonrpc":"2.0","id":1,"result":[]}', INVALID_REQUEST),
         (b'{"jsonrpc":"2.0","id":1,"error":{}}', INVALID_REQUEST),
+        (
+            b'{"jsonrpc":"2.0","id":1,"result":{},"error":{"code":1,"message":""}}',
+            INVALID_REQUEST,
+        ),
         (b'{"jsonrpc":"2.0","id":1,"method":"a","params":[1]}', INVALID_REQUEST),
         (b'{"jsonrpc":"2.0","id":1,"method":"a","result":1}', INVALID_REQUEST),
     ],
@@ -118,6 +127,39 @@ def test_brackets_in_text_are_not_nesting() -> None:
 def test_a_message_without_id_is_a_notification() -> None:
     message = parse(b'{"jsonrpc":"2.0","method":"notifications/x"}', max_depth=64)
     assert message == Notification("notifications/x", {})
+
+
+def test_a_response_is_parsed_whole() -> None:
+    answered = parse(b'{"jsonrpc":"2.0","id":"a","result":{"roots":[]}}', max_depth=64)
+    assert answered == Response("a", {"roots": []})
+    failed = parse(
+        b'{"jsonrpc":"2.0","id":2,"error":{"code":-1,"message":"no"}}', max_depth=64
+    )
+    assert failed == Response(2, Error(-1, "no"))
+
+
+@pytest.mark.parametrize(
+    "part", ['"result":{"a":%s}', '"error":{"code":1,"message":"","data":%s}']
+)
+def test_the_nesting_of_a_response_is_bounded_too(part: str) -> None:
+    body = '{"jsonrpc":"2.0","id":1,' + part % ("[" * 99 + "]" * 99) + "}"
+    assert parse(body.encode(), max_depth=200)
+    with pytest.raises(MalformedMessageError):
+        parse(body.encode(), max_depth=64)
+
+
+@given(
+    st.one_of(st.integers(-(2**63), 2**63), st.text()),
+    st.dictionaries(st.text(), json_values),
+)
+def test_a_response_is_written_as_it_was_parsed(
+    message_id: int | str, result: dict[str, object]
+) -> None:
+    body = json.dumps({"jsonrpc": "2.0", "id": message_id, "result": result})
+    response = parse(body.encode(), max_depth=200)
+    assert isinstance(response, Response)
+    again = parse(write_response(message_id, response.outcome), max_depth=200)
+    assert again == response
 
 
 @pytest.mark.parametrize("message_id", [1, "1", -5, "ü", 2**63], ids=repr)

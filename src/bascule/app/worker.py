@@ -32,6 +32,7 @@ from bascule.gateway.ingress import allowed_for
 from bascule.gateway.journal import Journal
 from bascule.gateway.listener import Listener
 from bascule.gateway.public import PagesHandler, PublicHandler
+from bascule.gateway.sessions import Sessions
 from bascule.gateway.upstream import UpstreamPool
 from bascule.storage import directory, key_files
 from bascule.storage.store import Store
@@ -151,6 +152,7 @@ class Worker:
 def _gateway(data_dir: Path, loaded: Loaded, store: Store, recording: Recording) -> Gateway:
     config = loaded.config
     keys = key_files.load_or_create(data_dir / "keys", now=system_clock())
+    sealer = Sealer(state.sealing_key(data_dir), system_entropy)
     return Gateway(
         snapshot=loaded.snapshot,
         upstreams=upstreams(config),
@@ -164,7 +166,8 @@ def _gateway(data_dir: Path, loaded: Loaded, store: Store, recording: Recording)
             entropy=system_entropy,
         ),
         failures=AuthFailures(config.limits.failed_auth_per_minute),
-        sealer=Sealer(state.sealing_key(data_dir), system_entropy),
+        sealer=sealer,
+        sessions=Sessions(sealer, system_entropy),
         allowed=allowed_for(config.server),
         public_url=config.server.public_url,
         clock=system_clock,

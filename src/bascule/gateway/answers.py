@@ -5,7 +5,6 @@ from __future__ import annotations
 from bascule.gateway.http1 import Exchange, Headers, header_block
 from bascule.protocol.message import (
     INVALID_PARAMS,
-    METHOD_NOT_FOUND,
     Error,
     MessageId,
     write_error,
@@ -41,9 +40,9 @@ def error(
     exchange.respond(status, JSON, write_error(message_id, problem))
 
 
-def wrong_verb(exchange: Exchange, problem: Error) -> None:
-    """Answer what is no POST, and say that POST is what there is (RFC 9110 §15.5.6)."""
-    headers = JSON + header_block((b"Allow", b"POST"))
+def wrong_verb(exchange: Exchange, problem: Error, allow: bytes = b"POST") -> None:
+    """Answer a method that is not served, and say what is (RFC 9110 §15.5.6)."""
+    headers = JSON + header_block((b"Allow", allow))
     exchange.respond(405, headers, write_error(None, problem))
 
 
@@ -78,11 +77,6 @@ def unavailable(exchange: Exchange, message_id: MessageId | None, sentence: str)
     problem = Error(UNAVAILABLE, sentence)
     headers = JSON + header_block((b"Retry-After", b"1"))
     exchange.respond(503, headers, write_error(message_id, problem))
-
-
-def method_not_found(exchange: Exchange, message_id: MessageId) -> None:
-    """Answer that there is no such method."""
-    error(exchange, 404, message_id, Error(METHOD_NOT_FOUND, "method not found"))
 
 
 def accepted(exchange: Exchange) -> None:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from bascule.audit.writer import LogUnavailableError
-from bascule.decision.decide import decide
 from bascule.decision.facts import CallFacts, Denied, Principal
 from bascule.decision.snapshot import Snapshot
-from bascule.gateway import answers, refusal
-from bascule.gateway.arguments import commit_arguments
+from bascule.gateway import answers, legacy_call, listening, refusal
+from bascule.gateway.deciding import decided, on_disk
 from bascule.gateway.facts import facts_of, without_forbidden_subscriptions
 from bascule.gateway.gateway import Gateway, RevokedError, Upstream, Work
 from bascule.gateway.hosted_headers import identity_headers
@@ -17,16 +15,17 @@ from bascule.gateway.journal import Entry
 from bascule.gateway.outgoing import Outgoing, handle_binding, outgoing
 from bascule.gateway.relay import Outcome, relay
 from bascule.gateway.results import Passage
+from bascule.gateway.turn import Turn
 from bascule.gateway.upstream import UpstreamError
 from bascule.identity.resource import resource_identifier
 from bascule.protocol import modern
-from bascule.protocol.message import Notification, Request, parse, write_request
+from bascule.protocol.message import Message, Request, parse, write_request
 
 
 async def handle_call(gateway: Gateway, work: Work, connector: str) -> None:
     """Carry one MCP request from a client's bytes to the upstream and back."""
     exchange = work.exchange
-    message: Request | Notification | None = None
+    message: Message | None = None
     try:
         # 1. One snapshot and one reading of the clock for all that follows.
         snapshot, upstreams, now = gateway.snapshot, gateway.upstreams, gateway.clock()
@@ -39,28 +38,29 @@ async def handle_call(gateway: Gateway, work: Work, connector: str) -> None:
         )
         gateway.admit(work, caller)
         # 5. The message, and its agreement with the headers that repeat it.
+        if exchange.method in listening.VERBS:
+            upstream = upstreams.get(connector)
+            turn = Turn(gateway, work, caller, snapshot, upstream, now)
+            await listening.without_message(turn)
+            return
         check_media(exchange)
         message = parse(await exchange.body(), max_depth=gateway.limits.depth)
-        modern.check(message, mirror_headers(exchange))
-        if isinstance(message, Notification):
+        headers = mirror_headers(exchange)
+        if not modern.is_modern(message, headers):
+            upstream = upstreams.get(connector)
+            turn = Turn(gateway, work, caller, snapshot, upstream, now)
+            await legacy_call.with_message(turn, message)
+            return
+        modern.check(message, headers)
+        if not isinstance(message, Request):
             answers.accepted(exchange)
             return
         # 6. + 7. Facts, and the decision.
         facts = facts_of(message, caller.principal, connector, now)
-        decision = decide(facts, snapshot)
+        decision, entry = decided(
+            gateway, caller, message, facts, snapshot, peer=exchange.peer
+        )
         # 8. On disk before anything follows from it.
-        args, opening = commit_arguments(
-            message, keep_values=gateway.keeps_values(connector)
-        )
-        entry = gateway.journal.decided(
-            caller,
-            facts,
-            decision,
-            peer=exchange.peer,
-            policy_digest=snapshot.digest,
-            args=args,
-            opening=opening,
-        )
         await on_disk(gateway, entry)
         # 9. Denied: the request ends here.
         if isinstance(decision, Denied):
@@ -70,21 +70,6 @@ async def handle_call(gateway: Gateway, work: Work, connector: str) -> None:
         await forward(gateway, work, message, facts, snapshot, upstreams[connector], entry)
     except refusal.EXPECTED as exc:
         refusal.answer(gateway, exchange, message, connector, exc)
-
-
-async def on_disk(gateway: Gateway, entry: Entry) -> None:
-    """Wait for the record of a decision. Raises `LogUnavailableError`.
-
-    An allowed call that ends here has a record that must not stay open.
-    """
-    try:
-        durable = await entry.durable
-    except (ClientGoneError, RevokedError) as exc:
-        if not entry.code:
-            gateway.journal.completed(entry, Outcome(refusal.OUTCOMES[type(exc)]))
-        raise
-    if not durable:
-        raise LogUnavailableError("the record could not be written")
 
 
 async def forward(
@@ -135,7 +120,7 @@ async def forward(
         raise
     except UpstreamError as exc:
         outcome = Outcome(exc.outcome)
-        refusal.upstream_failed(work.exchange, sent, exc)
+        refusal.upstream_failed(work.exchange, sent.client_id, exc)
     finally:
         # 13. How it ended.
         gateway.journal.completed(entry, outcome)

@@ -128,6 +128,10 @@ class Callers:
             caller.generation = self._directory.generation
         return True
 
+    def revokes(self, token: AccessToken, connector: str) -> bool:
+        """Tell whether what was issued with a token is revoked by now."""
+        return self._directory.revocations.covers(token, connector)
+
     def _admit(
         self, token: bytes, digest: bytes, connector: str, resource: str, now: UnixTime
     ) -> Caller:

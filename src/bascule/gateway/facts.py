@@ -9,13 +9,15 @@ from bascule.clock import UnixTime
 from bascule.decision.decide_many import decide_many
 from bascule.decision.facts import Allowed, CallFacts, Kind, Principal
 from bascule.decision.snapshot import Snapshot
-from bascule.protocol import modern
+from bascule.protocol import legacy, modern
 from bascule.protocol.message import INVALID_PARAMS, Error, Request
 
 _KINDS: Mapping[str, Kind] = {
     "tools/call": "tool",
     "prompts/get": "prompt",
     "resources/read": "resource",
+    "resources/subscribe": "resource",
+    "resources/unsubscribe": "resource",
 }
 _REFERENCES: Mapping[str, tuple[Kind, str]] = {
     "ref/prompt": ("prompt", "name"),
@@ -34,7 +36,7 @@ def facts_of(
     kind: Kind = _KINDS.get(request.method, "none")
     name = ""
     if kind != "none":
-        name = request.params[modern.NAME_PARAMETER[request.method]]
+        name = request.params[legacy.NAME_PARAMETER[request.method]]
     elif request.method == "completion/complete":
         kind, name = _reference(request.params.get("ref"))
     return CallFacts(principal, connector, request.method, kind, name, now)

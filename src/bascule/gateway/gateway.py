@@ -19,6 +19,7 @@ from bascule.gateway.handles import Sealer
 from bascule.gateway.http1 import ClientGoneError, Exchange, Headers
 from bascule.gateway.ingress import Allowed
 from bascule.gateway.journal import Journal
+from bascule.gateway.sessions import Held, Sessions, is_revoked
 from bascule.gateway.sse import KEEP_ALIVE
 from bascule.gateway.steps import Run
 from bascule.gateway.upstream import UpstreamPool
@@ -58,6 +59,7 @@ class Gateway:
     journal: Journal
     failures: AuthFailures
     sealer: Sealer
+    sessions: Sessions
     allowed: Allowed
     public_url: str
     clock: Clock
@@ -102,7 +104,9 @@ class Gateway:
         for work in list(self.work):
             if work.caller is None:
                 continue
-            if stale > CONFIRM_SECONDS or not self.callers.still_valid(work.caller, now):
+            valid = stale <= CONFIRM_SECONDS and self.callers.still_valid(work.caller, now)
+            ended = work.held is not None and is_revoked(work.held, self.callers)
+            if ended or not valid:
                 work.interrupt(RevokedError())
 
     def tick(self) -> None:
@@ -123,7 +127,7 @@ class Gateway:
 class Work:
     """A request that is being answered."""
 
-    __slots__ = ("_gateway", "_run", "caller", "exchange")
+    __slots__ = ("_gateway", "_run", "caller", "exchange", "held")
 
     def __init__(self, gateway: Gateway, exchange: Exchange) -> None:
         self._gateway = gateway
@@ -131,6 +135,8 @@ class Work:
         self.exchange = exchange
         self.caller: Caller | None = None
         """Set once the token is verified."""
+        self.held: Held | None = None
+        """Session that the request belongs to, where the revision has sessions."""
 
     def start(self, answering: Coroutine[Any, None, None]) -> None:
         """Begin to answer."""

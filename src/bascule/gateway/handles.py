@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hmac
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -19,6 +20,7 @@ from bascule.errors import BasculeError
 KEY_BYTES = 32
 _NONCE_BYTES = 12
 _TIME_BYTES = 8
+_STAMP_BYTES = 16
 MAX_HANDLE_CHARACTERS = 64 << 10
 
 
@@ -32,6 +34,7 @@ class Sealer:
     def __init__(self, key: bytes, entropy: Entropy) -> None:
         """`key`: 32 random bytes. AES-256-GCM with random nonces, good for 2^32 seals."""
         self._cipher = AESGCM(key)
+        self._stamp_key = hmac.digest(key, b"stamps", "sha256")
         self._entropy = entropy
 
     def seal(self, inner: str, *, bound_to: tuple[str, ...], expires: UnixTime) -> str:
@@ -56,6 +59,26 @@ class Sealer:
             raise InvalidHandleError("handle has expired")
         return clear[_TIME_BYTES:].decode()
 
+    def stamp(self, text: str, *, bound_to: tuple[str, ...]) -> str:
+        """Give `text` with a proof that it was stamped here, for this use.
+
+        Unlike a seal it can be read, does not expire and is the same each time.
+        """
+        return f"{text}.{self._proof(text, bound_to)}"
+
+    def unstamp(self, stamped: str, *, bound_to: tuple[str, ...]) -> str:
+        """Give back what was stamped. Raises `InvalidHandleError`, nothing else."""
+        text, _, proof = stamped.rpartition(".")
+        expected = self._proof(text, bound_to)
+        if not hmac.compare_digest(expected.encode(), proof.encode("utf-8", "replace")):
+            raise InvalidHandleError("handle is not valid here")
+        return text
+
+    def _proof(self, text: str, bound_to: tuple[str, ...]) -> str:
+        said = _context((*bound_to, text))
+        digest = hmac.digest(self._stamp_key, said, "sha256")[:_STAMP_BYTES]
+        return base64.urlsafe_b64encode(digest).rstrip(b"=").decode("ascii")
+
 
 def _text(box: bytes) -> str:
     """Write bytes as base64url without padding (RFC 4648 §5)."""
@@ -72,5 +95,5 @@ def _box(text: str) -> bytes:
 
 def _context(bound_to: tuple[str, ...]) -> bytes:
     """Write the bound values so that no two tuples look alike: each with its length."""
-    parts = [part.encode() for part in bound_to]
+    parts = [part.encode("utf-8", "surrogatepass") for part in bound_to]
     return b"".join(len(part).to_bytes(4, "big") + part for part in parts)

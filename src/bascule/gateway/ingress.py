@@ -10,6 +10,8 @@ from bascule.errors import BasculeError
 from bascule.gateway.http1 import Exchange
 from bascule.protocol.modern import MirrorHeaders
 
+_TAKES_JSON = frozenset({b"*/*", b"application/json", b"application/*"})
+_TAKES_EVENTS = frozenset({b"*/*", b"text/event-stream", b"text/*"})
 _LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
 
 
@@ -78,6 +80,12 @@ def check_media(exchange: Exchange) -> None:
         _check_accept(accept)
 
 
+def check_listening(exchange: Exchange) -> None:
+    """Refuse a GET that does not take an event stream. Raises `BadHeadError`."""
+    if not _ranges(exchange.header(b"accept") or b"") & _TAKES_EVENTS:
+        raise BadHeadError(406, "`Accept` must list text/event-stream")
+
+
 def _check_content_type(value: bytes) -> None:
     media, _, parameters = value.partition(b";")
     if media.strip().lower() != b"application/json":
@@ -87,11 +95,13 @@ def _check_content_type(value: bytes) -> None:
 
 
 def _check_accept(value: bytes) -> None:
-    ranges = {part.partition(b";")[0].strip().lower() for part in value.split(b",")}
-    json_ok = ranges & {b"*/*", b"application/json", b"application/*"}
-    events_ok = ranges & {b"*/*", b"text/event-stream", b"text/*"}
-    if not (json_ok and events_ok):
+    ranges = _ranges(value)
+    if not (ranges & _TAKES_JSON and ranges & _TAKES_EVENTS):
         raise BadHeadError(406, "`Accept` must list application/json and text/event-stream")
+
+
+def _ranges(accept: bytes) -> set[bytes]:
+    return {part.partition(b";")[0].strip().lower() for part in accept.split(b",")}
 
 
 def mirror_headers(exchange: Exchange) -> MirrorHeaders:

@@ -73,6 +73,7 @@ class Forms(Struct, frozen=True):
     decision: Decision
     policy_digest: str
     peer: str
+    proto: str
     with_args: bool
     counted: tuple[str, str]
     """Result and reason, for the counter."""
@@ -80,13 +81,20 @@ class Forms(Struct, frozen=True):
     completed: bytes
 
     def fit(
-        self, decision: Decision, policy_digest: str, peer: str, *, with_args: bool
+        self,
+        decision: Decision,
+        policy_digest: str,
+        peer: str,
+        proto: str,
+        *,
+        with_args: bool,
     ) -> bool:
         """Tell whether they are of a call that was decided so."""
         return (
             (self.decision is decision or self.decision == decision)
             and self.policy_digest == policy_digest
             and self.peer == peer
+            and self.proto == proto
             and self.with_args == with_args
         )
 
@@ -133,6 +141,7 @@ class Journal:
         policy_digest: str,
         args: ArgsPart | None,
         opening: bytes | None,
+        proto: str = modern.VERSION,
     ) -> Entry:
         """Hand in the record of a decision; wait for `durable` before acting on it.
 
@@ -143,10 +152,16 @@ class Journal:
         key = (caller, facts.method, facts.kind, facts.name)
         forms = self._forms.get(key)
         if forms is None or not forms.fit(
-            decision, policy_digest, peer, with_args=args is not None
+            decision, policy_digest, peer, proto, with_args=args is not None
         ):
             forms = self._make_forms(
-                caller, facts, decision, policy_digest, peer, with_args=args is not None
+                caller,
+                facts,
+                decision,
+                policy_digest,
+                peer,
+                proto,
+                with_args=args is not None,
             )
             self._keep(key, forms)
         now = system_micros()
@@ -195,6 +210,7 @@ class Journal:
         decision: Decision,
         policy_digest: str,
         peer: str,
+        proto: str,
         *,
         with_args: bool,
     ) -> Forms:
@@ -222,7 +238,7 @@ class Journal:
             mcp=McpPart(
                 method=clip(facts.method, MAX_NAME_CHARACTERS),
                 name=clip(facts.name, MAX_NAME_CHARACTERS) if named else UNSET,
-                proto=modern.VERSION,
+                proto=proto,
             ),
             src=SrcPart(ip=peer),
         )
@@ -232,6 +248,7 @@ class Journal:
             decision=decision,
             policy_digest=policy_digest,
             peer=peer,
+            proto=proto,
             with_args=with_args,
             counted=(result, reason),
             decided=form(decided, {**blanks, **(_REFUSED if result == "deny" else {})}),
@@ -246,6 +263,36 @@ class Journal:
         if len(self._forms) >= MAX_FORMS and key not in self._forms:
             del self._forms[next(iter(self._forms))]
         self._forms[key] = forms
+
+    def passing(
+        self, type: str, caller: Caller, method: str, *, peer: str, proto: str
+    ) -> Step[bool]:
+        """Hand in what goes upstream without being a request; wait before it goes.
+
+        Raises `LogUnavailableError`.
+        """
+        if self.refuses:
+            raise LogUnavailableError("records are not taken into the log")
+        now = system_micros()
+        record = Record(
+            agent=caller.agent_part,
+            boot=self._boot,
+            connector=caller.connector,
+            cred=caller.cred_part,
+            id=new_id(now),
+            log=self._log,
+            mcp=McpPart(method=method, proto=proto),
+            src=SrcPart(ip=peer),
+            stage="event",
+            ts=now,
+            type=type,
+            user=caller.user_part or UNSET,
+            v=RECORD_VERSION,
+            writer=self._writer,
+        )
+        durable: Step[bool] = Step()
+        self._sink.append(encode(record), durable.resolve)
+        return durable
 
     def authentication_failed(self, peer: str, connector: str, reason: str) -> None:
         """Hand in a request without a valid token; nobody waits for it."""

@@ -52,7 +52,7 @@ def outgoing(
     """
     params = dict(request.params)
     token = _rewrite_meta(params, connector, message_id)
-    _open_handle(params, request.method, binding, sealer, now)
+    open_handle(params, request.method, binding, sealer, now)
     return Outgoing(
         message_id=message_id,
         method=request.method,
@@ -90,13 +90,17 @@ def _rewrite_meta(
     return token
 
 
-def _open_handle(
+def open_handle(
     params: dict[str, Any],
     method: str,
     binding: tuple[str, ...],
     sealer: Sealer,
     now: UnixTime,
 ) -> None:
+    """Put the upstream's own bytes in the place of a handle that was sealed here.
+
+    Raises `ProtocolError` for one that is not this caller's.
+    """
     key = "requestState" if method in modern.MAY_ASK_FOR_INPUT else "cursor"
     if key == "cursor" and method not in CURSOR_METHODS:
         return

@@ -11,15 +11,16 @@ from bascule.gateway.callers import StateUnconfirmedError, UnauthenticatedError
 from bascule.gateway.gateway import Gateway, RevokedError, TooManyRequestsError
 from bascule.gateway.http1 import ClientGoneError, Exchange
 from bascule.gateway.ingress import BadHeadError
-from bascule.gateway.outgoing import Outgoing
 from bascule.gateway.relay import end_with_error
 from bascule.gateway.upstream import UpstreamError, UpstreamTimeoutError
 from bascule.identity import challenge
 from bascule.protocol.message import (
     INVALID_REQUEST,
+    METHOD_NOT_FOUND,
     Error,
     MalformedMessageError,
-    Notification,
+    Message,
+    MessageId,
     Request,
 )
 from bascule.protocol.modern import ProtocolError
@@ -48,7 +49,7 @@ OUTCOMES: Mapping[type[Exception], str] = {
 def answer(
     gateway: Gateway,
     exchange: Exchange,
-    message: Request | Notification | None,
+    message: Message | None,
     connector: str,
     problem: Exception,
 ) -> None:
@@ -86,10 +87,13 @@ def denied(
     facts: CallFacts,
     decision: Denied,
     code: str,
+    *,
+    modern: bool = True,
 ) -> None:
     """Answer what the caller may not do, as if it were not there.
 
-    Only a token that lacks scope is told so: its user and agent may know already.
+    Only a token that lacks scope is told so: its user and agent may know already. Before
+    2026-07-28 an error of the call is no error of HTTP.
     """
     if decision.reason is Reason.INSUFFICIENT_SCOPE:
         value = challenge.insufficient_scope(
@@ -97,21 +101,26 @@ def denied(
         )
         answers.insufficient_scope(exchange, value, request.id, decision.scopes)
     elif decision.reason is Reason.UNKNOWN_METHOD:
-        answers.method_not_found(exchange, request.id)
+        problem = Error(METHOD_NOT_FOUND, "method not found")
+        answers.error(exchange, 404 if modern else 200, request.id, problem)
     else:
         problem = answers.not_there(code, facts.kind, facts.name)
-        answers.error(exchange, 400, request.id, problem)
+        answers.error(exchange, 400 if modern else 200, request.id, problem)
 
 
-def upstream_failed(exchange: Exchange, sent: Outgoing, problem: UpstreamError) -> None:
+def upstream_failed(
+    exchange: Exchange, client_id: MessageId | None, problem: UpstreamError
+) -> None:
     """Answer that the upstream did not; what it said instead stays here."""
     timeout = isinstance(problem, UpstreamTimeoutError)
     status = answers.GATEWAY_TIMEOUT if timeout else answers.BAD_GATEWAY
     error = Error(status, str(problem))
-    if exchange.streaming:
-        end_with_error(exchange, sent, error)
+    if exchange.streaming and client_id is None:
+        exchange.end_stream()
+    elif exchange.streaming:
+        end_with_error(exchange, client_id, error)
     else:
-        answers.error(exchange, status, sent.client_id, error)
+        answers.error(exchange, status, client_id, error)
 
 
 def _revoked(gateway: Gateway, exchange: Exchange, connector: str) -> None:

@@ -21,6 +21,7 @@ from bascule.protocol.message import (
     Answer,
     Error,
     MalformedMessageError,
+    MessageId,
     encode,
     parse_answer,
     parse_error,
@@ -188,7 +189,7 @@ def _restore_subscription(params: dict[str, Any], sent: Outgoing) -> None:
         params[modern.META] = {**meta, modern.SUBSCRIPTION_ID: sent.client_id}
 
 
-def end_with_error(exchange: Exchange, sent: Outgoing, problem: Error) -> None:
+def end_with_error(exchange: Exchange, client_id: MessageId | None, problem: Error) -> None:
     """End a stream that cannot go on with an error response."""
-    exchange.send_chunk(event(write_error(sent.client_id, problem)))
+    exchange.send_chunk(event(write_error(client_id, problem)))
     exchange.end_stream()

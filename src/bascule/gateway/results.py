@@ -35,7 +35,7 @@ _CACHEABLE = frozenset(
         "resources/read",
     }
 )
-_CARRIED_CAPABILITIES = frozenset(
+CARRIED_CAPABILITIES = frozenset(
     {"tools", "prompts", "resources", "completions", "logging"}
 )
 """Server capabilities that this gateway can carry; extensions have methods it refuses."""
@@ -73,7 +73,7 @@ class _List:
     attribute: str
 
 
-_LISTS: Mapping[str, _List] = {
+LISTS: Mapping[str, _List] = {
     "tools/list": _List("tools", "tool", msgspec.json.Decoder(list[_Named]), "name"),
     "prompts/list": _List("prompts", "prompt", msgspec.json.Decoder(list[_Named]), "name"),
     "resources/list": _List(
@@ -138,8 +138,8 @@ async def _pass_result(result: Raw, passage: Passage) -> Passed:
         # What one caller may see is no other's to be served from a cache.
         fields["cacheScope"] = _PRIVATE
         fields.setdefault("ttlMs", Raw(b"0"))
-    if passage.method in _LISTS:
-        await _filter(fields, _LISTS[passage.method], passage)
+    if passage.method in LISTS:
+        await filter_list(fields, LISTS[passage.method], passage)
     elif passage.method == "server/discover":
         _narrow(fields)
     return Passed(Raw(encode(fields)), is_error)
@@ -166,7 +166,8 @@ def _input_required(result: Raw, interim: _Interim, passage: Passage) -> Raw:
     return Raw(encode(fields))
 
 
-async def _filter(fields: dict[str, Raw], shape: _List, passage: Passage) -> None:
+async def filter_list(fields: dict[str, Raw], shape: _List, passage: Passage) -> None:
+    """Leave in a list what the caller may use, and seal its cursor."""
     items = _items.decode(fields.get(shape.key, Raw(b"[]")))
     named = shape.names.decode(fields.get(shape.key, Raw(b"[]")))
     names = [getattr(item, shape.attribute) for item in named]
@@ -202,7 +203,7 @@ def _narrow(fields: dict[str, Raw]) -> None:
     both = [version for version in versions if version in modern.SUPPORTED]
     fields["supportedVersions"] = Raw(encode(both))
     capabilities = _fields.decode(fields.get("capabilities", Raw(b"{}")))
-    carried = {k: v for k, v in capabilities.items() if k in _CARRIED_CAPABILITIES}
+    carried = {k: v for k, v in capabilities.items() if k in CARRIED_CAPABILITIES}
     fields["capabilities"] = Raw(encode(carried))
 
 

@@ -2,30 +2,36 @@
 
 from __future__ import annotations
 
+from msgspec import Struct
+
 from bascule.errors import BasculeError
+
+MAX_EVENT_ID_BYTES = 1024
+MAX_RETRY_DIGITS = 7
+
+TOO_LARGE = "upstream sent an event that is too large"
 
 
 class EventTooLargeError(BasculeError):
     """One event is larger than a response may be."""
 
 
-class EventReader:
-    """Cuts a stream of bytes into the `data` of its events."""
+class LineReader:
+    """Cuts a stream of bytes into lines, whichever of the three line ends they have."""
 
-    __slots__ = ("_data", "_held", "_limit", "_line", "_line_size", "_size")
+    __slots__ = ("_held", "_limit", "_line", "pending")
 
     def __init__(self, limit: int) -> None:
         self._held = b""
         """A carriage return at the very end, which may be half of a line end."""
         self._line: list[bytes] = []
         """Pieces of the line that has no end yet."""
-        self._line_size = 0
-        self._data: list[bytes] = []
-        self._size = 0
+        self.pending = 0
+        """Bytes of that line."""
         self._limit = limit
 
     def feed(self, data: bytes) -> list[bytes]:
-        """Give the events that are complete with these bytes.
+        """Give the lines that are complete with these bytes.
 
         Raises `EventTooLargeError` when one grows over the limit.
         """
@@ -35,14 +41,36 @@ class EventReader:
         first, *others = text.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
         # A line is joined once, when it ends: else a long one would cost its square.
         self._line.append(first)
-        self._line_size += len(first)
-        lines = []
-        if others:
-            lines = [b"".join(self._line), *others[:-1]]
-            self._line, self._line_size = [others[-1]], len(others[-1])
+        self.pending += len(first)
+        if self.pending > self._limit:
+            raise EventTooLargeError(TOO_LARGE)
+        if not others:
+            return []
+        lines = [b"".join(self._line), *others[:-1]]
+        self._line, self.pending = [others[-1]], len(others[-1])
+        return lines
+
+
+class EventReader:
+    """Cuts a stream of bytes into the `data` of its events."""
+
+    __slots__ = ("_data", "_limit", "_lines", "_size")
+
+    def __init__(self, limit: int) -> None:
+        self._lines = LineReader(limit)
+        self._data: list[bytes] = []
+        self._size = 0
+        self._limit = limit
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """Give the events that are complete with these bytes.
+
+        Raises `EventTooLargeError` when one grows over the limit.
+        """
+        lines = self._lines.feed(data)
         events = [event for line in lines if (event := self._take(line)) is not None]
-        if self._line_size + self._size > self._limit:
-            raise EventTooLargeError("upstream sent an event that is too large")
+        if self._lines.pending + self._size > self._limit:
+            raise EventTooLargeError(TOO_LARGE)
         return events
 
     def _take(self, line: bytes) -> bytes | None:
@@ -54,13 +82,74 @@ class EventReader:
             self._data.append(value.removeprefix(b" "))
             self._size += len(value)
             if self._size > self._limit:
-                raise EventTooLargeError("upstream sent an event that is too large")
+                raise EventTooLargeError(TOO_LARGE)
         return None
 
 
 def event(data: bytes) -> bytes:
     """Write one message as an event; `data` is JSON on one line."""
     return b"event: message\ndata: %b\n\n" % data
+
+
+class Event(Struct, frozen=True):
+    """An event with what a client needs to resume its stream; None where absent."""
+
+    data: bytes
+    """Empty in an event that only marks a place."""
+    id: bytes | None
+    retry: bytes | None
+    """Milliseconds, in digits."""
+
+
+class ResumableReader:
+    """Cuts a stream of bytes into its events, with the fields that resumption needs."""
+
+    __slots__ = ("_data", "_id", "_limit", "_lines", "_retry", "_size")
+
+    def __init__(self, limit: int) -> None:
+        self._lines = LineReader(limit)
+        self._limit = limit
+        self._begin()
+
+    def _begin(self) -> None:
+        self._data: list[bytes] = []
+        self._size = 0
+        self._id: bytes | None = None
+        self._retry: bytes | None = None
+
+    def feed(self, data: bytes) -> list[Event]:
+        """Give the events that are complete with these bytes.
+
+        Raises `EventTooLargeError` when one grows over the limit.
+        """
+        lines = self._lines.feed(data)
+        return [event for line in lines if (event := self._take(line)) is not None]
+
+    def _take(self, line: bytes) -> Event | None:
+        if not line:
+            event = Event(b"\n".join(self._data), self._id, self._retry)
+            self._begin()
+            return event if event.data or event.id or event.retry else None
+        name, _, value = line.partition(b":")
+        value = value.removeprefix(b" ")
+        if name == b"data":
+            self._data.append(value)
+            self._size += len(value)
+            if self._size > self._limit:
+                raise EventTooLargeError(TOO_LARGE)
+        elif name == b"id" and 0 < len(value) <= MAX_EVENT_ID_BYTES:
+            self._id = value
+        elif name == b"retry" and value.isdigit() and len(value) <= MAX_RETRY_DIGITS:
+            self._retry = value
+        return None
+
+
+def resumable_event(data: bytes, event_id: str | None, retry: bytes | None) -> bytes:
+    """Write an event with the fields that resumption needs."""
+    fields = b"" if event_id is None else b"id: %b\n" % event_id.encode("ascii")
+    if retry is not None:
+        fields += b"retry: %b\n" % retry
+    return b"%bevent: message\ndata: %b\n\n" % (fields, data)
 
 
 KEEP_ALIVE = b": keep-alive\n\n"

@@ -76,12 +76,17 @@ class Response:
         "_wanted",
         "body",
         "content_type",
+        "session_id",
         "status",
         "streams",
     )
 
     def __init__(
-        self, connection: UpstreamConnection, status: int, content_type: bytes
+        self,
+        connection: UpstreamConnection,
+        status: int,
+        content_type: bytes,
+        session_id: bytes,
     ) -> None:
         self._connection = connection
         self._chunks: deque[bytes] = deque()
@@ -91,6 +96,8 @@ class Response:
         self._error: Exception | None = None
         self.status = status
         self.content_type = content_type
+        self.session_id = session_id
+        """`Mcp-Session-Id`; empty without."""
         self.streams = content_type.startswith(b"text/event-stream")
         self.body = b""
         """All of it, unless this streams."""
@@ -115,6 +122,10 @@ class Response:
     def abandon(self) -> None:
         """Stop: closing the stream is how a modern request is cancelled."""
         self._connection.abandon()
+
+    def wait_for_client(self) -> None:
+        """Count no silence from now on: the upstream waits for its client's answer."""
+        self._connection.patient = True
 
     @property
     def ended(self) -> bool:
@@ -161,9 +172,11 @@ class UpstreamConnection(asyncio.Protocol):
         "_paused",
         "_pool",
         "_response",
+        "_session_id",
         "_transport",
         "last_active",
         "listening",
+        "patient",
         "started",
     )
 
@@ -177,6 +190,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._body_bytes = 0
         self._head_bytes = 0
         self._content_type = b""
+        self._session_id = b""
         self._framed = False
         self._complete = False
         self._keep = False
@@ -184,6 +198,8 @@ class UpstreamConnection(asyncio.Protocol):
         self.last_active = self.started = monotonic()
         self.listening = False
         """The stream is one that a client opened to listen: silence is no fault."""
+        self.patient = False
+        """The upstream waits for its client's answer: its silence is no fault."""
 
     @property
     def usable(self) -> bool:
@@ -201,8 +217,8 @@ class UpstreamConnection(asyncio.Protocol):
         self._answer = Step()
         self._body = []
         self._body_bytes = self._head_bytes = 0
-        self._content_type = b""
-        self._framed = self._complete = False
+        self._content_type = self._session_id = b""
+        self._framed = self._complete = self.patient = False
         self.last_active = self.started = monotonic()
         self.listening = listening
         self._transport.write(data)
@@ -274,6 +290,8 @@ class UpstreamConnection(asyncio.Protocol):
         lower = name.lower()
         if lower == b"content-type":
             self._content_type = value.lower()
+        elif lower == b"mcp-session-id":
+            self._session_id = value
         elif lower in {b"content-length", b"transfer-encoding"}:
             self._framed = True
 
@@ -282,7 +300,7 @@ class UpstreamConnection(asyncio.Protocol):
         status = self._parser.get_status_code()
         if self._answer is None or status < 200:
             return
-        self._response = Response(self, status, self._content_type)
+        self._response = Response(self, status, self._content_type, self._session_id)
         if self._response.streams:
             answer, self._answer = self._answer, None
             answer.resolve(self._response)
@@ -335,7 +353,7 @@ class UpstreamPool:
         self.active: set[UpstreamConnection] = set()
         self._idle: deque[UpstreamConnection] = deque()
         self._ssl = ssl.create_default_context() if endpoint.secure else None
-        self.request_head = _request_head(endpoint.url)
+        self.request_head = request_head(endpoint.url, "POST")
         """Request line and `Host`, the same for each request."""
         self._closed = False
 
@@ -413,7 +431,10 @@ class UpstreamPool:
     def expire(self, now: float) -> None:
         """Enforce the time-outs; called about once a second."""
         for connection in list(self.active):
-            silent = now - connection.last_active > self.limits.upstream_seconds
+            silent = (
+                now - connection.last_active > self.limits.upstream_seconds
+                and not connection.patient
+            )
             over = now - connection.started > self.limits.upstream_total_seconds
             if (silent or over) and not connection.listening:
                 connection.fail(UpstreamTimeoutError("upstream took too long"))
@@ -439,10 +460,11 @@ class UpstreamPool:
         self._idle.clear()
 
 
-def _request_head(url: str) -> bytes:
+def request_head(url: str, verb: str) -> bytes:
+    """Write request line and `Host`."""
     parts = urlsplit(url)
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    return f"POST {target} HTTP/1.1\r\nHost: {parts.netloc}\r\n".encode("ascii")
+    return f"{verb} {target} HTTP/1.1\r\nHost: {parts.netloc}\r\n".encode("ascii")
 
 
 def _discard(task: asyncio.Task[UpstreamConnection]) -> None:

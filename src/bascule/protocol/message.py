@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
@@ -48,7 +48,23 @@ class Notification(Struct, frozen=True):
     params: dict[str, Any]
 
 
-Message = Request | Notification
+class Error(Struct, omit_defaults=True):
+    """A JSON-RPC error object."""
+
+    code: int
+    message: str
+    data: Any = UNSET
+
+
+class Response(Struct, frozen=True):
+    """A client's answer to what a server asked; older revisions have such asks."""
+
+    id: MessageId
+    outcome: dict[str, Any] | Error
+    """The result, or the error."""
+
+
+Message = Request | Notification | Response
 
 
 class _Envelope(Struct):
@@ -79,17 +95,10 @@ class Answer(Struct):
     params: Raw | UnsetType = UNSET
 
 
-class Error(Struct, omit_defaults=True):
-    """A JSON-RPC error object."""
-
-    code: int
-    message: str
-    data: Any = UNSET
-
-
 _envelope = msgspec.json.Decoder(_Envelope)
 _answer = msgspec.json.Decoder(Answer)
 _error = msgspec.json.Decoder(Error)
+_result = msgspec.json.Decoder(dict[str, Any])
 _encoder = msgspec.json.Encoder()
 encode = _encoder.encode
 """Write any JSON value; compact, keys in the order given."""
@@ -115,9 +124,7 @@ def parse(body: bytes, *, max_depth: int) -> Message:
     if envelope.jsonrpc != "2.0":
         raise MalformedMessageError(INVALID_REQUEST, "`jsonrpc` must be 2.0", message_id)
     if envelope.result is not UNSET or envelope.error is not UNSET:
-        raise MalformedMessageError(
-            INVALID_REQUEST, "responses are not accepted", message_id
-        )
+        return _response(envelope, message_id, body, max_depth)
     if envelope.method is UNSET:
         raise MalformedMessageError(INVALID_REQUEST, "`method` is missing", message_id)
     if envelope.id is None:
@@ -130,6 +137,33 @@ def parse(body: bytes, *, max_depth: int) -> Message:
     if envelope.id is UNSET:
         return Notification(envelope.method, params)
     return Request(envelope.id, envelope.method, params)
+
+
+def _response(
+    envelope: _Envelope, message_id: MessageId | None, body: bytes, max_depth: int
+) -> Response:
+    result, error = envelope.result, envelope.error
+    both = isinstance(result, Raw) and isinstance(error, Raw)
+    if both or envelope.method is not UNSET or message_id is None:
+        raise MalformedMessageError(
+            INVALID_REQUEST, "a response has an id and a result or an error", message_id
+        )
+    outcome: dict[str, Any] | Error
+    try:
+        if isinstance(result, Raw):
+            outcome = _result.decode(result)
+        else:
+            outcome = _error.decode(cast("Raw", error))
+    except _DECODE_ERRORS as exc:
+        raise MalformedMessageError(
+            INVALID_REQUEST, "not a JSON-RPC response", message_id
+        ) from exc
+    nested = {"data": outcome.data} if isinstance(outcome, Error) else outcome
+    if deeper_than(nested, max_depth - 1, size_hint=body):
+        raise MalformedMessageError(
+            INVALID_REQUEST, "message is nested too deeply", message_id
+        )
+    return Response(message_id, outcome)
 
 
 def deeper_than(value: dict[str, Any], limit: int, *, size_hint: bytes) -> bool:
@@ -160,6 +194,13 @@ def write_request(message_id: MessageId, method: str, params: Mapping[str, Any])
     doubled key differently would let a call pass under another tool's name.
     """
     return _encoder.encode(_Outgoing("2.0", method, dict(params), message_id))
+
+
+def write_response(message_id: MessageId, outcome: Mapping[str, Any] | Error) -> bytes:
+    """Write a client's answer for the upstream that asked."""
+    if isinstance(outcome, Error):
+        return write_error(message_id, outcome)
+    return write_result(message_id, Raw(_encoder.encode(outcome)))
 
 
 def parse_answer(body: bytes) -> Answer:

@@ -12,11 +12,14 @@ from bascule.protocol.header_value import HeaderValueError, decode
 from bascule.protocol.message import (
     HEADER_MISMATCH,
     INVALID_PARAMS,
+    INVALID_REQUEST,
     METHOD_NOT_FOUND,
     UNSUPPORTED_VERSION,
     Error,
+    MalformedMessageError,
     Message,
     Request,
+    Response,
 )
 
 VERSION = "2026-07-28"
@@ -70,9 +73,12 @@ class MirrorHeaders(Struct, frozen=True, gc=False):
 
 def is_modern(message: Message, headers: MirrorHeaders) -> bool:
     """Tell the era: the body decides, the version header only where the body is silent."""
-    meta = message.params.get(META)
-    if isinstance(meta, dict) and PROTOCOL_VERSION in meta:
-        return True
+    if not isinstance(message, Response):
+        meta = message.params.get(META)
+        if isinstance(meta, dict) and PROTOCOL_VERSION in meta:
+            return True
+        if message.method == "initialize":
+            return False
     return headers.version == VERSION.encode()
 
 
@@ -80,8 +86,13 @@ def check(message: Message, headers: MirrorHeaders) -> None:
     """Check one message against the rules of this revision.
 
     The order is the suite's: what the body lacks, agreement of headers and body, version,
-    then removed methods. Raises `ProtocolError`.
+    then removed methods. Raises `ProtocolError`, or `MalformedMessageError` for a
+    response, which this revision does not have.
     """
+    if isinstance(message, Response):
+        raise MalformedMessageError(
+            INVALID_REQUEST, "responses are not accepted", message.id
+        )
     version = _check_meta(message.params) if isinstance(message, Request) else VERSION
     _check_mirrors(message, headers, version)
     if version not in SUPPORTED:

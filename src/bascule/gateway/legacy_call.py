@@ -1,0 +1,160 @@
+"""The way of one request in the revisions before 2026-07-28.
+
+The steps are those of `handle_call`. What differs: a request belongs to a session, which
+its client began with `initialize`; clients also answer what servers ask, and say things
+that want no answer.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bascule.decision.facts import Denied
+from bascule.gateway import answers, refusal
+from bascule.gateway.asks import unstamped
+from bascule.gateway.deciding import decided, forwarding, on_disk
+from bascule.gateway.facts import facts_of
+from bascule.gateway.initializing import begin
+from bascule.gateway.journal import Entry
+from bascule.gateway.legacy_relay import LegacyRelay, Sent, check_status
+from bascule.gateway.outgoing import open_handle
+from bascule.gateway.passing import pass_on
+from bascule.gateway.sessions import Held
+from bascule.gateway.turn import Turn, session_headers
+from bascule.protocol import legacy, modern
+from bascule.protocol.message import (
+    INVALID_PARAMS,
+    INVALID_REQUEST,
+    Error,
+    Message,
+    Notification,
+    Request,
+    Response,
+    write_notification,
+    write_request,
+    write_response,
+)
+from bascule.protocol.modern import ProtocolError
+
+
+async def with_message(turn: Turn, message: Message) -> None:
+    """Answer a POST. Raises what `refusal` knows."""
+    legacy.check_version(turn.exchange.header(b"mcp-protocol-version"))
+    try:
+        match message:
+            case Request(method=legacy.INITIALIZE):
+                await _initialize(turn, message)
+            case Request():
+                await _call(turn, turn.find_session(), message)
+            case Response():
+                await _answer(turn, turn.find_session(), message)
+            case Notification():
+                await _notify(turn, turn.find_session(), message)
+    except ProtocolError as exc:
+        if exc.error.code != INVALID_PARAMS:
+            raise
+        # At these revisions an error of the call is none of HTTP.
+        raise ProtocolError(200, exc.error) from exc
+
+
+async def _initialize(turn: Turn, request: Request) -> None:
+    """Begin a session at the upstream, and one for the client."""
+    version = legacy.check_initialize(request)
+    entry = await _allowed(turn, request, version)
+    if entry is None:
+        return
+    with forwarding(turn.gateway, turn.exchange, entry, request.id) as it:
+        it.outcome = await begin(turn, request, version)
+
+
+async def _call(turn: Turn, held: Held, request: Request) -> None:
+    """Send an allowed request upstream and relay the answer."""
+    legacy.check(request)
+    entry = await _allowed(turn, request, held.session.version)
+    if entry is None:
+        return
+    with forwarding(turn.gateway, turn.exchange, entry, request.id) as it:
+        upstream_id = legacy.upstream_id(held.session.tag, request.method, request.id)
+        params = _upstream_params(turn, held, request)
+        session = session_headers(held)
+        response = await turn.post(
+            write_request(upstream_id, request.method, params), session
+        )
+        check_status(turn, held, response, 400)
+        sent = Sent(request.method, upstream_id, request.id)
+        relay = LegacyRelay(turn, held, session, sent)
+        relayed = relay.stream if response.streams else relay.whole
+        it.outcome = await relayed(response)
+
+
+async def _answer(turn: Turn, held: Held, response: Response) -> None:
+    """Pass on a client's answer; only what was asked in this session has a valid id."""
+    asked, upstream_id = unstamped(turn.gateway.sealer, held, response.id)
+    body = write_response(upstream_id, response.outcome)
+    await pass_on(turn, held, "answer", asked, body)
+
+
+async def _notify(turn: Turn, held: Held, notification: Notification) -> None:
+    """Pass on what clients say unasked; what is not known goes nowhere."""
+    if notification.method not in legacy.CLIENT_NOTIFICATIONS:
+        answers.accepted(turn.exchange)
+        return
+    params = _upstream_params(turn, held, notification)
+    if notification.method == "notifications/cancelled":
+        params["requestId"] = _cancelled_id(held, params.get("requestId"))
+    elif notification.method == "notifications/progress":
+        token = params.get(modern.PROGRESS_TOKEN)
+        _, params[modern.PROGRESS_TOKEN] = unstamped(turn.gateway.sealer, held, token)
+    body = write_notification(notification.method, params)
+    await pass_on(turn, held, "notification", notification.method, body)
+
+
+def _cancelled_id(held: Held, client_id: Any) -> str:
+    """Give the upstream's id of the request that a client no longer wants.
+
+    Lists have other ids and so cannot be cancelled; they are quick.
+    """
+    if isinstance(client_id, bool) or not isinstance(client_id, int | str):
+        problem = Error(INVALID_REQUEST, "`params.requestId` must be an id")
+        raise ProtocolError(400, problem)
+    return legacy.upstream_id(held.session.tag, "", client_id)
+
+
+async def _allowed(turn: Turn, request: Request, version: str) -> Entry | None:
+    """Decide and record; a request that is denied is answered, and gives None."""
+    facts = facts_of(request, turn.caller.principal, turn.connector, turn.now)
+    decision, entry = decided(
+        turn.gateway,
+        turn.caller,
+        request,
+        facts,
+        turn.snapshot,
+        peer=turn.exchange.peer,
+        proto=version,
+    )
+    await on_disk(turn.gateway, entry)
+    if isinstance(decision, Denied):
+        refusal.denied(
+            turn.gateway, turn.exchange, request, facts, decision, entry.code, modern=False
+        )
+        return None
+    return entry
+
+
+def _upstream_params(
+    turn: Turn, held: Held, message: Request | Notification
+) -> dict[str, Any]:
+    """Put the upstream's tokens and handles in the place of the client's."""
+    params = dict(message.params)
+    meta = params.get(modern.META)
+    token = meta.get(modern.PROGRESS_TOKEN) if isinstance(meta, dict) else None
+    if isinstance(meta, dict) and isinstance(token, int | str):
+        upstream_token = legacy.upstream_id(held.session.tag, "", token)
+        params[modern.META] = {**meta, modern.PROGRESS_TOKEN: upstream_token}
+    if message.method in legacy.LISTS:
+        binding = turn.passage(message.method).binding
+        open_handle(params, message.method, binding, turn.gateway.sealer, turn.now)
+    elif message.method == "tools/call":
+        # A server whose `tasks` capability is not carried runs it as an ordinary call.
+        params.pop("task", None)
+    return params

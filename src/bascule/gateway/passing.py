@@ -1,0 +1,58 @@
+"""What goes upstream without being a request: a client's answers, notifications, an end."""
+
+from __future__ import annotations
+
+from bascule.audit.writer import LogUnavailableError
+from bascule.decision.decide import decide
+from bascule.decision.facts import CallFacts, Denied
+from bascule.gateway import answers, refusal
+from bascule.gateway.legacy_relay import check_status
+from bascule.gateway.sessions import Held, not_found
+from bascule.gateway.turn import Turn, session_headers
+from bascule.gateway.upstream import UpstreamError
+from bascule.protocol.message import INVALID_REQUEST, Error
+
+
+async def pass_on(turn: Turn, held: Held, type: str, method: str, body: bytes) -> None:
+    """Send on what wants no answer, once its record is on disk."""
+    await _recorded(turn, held, type, method)
+    try:
+        response = await turn.post(body, session_headers(held))
+        check_status(turn, held, response, 202, 204)
+    except UpstreamError as exc:
+        refusal.upstream_failed(turn.exchange, None, exc)
+    else:
+        answers.accepted(turn.exchange)
+
+
+async def end(turn: Turn, held: Held) -> None:
+    """End a session, at the upstream first; one that ends none says so with 405."""
+    await _recorded(turn, held, "session.end", "")
+    if held.session.upstream_id is not None:
+        try:
+            response = await turn.end(session_headers(held))
+            check_status(turn, held, response, 202, 204, 405)
+        except UpstreamError as exc:
+            refusal.upstream_failed(turn.exchange, None, exc)
+            return
+        if response.status == 405:
+            problem = Error(INVALID_REQUEST, "this server does not end sessions when asked")
+            answers.wrong_verb(turn.exchange, problem, b"GET, POST")
+            return
+    turn.gateway.sessions.end(held)
+    turn.exchange.respond(204, b"", b"")
+
+
+async def _recorded(turn: Turn, held: Held, type: str, method: str) -> None:
+    """Wait until it is on disk that this goes upstream. Raises `LogUnavailableError`."""
+    # Open like every notification; what matters is that there is such a connector.
+    asked = f"notifications/{type}"
+    principal = turn.caller.principal
+    facts = CallFacts(principal, turn.connector, asked, "none", "", turn.now)
+    if isinstance(decide(facts, turn.snapshot), Denied):
+        raise not_found()  # its connector went with a reload
+    durable = turn.gateway.journal.passing(
+        type, turn.caller, method, peer=turn.exchange.peer, proto=held.session.version
+    )
+    if not await durable:
+        raise LogUnavailableError("the record could not be written")

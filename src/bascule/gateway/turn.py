@@ -1,0 +1,118 @@
+"""One HTTP request of a client that speaks a revision before 2026-07-28."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bascule.clock import UnixTime
+from bascule.decision.snapshot import Snapshot
+from bascule.gateway.callers import Caller
+from bascule.gateway.gateway import Gateway, Upstream, Work
+from bascule.gateway.hosted_headers import identity_headers
+from bascule.gateway.http1 import Exchange, Headers, header_block
+from bascule.gateway.outgoing import handle_binding
+from bascule.gateway.results import Passage
+from bascule.gateway.sessions import Held, not_found
+from bascule.gateway.upstream import Response, request_head
+
+_POSTED = header_block(
+    (b"Content-Type", b"application/json"),
+    (b"Accept", b"application/json, text/event-stream"),
+)
+_LISTENING = header_block((b"Accept", b"text/event-stream"))
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """All that the handling of one request goes by."""
+
+    gateway: Gateway
+    work: Work
+    caller: Caller
+    snapshot: Snapshot
+    upstream: Upstream | None
+    """None when there is no such connector (any more)."""
+    now: UnixTime
+
+    @property
+    def exchange(self) -> Exchange:
+        """The client's side."""
+        return self.work.exchange
+
+    @property
+    def connector(self) -> str:
+        """Name of the connector."""
+        return self.caller.connector
+
+    @property
+    def there(self) -> Upstream:
+        """The server's side. Raises `ProtocolError` when it is no longer configured."""
+        if self.upstream is None:
+            raise not_found()
+        return self.upstream
+
+    def find_session(self) -> Held:
+        """Give the session of this request. Raises `ProtocolError`."""
+        held = self.gateway.sessions.find(
+            self.exchange.header(b"mcp-session-id"),
+            self.caller,
+            self.gateway.callers,
+            self.now,
+        )
+        self.work.held = held
+        return held
+
+    def passage(self, method: str) -> Passage:
+        """Give for whom and under what a result of a method passes."""
+        principal = self.caller.principal
+        return Passage(
+            method=method,
+            principal=principal,
+            connector_name=self.connector,
+            connector=self.there.connector,
+            snapshot=self.snapshot,
+            sealer=self.gateway.sealer,
+            binding=handle_binding(principal, self.connector, method),
+            now=self.now,
+            max_event_bytes=self.gateway.limits.response_bytes,
+        )
+
+    def _known(self) -> Headers:
+        """Give what the server is shown: its credential, and to a hosted one who calls."""
+        there = self.there
+        who = identity_headers(there.connector, self.caller.principal)
+        return there.credential + who
+
+    async def post(self, body: bytes, session: Headers) -> Response:
+        """Send one message to the server. Raises `UpstreamError`."""
+        pool = self.there.pool
+        head = b"%b%b%b%bContent-Length: %d\r\n\r\n" % (
+            pool.request_head,
+            _POSTED,
+            session,
+            self._known(),
+            len(body),
+        )
+        return await pool.send(head + body)
+
+    async def listen(self, session: Headers) -> Response:
+        """Open the stream on which the server speaks unasked. Raises `UpstreamError`."""
+        pool = self.there.pool
+        head = request_head(pool.endpoint.url, "GET")
+        data = b"%b%b%b%b\r\n" % (head, _LISTENING, session, self._known())
+        return await pool.send(data, listening=True)
+
+    async def end(self, session: Headers) -> Response:
+        """End the session at the server. Raises `UpstreamError`."""
+        pool = self.there.pool
+        head = request_head(pool.endpoint.url, "DELETE")
+        return await pool.send(b"%b%b%b\r\n" % (head, session, self._known()))
+
+
+def session_headers(held: Held, *more: tuple[bytes, bytes]) -> Headers:
+    """Write the headers that say to a server which session a message belongs to."""
+    session = held.session
+    pairs = [(b"MCP-Protocol-Version", session.version.encode())]
+    if session.upstream_id is not None:
+        pairs.append((b"Mcp-Session-Id", session.upstream_id.encode()))
+    return header_block(*pairs, *more)
