@@ -9,7 +9,7 @@ NODE := tests/node
 NODE_PACKAGES := $(NODE)/node_modules
 LOCKED := $(wildcard requirements/*.txt)
 
-.PHONY: help up test lint soak shared-check docs lock clean system-packages
+.PHONY: help up test lint soak shared-check docs lock clean system-packages node-packages
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -17,7 +17,7 @@ help: ## Show the targets
 up: $(VENV)/.demo ## Serve the demo on loopback: a gateway, a real MCP server behind it, a user
 	$(BIN)/bascule up --demo --config $(DEMO)/bascule.toml --data-dir $(DEMO)/data
 
-test: $(VENV)/.dev $(NODE_PACKAGES)/.installed system-packages ## Check style, types, layers, and run all tests
+test: $(VENV)/.dev node-packages system-packages ## Check style, types, layers, and run all tests
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
@@ -30,7 +30,7 @@ lint: $(VENV)/.dev ## Check style, types and layers
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-soak: $(VENV)/.dev $(NODE_PACKAGES)/.installed system-packages ## Run the long loops
+soak: $(VENV)/.dev node-packages system-packages ## Run the long loops
 	$(BIN)/pytest -m soak
 
 shared-check: $(VENV)/.dev ## Measure on study material, where there is any
@@ -65,6 +65,8 @@ $(VENV)/.dev: $(BIN)/python $(LOCKED) pyproject.toml
 	$(PIP) install --require-hashes -r requirements/dev.txt
 	$(PIP) install --no-deps --no-build-isolation -e .
 	@touch $@
+
+node-packages: $(NODE_PACKAGES)/.installed
 
 # Clients and the conformance suite of others, with a Node.js of their own.
 $(NODE_PACKAGES)/.installed: $(NODE)/package.json $(NODE)/package-lock.json scripts/node-packages

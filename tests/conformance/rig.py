@@ -24,9 +24,7 @@ def node(
     program: Path, *arguments: str, environment: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
     """Run a program on Node.js to its end."""
-    assert NODE.exists(), (
-        "packages of others are missing: run `make tests/node/node_modules/.installed`"
-    )
+    assert NODE.exists(), f"{SCRIPTS} has no packages: run `make node-packages`"
     return subprocess.run(
         [NODE, program, *arguments],
         env={"PATH": os.environ["PATH"], "HOME": "/nonexistent", **(environment or {})},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -59,3 +60,21 @@ def test_without_root_a_missing_system_package_is_named_with_the_remedy(
     assert result.returncode == 3
     assert "sudo apt-get install bascule-missing" in result.stderr
     assert not apt_ran.exists()
+
+
+def test_without_npm_the_tests_say_how_to_get_it(tmp_path: Path) -> None:
+    (tmp_path / "sh").symlink_to("/bin/sh")
+    command = [ROOT / "scripts" / "node-packages", tmp_path]
+    environment = {"PATH": str(tmp_path)}
+    result = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert result.returncode == 3
+    assert "apt-get install nodejs npm" in result.stderr
+
+
+def test_the_lock_of_npm_packages_has_hashes_and_names_no_registry() -> None:
+    text = (ROOT / "tests" / "node" / "package-lock.json").read_text()
+    packages = json.loads(text)["packages"]
+    del packages[""]
+    assert len(packages) > 100
+    assert all(it["integrity"].startswith("sha512-") for it in packages.values())
+    assert not any("resolved" in it for it in packages.values())
