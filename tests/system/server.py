@@ -239,10 +239,10 @@ class Installation:
 
     # The process
 
-    def start(self) -> None:
+    def start(self, *options: str) -> None:
         """Start the server; returns when it accepts requests."""
         self.process = subprocess.Popen(
-            [*COMMAND, *self.options, "up"], stderr=subprocess.PIPE, text=True
+            [*COMMAND, *self.options, "up", *options], stderr=subprocess.PIPE, text=True
         )
         ready = threading.Event()
         self._reading = threading.Thread(
@@ -285,10 +285,13 @@ class Installation:
         self.process = None
         return code
 
-    def run_up(self) -> subprocess.CompletedProcess[str]:
+    def run_up(self, *options: str) -> subprocess.CompletedProcess[str]:
         """Run `up` where it must not start."""
         return subprocess.run(
-            [*COMMAND, *self.options, "up"], capture_output=True, text=True, timeout=30
+            [*COMMAND, *self.options, "up", *options],
+            capture_output=True,
+            text=True,
+            timeout=30,
         )
 
     # Requests

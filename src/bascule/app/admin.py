@@ -12,44 +12,45 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from bascule.gateway.gateway import Gateway
+from bascule.app.counts import Counts
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
-class GatewayCollector:
-    """Reads a gateway's counters when it is asked; names nobody and nothing."""
+class Collector:
+    """Reads the counters of all workers when it is asked; names nobody and nothing."""
 
-    def __init__(self, gateway: Gateway, log_age: Callable[[], float]) -> None:
-        self._gateway = gateway
+    def __init__(self, counts: Callable[[], Counts], log_age: Callable[[], float]) -> None:
+        self._counts = counts
         self._log_age = log_age
 
     def collect(self) -> Iterable[Metric]:
         """Give all metrics."""
+        counts = self._counts()
         decisions = CounterMetricFamily(
             "bascule_decisions",
             "Decisions by result and reason.",
             labels=["decision", "reason"],
         )
-        journal = self._gateway.journal
-        for (decision, reason), count in sorted(journal.decisions.items()):
+        for name, count in sorted(counts.decisions.items()):
+            decision, _, reason = name.partition(" ")
             decisions.add_metric([decision, reason], count)
         yield decisions
         outcomes = CounterMetricFamily(
             "bascule_calls", "Forwarded requests by outcome.", labels=["outcome"]
         )
-        for outcome, count in sorted(journal.outcomes.items()):
+        for outcome, count in sorted(counts.outcomes.items()):
             outcomes.add_metric([outcome], count)
         yield outcomes
         yield CounterMetricFamily(
             "bascule_authentication_failures",
             "Requests without a valid token.",
-            value=journal.authentication_failures,
+            value=counts.authentication_failures,
         )
         yield GaugeMetricFamily(
             "bascule_requests_in_flight",
             "Requests that are being answered.",
-            value=len(self._gateway.work),
+            value=counts.in_flight,
         )
         yield GaugeMetricFamily(
             "bascule_log_pending_seconds",
@@ -58,10 +59,12 @@ class GatewayCollector:
         )
 
 
-def admin_application(gateway: Gateway, log_age: Callable[[], float]) -> Starlette:
+def admin_application(
+    counts: Callable[[], Counts], log_age: Callable[[], float]
+) -> Starlette:
     """Make the application of the admin listener."""
     registry = CollectorRegistry()
-    registry.register(GatewayCollector(gateway, log_age))
+    registry.register(Collector(counts, log_age))
 
     async def metrics(_: Request) -> Response:
         """Give the metrics in Prometheus' text format."""

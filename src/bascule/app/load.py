@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,6 +31,8 @@ class Loaded:
     """A configuration with its policies, checked as a whole."""
 
     config: Config
+    policies: Mapping[str, str]
+    """Text of the policy files, by name."""
     snapshot: Snapshot
 
 
@@ -45,7 +47,12 @@ def load(sources: Sources) -> Loaded:
         if connector.command is not None:
             raise BasculeError(f"connector `{name}`: stdio servers cannot be hosted by now")
     policies = files.read_policy_files(sources.config_path)
-    return Loaded(config, build_snapshot(config, policies))
+    return loaded_from(config, policies)
+
+
+def loaded_from(config: Config, policies: Mapping[str, str]) -> Loaded:
+    """Compile a configuration and its policies. Raises `PolicyError`."""
+    return Loaded(config, policies, build_snapshot(config, policies))
 
 
 def require_same_server(before: Config, after: Config) -> None:

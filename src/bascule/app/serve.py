@@ -7,24 +7,27 @@ import sys
 
 from bascule.app import state
 from bascule.app.load import Loaded, Sources, load
-from bascule.app.supervisor import Supervisor
+from bascule.app.supervisor import Options, Supervisor
+from bascule.errors import BasculeError
 from bascule.storage.store import Store
 
 
-def serve(sources: Sources) -> None:
+def serve(sources: Sources, *, workers: int = 1, watch: bool = False) -> None:
     """Serve until SIGTERM. Raises `BasculeError` when it must not start."""
+    if workers > 1 and sys.platform != "linux":
+        raise BasculeError("more than one worker needs Linux: leave out --workers")
     loaded = load(sources)
-    with state.exclusive(sources.data_dir):
+    with state.exclusive(sources.data_dir) as lock:
         store = state.open_state(sources.data_dir)
         try:
-            _run(sources, loaded, store)
+            _run(sources, loaded, store, Options(workers, watch, lock))
         finally:
             store.close()
 
 
-def _run(sources: Sources, loaded: Loaded, store: Store) -> None:
+def _run(sources: Sources, loaded: Loaded, store: Store, options: Options) -> None:
     async def main() -> None:
-        await Supervisor(sources, loaded, store).run()
+        await Supervisor(sources, loaded, store, options).run()
 
     if sys.platform == "win32":
         asyncio.run(main())

@@ -87,11 +87,14 @@ def sealing_key(data_dir: Path) -> bytes:
 
 
 @contextlib.contextmanager
-def exclusive(data_dir: Path) -> Iterator[None]:
-    """Hold the data directory for this process. Raises `AlreadyRunningError`."""
+def exclusive(data_dir: Path) -> Iterator[int]:
+    """Hold the data directory for this process, by the descriptor that is given.
+
+    Raises `AlreadyRunningError`.
+    """
     descriptor = lock_data_directory(data_dir)
     try:
-        yield
+        yield descriptor
     finally:
         os.close(descriptor)
 

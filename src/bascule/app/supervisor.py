@@ -6,17 +6,23 @@ import asyncio
 import gc
 import logging
 import signal
+import socket
 import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from bascule.app import state
 from bascule.app.admin import admin_application
-from bascule.app.load import Loaded, Sources, load, require_same_server
+from bascule.app.counts import Counts
+from bascule.app.load import Loaded, Sources
+from bascule.app.reload import Reloading
 from bascule.app.timers import Timer, run_timers
 from bascule.app.worker import TICK_SECONDS, Recording, Worker, crashed
+from bascule.app.worker_processes import WorkerProcesses
 from bascule.audit.log import AuditLog
 from bascule.clock import system_entropy
-from bascule.errors import BasculeError
 from bascule.gateway.asgi import AsgiBridge
 from bascule.gateway.ingress import Allowed
 from bascule.gateway.listener import Listener, bind
@@ -26,51 +32,97 @@ from bascule.storage.store import Store
 log = logging.getLogger("bascule")
 
 
-class Supervisor:
-    """Holds sockets, sequencer, admin listener and timers; serves by its worker."""
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How `up` was called."""
 
-    def __init__(self, sources: Sources, loaded: Loaded, store: Store) -> None:
-        self._sources = sources
-        self._loaded = loaded
+    workers: int
+    watch: bool
+    """Reload when files of the configuration change."""
+    lock: int
+    """Descriptor that holds the data directory."""
+
+
+class Serving(Protocol):
+    """What serves the public listener: this process itself, or several others."""
+
+    @property
+    def timers(self) -> list[Timer]:
+        """Give what must run while it serves."""
+
+    async def start(self, sockets: Sequence[socket.socket]) -> None:
+        """Accept connections on bound sockets; returns when all of it does."""
+
+    async def prepare(self, loaded: Loaded) -> None:
+        """Make what a new configuration needs. Raises `BasculeError`."""
+
+    def commit(self) -> None:
+        """Put what was prepared into force."""
+
+    def counts(self) -> Counts:
+        """Give what was counted for `/metrics`."""
+
+    async def drain(self) -> None:
+        """Let what is being answered come to its end."""
+
+
+class Supervisor:
+    """Holds sockets, sequencer, admin listener and timers, and has others serve."""
+
+    def __init__(
+        self, sources: Sources, loaded: Loaded, store: Store, options: Options
+    ) -> None:
         config = loaded.config
+        self._public_url = config.server.public_url
         self._public_sockets = bind(config.server.listen)
         self._admin_sockets = bind(config.server.admin_listen)
         self._stopping = asyncio.Event()
         self._audit = _open_log(sources.data_dir, loaded)
-        self._worker = Worker(sources.data_dir, loaded, store, self._recording(self._audit))
-        self._admin = Listener(self._admin_sockets, self._admin_handler(), config.limits)
+        self._serving = self._make_serving(sources.data_dir, loaded, store, options)
+        self._reloading = Reloading(sources, loaded, self._serving, watch=options.watch)
+        self._admin = Listener(
+            self._admin_sockets,
+            self._admin_handler(config.server.admin_listen),
+            config.limits,
+        )
 
-    @staticmethod
-    def _recording(audit: AuditLog) -> Recording:
-        return Recording(
+    def _make_serving(
+        self, data_dir: Path, loaded: Loaded, store: Store, options: Options
+    ) -> Serving:
+        audit = self._audit
+        if options.workers > 1:
+            return WorkerProcesses(
+                options.workers, data_dir, loaded, audit, held=[options.lock]
+            )
+        recording = Recording(
             writer=audit.writer,
             origin=audit.origin,
             boot=audit.boot,
             lag=lambda: audit.sequencing.lag,
             late=audit.late,
         )
+        return Worker(data_dir, loaded, store, recording)
 
-    def _admin_handler(self) -> PagesHandler:
-        pages = admin_application(self._worker.gateway, lambda: self._audit.sequencing.lag)
+    def _admin_handler(self, listed: str) -> PagesHandler:
+        pages = admin_application(self._serving.counts, lambda: self._audit.sequencing.lag)
         bridge = AsgiBridge(pages, scheme="http", on_crash=crashed)
         port = self._admin_sockets[0].getsockname()[1]
         names = [f"{host}:{port}" for host in ("localhost", "127.0.0.1", "[::1]")]
-        listed = self._loaded.config.server.admin_listen
         hosts = frozenset(name.encode() for name in [*names, listed])
         return PagesHandler(
             bridge, Allowed(hosts, frozenset(b"http://" + it for it in hosts))
         )
 
     async def run(self) -> None:
-        """Serve until told to stop."""
+        """Serve until told to stop. Raises `BasculeError` when it cannot start."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stopping.set)
-        loop.add_signal_handler(signal.SIGHUP, self.reload)
+        loop.add_signal_handler(signal.SIGHUP, self._reloading.ask)
         self._audit.start(loop)
-        await self._worker.start(self._public_sockets)
+        await self._serving.start(self._public_sockets)
         await self._admin.start()
-        timers = loop.create_task(run_timers([*self._worker.timers, *self._timers]))
+        timers = loop.create_task(run_timers(self._timers))
         gc.collect()
         gc.freeze()
         self._say_ready()
@@ -79,7 +131,7 @@ class Supervisor:
             {timers, stopping}, return_when=asyncio.FIRST_COMPLETED
         )
         self._admin.stop_accepting()
-        await self._worker.drain()
+        await self._serving.drain()
         self._admin.abort()
         timers.cancel()
         stopping.cancel()
@@ -89,43 +141,18 @@ class Supervisor:
 
     @property
     def _timers(self) -> list[Timer]:
-        return [Timer(TICK_SECONDS, self._tick)]
+        return [
+            *self._serving.timers,
+            *self._reloading.timers,
+            Timer(TICK_SECONDS, self._tick),
+        ]
 
     async def _tick(self) -> None:
         self._admin.expire()
 
     def _say_ready(self) -> None:
-        public = self._loaded.config.server.public_url
         admin = f"http://localhost:{self._admin.port}"
-        print(f"ready public={public} admin={admin}", file=sys.stderr, flush=True)
-
-    def reload(self) -> None:
-        """Take up a changed configuration, whole; a bad one changes nothing and is told."""
-        try:
-            loaded = load(self._sources)
-            require_same_server(self._loaded.config, loaded.config)
-            self._worker.prepare(loaded)
-            self._record_reload(loaded)
-        except BasculeError as exc:
-            log.error("reload refused, the old configuration stays: %s", exc)
-            return
-        self._worker.commit()
-        self._loaded = loaded
-        log.warning("configuration reloaded, policies %s", loaded.snapshot.digest[:16])
-
-    def _record_reload(self, loaded: Loaded) -> None:
-        state.record_admin(
-            self._sources.data_dir,
-            "policy.reload",
-            {
-                "before": self._loaded.snapshot.digest,
-                "after": loaded.snapshot.digest,
-                "config": loaded.snapshot.config_digest,
-            },
-            user=None,
-            agent=None,
-            connector=None,
-        )
+        print(f"ready public={self._public_url} admin={admin}", file=sys.stderr, flush=True)
 
 
 def _open_log(data_dir: Path, loaded: Loaded) -> AuditLog:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bascule.app import state
+from bascule.app.counts import Counts, counts_of
 from bascule.app.follow import POLL_SECONDS, Follower
 from bascule.app.load import Loaded
 from bascule.app.page_records import PageRecords
@@ -98,7 +99,7 @@ class Worker:
         )
         await self._listener.start()
 
-    def prepare(self, loaded: Loaded) -> None:
+    async def prepare(self, loaded: Loaded) -> None:
         """Make all that a new configuration needs, and change nothing yet.
 
         Raises `BasculeError`.
@@ -113,6 +114,10 @@ class Worker:
         self.gateway.upstreams = keep_unchanged(self.gateway.upstreams, fresh)
         self.gateway.limits = loaded.config.limits
         self.gateway.snapshot = loaded.snapshot
+
+    def counts(self) -> Counts:
+        """Give the counters of this process."""
+        return counts_of(self.gateway)
 
     async def drain(self) -> None:
         """Let what is being answered come to its end, for a while, then cut it."""

@@ -19,8 +19,16 @@ from bascule.storage import users
 
 @click.command()
 @click.option("--demo", is_flag=True, help="With an example server, its roles and a user.")
+@click.option(
+    "--workers",
+    type=click.IntRange(1, 64),
+    default=1,
+    show_default=True,
+    help="Processes that serve; more than one needs Linux.",
+)
+@click.option("--watch", is_flag=True, help="Reload when the configuration changes.")
 @click.pass_obj
-def up(context: CommandContext, demo: bool) -> None:
+def up(context: CommandContext, demo: bool, workers: int, watch: bool) -> None:
     """Serve in the foreground until SIGTERM; SIGHUP reloads the configuration."""
     logging.basicConfig(
         stream=sys.stderr,
@@ -35,7 +43,7 @@ def up(context: CommandContext, demo: bool) -> None:
         sources = Sources(context.config_path, context.data_dir(), context.config)
         if demo:
             _explain(context.config_path, sources.data_dir)
-        serve(sources)
+        serve(sources, workers=workers, watch=watch)
 
 
 def _add_demo_user(context: CommandContext) -> None:

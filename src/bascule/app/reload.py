@@ -1,0 +1,115 @@
+"""Reload: a new configuration for all workers, or for none."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from pathlib import Path
+from typing import Protocol
+
+from bascule.app import state
+from bascule.app.load import Loaded, Sources, load, require_same_server
+from bascule.app.timers import Timer
+from bascule.decision.widening import widenings
+from bascule.errors import BasculeError
+
+log = logging.getLogger("bascule")
+
+WATCH_SECONDS = 0.5
+MAX_WIDENINGS = 40
+"""Named in one record; how many more there are is said."""
+
+
+class Reloadable(Protocol):
+    """What takes up configurations in two steps."""
+
+    async def prepare(self, loaded: Loaded) -> None:
+        """Make what a new configuration needs, and change nothing.
+
+        Raises `BasculeError`.
+        """
+
+    def commit(self) -> None:
+        """Put what was prepared into force."""
+
+
+class Reloading:
+    """Loads the configuration anew when asked, or when its files change."""
+
+    def __init__(
+        self, sources: Sources, loaded: Loaded, target: Reloadable, *, watch: bool
+    ) -> None:
+        self._sources = sources
+        self._loaded = loaded
+        self._target = target
+        self._watch = watch
+        self._seen = self._settled = self._look()
+        self._asked = asyncio.Event()
+
+    @property
+    def timers(self) -> list[Timer]:
+        """Give what must run while there may be a reload."""
+        watching = [Timer(WATCH_SECONDS, self._watch_files)] if self._watch else []
+        return [Timer(0, self._reload_when_asked), *watching]
+
+    def ask(self) -> None:
+        """Have the configuration loaded anew, soon."""
+        self._asked.set()
+
+    async def _reload_when_asked(self) -> None:
+        await self._asked.wait()
+        self._asked.clear()
+        try:
+            await self._reload()
+        except BasculeError as exc:
+            log.error("reload refused, the old configuration stays: %s", exc)
+
+    async def _reload(self) -> None:
+        loaded = await asyncio.to_thread(load, self._sources)
+        require_same_server(self._loaded.config, loaded.config)
+        await self._target.prepare(loaded)
+        await asyncio.to_thread(self._record, loaded)
+        self._target.commit()
+        self._loaded = loaded
+        log.warning("configuration reloaded, policies %s", loaded.snapshot.digest[:16])
+
+    def _record(self, loaded: Loaded) -> None:
+        before = self._loaded
+        wider = widenings(before.config, before.policies, loaded.config, loaded.policies)
+        more = len(wider) - MAX_WIDENINGS
+        named = [*wider[:MAX_WIDENINGS], *([f"and {more} more"] if more > 0 else [])]
+        state.record_admin(
+            self._sources.data_dir,
+            "policy.reload",
+            {
+                "before": before.snapshot.digest,
+                "after": loaded.snapshot.digest,
+                "config": loaded.snapshot.config_digest,
+                **({"widens": "; ".join(named)} if named else {}),
+            },
+            user=None,
+            agent=None,
+            connector=None,
+        )
+
+    async def _watch_files(self) -> None:
+        """Ask for a reload once files have changed, and then stayed the same for a look."""
+        now = self._look()
+        if now == self._seen and now != self._settled:
+            self._settled = now
+            self.ask()
+        self._seen = now
+
+    def _look(self) -> frozenset[tuple[str, int, int, int]]:
+        """Give what tells one state of the files from another."""
+        config = self._sources.config_path
+        paths = [config, *(config.parent / "policies").glob("*.cedar")]
+        return frozenset(_mark(path) for path in paths)
+
+
+def _mark(path: Path) -> tuple[str, int, int, int]:
+    try:
+        info = path.stat()
+    except OSError:
+        return str(path), 0, 0, 0
+    return str(path), info.st_ino, info.st_size, info.st_mtime_ns

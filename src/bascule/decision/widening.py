@@ -1,0 +1,71 @@
+"""What a new configuration allows that the old one did not: for the record of a reload."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from bascule.config.model import Config
+from bascule.decision.policy import Policy
+from bascule.decision.policy_files import read_policy_files
+
+Texts = Mapping[str, str]
+"""Policy files by name."""
+
+
+def widenings(
+    before: Config, before_files: Texts, after: Config, after_files: Texts
+) -> list[str]:
+    """Name each right that is new or wider, one short sentence each, in order.
+
+    Entries are compared by name, and with `CONNECTOR/*`; what a narrower pattern matches is
+    not looked at. So there may be too much here, never too little.
+    """
+    known = set(before.agents.ceilings) | set(after.agents.ceilings)
+    had = set(_rights(before, known))
+    found = {
+        f"{who} `{entry}`"
+        for who, entry in _rights(after, known)
+        if (who, entry) not in had and (who, f"{entry.partition('/')[0]}/*") not in had
+    }
+    old, _ = read_policy_files(before_files, before)
+    new, _ = read_policy_files(after_files, after)
+    found |= {f"policy `{it}` permits" for it in _changed(new, old, "permit")}
+    found |= {f"policy `{it}` forbids less" for it in _changed(old, new, "forbid")}
+    return sorted(found)
+
+
+def _rights(config: Config, known_agents: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Give who may do what: the sentence up to its end, and the entry that ends it."""
+    for role in config.roles.values():
+        for entry in _expanded(config, role.allow):
+            yield from ((f"`{member}` may use", entry) for member in role.members)
+    default = config.agents.default_ceiling
+    for agent in known_agents:
+        for entry in _expanded(config, config.agents.ceilings.get(agent, default)):
+            yield f"agent `{agent}` may be used for", entry
+    for entry in _expanded(config, default):
+        yield "any other agent may be used for", entry
+    for scope, entries in config.scopes.items():
+        for entry in _expanded(config, entries):
+            yield f"scope `{scope}` covers", entry
+    for name, connector in config.connectors.items():
+        yield from ((f"`{name}` may ask for", kind) for kind in connector.may_ask)
+    for issuer in config.issuers.values():
+        for connector_name in issuer.audiences:
+            yield f"`{issuer.issuer}` may issue tokens for", connector_name
+
+
+def _expanded(config: Config, entries: Iterable[str]) -> Iterator[str]:
+    """Give entries with toolsets replaced by their members."""
+    for entry in entries:
+        yield from config.toolsets.get(entry, (entry,))
+
+
+def _changed(
+    these: Mapping[str, Policy], others: Mapping[str, Policy], effect: str
+) -> Iterator[str]:
+    """Give the ids of policies of an effect that are not the same among the others."""
+    for name, policy in these.items():
+        other = others.get(name)
+        if policy.effect == effect and (other is None or other.est != policy.est):
+            yield name

@@ -1,0 +1,115 @@
+"""What a new configuration allows beyond the old one is named, and nothing else."""
+
+from __future__ import annotations
+
+import pytest
+
+from bascule.config.load import load
+from bascule.decision.widening import widenings
+
+BASE = """
+[connectors.desk]
+url = "http://127.0.0.1:1/mcp"
+[connectors.annex]
+url = "http://127.0.0.1:2/mcp"
+[toolsets]
+"desk:read" = ["desk/search"]
+[roles.clerk]
+members = ["user:alice"]
+allow = ["desk:read"]
+[agents]
+default_ceiling = ["desk/*"]
+[agents.ceilings]
+robot = ["desk/search"]
+[scopes]
+"desk.read" = ["desk:read"]
+"""
+FORBID = """@id("no-night") forbid(principal, action, resource) when { context.now > 1 };"""
+PERMIT = """@id("extra") permit(principal, action, resource) when { context.now > 1 };"""
+
+
+def found(after: str, *, before: str = BASE) -> list[str]:
+    return widenings(load(before, source="a"), {}, load(after, source="b"), {})
+
+
+def with_files(before: str, after: str) -> list[str]:
+    config = load(BASE, source="a")
+    return widenings(config, {"p.cedar": before}, config, {"p.cedar": after})
+
+
+def test_the_same_widens_nothing() -> None:
+    assert found(BASE) == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        (
+            'members = ["user:alice"]',
+            'members = ["user:alice", "group:all"]',
+            ["`group:all` may use `desk/search`"],
+        ),
+        (
+            'allow = ["desk:read"]',
+            'allow = ["desk:read", "annex/*"]',
+            ["`user:alice` may use `annex/*`"],
+        ),
+        (
+            '"desk:read" = ["desk/search"]',
+            '"desk:read" = ["desk/search", "desk/delete"]',
+            [
+                "`user:alice` may use `desk/delete`",
+                "scope `desk.read` covers `desk/delete`",
+            ],
+        ),
+        (
+            'default_ceiling = ["desk/*"]',
+            'default_ceiling = ["desk/*", "annex/*"]',
+            ["any other agent may be used for `annex/*`"],
+        ),
+        ('robot = ["desk/search"]', "", ["agent `robot` may be used for `desk/*`"]),
+        (
+            "[connectors.annex]",
+            '[connectors.annex]\nmay_ask = ["sampling"]',
+            ["`annex` may ask for `sampling`"],
+        ),
+        (
+            "[scopes]",
+            '[scopes]\nall = ["desk/*"]',
+            ["scope `all` covers `desk/*`"],
+        ),
+        (
+            "[roles.clerk]",
+            '[issuers.corp]\nissuer="https://idp.example"\naudiences={desk="x"}\n[roles.clerk]',
+            ["`https://idp.example` may issue tokens for `desk`"],
+        ),
+    ],
+)
+def test_what_is_new_is_named_and_its_reverse_is_not(
+    old: str, new: str, expected: list[str]
+) -> None:
+    changed = BASE.replace(old, new, 1)
+    assert changed != BASE
+    assert found(changed) == expected
+    assert found(BASE, before=changed) == []
+
+
+def test_a_forbid_that_goes_or_changes_widens() -> None:
+    assert with_files(FORBID, "") == ["policy `no-night` forbids less"]
+    changed = FORBID.replace("> 1", "> 2")
+    assert with_files(FORBID, changed) == ["policy `no-night` forbids less"]
+    assert with_files("", FORBID) == []
+
+
+def test_a_permit_that_comes_or_changes_widens() -> None:
+    assert with_files("", PERMIT) == ["policy `extra` permits"]
+    assert with_files(PERMIT, PERMIT.replace("> 1", "> 2")) == ["policy `extra` permits"]
+    assert with_files(PERMIT, "") == []
+
+
+def test_a_forbid_that_becomes_a_permit_is_named_twice() -> None:
+    permit = PERMIT.replace("extra", "no-night")
+    assert with_files(FORBID, permit) == [
+        "policy `no-night` forbids less",
+        "policy `no-night` permits",
+    ]
