@@ -260,7 +260,10 @@ def test_an_agent_without_a_secret_shows_none(place: Place) -> None:
     assert place.lines("agent", "list") == [
         {
             "agent": "a",
+            "origin": "operator",
+            "name": None,
             "authenticates": False,
+            "verified": False,
             "redirect_uris": sorted(uris),
             "disabled": False,
         }

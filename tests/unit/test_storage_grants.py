@@ -371,22 +371,22 @@ REQUEST = AuthorizationRequest(
 )
 
 
-def find(store: Store, session: bytes = b"session", now: int = NOW) -> object:
-    ask = partial(authorization_requests.find, id_hash=b"id", session_hash=session)
+def find(store: Store, session: int = 1, now: int = NOW) -> object:
+    ask = partial(authorization_requests.find, id_hash=b"id", session=session)
     found = store.read(partial(ask, now=UnixTime(now)))
     return None if found is None else (found.request, found.decision, found.sealed_code)
 
 
 def test_a_request_is_found_by_its_session_until_it_expires(store: Store) -> None:
-    add = partial(authorization_requests.add, id_hash=b"id", session_hash=b"session")
+    add = partial(authorization_requests.add, id_hash=b"id", session=1)
     store.run(partial(add, request=REQUEST, now=NOW))
     assert find(store) == (REQUEST, None, None)
-    assert find(store, session=b"another") is None
+    assert find(store, session=2) is None
     assert find(store, now=NOW + authorization_requests.LIFETIME_SECONDS) is None
 
 
 def test_a_request_is_decided_once(store: Store) -> None:
-    add = partial(authorization_requests.add, id_hash=b"id", session_hash=b"session")
+    add = partial(authorization_requests.add, id_hash=b"id", session=1)
     store.run(partial(add, request=REQUEST, now=NOW))
     decide = partial(authorization_requests.decide, id_hash=b"id")
     won = race(

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from starlette.applications import Starlette
 
+from bascule.app import state
+from bascule.authserver.documents import Documents
+from bascule.authserver.routes import routes as oauth_routes
+from bascule.authserver.server import AuthorizationServer
 from bascule.clock import system_clock, system_entropy
 from bascule.config.model import Config
+from bascule.gateway.ingress import allowed_for
 from bascule.gateway.public import public_application
+from bascule.identity.keys import KeySet
+from bascule.net.fetch import FetchPolicy
 from bascule.storage import key_files
 from bascule.storage.store import Store
 from bascule.web.headers import SecurityHeaders
@@ -23,22 +31,26 @@ from bascule.web.static import STATIC_ROUTE
 class PageParts:
     """What pages are made from."""
 
-    config: Config
+    config: Callable[[], Config]
+    """Gives the configuration in force."""
     data_dir: Path
     store: Store
     records: Records
     late: Callable[[], list[str]]
     """Says what is late, one sentence each; empty means ready."""
+    heard: Callable[[int], Awaitable[None]]
+    """Waits until all processes can know of a generation of the directory."""
 
 
 def public_pages(parts: PageParts) -> Starlette:
     """Make the application of the public listener; once in each process that serves it."""
 
     def jwks() -> dict[str, object]:
-        return key_files.load(parts.data_dir / "keys", now=system_clock()).jwks()
+        return _keys(parts).jwks()
 
-    url = parts.config.server.public_url
-    made = public_application(url, jwks, parts.late, [STATIC_ROUTE])
+    url = parts.config().server.public_url
+    routes = [STATIC_ROUTE, *oauth_routes(authorization_server(parts))]
+    made = public_application(url, jwks, parts.late, routes)
     made.state.site = Site(
         url=url,
         audience="public",
@@ -49,3 +61,28 @@ def public_pages(parts: PageParts) -> Starlette:
     )
     made.add_middleware(SecurityHeaders, url=url)
     return made
+
+
+def authorization_server(parts: PageParts) -> AuthorizationServer:
+    """Make the authorization server of this process."""
+    config = parts.config()
+    fetching = FetchPolicy()
+    return AuthorizationServer(
+        issuer=config.server.public_url,
+        store=parts.store,
+        records=parts.records,
+        config=parts.config,
+        keys=lambda: _keys(parts),
+        documents=Documents(
+            lambda: replace(fetching, private=parts.config().network.private)
+        ),
+        heard=parts.heard,
+        note_change=partial(state.note_change, parts.data_dir, parts.store),
+        origins=frozenset(origin.decode() for origin in allowed_for(config.server).origins),
+        clock=system_clock,
+        entropy=system_entropy,
+    )
+
+
+def _keys(parts: PageParts) -> KeySet:
+    return key_files.load(parts.data_dir / "keys", now=system_clock())

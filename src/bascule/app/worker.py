@@ -78,7 +78,14 @@ class Worker:
             writer=GATEWAY_WRITER,
             boot=recording.boot,
         )
-        parts = PageParts(loaded.config, data_dir, store, records, self._late)
+        parts = PageParts(
+            config=lambda: self._loaded.config,
+            data_dir=data_dir,
+            store=store,
+            records=records,
+            late=self._late,
+            heard=self._follower.heard,
+        )
         pages = public_pages(parts)
         scheme = loaded.config.server.public_url.partition(":")[0]
         bridge = AsgiBridge(pages, scheme=scheme, on_crash=crashed)

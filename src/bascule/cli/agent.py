@@ -12,10 +12,10 @@ from bascule.cli.context import CommandContext
 from bascule.cli.output import emit, emit_rows
 from bascule.cli.user import as_json_option
 from bascule.clock import system_clock, system_entropy
-from bascule.config.addresses import is_loopback, web_address
 from bascule.errors import BasculeError
 from bascule.identity.client_keys import public_jwks
 from bascule.identity.keys import BadKeyError
+from bascule.identity.redirect_uri import redirect_uri_problem
 from bascule.storage import agents
 from bascule.storage.directory import BUILT_IN_AGENT
 
@@ -92,13 +92,16 @@ def list_agents(context: CommandContext, as_json: bool) -> None:
     rows = [
         {
             "agent": found.client_id,
+            "origin": found.origin,
+            "name": found.name,
             "authenticates": found.authenticates,
+            "verified": found.verified,
             "redirect_uris": list(found.redirect_uris),
             "disabled": found.disabled,
         }
         for found in context.store().read(agents.every)
     ]
-    columns = ("agent", "authenticates", "redirect_uris", "disabled")
+    columns = ("agent", "origin", "verified", "redirect_uris", "disabled")
     emit_rows(rows, columns=columns, as_json=as_json)
 
 
@@ -139,11 +142,9 @@ def _check_client_id(client_id: str) -> None:
 
 
 def _check_redirect(uri: str) -> None:
-    parts = web_address(uri)
-    if parts is None or parts.fragment or parts.username is not None:
-        raise click.BadParameter(f"`{uri}` is no redirect URI")
-    if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
-        raise click.BadParameter(f"`{uri}` must be https, or http to loopback")
+    problem = redirect_uri_problem(uri)
+    if problem is not None:
+        raise click.BadParameter(f"`{uri}` {problem}")
 
 
 def _public_keys(path: Path) -> str:

@@ -55,8 +55,14 @@ class Agent(Struct):
     """`agent list`: one registered agent."""
 
     agent: str
+    origin: Literal["operator", "document", "dynamic"]
+    """`agent add`, a client ID metadata document, or dynamic registration."""
+    name: str | None
+    """What it calls itself; null for those of `agent add`."""
     authenticates: bool
     """By a secret or a key of its own."""
+    verified: bool
+    """It authenticates, codes reach it over https only, and somebody vouches for its id."""
     redirect_uris: list[str]
     disabled: bool
 

@@ -141,6 +141,16 @@ class Agents(Table, frozen=True):
     """By client id; entries as in `roles.*.allow`."""
 
 
+class Clients(Table, frozen=True):
+    """`[clients]`: which OAuth clients may ask users for access by themselves."""
+
+    cimd_domains: tuple[str, ...] | None = None
+    """Hosts of client ID metadata documents, `HOST` or `*.DOMAIN`. Absent: any public host;
+    an empty list: none. What an agent may do is a matter of its ceiling either way."""
+    dynamic_registration: bool = False
+    """Let anybody register a client (RFC 7591); such clients are never verified."""
+
+
 class GroupsClaim(Table, frozen=True):
     """`[issuers.NAME.groups]`: where a foreign token says its subject's groups."""
 
@@ -216,6 +226,8 @@ class Config(Table, frozen=True):
     """Who may do what, by the role's name."""
     agents: Agents = field(default_factory=Agents)
     """Ceilings of agents."""
+    clients: Clients = field(default_factory=Clients)
+    """Which OAuth clients may ask users for access by themselves."""
     scopes: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """OAuth scope → entries as in `roles.*.allow`; `mcp:CONNECTOR` is built in."""
     issuers: dict[str, Issuer] = field(default_factory=dict)

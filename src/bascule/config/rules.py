@@ -17,6 +17,7 @@ _CONNECTOR = re.compile(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?")
 _TOKEN = re.compile(r"[!#$%&'*+.^`|~0-9A-Za-z-]+")
 _ENVIRONMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#@*\s]+")
+_DOMAIN = re.compile(r"(\*\.)?[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?")
 _OURS = re.compile(r"(?i)host|connection|transfer-encoding|accept|content-.*|mcp-.*")
 """Headers that Bascule itself writes; a credential must not stand in their place."""
 
@@ -40,6 +41,12 @@ def broken_rules(config: Config) -> Found:
         config.audit.copies,
         lambda it: it.startswith("file:/"),
         "must be `file:` and an absolute directory",
+    )
+    yield from _each(
+        "clients.cimd_domains",
+        config.clients.cimd_domains or (),
+        lambda it: _DOMAIN.fullmatch(it) is not None,
+        "must be HOST or *.DOMAIN in lower case",
     )
     yield from _each(
         "network.private",

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+
+_RESOURCE = re.compile(r"(?i:(https?://[^/?#]+))/c/([a-z0-9-]{1,32})/mcp/?")
+
 
 def resource_identifier(public_url: str, connector: str) -> str:
     """Give the identifier of one connector's endpoint; also its address."""
@@ -16,3 +20,15 @@ def metadata_address(public_url: str, connector: str) -> str:
 def baseline_scope(connector: str) -> str:
     """Give the built-in scope: at most all of one connector."""
     return f"mcp:{connector}"
+
+
+def connector_of(public_url: str, resource: str) -> str | None:
+    """Give the connector that a resource identifier names, known or not; else None.
+
+    Scheme and host in upper case and one slash at the end are accepted, since clients write
+    both (RFC 3986 §6.2.2.1).
+    """
+    found = _RESOURCE.fullmatch(resource)
+    if found is None or found[1].lower() != public_url:
+        return None
+    return found[2]

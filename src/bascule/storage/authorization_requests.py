@@ -43,7 +43,7 @@ def add(
     request: AuthorizationRequest,
     *,
     id_hash: bytes,
-    session_hash: bytes,
+    session: int,
     now: UnixTime,
 ) -> None:
     """Keep a request for one browser session; old ones go at the same time."""
@@ -51,7 +51,7 @@ def add(
     conn.execute(
         insert(table).values(
             id_hash=id_hash,
-            session_hash=session_hash,
+            session_number=session,
             user_name=request.user,
             client_id=request.client_id,
             redirect_uri=request.redirect_uri,
@@ -64,14 +64,12 @@ def add(
     )
 
 
-def find(
-    conn: Connection, *, id_hash: bytes, session_hash: bytes, now: UnixTime
-) -> Found | None:
+def find(conn: Connection, *, id_hash: bytes, session: int, now: UnixTime) -> Found | None:
     """Give a request of this browser session, else None."""
     row = conn.execute(
         select(table).where(
             table.c.id_hash == id_hash,
-            table.c.session_hash == session_hash,
+            table.c.session_number == session,
             table.c.expires_at > now,
         )
     ).one_or_none()

@@ -146,7 +146,7 @@ authorization_requests = Table(
     "authorization_requests",
     metadata,
     Column("id_hash", LargeBinary, primary_key=True),
-    Column("session_hash", LargeBinary, nullable=False),
+    Column("session_number", BigInteger, nullable=False),
     Column("user_name", Text, nullable=False),
     Column("client_id", Text, nullable=False),
     Column("redirect_uri", Text, nullable=False),

@@ -15,7 +15,9 @@ from sqlalchemy.exc import DatabaseError, DataError, IntegrityError, Programming
 from bascule.errors import BasculeError
 
 T = TypeVar("T")
-Work = Callable[[Connection], T]
+Transaction = Connection
+"""A transaction under way, for those who hand it from query to query."""
+Work = Callable[[Transaction], T]
 """A transaction."""
 BUSY_SECONDS = 2.0
 """How long one attempt waits for other writers."""

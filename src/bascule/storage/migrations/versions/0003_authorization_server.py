@@ -45,7 +45,7 @@ def _authorization() -> None:
     op.create_table(
         "authorization_requests",
         sa.Column("id_hash", sa.LargeBinary, nullable=False),
-        sa.Column("session_hash", sa.LargeBinary, nullable=False),
+        sa.Column("session_number", sa.BigInteger, nullable=False),
         sa.Column("user_name", sa.Text, nullable=False),
         sa.Column("client_id", sa.Text, nullable=False),
         sa.Column("redirect_uri", sa.Text, nullable=False),

@@ -1,0 +1,203 @@
+"""Clients: who a client id stands for, and whether a request really is from it."""
+
+from __future__ import annotations
+
+import hmac
+from base64 import b64decode
+from dataclasses import dataclass, field
+from functools import partial
+from urllib.parse import unquote_plus
+
+from starlette.requests import Request
+
+from bascule.authserver.documents import DocumentUnavailableError, Published
+from bascule.authserver.errors import InvalidClientError, InvalidRequestError
+from bascule.authserver.parameters import Parameters
+from bascule.authserver.server import AuthorizationServer, digest_of
+from bascule.identity.client_assertion import (
+    InvalidAssertionError,
+    claimed_client,
+    verify_assertion,
+)
+from bascule.identity.client_document import address_problem, is_document_address
+from bascule.storage import agents, used_assertions
+from bascule.storage.agents import Agent
+
+ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+LEEWAY_SECONDS = 30
+NO_KEYS = '{"keys":[]}'
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """A client that may ask for something."""
+
+    agent: Agent
+    jwks: str | None
+    """The keys that count for it now."""
+
+    @property
+    def client_id(self) -> str:
+        """Its id, the agent's name."""
+        return self.agent.client_id
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What a request shows of its client."""
+
+    client_id: str
+    secret: str | None = field(default=None, repr=False)
+    assertion: str | None = field(default=None, repr=False)
+
+
+async def find_client(server: AuthorizationServer, client_id: str) -> Client:
+    """Give a client that a user or the operator has let in before.
+
+    Nobody else's document is fetched. Raises `InvalidClientError`.
+    """
+    agent = await server.store.look(partial(agents.get, client_id=client_id))
+    if agent is None:
+        raise InvalidClientError("client is unknown")
+    if agent.disabled:
+        raise InvalidClientError("client is disabled")
+    if agent.expires_at is not None and agent.expires_at <= server.clock():
+        raise InvalidClientError("client registration has expired")
+    if agent.origin != "document":
+        return Client(agent, agent.jwks)
+    published = await published_client(server, client_id)
+    noted = await note_published(server, published)
+    return Client(noted, published.jwks)
+
+
+async def published_client(server: AuthorizationServer, client_id: str) -> Published:
+    """Give what a client says of itself at its URL. Raises `InvalidClientError`."""
+    domains = server.config().clients.cimd_domains
+    problem = address_problem(client_id, domains)
+    if problem is not None:
+        raise InvalidClientError(f"client id {problem}")
+    try:
+        return await server.documents.get(client_id)
+    except DocumentUnavailableError as exc:
+        raise InvalidClientError(str(exc)) from exc
+
+
+async def note_published(server: AuthorizationServer, published: Published) -> Agent:
+    """Let the agent of that document follow what it says by now."""
+    document = published.document
+    get = partial(agents.get, client_id=document.client_id)
+    before = await server.store.look(get)
+    said = document.auth_method, document.name, tuple(sorted(set(document.redirect_uris)))
+    if before is not None and said == (
+        before.auth_method,
+        before.name,
+        before.redirect_uris,
+    ):
+        return before
+    await server.change(
+        partial(
+            agents.note_document,
+            client_id=document.client_id,
+            auth_method=document.auth_method,
+            name=document.name,
+            redirect_uris=document.redirect_uris,
+            now=server.clock(),
+        )
+    )
+    after = await server.store.look(get)
+    if after is None or after.disabled:
+        raise InvalidClientError("client is disabled")
+    return after
+
+
+async def authenticate(
+    server: AuthorizationServer, request: Request, form: Parameters
+) -> Client:
+    """Give the client of a request, authenticated as it must be; a public one by its id.
+
+    Raises `InvalidClientError`, or `InvalidRequestError` for two ways at once (RFC 6749
+    §2.3).
+    """
+    shown = _credentials(request, form)
+    if is_document_address(shown.client_id) and shown.secret is not None:
+        raise InvalidClientError("a published client has no secret")
+    client = await find_client(server, shown.client_id)
+    match client.agent.auth_method:
+        case "none":
+            if shown.secret is not None or shown.assertion is not None:
+                raise InvalidClientError("a public client has no credentials")
+        case "client_secret":
+            _check_secret(client.agent, shown)
+        case "private_key_jwt":
+            await _check_assertion(server, client, shown)
+    return client
+
+
+def _credentials(request: Request, form: Parameters) -> Credentials:
+    header = request.headers.get("authorization")
+    secret, assertion = form.get("client_secret"), form.get("client_assertion")
+    if sum(it is not None for it in (header, secret, assertion)) > 1:
+        raise InvalidRequestError("the client authenticates in more than one way")
+    if header is not None:
+        return _basic(header, form.get("client_id"))
+    if assertion is not None:
+        if form.require("client_assertion_type") != ASSERTION_TYPE:
+            raise InvalidRequestError("`client_assertion_type` is not known")
+        claimed = claimed_client(assertion)
+        if claimed is None:
+            raise InvalidClientError("assertion is malformed")
+        if form.get("client_id") not in {None, claimed}:
+            raise InvalidRequestError("`client_id` is not the assertion's")
+        return Credentials(claimed, assertion=assertion)
+    return Credentials(form.require("client_id"), secret=secret)
+
+
+def _basic(header: str, client_id: str | None) -> Credentials:
+    """Read `client_secret_basic`; both halves are form-encoded (RFC 6749 §2.3.1)."""
+    scheme, _, encoded = header.partition(" ")
+    try:
+        text = b64decode(encoded.strip(), validate=True).decode()
+    except ValueError as exc:
+        raise InvalidClientError("header is malformed") from exc
+    name, colon, secret = text.partition(":")
+    if scheme.lower() != "basic" or not colon:
+        raise InvalidClientError("header is malformed")
+    found = Credentials(unquote_plus(name), unquote_plus(secret))
+    if client_id not in {None, found.client_id}:
+        raise InvalidRequestError("`client_id` is not the header's")
+    return found
+
+
+def _check_secret(agent: Agent, shown: Credentials) -> None:
+    given = digest_of(shown.secret or "")
+    if not hmac.compare_digest(given, agent.secret_hash or b""):
+        raise InvalidClientError("client secret is missing or wrong")
+
+
+async def _check_assertion(
+    server: AuthorizationServer, client: Client, shown: Credentials
+) -> None:
+    if shown.assertion is None:
+        raise InvalidClientError("client assertion is missing")
+    now = server.clock()
+    issuer = server.issuer
+    try:
+        verified = verify_assertion(
+            shown.assertion,
+            client_id=client.client_id,
+            jwks=client.jwks or NO_KEYS,
+            # Some clients read an issuer as a URL and write it with a slash at the end.
+            audiences=frozenset({issuer, f"{issuer}/", f"{issuer}/oauth/token"}),
+            now=now,
+            leeway=LEEWAY_SECONDS,
+        )
+    except InvalidAssertionError as exc:
+        raise InvalidClientError(f"client assertion: {exc}") from exc
+    use = partial(
+        used_assertions.use,
+        digest=verified.digest,
+        expires_at=verified.expires_at,
+        now=now,
+    )
+    if not await server.store.transact(use):
+        raise InvalidClientError("client assertion was shown before")

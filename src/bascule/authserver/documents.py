@@ -1,0 +1,103 @@
+"""Client ID metadata documents: fetched, checked, and kept for a while.
+
+Kept by each process for itself: it is a cache, and another process fetches its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from bascule.clock import monotonic
+from bascule.errors import BasculeError
+from bascule.identity.client_document import (
+    MAX_BYTES,
+    ClientDocument,
+    InvalidDocumentError,
+    parse_document,
+)
+from bascule.identity.client_keys import MAX_JWKS_BYTES, public_jwks
+from bascule.identity.keys import BadKeyError
+from bascule.net.fetch import FetchError, FetchPolicy, fetch
+
+LEAST_SECONDS = 300
+MOST_SECONDS = 86_400
+USUAL_SECONDS = 3600
+"""How long a document is kept: as it says itself, within these bounds."""
+MAX_KEPT = 500
+MAX_FETCHES = 8
+"""At once; more wait."""
+MEDIA_TYPES = frozenset({"application/json", "application/client-metadata+json"})
+KEY_MEDIA_TYPES = frozenset({"application/json", "application/jwk-set+json"})
+
+
+class DocumentUnavailableError(BasculeError):
+    """A client cannot be known at the moment; the text is for the log."""
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """A client's document, with its keys."""
+
+    document: ClientDocument
+    jwks: str | None
+    """Its public keys, wherever they were; None for a public client."""
+
+
+class Documents:
+    """Documents of clients; used on one event loop."""
+
+    def __init__(
+        self, policy: Callable[[], FetchPolicy], *, now: Callable[[], float] = monotonic
+    ) -> None:
+        """`policy` gives what may be fetched; its size and types are set here."""
+        self._policy = policy
+        self._now = now
+        self._kept: OrderedDict[str, tuple[float, Published]] = OrderedDict()
+        self._running: dict[str, asyncio.Task[Published]] = {}
+        self._turn = asyncio.Semaphore(MAX_FETCHES)
+
+    async def get(self, client_id: str) -> Published:
+        """Give the document at a URL that was checked by `address_problem`.
+
+        Only valid ones are kept. Raises `DocumentUnavailableError`.
+        """
+        kept = self._kept.get(client_id)
+        if kept is not None and self._now() < kept[0]:
+            self._kept.move_to_end(client_id)
+            return kept[1]
+        task = self._running.get(client_id)
+        if task is None:
+            task = asyncio.get_running_loop().create_task(self._fetch(client_id))
+            self._running[client_id] = task
+            task.add_done_callback(lambda _: self._running.pop(client_id, None))
+        return await asyncio.shield(task)
+
+    async def _fetch(self, client_id: str) -> Published:
+        try:
+            async with self._turn:
+                found, keep_seconds = await self._read(client_id)
+        except (FetchError, InvalidDocumentError, BadKeyError) as exc:
+            raise DocumentUnavailableError(f"document of the client: {exc}") from exc
+        self._kept[client_id] = self._now() + keep_seconds, found
+        self._kept.move_to_end(client_id)
+        while len(self._kept) > MAX_KEPT:
+            self._kept.popitem(last=False)
+        return found
+
+    async def _read(self, client_id: str) -> tuple[Published, int]:
+        answer = await fetch(client_id, self._limited(MAX_BYTES, MEDIA_TYPES))
+        document = parse_document(answer.body, client_id=client_id)
+        keep = answer.keep_seconds(
+            least=LEAST_SECONDS, most=MOST_SECONDS, otherwise=USUAL_SECONDS
+        )
+        if document.jwks_uri is None:
+            return Published(document, document.jwks), keep
+        limited = self._limited(MAX_JWKS_BYTES, KEY_MEDIA_TYPES)
+        keys = await fetch(document.jwks_uri, limited)
+        return Published(document, public_jwks(keys.body)), keep
+
+    def _limited(self, max_bytes: int, media_types: frozenset[str]) -> FetchPolicy:
+        return replace(self._policy(), max_bytes=max_bytes, media_types=media_types)

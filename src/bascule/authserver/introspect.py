@@ -1,0 +1,108 @@
+"""`POST /oauth/introspect` (RFC 7662)."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from bascule.authserver.clients import LEEWAY_SECONDS, Client, authenticate
+from bascule.authserver.endpoint import json_response
+from bascule.authserver.errors import InvalidClientError
+from bascule.authserver.parameters import form_of
+from bascule.authserver.server import AuthorizationServer, digest_of
+from bascule.identity.access_token import (
+    AccessToken,
+    InvalidTokenError,
+    claimed_audience,
+    verify,
+)
+from bascule.identity.resource import connector_of, resource_identifier
+from bascule.storage import directory, refresh_tokens
+
+INACTIVE: dict[str, object] = {"active": False}
+
+
+async def introspect(server: AuthorizationServer, request: Request) -> Response:
+    """Tell a client about a token of its own. Raises `OAuthError`.
+
+    The client must authenticate, or anybody could ask whether a text is a token (§4). Of
+    tokens of other clients, or for other servers, it learns no more than of nonsense.
+    """
+    form = await form_of(request)
+    client = await authenticate(server, request, form)
+    if not client.agent.authenticates:
+        raise InvalidClientError("a public client cannot introspect")
+    token = form.require("token")
+    found = await _refresh_token(server, client, token)
+    return json_response(found or await _access_token(server, client, token))
+
+
+async def _refresh_token(
+    server: AuthorizationServer, client: Client, token: str
+) -> dict[str, object] | None:
+    ask = partial(
+        refresh_tokens.current,
+        token_hash=digest_of(token),
+        client_id=client.client_id,
+        now=server.clock(),
+    )
+    current = await server.store.look(ask)
+    if current is None:
+        return None
+    grant, expires_at = current
+    return {
+        "active": True,
+        "scope": grant.scope,
+        "client_id": grant.client_id,
+        "sub": grant.user.removeprefix("user:"),
+        "iss": server.issuer,
+        "exp": expires_at,
+    }
+
+
+async def _access_token(
+    server: AuthorizationServer, client: Client, token: str
+) -> dict[str, object]:
+    found = await verified_token(server, token)
+    connector = connector_of(server.issuer, claimed_audience(token.encode()) or "")
+    if found is None or connector is None or found.agent != client.client_id:
+        return INACTIVE
+    known = await server.store.look(directory.load)
+    in_force = known.subject(found, connector) is not None
+    if not in_force or connector not in server.config().connectors:
+        return INACTIVE
+    subject = found.agent if found.user is None else found.user.removeprefix("user:")
+    return {
+        "active": True,
+        "scope": " ".join(sorted(found.scopes)),
+        "client_id": found.agent,
+        "sub": subject,
+        "aud": resource_identifier(server.issuer, connector),
+        "iss": server.issuer,
+        "exp": found.expires_at,
+        "iat": found.issued_at,
+        "jti": found.jti,
+        "token_type": "Bearer",
+    }
+
+
+async def verified_token(server: AuthorizationServer, token: str) -> AccessToken | None:
+    """Give the claims of an access token of ours that has not expired, revoked or not."""
+    audience = claimed_audience(token.encode())
+    connector = connector_of(server.issuer, audience or "")
+    if connector is None:
+        return None
+    try:
+        return verify(
+            token.encode(),
+            keys=await asyncio.to_thread(server.keys),
+            issuer=server.issuer,
+            resource=resource_identifier(server.issuer, connector),
+            now=server.clock(),
+            leeway=LEEWAY_SECONDS,
+        )
+    except InvalidTokenError:
+        return None

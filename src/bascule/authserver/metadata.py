@@ -1,0 +1,64 @@
+"""What the authorization server says of itself (RFC 8414, OpenID Connect Discovery)."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from bascule.authserver.pkce import METHOD
+from bascule.authserver.server import AuthorizationServer
+from bascule.authserver.token import GRANT_TYPES
+from bascule.identity.client_assertion import ALGORITHMS
+
+CONFIDENTIAL = ["private_key_jwt", "client_secret_basic", "client_secret_post"]
+
+
+def metadata(server: AuthorizationServer) -> dict[str, object]:
+    """Give the document.
+
+    Without `scopes_supported`: some clients ask for all that stands there, and strangers
+    would learn which connectors there are. Each resource's own metadata names its scope.
+    """
+    issuer, clients = server.issuer, server.config().clients
+    document: dict[str, object] = {
+        "issuer": issuer,
+        "authorization_endpoint": f"{issuer}/oauth/authorize",
+        "token_endpoint": f"{issuer}/oauth/token",
+        "revocation_endpoint": f"{issuer}/oauth/revoke",
+        "introspection_endpoint": f"{issuer}/oauth/introspect",
+        "jwks_uri": f"{issuer}/oauth/jwks",
+        "response_types_supported": ["code"],
+        "response_modes_supported": ["query"],
+        "grant_types_supported": list(GRANT_TYPES),
+        "code_challenge_methods_supported": [METHOD],
+        "token_endpoint_auth_methods_supported": ["none", *CONFIDENTIAL],
+        "token_endpoint_auth_signing_alg_values_supported": list(ALGORITHMS),
+        "revocation_endpoint_auth_methods_supported": ["none", *CONFIDENTIAL],
+        "revocation_endpoint_auth_signing_alg_values_supported": list(ALGORITHMS),
+        "introspection_endpoint_auth_methods_supported": CONFIDENTIAL,
+        "introspection_endpoint_auth_signing_alg_values_supported": list(ALGORITHMS),
+        "authorization_response_iss_parameter_supported": True,
+        "client_id_metadata_document_supported": clients.cimd_domains != (),
+    }
+    if clients.dynamic_registration:
+        document["registration_endpoint"] = f"{issuer}/oauth/register"
+    return document
+
+
+async def oauth_metadata(server: AuthorizationServer, _: Request) -> Response:
+    """`GET /.well-known/oauth-authorization-server`."""
+    return JSONResponse(metadata(server))
+
+
+async def openid_metadata(server: AuthorizationServer, _: Request) -> Response:
+    """`GET /.well-known/openid-configuration`, for clients that look only there.
+
+    ID tokens are not issued; the last two members are what that document must have.
+    """
+    return JSONResponse(
+        {
+            **metadata(server),
+            "subject_types_supported": ["public"],
+            "id_token_signing_alg_values_supported": ["Ed25519"],
+        }
+    )
