@@ -236,6 +236,29 @@ def test_an_audience_belongs_to_a_known_connector() -> None:
     assert paths(text) == ["issuers.a.audiences.time"]
 
 
+@pytest.mark.parametrize(
+    ("setting", "place"),
+    [
+        ('audiences = { a = "x", b = "x" }', ["audiences.a", "audiences.b"]),
+        ('audiences = { a = "x", b = "" }', ["audiences.b"]),
+        ('audiences = { a = "x" }\ngroups = { claim = "" }', ["groups.claim"]),
+        ('audiences = {}\njwks_uri = "http://keys.example"', ["jwks_uri"]),
+        ('audiences = {}\njwks_uri = "https://user@keys.example"', ["jwks_uri"]),
+        ('audiences = {}\njwks_uri = "https://keys.example/keys?v=2"', []),
+        ('audiences = {}\njwks_uri = "http://127.0.0.1:9000/keys"', []),
+    ],
+)
+def test_the_settings_of_an_issuer_are_sound(setting: str, place: list[str]) -> None:
+    connectors = "".join(f'[connectors.{it}]\ncommand = ["x"]\n' for it in "ab")
+    text = f'{connectors}[issuers.corp]\nissuer = "https://login.example"\n{setting}'
+    assert paths(text) == [f"issuers.corp.{it}" for it in place]
+
+
+def test_an_issuer_has_no_character_that_ends_it_in_names() -> None:
+    text = '[issuers.corp]\nissuer = "https://login.example/a|b"\naudiences = {}'
+    assert paths(text) == ["issuers.corp.issuer"]
+
+
 @pytest.mark.parametrize("copy", ["/mnt/worm", "file:relative", "s3://bucket", "file:"])
 def test_a_copy_is_an_absolute_directory(copy: str) -> None:
     assert paths(f'[audit]\ncopies = ["{copy}"]') == ["audit.copies[0]"]

@@ -82,7 +82,7 @@ def caller(user: str = "alice") -> Caller:
         user_part=UserPart(sub=user),
         agent_part=AgentPart(client_id="cli", verified=True),
         cred_part=CredPart(jti_hash="00", scopes=("mcp:tickets",)),
-        generation=1,
+        confirmed=1,
         identity=user,
     )
 

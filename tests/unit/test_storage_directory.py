@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -14,6 +15,7 @@ from sqlalchemy import Connection
 
 from bascule.clock import UnixTime
 from bascule.identity.access_token import AccessToken
+from bascule.identity.revocation import Kind
 from bascule.storage import agents, counters, directory, revocations, tokens, users
 from bascule.storage.directory import BUILT_IN_AGENT, Directory, Subject
 from bascule.storage.migrate import migrate
@@ -311,3 +313,55 @@ def test_counters_only_grow(store: Store) -> None:
     assert store.run(partial(counters.advance, name="issued", at_least=5)) == 6
     assert store.run(partial(counters.advance, name="issued", by=0, at_least=3)) == 6
     assert store.run(partial(counters.advance, name="issued", by=4)) == 10
+
+
+FOREIGN = AccessToken(
+    user="user:https://corp.example|alice",
+    agent="https://corp.example|claude",
+    jti="j",
+    scopes=frozenset({"mcp:time"}),
+    issued_at=UnixTime(NOW),
+    expires_at=UnixTime(NOW + 600),
+    issue_number=None,
+    issuer="https://corp.example",
+    groups=frozenset({"group:https://corp.example|staff"}),
+)
+
+
+def test_a_foreign_subject_needs_no_row_and_has_the_groups_of_its_token(
+    store: Store,
+) -> None:
+    assert store.read(directory.load).subject(FOREIGN, "time") == Subject(
+        user=FOREIGN.user,
+        agent=FOREIGN.agent,
+        groups=FOREIGN.groups,
+        scopes=FOREIGN.scopes,
+        agent_verified=False,
+    )
+
+
+def test_a_foreign_agent_by_itself_has_authenticated(store: Store) -> None:
+    found = store.read(directory.load).subject(replace(FOREIGN, user=None), "time")
+    assert found is not None
+    assert found.agent_verified
+
+
+@pytest.mark.parametrize("seconds", [-1, 0, 1])
+@pytest.mark.parametrize(
+    ("kind", "key"),
+    [
+        ("user", FOREIGN.user),
+        ("agent", FOREIGN.agent),
+        ("jti", "j"),
+        ("connector", "time"),
+        ("all", ""),
+    ],
+)
+def test_a_revocation_covers_foreign_tokens_up_to_its_second(
+    store: Store, kind: Kind, key: str, seconds: int
+) -> None:
+    revoke = partial(revocations.revoke, kind=kind, key=key, reason="a test", now=NOW)
+    store.run(revoke)
+    later = replace(FOREIGN, issued_at=UnixTime(NOW + seconds))
+    found = store.read(directory.load).subject(later, "time")
+    assert (found is None) == (seconds <= 0)

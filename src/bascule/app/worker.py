@@ -14,6 +14,7 @@ from pathlib import Path
 from bascule.app import state
 from bascule.app.counts import Counts, counts_of
 from bascule.app.follow import POLL_SECONDS, Follower
+from bascule.app.issuer_keys import IssuerKeyReader
 from bascule.app.load import Loaded
 from bascule.app.page_records import PageRecords
 from bascule.app.pages import PageParts, public_pages
@@ -30,6 +31,7 @@ from bascule.gateway.failures import AuthFailures
 from bascule.gateway.gateway import Gateway, Upstream
 from bascule.gateway.handles import Sealer
 from bascule.gateway.ingress import allowed_for
+from bascule.gateway.issuers import Issuers
 from bascule.gateway.journal import Journal
 from bascule.gateway.listener import Listener
 from bascule.gateway.public import PagesHandler, PublicHandler
@@ -78,6 +80,8 @@ class Worker:
             writer=GATEWAY_WRITER,
             boot=recording.boot,
         )
+        self._issuer_keys = IssuerKeyReader(self.gateway.callers, records)
+        self._issuer_keys.configure(loaded.config)
         parts = PageParts(
             config=lambda: self._loaded.config,
             data_dir=data_dir,
@@ -96,7 +100,11 @@ class Worker:
     @property
     def timers(self) -> list[Timer]:
         """Give what must run while it serves."""
-        return [Timer(POLL_SECONDS, self._follower.follow), Timer(TICK_SECONDS, self._tick)]
+        return [
+            Timer(POLL_SECONDS, self._follower.follow),
+            Timer(TICK_SECONDS, self._tick),
+            Timer(TICK_SECONDS, self._issuer_keys.read_due),
+        ]
 
     async def start(self, sockets: Sequence[socket.socket]) -> None:
         """Accept connections on bound sockets from now on."""
@@ -104,6 +112,7 @@ class Worker:
         self._listener = Listener(
             sockets, self._handler, config.limits, tls=tls_context(config)
         )
+        await self._issuer_keys.start()
         await self._listener.start()
 
     async def prepare(self, loaded: Loaded) -> None:
@@ -121,6 +130,7 @@ class Worker:
         self.gateway.upstreams = keep_unchanged(self.gateway.upstreams, fresh)
         self.gateway.limits = loaded.config.limits
         self.gateway.snapshot = loaded.snapshot
+        self._issuer_keys.configure(loaded.config)
 
     def counts(self) -> Counts:
         """Give the counters of this process."""
@@ -169,7 +179,9 @@ def _gateway(data_dir: Path, loaded: Loaded, store: Store, recording: Recording)
         snapshot=loaded.snapshot,
         upstreams=upstreams(config),
         limits=config.limits,
-        callers=Callers(keys, config.server.public_url, store.read(directory.load)),
+        callers=Callers(
+            keys, config.server.public_url, store.read(directory.load), Issuers()
+        ),
         journal=Journal(
             recording.writer,
             log=recording.origin,

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import msgspec
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from bascule.audit.log_files import LogFiles
 from bascule.audit.reader import TileReader
@@ -105,27 +105,26 @@ def rows(files: LogFiles, wanted: Filter, start: int = 0) -> Iterator[Row]:
 
 def _needles(wanted: Filter) -> list[bytes]:
     """Give texts that a wanted record holds, in the way in which records are written."""
-    texts = [wanted.agent, wanted.connector, wanted.name, wanted.type, wanted.decision]
-    if wanted.user is not None and "|" not in wanted.user:
-        texts.append(wanted.user.removeprefix("user:"))
+    texts = [wanted.connector, wanted.name, wanted.type, wanted.decision]
+    texts += [
+        party.removeprefix("user:")
+        for party in (wanted.user, wanted.agent)
+        if party is not None and "|" not in party  # foreign ones are written in two parts
+    ]
     return [msgspec.json.encode(text) for text in texts if text is not None]
 
 
 def row(seq: int, record: Record) -> Row:
     """Flatten a record."""
-    user = None
-    if record.user is not UNSET:
-        issuer = "" if record.user.iss is UNSET else f"{record.user.iss}|"
-        user = f"user:{issuer}{record.user.sub}"
-    mcp, authz, agent = record.mcp, record.authz, record.agent
+    mcp, authz, agent, user = record.mcp, record.authz, record.agent, record.user
     name = None if mcp is UNSET or mcp.name is UNSET else mcp.name
     return Row(
         seq=seq,
         id=record.id,
         ts=record.ts,
         type=record.type,
-        user=user,
-        agent=None if agent is UNSET else agent.client_id,
+        user=None if user is UNSET else f"user:{_prefix(user.iss)}{user.sub}",
+        agent=None if agent is UNSET else f"{_prefix(agent.iss)}{agent.client_id}",
         agent_verified=None if agent is UNSET else agent.verified is True,
         connector=None if record.connector is UNSET else record.connector,
         method=None if mcp is UNSET else mcp.method,
@@ -134,3 +133,8 @@ def row(seq: int, record: Record) -> Row:
         reason=None if authz is UNSET else authz.reason,
         policies=[] if authz is UNSET else list(authz.policies),
     )
+
+
+def _prefix(issuer: str | UnsetType) -> str:
+    """Give what stands before the name of a foreign user or agent."""
+    return "" if issuer is UNSET else f"{issuer}|"

@@ -155,20 +155,30 @@ class GroupsClaim(Table, frozen=True):
     """`[issuers.NAME.groups]`: where a foreign token says its subject's groups."""
 
     claim: str = "groups"
-    """Name of the claim, an array of strings."""
+    """Name of the claim, a text or an array of texts. Where there is none of that name, its
+    dots lead into objects: `realm_access.roles`."""
 
 
 class Issuer(Table, frozen=True):
-    """`[issuers.NAME]`: a foreign authorization server; not acted on by this version."""
+    """`[issuers.NAME]`: a foreign authorization server whose access tokens are accepted."""
 
     issuer: str
     """The `iss` value, compared letter by letter."""
     audiences: dict[str, str]
-    """`aud` value by connector."""
+    """`aud` value by connector, each a different one."""
     client_claim: str = "client_id"
     """Claim that names the agent."""
     groups: GroupsClaim = field(default_factory=GroupsClaim)
     """Where its tokens name groups."""
+    jwks_uri: str | None = None
+    """Where its keys are; found by its metadata when absent."""
+    audience_claim: str = "aud"
+    """Claim that is compared with `audiences`."""
+    untyped: bool = False
+    """Accept access tokens that do not say that they are (`typ` missing or `JWT`)."""
+    default_scopes: tuple[str, ...] = ()
+    """Scopes of a token that has no claim for them; without it, such a token permits
+    nothing."""
 
 
 class Audit(Table, frozen=True):

@@ -204,17 +204,37 @@ def _issuers(config: Config) -> Found:
     seen: dict[str, str] = {config.server.public_url: "Bascule itself"}
     for name, issuer in config.issuers.items():
         path = below("issuers", name)
-        for connector in issuer.audiences:
+        for connector, audience in issuer.audiences.items():
             if connector not in config.connectors:
                 yield below(f"{path}.audiences", connector), "is no known connector"
-        url = web_address(issuer.issuer)
-        if url is None or url.username is not None or url.query or url.fragment:
-            yield f"{path}.issuer", "must be a URL without user, query and fragment"
-        elif url.scheme != "https" and not is_loopback(url.hostname or ""):
-            yield f"{path}.issuer", "must be https unless its host is loopback"
+            if list(issuer.audiences.values()).count(audience) > 1 or not audience:
+                yield (
+                    below(f"{path}.audiences", connector),
+                    "must be another for each connector: a token for one must not open all",
+                )
+        yield from _issuer_url(f"{path}.issuer", issuer.issuer)
+        if issuer.jwks_uri is not None:
+            yield from _issuer_url(f"{path}.jwks_uri", issuer.jwks_uri)
+        if "|" in issuer.issuer:
+            yield (
+                f"{path}.issuer",
+                "must have no `|`: it ends the issuer in names of users",
+            )
+        if not issuer.groups.claim:
+            yield f"{path}.groups.claim", "must name a claim"
         if issuer.issuer in seen:
             yield f"{path}.issuer", f"is the issuer of {seen[issuer.issuer]} already"
         seen[issuer.issuer] = f"`{path}`"
+
+
+def _issuer_url(path: str, text: str) -> Found:
+    url = web_address(text)
+    if url is None or url.username is not None or url.fragment:
+        yield path, "must be a URL without user and fragment"
+    elif path.endswith(".issuer") and url.query:
+        yield path, "must be a URL without query"
+    elif url.scheme != "https" and not is_loopback(url.hostname or ""):
+        yield path, "must be https unless its host is loopback"
 
 
 def _each(

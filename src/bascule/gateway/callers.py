@@ -17,7 +17,9 @@ from bascule.audit.record import AgentPart, CredPart, UserPart
 from bascule.clock import UnixTime, monotonic
 from bascule.decision.facts import Principal
 from bascule.errors import BasculeError
+from bascule.gateway.issuers import Issuers
 from bascule.identity.access_token import AccessToken, InvalidTokenError, verify
+from bascule.identity.foreign_token import MAX_TOKEN_BYTES
 from bascule.identity.keys import KeySet
 from bascule.storage.directory import Directory
 
@@ -28,7 +30,6 @@ CONFIRM_SECONDS = 2.0
 """A copy of the directory older than this decides nothing."""
 MAX_CALLERS = 50_000
 MAX_REFUSED = 4096
-MAX_TOKEN_BYTES = 8 << 10
 
 
 class UnauthenticatedError(BasculeError):
@@ -54,8 +55,8 @@ class Caller:
     user_part: UserPart | None
     agent_part: AgentPart
     cred_part: CredPart
-    generation: int
-    """Generation of the directory that last confirmed it."""
+    confirmed: int
+    """Number of the state of directory and keys that last confirmed it."""
     identity: str
     """User and agent, whatever the token."""
 
@@ -63,10 +64,15 @@ class Caller:
 class Callers:
     """All callers of this process."""
 
-    def __init__(self, keys: KeySet, issuer: str, directory: Directory) -> None:
+    def __init__(
+        self, keys: KeySet, issuer: str, directory: Directory, issuers: Issuers
+    ) -> None:
         self._keys = keys
         self._issuer = issuer
         self._directory = directory
+        self.issuers = issuers
+        self._state = 0
+        """Raised whenever what callers were admitted by has changed."""
         self._confirmed = monotonic()
         self._callers: OrderedDict[bytes, Caller] = OrderedDict()
         self._refused: OrderedDict[bytes, str] = OrderedDict()
@@ -85,13 +91,18 @@ class Callers:
         """Take a new directory, or note that the one in use is still current."""
         if directory is not None:
             self._directory = directory
-            self._refused.clear()
+            self.look_again()
         self._confirmed = monotonic()
 
     def trust(self, keys: KeySet) -> None:
         """Use other signing keys; all tokens are verified anew."""
         self._keys = keys
         self._callers.clear()
+        self._refused.clear()
+
+    def look_again(self) -> None:
+        """Look up anew who was admitted or refused: what it depends on has changed."""
+        self._state += 1
         self._refused.clear()
 
     def authenticate(
@@ -122,10 +133,10 @@ class Callers:
         """Tell whether a caller's token is neither expired nor revoked by now."""
         if caller.token.expires_at + LEEWAY_SECONDS <= now:
             return False
-        if caller.generation != self._directory.generation:
+        if caller.confirmed != self._state:
             if self._principal(caller.token, caller.connector) != caller.principal:
                 return False
-            caller.generation = self._directory.generation
+            caller.confirmed = self._state
         return True
 
     def revokes(self, token: AccessToken, connector: str) -> bool:
@@ -139,14 +150,7 @@ class Callers:
         if refused is not None:
             raise UnauthenticatedError(refused, token_shown=True)
         try:
-            verified = verify(
-                token,
-                keys=self._keys,
-                issuer=self._issuer,
-                resource=resource,
-                now=now,
-                leeway=LEEWAY_SECONDS,
-            )
+            verified = self._verify(token, connector, resource, now)
         except InvalidTokenError as exc:
             if exc.permanent:
                 _remember(self._refused, digest, str(exc), MAX_REFUSED)
@@ -154,9 +158,28 @@ class Callers:
         principal = self._principal(verified, connector)
         if principal is None:
             raise UnauthenticatedError("token was revoked", token_shown=True)
-        caller = _caller(principal, connector, verified, self._directory.generation)
+        caller = _caller(principal, connector, verified, self._state)
         _remember(self._callers, digest, caller, MAX_CALLERS)
         return caller
+
+    def _verify(
+        self, token: bytes, connector: str, resource: str, now: UnixTime
+    ) -> AccessToken:
+        """Verify a token of ours, or of a foreign issuer when it is none."""
+        try:
+            return verify(
+                token,
+                keys=self._keys,
+                issuer=self._issuer,
+                resource=resource,
+                now=now,
+                leeway=LEEWAY_SECONDS,
+            )
+        except InvalidTokenError:
+            found = self.issuers.verify(token, connector, now, LEEWAY_SECONDS)
+            if found is None:
+                raise
+            return found
 
     def _principal(self, token: AccessToken, connector: str) -> Principal | None:
         """Look a verified token up.
@@ -164,7 +187,7 @@ class Callers:
         None when it was revoked, its user or agent is disabled, or its key was dropped.
         """
         subject = self._directory.subject(token, connector)
-        if subject is None or self._keys.find(token.signed_by or "") is None:
+        if subject is None or not self._trusts(token):
             return None
         return Principal(
             user=subject.user,
@@ -173,6 +196,12 @@ class Callers:
             scopes=subject.scopes,
             agent_verified=subject.agent_verified,
         )
+
+    def _trusts(self, token: AccessToken) -> bool:
+        """Tell whether the key that signed it still counts."""
+        if token.issuer is not None:
+            return self.issuers.trusts(token)
+        return self._keys.find(token.signed_by or "") is not None
 
 
 def _bearer(authorization: bytes) -> bytes:
@@ -191,22 +220,28 @@ def _remember(cache: OrderedDict[bytes, T], key: bytes, value: T, limit: int) ->
 
 
 def _caller(
-    principal: Principal, connector: str, token: AccessToken, generation: int
+    principal: Principal, connector: str, token: AccessToken, confirmed: int
 ) -> Caller:
+    foreign = UNSET if token.issuer is None else token.issuer
+    prefix = "" if token.issuer is None else f"{token.issuer}|"
     user_part = None
     if principal.user is not None:
-        issuer, _, subject = principal.user.removeprefix("user:").rpartition("|")
-        user_part = UserPart(iss=issuer or UNSET, sub=subject)
+        subject = principal.user.removeprefix(f"user:{prefix}")
+        user_part = UserPart(iss=foreign, sub=subject)
     return Caller(
         principal=principal,
         connector=connector,
         token=token,
         user_part=user_part,
-        agent_part=AgentPart(client_id=principal.agent, verified=principal.agent_verified),
+        agent_part=AgentPart(
+            client_id=principal.agent.removeprefix(prefix),
+            iss=foreign,
+            verified=principal.agent_verified,
+        ),
         cred_part=CredPart(
             jti_hash=hashlib.sha256(token.jti.encode()).hexdigest(),
             scopes=tuple(sorted(principal.scopes)),
         ),
-        generation=generation,
+        confirmed=confirmed,
         identity=f"{principal.user} {principal.agent}",
     )

@@ -11,6 +11,7 @@ from bascule.gateway.callers import StateUnconfirmedError, UnauthenticatedError
 from bascule.gateway.gateway import Gateway, RevokedError, TooManyRequestsError
 from bascule.gateway.http1 import ClientGoneError, Exchange
 from bascule.gateway.ingress import BadHeadError
+from bascule.gateway.issuers import IssuerUnavailableError
 from bascule.gateway.relay import end_with_error
 from bascule.gateway.upstream import UpstreamError, UpstreamTimeoutError
 from bascule.identity import challenge
@@ -29,6 +30,7 @@ EXPECTED = (
     BadHeadError,
     UnauthenticatedError,
     StateUnconfirmedError,
+    IssuerUnavailableError,
     TooManyRequestsError,
     MalformedMessageError,
     ProtocolError,
@@ -74,7 +76,7 @@ def answer(
         case TooManyRequestsError():
             error = Error(answers.TOO_MANY_REQUESTS, str(problem))
             answers.error(exchange, 429, message_id, error)
-        case StateUnconfirmedError() | LogUnavailableError():
+        case StateUnconfirmedError() | IssuerUnavailableError() | LogUnavailableError():
             answers.unavailable(exchange, message_id, str(problem))
         case _:
             raise problem

@@ -31,9 +31,9 @@ class AccessToken:
     """The claims of a verified token."""
 
     user: str | None
-    """`user:NAME`; None when the agent acts by itself."""
+    """`user:NAME`, or `user:ISSUER|SUB`; None when the agent acts by itself."""
     agent: str
-    """Client id."""
+    """Client id, or `ISSUER|CLIENT_ID`."""
     jti: str
     scopes: frozenset[str]
     issued_at: UnixTime
@@ -43,7 +43,12 @@ class AccessToken:
     grant: str | None = None
     """Family of tokens that came from one login."""
     signed_by: str | None = field(default=None, compare=False)
-    """`kid` of the key that vouches for it; None for claims that are not signed yet."""
+    """`kid` of the key that vouches for it, or the thumbprint of a foreign issuer's; None
+    for claims that are not signed yet."""
+    issuer: str | None = None
+    """None for a token of ours."""
+    groups: frozenset[str] = frozenset()
+    """`group:ISSUER|NAME`, as a foreign issuer says; ours are in the directory."""
 
 
 class _Header(msgspec.Struct):
@@ -127,12 +132,12 @@ def _parse(token: bytes) -> tuple[_Header, _Claims]:
     """Read header and claims (RFC 7515 §3.1); of two equal names the last counts (§4)."""
     try:
         header, claims, _signature = token.split(b".")
-        return _header.decode(_decoded(header)), _claims.decode(_decoded(claims))
+        return _header.decode(decoded(header)), _claims.decode(decoded(claims))
     except (msgspec.DecodeError, ValueError, RecursionError) as exc:
         raise InvalidTokenError("token is malformed") from exc
 
 
-def _decoded(segment: bytes) -> bytes:
+def decoded(segment: bytes) -> bytes:
     """Decode base64url; any other spelling of the same bytes is a ValueError."""
     decoded = base64.urlsafe_b64decode(segment + b"=" * (-len(segment) % 4))
     if base64.urlsafe_b64encode(decoded).rstrip(b"=") != segment:

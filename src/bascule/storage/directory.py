@@ -38,11 +38,15 @@ class Directory:
     revocations: Revocations
 
     def subject(self, token: AccessToken, connector: str) -> Subject | None:
-        """Give whom a verified token stands for; None when it no longer counts."""
-        groups: frozenset[str] | None = frozenset()
-        if token.user is not None:
-            groups = self.groups.get(token.user)
-        verified = self.verified_agents.get(token.agent)
+        """Give whom a verified token stands for; None when it no longer counts.
+
+        Foreign users and agents are in no list here: their issuer vouches for them.
+        """
+        groups: frozenset[str] | None = token.groups
+        verified: bool | None = token.user is None  # who acts by itself has authenticated
+        if token.issuer is None:
+            groups = frozenset() if token.user is None else self.groups.get(token.user)
+            verified = self.verified_agents.get(token.agent)
         if groups is None or verified is None:
             return None
         if self.revocations.covers(token, connector):

@@ -13,7 +13,7 @@ class Records(Protocol):
         self,
         type: str,
         *,
-        peer: str,
+        peer: str | None,
         user: str | None = None,
         agent: str | None = None,
         agent_verified: bool = False,
@@ -23,8 +23,8 @@ class Records(Protocol):
         """Write that something is about to happen; durable on return.
 
         Call it before what it records takes effect. `user` is `user:NAME`; `admin` holds
-        what was done, names and values, no secrets. Raises `LogUnavailableError`, and then
-        it must not happen.
+        what was done, names and values, no secrets; `peer` is None if nobody asked for it.
+        Raises `LogUnavailableError`, and then it must not happen.
         """
 
     def failed(self, reason: str, *, peer: str, user: str | None = None) -> bool:

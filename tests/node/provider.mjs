@@ -1,0 +1,70 @@
+// An OpenID provider (oidc-provider) that logs in whoever `login_hint` names.
+// provider.mjs PORT KEYS: KEYS is a JWK set with private keys; ends with its standard input.
+import { readFileSync } from 'node:fs';
+import Provider from 'oidc-provider';
+
+const [port, keys] = process.argv.slice(2);
+const issuer = `http://127.0.0.1:${port}`;
+const jwks = JSON.parse(readFileSync(keys, 'utf8'));
+const redirect = 'http://127.0.0.1/callback';
+
+const provider = new Provider(issuer, {
+  jwks,
+  clients: [
+    {
+      client_id: 'agent-7',
+      client_secret: 'secret of agent-7, long enough for anybody',
+      grant_types: ['authorization_code', 'client_credentials'],
+      redirect_uris: [redirect],
+      id_token_signed_response_alg: jwks.keys[0].alg,
+    },
+  ],
+  cookies: { keys: ['only for tests'] },
+  enabledJWA: { idTokenSigningAlgValues: jwks.keys.map((key) => key.alg) },
+  features: {
+    devInteractions: { enabled: false },
+    clientCredentials: { enabled: true },
+    resourceIndicators: {
+      enabled: true,
+      getResourceServerInfo: (_context, indicator) => ({
+        scope: 'mcp:desk mcp:annex desk.echo',
+        audience: indicator,
+        accessTokenTTL: 600,
+        accessTokenFormat: 'jwt',
+        jwt: { sign: { alg: jwks.keys[0].alg } },
+      }),
+      useGrantedResource: () => true,
+    },
+  },
+  findAccount: (_context, id) => ({ accountId: id, claims: () => ({ sub: id }) }),
+  extraTokenClaims: (_context, token) =>
+    token.accountId ? { groups: [`friends of ${token.accountId}`] } : undefined,
+});
+
+provider.use(async (context, next) => {
+  if (!context.path.startsWith('/interaction/')) return next();
+  const { req, res } = context;
+  const { prompt, params, session } = await provider.interactionDetails(req, res);
+  const result = {};
+  if (prompt.name === 'login') {
+    result.login = { accountId: params.login_hint };
+  } else {
+    const grant = new provider.Grant({
+      accountId: session.accountId,
+      clientId: params.client_id,
+    });
+    grant.addOIDCScope('openid');
+    grant.addResourceScope(params.resource, params.scope);
+    result.consent = { grantId: await grant.save() };
+  }
+  await provider.interactionFinished(req, res, result);
+  context.respond = false;
+  return undefined;
+});
+
+const server = provider.listen(Number(port), '127.0.0.1', () => console.log('ready'));
+process.stdin.resume();
+process.stdin.on('end', () => {
+  server.closeAllConnections();
+  server.close();
+});
