@@ -103,6 +103,22 @@ def test_roots_are_those_of_the_definition() -> None:
         assert frontier.root() == ROOTS[size]
 
 
+@pytest.mark.parametrize("step", [1, 3, 64, 100, 255, 256])
+def test_a_tree_that_grows_by_several_is_the_same_tree(step: int) -> None:
+    alone, together = Frontier(), Frontier()
+    for start in range(0, LARGEST, step):
+        added = LEAVES[start : min(start + step, LARGEST)]
+        full = [tile for leaf in added for tile in alone.append(leaf)]
+        while added:
+            part, added = added[: together.room], added[together.room :]
+            full_together = together.extend(part)
+            assert [*full_together] == full[: len(full_together)]
+            full = full[len(full_together) :]
+        assert full == []
+        assert together.root() == alone.root() == ROOTS[together.size]
+        assert [*together.partial()] == [*alone.partial()]
+
+
 @pytest.mark.parametrize("size", [*range(1, 70), 127, 128, 129, 255, 256, 257, 299, 300])
 def test_inclusion_proofs_are_those_of_the_definition(size: int) -> None:
     for index in range(size):

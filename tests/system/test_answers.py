@@ -67,9 +67,13 @@ def test_a_refused_code_leads_to_the_reason_in_the_log(
     bascule: Installation, token: str
 ) -> None:
     code = bascule.tool(token, FORBIDDEN).error["data"]["code"]
-    bascule.wait_for_records("--name", FORBIDDEN)
-    found = [it for it in bascule.whole_records() if it.get("code") == code]
-    assert [it["authz"]["decision"] for it in found] == ["deny"]
+
+    def decisions() -> list[str]:
+        found = [it for it in bascule.whole_records() if it.get("code") == code]
+        return [it["authz"]["decision"] for it in found]
+
+    until(lambda: decisions() != [])
+    assert decisions() == ["deny"]
 
 
 def test_a_missing_scope_alone_is_named(bascule: Installation, upstream: Recorder) -> None:

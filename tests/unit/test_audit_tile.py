@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from bascule.audit.tile import (
     MAX_ENTRY_BYTES,
     MalformedTileError,
+    Packed,
     Tile,
     index_path,
     pack,
@@ -57,6 +58,18 @@ def test_a_path_reads_back(index: int) -> None:
 @given(st.lists(st.binary(max_size=300), max_size=256))
 def test_a_bundle_reads_back(entries: list[bytes]) -> None:
     assert split_entries(pack(entries), len(entries)) == entries
+
+
+@given(
+    st.lists(st.binary(max_size=300), max_size=20), st.integers(0, 20), st.integers(0, 20)
+)
+def test_some_of_packed_entries_are_cut_out_whole(
+    entries: list[bytes], one: int, other: int
+) -> None:
+    start, stop = sorted(min(it, len(entries)) for it in (one, other))
+    packed = Packed.of(pack(entries))
+    assert packed.parts == entries
+    assert packed.cut(start, stop) == pack(entries[start:stop])
 
 
 def test_the_longest_entry_fits() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import signal
 import socket
@@ -17,6 +16,7 @@ from bascule.app import state
 from bascule.app.admin import admin_application
 from bascule.app.counts import Counts
 from bascule.app.load import Loaded, Sources
+from bascule.app.memory import keep_what_is_there
 from bascule.app.reload import Reloading
 from bascule.app.timers import Timer, run_timers
 from bascule.app.worker import TICK_SECONDS, Recording, Worker, crashed
@@ -123,8 +123,7 @@ class Supervisor:
         await self._serving.start(self._public_sockets)
         await self._admin.start()
         timers = loop.create_task(run_timers(self._timers))
-        gc.collect()
-        gc.freeze()
+        keep_what_is_there()
         self._say_ready()
         stopping = loop.create_task(self._stopping.wait())
         ended, _ = await asyncio.wait(

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
-import gc
 import logging
 import os
 import signal
@@ -32,6 +31,7 @@ from bascule.app.channel import (
     open_channel,
 )
 from bascule.app.load import Loaded, loaded_from
+from bascule.app.memory import keep_what_is_there
 from bascule.app.timers import Timer, run_timers
 from bascule.app.worker import TICK_SECONDS, Recording, Worker
 from bascule.audit.log import GATEWAY_WRITER, open_writer
@@ -79,8 +79,7 @@ class WorkerProcess:
         await self._worker.start([socket.socket(fileno=it) for it in self._start.listeners])
         following = loop.create_task(self._follow_supervisor())
         timers = loop.create_task(run_timers([*self._worker.timers, self._report]))
-        gc.collect()
-        gc.freeze()
+        keep_what_is_there()
         self._channel.send(Serving())
         draining = loop.create_task(self._draining.wait())
         ended, _ = await asyncio.wait(

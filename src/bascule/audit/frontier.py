@@ -28,6 +28,18 @@ class Frontier:
         edge.append(leaf)
         return () if len(edge) < WIDTH else self._carry()
 
+    def extend(self, leaves: Sequence[bytes]) -> Sequence[TileHashes]:
+        """Add hashes that fit into the last tile, as `append` would one by one."""
+        self.size += len(leaves)
+        edge = self._edges[0]
+        edge += leaves
+        return () if len(edge) < WIDTH else self._carry()
+
+    @property
+    def room(self) -> int:
+        """Give how many hashes make the last tile full."""
+        return WIDTH - len(self._edges[0])
+
     def _carry(self) -> list[TileHashes]:
         full = []
         level = 0

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from bascule.audit.state import TamperedLogError
-from bascule.audit.tile import MalformedTileError, pack, unpack
+from bascule.audit.tile import MalformedTileError, Packed, pack
 
 GENESIS = bytes(32)
 """The head before a writer's first segment."""
@@ -41,15 +41,15 @@ class Segment:
         """Name the chain that this is a link of."""
         return f"{self.writer} {self.boot}"
 
-    def entries(self, key: bytes) -> list[bytes]:
+    def entries(self, key: bytes) -> Packed:
         """Give the records. Raises `TamperedLogError` unless all is as it was written."""
         if not hmac.compare_digest(self.head, _head(key, self)):
             raise TamperedLogError(f"records of `{self.chain}` were changed in the inbox")
         try:
-            found = unpack(self.leaves)
+            found = Packed.of(self.leaves)
         except MalformedTileError as exc:
             raise TamperedLogError(f"records of `{self.chain}` are damaged") from exc
-        if len(found) != self.count:
+        if len(found.parts) != self.count:
             raise TamperedLogError(f"records of `{self.chain}` are not of their number")
         return found
 

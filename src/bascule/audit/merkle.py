@@ -18,6 +18,11 @@ def leaf_hash(entry: bytes) -> bytes:
     return _sha256(b"\x00" + entry).digest()
 
 
+def leaf_hashes(entries: Sequence[bytes]) -> list[bytes]:
+    """Hash each of many entries."""
+    return [_sha256(b"\x00" + entry).digest() for entry in entries]
+
+
 def node_hash(left: bytes, right: bytes) -> bytes:
     """Hash two subtrees (§2.1)."""
     return _sha256(b"\x01" + left + right).digest()
@@ -27,11 +32,14 @@ def root_of(hashes: Sequence[bytes]) -> bytes:
     """Give the root over leaf hashes, or over roots of perfect subtrees of one size."""
     if not hashes:
         return EMPTY_ROOT
-    level = list(hashes)
+    level = hashes
     while len(level) > 1:
-        paired = [node_hash(level[i], level[i + 1]) for i in range(0, len(level) - 1, 2)]
-        # An odd one out goes up as it is: that is the split at the largest power of two.
-        level = paired + level[len(level) - len(level) % 2 :]
+        pairs = zip(level[::2], level[1::2], strict=False)
+        paired = [_sha256(b"\x01" + left + right).digest() for left, right in pairs]
+        if len(level) % 2:
+            # The odd one out goes up as it is: the split at the largest power of two.
+            paired.append(level[-1])
+        level = paired
     return level[0]
 
 

@@ -19,6 +19,8 @@ from bascule.clock import Entropy
 from bascule.errors import BasculeError
 
 KEY_BYTES = 32
+LENGTH_BYTES = 4
+"""Openings stand behind one another, each with its length in so many bytes."""
 MAX_OPENING_BYTES = 8 << 20
 _RUN_BYTES = 16
 _COUNTER_BYTES = 12
@@ -71,12 +73,12 @@ def openings_path(index: int, width: int = WIDTH) -> str:
 
 def pack_openings(openings: Iterable[bytes]) -> bytes:
     """Write openings behind one another, each with its length in four bytes."""
-    return b"".join([len(it).to_bytes(4, "big") + it for it in openings])
+    return b"".join([len(it).to_bytes(LENGTH_BYTES, "big") + it for it in openings])
 
 
 def unpack_openings(data: bytes) -> list[bytes]:
     """Read what `pack_openings` wrote. Raises `MalformedTileError`."""
-    return unpack(data, length_bytes=4)
+    return unpack(data, length_bytes=LENGTH_BYTES)
 
 
 def read_opening(files: LogFiles, size: int, seq: int) -> bytes:

@@ -6,7 +6,8 @@ disk, state swapped, checkpoint signed, inbox emptied.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Set
+import contextlib
+from collections.abc import Callable, Iterator, Set
 from pathlib import Path
 
 import msgspec
@@ -14,7 +15,7 @@ import msgspec
 from bascule.audit.inbox import GENESIS, Inbox, Segment
 from bascule.audit.log_files import LogFiles, SequencerBusyError
 from bascule.audit.note import Signer
-from bascule.audit.openings import unpack_openings
+from bascule.audit.openings import LENGTH_BYTES
 from bascule.audit.signing import RESTART, Signing
 from bascule.audit.state import (
     Chain,
@@ -23,6 +24,7 @@ from bascule.audit.state import (
     read_state,
     write_state,
 )
+from bascule.audit.tile import Packed
 from bascule.audit.tree import Tree
 from bascule.clock import monotonic
 
@@ -33,11 +35,11 @@ COMMAND_WRITER = "cli"
 """Writers of this name run once; their chains are forgotten when they are in the tree."""
 
 
-class _Authz(msgspec.Struct):
+class _Authz(msgspec.Struct, gc=False):
     decision: str
 
 
-class _Peek(msgspec.Struct):
+class _Peek(msgspec.Struct, gc=False):
     """What the sequencer looks at in a record."""
 
     id: str
@@ -46,7 +48,9 @@ class _Peek(msgspec.Struct):
     authz: _Authz | None = None
 
 
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError)
 _peek = msgspec.json.Decoder(_Peek)
+_peek_list = msgspec.json.Decoder(list[_Peek])
 
 
 class Sequencer:
@@ -178,28 +182,24 @@ class Sequencer:
                 f"records of `{name}` from {chain.next} on are missing from the inbox; "
                 f"{RESTART}"
             )
-        openings = unpack_openings(segment.openings)
-        if len(openings) != len(entries):
+        openings = Packed.of(segment.openings, length_bytes=LENGTH_BYTES)
+        if len(openings.parts) != segment.count:
             raise TamperedLogError(f"openings of `{name}` are not of their number")
-        for entry, opening in zip(entries, openings, strict=True):
-            self._tree.append(entry, opening)
-            self._note_call(entry, name)
+        self._tree.extend(entries, openings)
+        self._note_calls(entries.parts, name)
         end = Chain(segment.first + segment.count, segment.head.hex())
         self._state.chains[name] = end
 
-    def _note_call(self, leaf: bytes, chain: str) -> None:
-        try:
-            record = _peek.decode(leaf)
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            return  # it was written, so it is kept; what it means is not for us to say
-        if record.stage == "completed":
-            self._state.open.pop(record.parent, None)
-        elif (
-            record.stage == "decided"
-            and record.authz is not None
-            and record.authz.decision == "allow"
-        ):
-            self._state.open[record.id] = chain
+    def _note_calls(self, leaves: list[bytes], chain: str) -> None:
+        for record in _peek_all(leaves):
+            if record.stage == "completed":
+                self._state.open.pop(record.parent, None)
+            elif (
+                record.stage == "decided"
+                and record.authz is not None
+                and record.authz.decision == "allow"
+            ):
+                self._state.open[record.id] = chain
 
     def _commit(self) -> None:
         self._require_own()
@@ -237,6 +237,24 @@ class Sequencer:
             if done and name not in self._touched:
                 del self._state.chains[name]
                 self._ended.discard(name)
+
+
+def _peek_all(leaves: list[bytes]) -> list[_Peek]:
+    """Look at records, all at once because each call of the decoder costs as much.
+
+    One that cannot be read was written, so it is kept; what it means is not for us to say.
+    """
+    try:
+        found = _peek_list.decode(b"[%b]" % b",".join(leaves))
+    except _UNREADABLE:
+        found = []
+    return found if len(found) == len(leaves) else list(_readable(leaves))
+
+
+def _readable(leaves: list[bytes]) -> Iterator[_Peek]:
+    for leaf in leaves:
+        with contextlib.suppress(*_UNREADABLE):
+            yield _peek.decode(leaf)
 
 
 def state_key(signer: Signer) -> bytes:

@@ -67,15 +67,39 @@ def pack(entries: Iterable[bytes]) -> bytes:
 def unpack(data: bytes, *, length_bytes: int = 2) -> list[bytes]:
     """Read what `pack` wrote. Raises `MalformedTileError`, nothing else."""
     entries = []
+    number = int.from_bytes
     place, end = 0, len(data)
     while place < end:
         start = place + length_bytes
-        stop = start + int.from_bytes(data[place:start], "big")
-        if start > end or stop > end:
+        stop = start + number(data[place:start], "big")
+        if stop > end:
             raise MalformedTileError("bundle ends within an entry")
         entries.append(data[start:stop])
         place = stop
     return entries
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """Entries as they stand behind one another, and one by one."""
+
+    data: bytes
+    parts: list[bytes]
+    length_bytes: int = 2
+
+    @classmethod
+    def of(cls, data: bytes, *, length_bytes: int = 2) -> Packed:
+        """Take up what `pack` wrote. Raises `MalformedTileError`."""
+        return cls(data, unpack(data, length_bytes=length_bytes), length_bytes)
+
+    def cut(self, start: int, stop: int) -> bytes:
+        """Give some of them as they stand."""
+        return self.data[self._offset(start) : self._offset(stop)]
+
+    def _offset(self, count: int) -> int:
+        if count == len(self.parts):
+            return len(self.data)
+        return sum(map(len, self.parts[:count])) + count * self.length_bytes
 
 
 def first_entries(data: bytes, width: int) -> bytes:

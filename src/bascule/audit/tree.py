@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from bascule.audit.frontier import Frontier
 from bascule.audit.log_files import LogFiles
-from bascule.audit.merkle import leaf_hash
-from bascule.audit.openings import openings_path, pack_openings, unpack_openings
+from bascule.audit.merkle import leaf_hashes
+from bascule.audit.openings import openings_path, unpack_openings
 from bascule.audit.state import TreeError
 from bascule.audit.tile import (
     HEIGHT,
     WIDTH,
     MalformedTileError,
+    Packed,
     Tile,
-    pack,
     split_entries,
     split_hashes,
 )
@@ -30,6 +30,7 @@ class Tree:
         self._files = files
         self._frontier = Frontier(size, self._read_edges(size))
         self._entries: list[bytes] = []
+        """Pieces of the bundle that is not full yet."""
         self._openings: list[bytes] = []
         self._full: list[tuple[str, bytes]] = []
         """Paths and bytes of tiles that became full and are not written yet."""
@@ -46,17 +47,25 @@ class Tree:
         """Give the root of all that was added."""
         return self._frontier.root()
 
-    def append(self, entry: bytes, opening: bytes) -> None:
-        """Add an entry as the next leaf."""
-        self._entries.append(entry)
-        self._openings.append(opening)
-        if len(self._entries) == WIDTH:
-            index = self.size // WIDTH
-            self._full.append((Tile(-1, index).path, pack(self._entries)))
-            self._full.append((openings_path(index), pack_openings(self._openings)))
-            self._entries, self._openings = [], []
-        for tile, hashes in self._frontier.append(leaf_hash(entry)):
-            self._full.append((tile.path, b"".join(hashes)))
+    def extend(self, entries: Packed, openings: Packed) -> None:
+        """Add entries as the next leaves, each with its opening."""
+        start, count = 0, len(entries.parts)
+        while start < count:
+            stop = min(count, start + self._frontier.room)
+            self._entries.append(entries.cut(start, stop))
+            self._openings.append(openings.cut(start, stop))
+            hashes = leaf_hashes(entries.parts[start:stop])
+            full = self._frontier.extend(hashes)
+            if full:
+                self._end_bundle()
+            self._full += [(tile.path, b"".join(it)) for tile, it in full]
+            start = stop
+
+    def _end_bundle(self) -> None:
+        index = self.size // WIDTH - 1
+        self._full.append((Tile(-1, index).path, b"".join(self._entries)))
+        self._full.append((openings_path(index), b"".join(self._openings)))
+        self._entries, self._openings = [], []
 
     def write(self) -> None:
         """Bring to disk what is new since the last time, full and partial tiles alike."""
@@ -67,8 +76,8 @@ class Tree:
         files = [(tile.path, b"".join(it)) for tile, it in self._frontier.partial()]
         if self._entries:
             index, width = divmod(self.size, WIDTH)
-            files.append((Tile(-1, index, width).path, pack(self._entries)))
-            files.append((openings_path(index, width), pack_openings(self._openings)))
+            files.append((Tile(-1, index, width).path, b"".join(self._entries)))
+            files.append((openings_path(index, width), b"".join(self._openings)))
         return files
 
     def drop_stale(self) -> None:
@@ -107,13 +116,14 @@ class Tree:
         index, width = divmod(self.size, WIDTH)
         if not width:
             return
-        self._entries = split_entries(self._read(Tile(-1, index, width).path), width)
+        bundle = self._read(Tile(-1, index, width).path)
         hashes = split_hashes(self._read(Tile(0, index, width).path), width)
-        if [leaf_hash(entry) for entry in self._entries] != hashes:
+        if leaf_hashes(split_entries(bundle, width)) != hashes:
             raise TreeError("the newest entries are not those of their tile")
-        self._openings = unpack_openings(self._read(openings_path(index, width)))
-        if len(self._openings) != width:
+        openings = self._read(openings_path(index, width))
+        if len(unpack_openings(openings)) != width:
             raise MalformedTileError("openings are of the wrong number")
+        self._entries, self._openings = [bundle], [openings]
 
     def _read(self, name: str) -> bytes:
         try:
