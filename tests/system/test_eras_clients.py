@@ -132,6 +132,32 @@ def test_a_client_finds_an_era_that_the_server_speaks(
 
 
 @pytest.mark.parametrize(
+    ("connector", "mode", "theirs", "ours"),
+    [
+        ("old", "2026-07-28", "2025-11-25", "2026-07-28"),
+        ("new", "legacy", "2026-07-28", "2025-11-25"),
+    ],
+)
+def test_without_a_common_era_the_error_names_the_revisions_of_both(
+    connector: str, mode: str, theirs: str, ours: str, house: Installation
+) -> None:
+    async def use() -> None:
+        token = house.token("alice", connector)
+        async with connected(house, connector, token, mode) as it:
+            await it.list_tools()
+
+    with pytest.raises(ExceptionGroup) as caught:
+        anyio.run(use)
+    problem = caught.value
+    while isinstance(problem, ExceptionGroup):
+        (problem,) = problem.exceptions
+    assert isinstance(problem, MCPError)
+    assert problem.error.data == {"supported": [theirs], "requested": ours}
+    assert theirs in problem.error.message
+    assert ours in problem.error.message
+
+
+@pytest.mark.parametrize(
     ("connector", "mode"),
     [("hall", "legacy"), ("old", "auto")],
 )

@@ -15,7 +15,7 @@ from bascule.gateway.journal import Entry
 from bascule.gateway.outgoing import Outgoing, handle_binding, outgoing
 from bascule.gateway.relay import Outcome, relay
 from bascule.gateway.results import Passage
-from bascule.gateway.turn import Turn
+from bascule.gateway.turn import Turn, known_by
 from bascule.gateway.upstream import UpstreamError
 from bascule.identity.resource import resource_identifier
 from bascule.protocol import modern
@@ -86,6 +86,8 @@ async def forward(
     binding = handle_binding(principal, facts.connector, request.method)
     outcome = Outcome("internal_error")
     try:
+        if upstream.eras.refuses_modern:
+            upstream.eras.check_modern()
         listening = request.method == "subscriptions/listen"
         if listening:
             request = without_forbidden_subscriptions(request, facts, snapshot)
@@ -102,6 +104,9 @@ async def forward(
         response = await upstream.pool.send(
             write(upstream, sent, principal), listening=listening
         )
+        if response.status != 200 or request.method == "server/discover":
+            known = known_by(upstream, principal)
+            await upstream.eras.explain(upstream.pool, known, response, request.method)
         # 12. Back to the client.
         passage = Passage(
             method=request.method,

@@ -14,6 +14,7 @@ from bascule.decision.snapshot import Snapshot
 from bascule.errors import BasculeError
 from bascule.gateway import answers
 from bascule.gateway.callers import CONFIRM_SECONDS, Caller, Callers
+from bascule.gateway.eras import Eras
 from bascule.gateway.failures import AuthFailures
 from bascule.gateway.handles import Sealer
 from bascule.gateway.http1 import ClientGoneError, Exchange, Headers
@@ -45,6 +46,8 @@ class Upstream:
     pool: UpstreamPool
     credential: Headers = field(repr=False)
     """The connector's own credential; the client's token never goes upstream."""
+    eras: Eras = field(default_factory=Eras)
+    """What it was found to speak."""
 
 
 @dataclass(slots=True)

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from msgspec import UNSET, Raw
+from msgspec import Raw
 
 from bascule.gateway import answers
+from bascule.gateway.eras import no_legacy
 from bascule.gateway.http1 import header_block
-from bascule.gateway.legacy_relay import BAD_ANSWERS
 from bascule.gateway.legacy_results import pass_initialized
-from bascule.gateway.relay import ForeignAnswerError, Outcome
+from bascule.gateway.relay import Outcome
 from bascule.gateway.sessions import begun, usable_upstream_id
-from bascule.gateway.sse import EventReader
+from bascule.gateway.single import BAD_ANSWERS, single_answer
 from bascule.gateway.turn import Turn
 from bascule.gateway.upstream import Response, UpstreamError
 from bascule.protocol import legacy
 from bascule.protocol.message import (
     Answer,
     Request,
-    parse_answer,
     parse_error,
     write_error,
     write_request,
@@ -38,10 +37,11 @@ async def begin(turn: Turn, request: Request, version: str) -> Outcome:
     upstream_id = legacy.upstream_id(tag, request.method, request.id)
     response = await turn.post(write_request(upstream_id, request.method, offered), b"")
     try:
-        answer = await _answer(turn, response, upstream_id)
+        answer = await _answer(turn, response, upstream_id, version)
         if isinstance(answer.error, Raw):
             return _refused(turn, request, response, answer.error)
-        assert isinstance(answer.result, Raw)  # noqa: S101 - `parse_answer` has seen to it
+        if response.status != 200 or not isinstance(answer.result, Raw):
+            raise UpstreamError("upstream did not take `initialize`")
         agreed, result = pass_initialized(answer.result)
     except BAD_ANSWERS as exc:
         raise UpstreamError(str(exc)) from exc
@@ -56,35 +56,25 @@ async def begin(turn: Turn, request: Request, version: str) -> Outcome:
     return Outcome("ok", len(body), response.status)
 
 
-async def _answer(turn: Turn, response: Response, upstream_id: str) -> Answer:
-    """Wait for the one answer; what a stream says before it has no place yet."""
-    if response.streams:
-        return await _streamed(turn, response, upstream_id)
-    if response.status not in {200, 400} or not response.content_type.startswith(
-        b"application/json"
-    ):
-        raise UpstreamError("upstream did not take `initialize`")
-    return _own(parse_answer(response.body), upstream_id)
+async def _answer(turn: Turn, response: Response, upstream_id: str, asked: str) -> Answer:
+    """Wait for the answer.
 
-
-async def _streamed(turn: Turn, response: Response, upstream_id: str) -> Answer:
-    reader = EventReader(turn.gateway.limits.response_bytes)
+    Raises `ProtocolError` when the upstream refuses because it speaks 2026-07-28 alone.
+    """
+    limit = turn.gateway.limits.response_bytes
     try:
-        while (chunk := await response.chunk()) is not None:
-            for data in reader.feed(chunk):
-                answer = parse_answer(data)
-                if answer.method is UNSET:
-                    return _own(answer, upstream_id)
-    finally:
-        if not response.ended:
-            response.abandon()
-    raise UpstreamError("upstream ended the stream without an answer")
-
-
-def _own(answer: Answer, upstream_id: str) -> Answer:
-    no_id = answer.id is None and answer.error is not UNSET
-    if answer.id != upstream_id and not no_id:
-        raise ForeignAnswerError("upstream answered another request")
+        answer = await single_answer(response, upstream_id, limit)
+        if isinstance(answer.result, Raw) and response.status == 200:
+            return answer
+        problem: Exception | None = None
+    except (UpstreamError, *BAD_ANSWERS) as exc:
+        problem = exc
+    there = turn.there
+    spoken = await there.eras.learn(there.pool, turn.known())
+    if spoken.modern and not spoken.legacy:
+        raise no_legacy(spoken, asked) from problem
+    if problem is not None:
+        raise problem
     return answer
 
 

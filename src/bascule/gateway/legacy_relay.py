@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
 from msgspec import UNSET, Raw, Struct
 
 from bascule.clock import UnixTime
@@ -14,21 +13,16 @@ from bascule.gateway import answers
 from bascule.gateway.asks import Asks, params_of
 from bascule.gateway.http1 import Headers
 from bascule.gateway.legacy_results import pass_legacy_result
+from bascule.gateway.message_headers import OWN_REQUEST
 from bascule.gateway.relay import ForeignAnswerError, Outcome
-from bascule.gateway.results import BadResultError
 from bascule.gateway.sessions import Held, not_found
-from bascule.gateway.sse import (
-    Event,
-    EventTooLargeError,
-    ResumableReader,
-    resumable_event,
-)
+from bascule.gateway.single import BAD_ANSWERS
+from bascule.gateway.sse import Event, ResumableReader, resumable_event
 from bascule.gateway.turn import Turn
 from bascule.gateway.upstream import Response, UpstreamError
 from bascule.protocol import legacy
 from bascule.protocol.message import (
     Answer,
-    MalformedMessageError,
     MessageId,
     parse_answer,
     parse_error,
@@ -37,15 +31,6 @@ from bascule.protocol.message import (
     write_result,
 )
 from bascule.protocol.modern import PROGRESS_TOKEN
-
-BAD_ANSWERS = (
-    MalformedMessageError,
-    ForeignAnswerError,
-    BadResultError,
-    EventTooLargeError,
-    msgspec.DecodeError,
-)
-"""What is wrong with an upstream rather than with a request."""
 
 
 class Sent(Struct, frozen=True):
@@ -211,7 +196,9 @@ class LegacyRelay:
             response.wait_for_client()
             return self._asks.ask(method, upstream_id, params)
         # One at a time: a server that floods waits for its own answers.
-        refused = await self._turn.post(write_error(upstream_id, problem), self._session)
+        refused = await self._turn.post(
+            write_error(upstream_id, problem), self._session + OWN_REQUEST
+        )
         if refused.streams:
             refused.abandon()
         return None

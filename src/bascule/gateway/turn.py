@@ -5,21 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bascule.clock import UnixTime
+from bascule.decision.facts import Principal
 from bascule.decision.snapshot import Snapshot
 from bascule.gateway.callers import Caller
 from bascule.gateway.gateway import Gateway, Upstream, Work
 from bascule.gateway.hosted_headers import identity_headers
 from bascule.gateway.http1 import Exchange, Headers, header_block
+from bascule.gateway.message_headers import LISTENING, POSTED
 from bascule.gateway.outgoing import handle_binding
 from bascule.gateway.results import Passage
 from bascule.gateway.sessions import Held, not_found
 from bascule.gateway.upstream import Response, request_head
-
-_POSTED = header_block(
-    (b"Content-Type", b"application/json"),
-    (b"Accept", b"application/json, text/event-stream"),
-)
-_LISTENING = header_block((b"Accept", b"text/event-stream"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,20 +73,18 @@ class Turn:
             max_event_bytes=self.gateway.limits.response_bytes,
         )
 
-    def _known(self) -> Headers:
+    def known(self) -> Headers:
         """Give what the server is shown: its credential, and to a hosted one who calls."""
-        there = self.there
-        who = identity_headers(there.connector, self.caller.principal)
-        return there.credential + who
+        return known_by(self.there, self.caller.principal)
 
     async def post(self, body: bytes, session: Headers) -> Response:
         """Send one message to the server. Raises `UpstreamError`."""
         pool = self.there.pool
         head = b"%b%b%b%bContent-Length: %d\r\n\r\n" % (
             pool.request_head,
-            _POSTED,
+            POSTED,
             session,
-            self._known(),
+            self.known(),
             len(body),
         )
         return await pool.send(head + body)
@@ -99,14 +93,19 @@ class Turn:
         """Open the stream on which the server speaks unasked. Raises `UpstreamError`."""
         pool = self.there.pool
         head = request_head(pool.endpoint.url, "GET")
-        data = b"%b%b%b%b\r\n" % (head, _LISTENING, session, self._known())
+        data = b"%b%b%b%b\r\n" % (head, LISTENING, session, self.known())
         return await pool.send(data, listening=True)
 
     async def end(self, session: Headers) -> Response:
         """End the session at the server. Raises `UpstreamError`."""
         pool = self.there.pool
         head = request_head(pool.endpoint.url, "DELETE")
-        return await pool.send(b"%b%b%b\r\n" % (head, session, self._known()))
+        return await pool.send(b"%b%b%b\r\n" % (head, session, self.known()))
+
+
+def known_by(upstream: Upstream, principal: Principal) -> Headers:
+    """Write the headers that say to a server who sends: never the client's token."""
+    return upstream.credential + identity_headers(upstream.connector, principal)
 
 
 def session_headers(held: Held, *more: tuple[bytes, bytes]) -> Headers:
