@@ -1,0 +1,113 @@
+"""Codes: what a consent becomes."""
+
+from __future__ import annotations
+
+from bascule.authserver.asker import Asker, unknown_client
+from bascule.authserver.sealed import seal
+from bascule.authserver.server import CODE_PREFIX, AuthorizationServer, digest_of
+from bascule.clock import UnixTime, new_id, system_micros
+from bascule.storage import agents, authorization_requests, codes, consents, grants
+from bascule.storage.authorization_requests import AuthorizationRequest
+from bascule.storage.store import Transaction
+
+GRANT_SECONDS = 7 * 86_400
+"""Nothing that comes of one consent is valid for longer."""
+
+
+async def give_code(
+    server: AuthorizationServer,
+    asker: Asker,
+    asked: AuthorizationRequest,
+    *,
+    peer: str,
+    decided: str | None = None,
+) -> str:
+    """Record a consent, begin its grant and give the grant's code.
+
+    `decided` is the id of the request that the user has just allowed; of two that allow the
+    same, one is first, and the other gets an empty text. Without it the consent is one that
+    was remembered. Raises `LogUnavailableError`, or `PageError` for who is disabled.
+    """
+    grant_id, code = new_id(system_micros()), server.new_secret(CODE_PREFIX)
+    verified = asker.verified(asked.redirect_uri)
+    await server.records.event(
+        "consent.grant",
+        peer=peer,
+        user=asked.user,
+        agent=asked.client_id,
+        agent_verified=verified,
+        connector=asked.connector,
+        admin={
+            "grant": grant_id,
+            "scope": asked.scope,
+            "redirect_uri": asked.redirect_uri,
+            "remembered": "no" if decided is not None else "yes",
+        },
+    )
+    sealed = None if decided is None else seal(code, under=decided, entropy=server.entropy)
+    now = server.clock()
+
+    def work(conn: Transaction) -> bool:
+        if decided is not None and not authorization_requests.decide(
+            conn, id_hash=digest_of(decided), decision="allow", sealed_code=sealed
+        ):
+            return False
+        _begin(conn, asker, asked, grant_id=grant_id, code_hash=digest_of(code), now=now)
+        if verified and decided is not None:
+            _remember(conn, asked, now)
+        return True
+
+    return code if await server.change(work) else ""
+
+
+def _begin(
+    conn: Transaction,
+    asker: Asker,
+    asked: AuthorizationRequest,
+    *,
+    grant_id: str,
+    code_hash: bytes,
+    now: UnixTime,
+) -> None:
+    if asker.published is not None:
+        document = asker.published.document
+        agents.note_document(
+            conn,
+            client_id=document.client_id,
+            auth_method=document.auth_method,
+            name=document.name,
+            redirect_uris=document.redirect_uris,
+            now=now,
+        )
+    grant = grants.add(
+        conn,
+        grant_id=grant_id,
+        user=asked.user,
+        client_id=asked.client_id,
+        connector=asked.connector,
+        scope=asked.scope,
+        now=now,
+        expires_at=UnixTime(now + GRANT_SECONDS),
+    )
+    if grant is None:
+        raise unknown_client()
+    codes.add(
+        conn,
+        code_hash=code_hash,
+        grant=grant,
+        redirect_uri=asked.redirect_uri,
+        code_challenge=asked.code_challenge,
+        now=now,
+    )
+
+
+def _remember(conn: Transaction, asked: AuthorizationRequest, now: UnixTime) -> None:
+    consents.remember(
+        conn,
+        user=asked.user,
+        client_id=asked.client_id,
+        redirect_uri=asked.redirect_uri,
+        connector=asked.connector,
+        scope=asked.scope,
+        now=now,
+    )
