@@ -79,6 +79,11 @@ def check_configuration_files(config_path: Path) -> None:
             refuse_writable_by_others(path)
 
 
+def is_reference(value: str) -> bool:
+    """Tell whether a setting is a reference to a secret rather than the value itself."""
+    return value.startswith(("file:", "env:", "keyring:", "vault:"))
+
+
 def resolve_secret(reference: str) -> str:
     """Read a secret that the configuration refers to: `file:PATH` or `env:NAME`.
 

@@ -43,9 +43,6 @@ def load(sources: Sources) -> Loaded:
     problems = exposure_problems(config)
     if problems:
         raise ExposureError("; ".join(problems))
-    for name, connector in config.connectors.items():
-        if connector.command is not None:
-            raise BasculeError(f"connector `{name}`: stdio servers cannot be hosted by now")
     policies = files.read_policy_files(sources.config_path)
     return loaded_from(config, policies)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -37,11 +38,16 @@ class Reloading:
     """Loads the configuration anew when asked, or when its files change."""
 
     def __init__(
-        self, sources: Sources, loaded: Loaded, target: Reloadable, *, watch: bool
+        self,
+        sources: Sources,
+        loaded: Loaded,
+        targets: Sequence[Reloadable],
+        *,
+        watch: bool,
     ) -> None:
         self._sources = sources
         self._loaded = loaded
-        self._target = target
+        self._targets = targets
         self._watch = watch
         self._seen = self._settled = self._look()
         self._asked = asyncio.Event()
@@ -67,9 +73,11 @@ class Reloading:
     async def _reload(self) -> None:
         loaded = await asyncio.to_thread(load, self._sources)
         require_same_server(self._loaded.config, loaded.config)
-        await self._target.prepare(loaded)
+        for target in self._targets:
+            await target.prepare(loaded)
         await asyncio.to_thread(self._record, loaded)
-        self._target.commit()
+        for target in self._targets:
+            target.commit()
         self._loaded = loaded
         log.warning("configuration reloaded, policies %s", loaded.snapshot.digest[:16])
 

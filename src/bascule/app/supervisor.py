@@ -18,6 +18,7 @@ from bascule.app.counts import Counts
 from bascule.app.load import Loaded, Sources
 from bascule.app.memory import keep_what_is_there
 from bascule.app.reload import Reloading
+from bascule.app.stdio import StdioHosts
 from bascule.app.timers import Timer, run_timers
 from bascule.app.worker import TICK_SECONDS, Recording, Worker, crashed
 from bascule.app.worker_processes import WorkerProcesses
@@ -78,8 +79,11 @@ class Supervisor:
         self._admin_sockets = bind(config.server.admin_listen)
         self._stopping = asyncio.Event()
         self._audit = _open_log(sources.data_dir, loaded)
+        self._stdio = StdioHosts(sources.data_dir, config)
         self._serving = self._make_serving(sources.data_dir, loaded, store, options)
-        self._reloading = Reloading(sources, loaded, self._serving, watch=options.watch)
+        self._reloading = Reloading(
+            sources, loaded, [self._stdio, self._serving], watch=options.watch
+        )
         self._admin = Listener(
             self._admin_sockets,
             self._admin_handler(config.server.admin_listen),
@@ -120,6 +124,7 @@ class Supervisor:
             loop.add_signal_handler(number, self._stopping.set)
         loop.add_signal_handler(signal.SIGHUP, self._reloading.ask)
         self._audit.start(loop)
+        await self._stdio.start()
         await self._serving.start(self._public_sockets)
         await self._admin.start()
         timers = loop.create_task(run_timers(self._timers))
@@ -131,6 +136,7 @@ class Supervisor:
         )
         self._admin.stop_accepting()
         await self._serving.drain()
+        await self._stdio.stop()
         self._admin.abort()
         timers.cancel()
         stopping.cancel()
@@ -143,6 +149,7 @@ class Supervisor:
         return [
             *self._serving.timers,
             *self._reloading.timers,
+            *self._stdio.timers,
             Timer(TICK_SECONDS, self._tick),
         ]
 

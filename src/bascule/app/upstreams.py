@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 from bascule.app import files
+from bascule.app.stdio import endpoint_of
 from bascule.config.model import Config, Connector
 from bascule.errors import BasculeError
 from bascule.gateway.gateway import Upstream
@@ -12,12 +14,14 @@ from bascule.gateway.http1 import header_block
 from bascule.gateway.upstream import Endpoint, UpstreamPool
 
 
-def upstreams(config: Config) -> dict[str, Upstream]:
+def upstreams(config: Config, data_dir: Path) -> dict[str, Upstream]:
     """Make the upstream of each connector. Raises `BasculeError`."""
     found = {}
     for name, connector in config.connectors.items():
-        assert connector.url is not None  # noqa: S101 - `load` has refused the others
-        endpoint = Endpoint(connector.url, tuple(config.network.private))
+        if connector.url is None:
+            endpoint = endpoint_of(name, data_dir)
+        else:
+            endpoint = Endpoint(connector.url, tuple(config.network.private))
         pool = UpstreamPool(endpoint, config.limits)
         found[name] = Upstream(connector, pool, _credential(name, connector))
     return found

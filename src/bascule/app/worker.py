@@ -67,6 +67,7 @@ class Worker:
     def __init__(
         self, data_dir: Path, loaded: Loaded, store: Store, recording: Recording
     ) -> None:
+        self._data_dir = data_dir
         self._loaded = loaded
         self._fresh: tuple[Loaded, dict[str, Upstream]] | None = None
         self._recording = recording
@@ -120,7 +121,7 @@ class Worker:
 
         Raises `BasculeError`.
         """
-        self._fresh = loaded, upstreams(loaded.config)
+        self._fresh = loaded, upstreams(loaded.config, self._data_dir)
 
     def commit(self) -> None:
         """Put what was prepared into force, all at once."""
@@ -177,7 +178,7 @@ def _gateway(data_dir: Path, loaded: Loaded, store: Store, recording: Recording)
     sealer = Sealer(state.sealing_key(data_dir), system_entropy)
     return Gateway(
         snapshot=loaded.snapshot,
-        upstreams=upstreams(config),
+        upstreams=upstreams(config, data_dir),
         limits=config.limits,
         callers=Callers(
             keys, config.server.public_url, store.read(directory.load), Issuers()

@@ -35,6 +35,8 @@ def up(context: CommandContext, demo: bool, workers: int, watch: bool) -> None:
         level=logging.WARNING,
         format="%(asctime)s %(levelname)s %(message)s",
     )
+    # What stdio servers write to standard error is for the operator to read.
+    logging.getLogger("bascule.stdio").setLevel(logging.INFO)
     with contextlib.ExitStack() as stack:
         if demo:
             demonstration.write_configuration(context.config_path)

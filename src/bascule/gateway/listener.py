@@ -85,7 +85,9 @@ class Listener:
         """Accept connections from now on."""
         loop = asyncio.get_running_loop()
         for sock in self._sockets:
-            server = await loop.create_server(
+            unix = sock.family == socket.AF_UNIX
+            create = loop.create_unix_server if unix else loop.create_server
+            server = await create(
                 lambda: ServerConnection(self._handler, self._limits, self.connections),
                 sock=sock,
                 backlog=BACKLOG,

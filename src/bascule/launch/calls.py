@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from typing import Protocol
 
 from msgspec import UNSET, Raw, Struct, UnsetType
@@ -68,7 +69,7 @@ class Call:
         "deaf",
         "id",
         "listening",
-        "owner",
+        "on_end",
         "started",
     )
 
@@ -79,17 +80,16 @@ class Call:
         method: str,
         client_id: MessageId,
         client_token: MessageId | None,
-        owner: object,
     ) -> None:
         self.id = ours
         self.client_id = client_id
         self.client_token = client_token
-        self.owner = owner
-        """For whom it is, as far as the sender wants to know."""
         self.listening = method == "subscriptions/listen"
         self.started = monotonic()
         self.deaf = False
         """Nobody takes the replies, though the server goes on."""
+        self.on_end: Callable[[], object] | None = None
+        """Called once, when nothing more can come for it."""
         self._peer = peer
         self._replies: deque[Reply] = deque()
         self._size = 0
@@ -112,6 +112,10 @@ class Call:
     def cancel(self, reason: str) -> None:
         """Nobody waits any more, and the server may stop."""
         self._peer.cancel(self, reason)
+
+    def insert(self, data: bytes) -> None:
+        """Put a message that does not end it behind those that wait."""
+        self.deliver(Reply(data))
 
     def go_deaf(self) -> None:
         """Throw away what comes back from now on."""

@@ -33,6 +33,7 @@ from bascule.protocol.message import (
     write_error,
     write_notification,
     write_request,
+    write_response,
     write_result,
 )
 
@@ -48,7 +49,6 @@ STALL_SECONDS = 5.0
 """Longest that one slow caller may keep all others from their answers."""
 
 _params = msgspec.json.Decoder(dict[str, Any])
-_any = msgspec.json.Decoder()
 
 
 class Audience(Protocol):
@@ -71,8 +71,17 @@ class BusyError(CallError):
 class Peer:
     """The other side of a process's pipes."""
 
-    def __init__(self, name: str, audience: Audience, secrets: frozenset[str]) -> None:
+    def __init__(
+        self,
+        name: str,
+        audience: Audience,
+        *,
+        place: object = None,
+        secrets: frozenset[str] = frozenset(),
+    ) -> None:
         self.name = name
+        self.place = place
+        """What it has in common with the one that is started after it."""
         self.process = Process(name, self, secrets=secrets)
         self.opening = Raw(b"{}")
         """Result of the first request: of `server/discover`, or of `initialize`."""
@@ -115,8 +124,6 @@ class Peer:
         client_id: MessageId,
         method: str,
         params: Mapping[str, Any],
-        *,
-        owner: object = None,
     ) -> Call:
         """Send a request. Raises `BusyError`, or `ServerGoneError`."""
         if self.over:
@@ -126,7 +133,7 @@ class Peer:
         self.last_used = monotonic()
         ours = next(self._ids)
         written, token = _with_own_token(params, ours)
-        made = Call(self, ours, method, client_id, token, owner)
+        made = Call(self, ours, method, client_id, token)
         self._calls[ours] = made
         self.process.write(write_request(ours, method, written))
         return made
@@ -144,25 +151,21 @@ class Peer:
         """Drop a request; what still comes for it is not for anybody."""
         self.relieve(call)
         self.last_used = monotonic()
-        return self._calls.pop(call.id, None) is not None
+        if self._calls.pop(call.id, None) is None:
+            return False
+        if call.on_end is not None:
+            call.on_end()
+        return True
 
-    def answer(self, ask: int, answer: Answer) -> None:
-        """Give the server the answer to one of its requests; a second one is ignored."""
-        theirs = self._asks.pop(ask, None)
-        if theirs is None:
-            return
-        if isinstance(answer.error, Raw):
-            self.process.write(write_error(theirs, parse_error(answer.error)))
-        elif isinstance(answer.result, Raw):
-            # Written anew: white space of the client's would end the line.
-            result = Raw(encode(_any.decode(answer.result)))
-            self.process.write(write_result(theirs, result))
+    def answer(self, ask: int, outcome: dict[str, Any] | Error) -> None:
+        """Give the server the answer to one of its requests; a second one is ignored.
 
-    def refuse(self, ask: int, problem: Error) -> None:
-        """Answer one of the server's requests with an error."""
+        It is written anew from what was parsed: a line end of the client's would be the
+        line's.
+        """
         theirs = self._asks.pop(ask, None)
         if theirs is not None:
-            self.process.write(write_error(theirs, problem))
+            self.process.write(write_response(theirs, outcome))
 
     # Back-pressure and time
 
@@ -266,9 +269,9 @@ class Peer:
         ask = next(self._ids)
         self._asks[ask] = theirs
         if method == "ping":
-            self.answer(ask, Answer("2.0", result=Raw(b"{}")))
+            self.answer(ask, {})
         elif not self._audience.asked(self, ask, method, params):
-            self.refuse(ask, Error(METHOD_NOT_FOUND, "nobody can be asked here"))
+            self.answer(ask, Error(METHOD_NOT_FOUND, "nobody can be asked here"))
 
     def _call_of(self, method: str, params: Mapping[str, Any]) -> Call | None:
         """Find the call that a notification belongs to."""

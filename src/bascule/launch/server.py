@@ -84,7 +84,7 @@ class StdioServer:
         self.command = command
         self._patience = patience
         self._folder = folder
-        self._limits = limits
+        self.limits = limits
         self._audience = audience
         self._places: dict[tuple[str, str], _Place] = {}
         self._ending: set[asyncio.Task[None]] = set()
@@ -94,6 +94,15 @@ class StdioServer:
     def peers(self) -> list[Peer]:
         """Processes that are in use."""
         return [it.peer for it in self._places.values() if it.peer is not None]
+
+    def place(self, wanted: Wanted) -> object:
+        """Give what tells the place of a process from all others; hashable."""
+        return self, wanted.key
+
+    def running(self, wanted: Wanted) -> Peer | None:
+        """Give the process if there is one."""
+        place = self._places.get(wanted.key)
+        return None if place is None else place.peer
 
     async def peer(self, wanted: Wanted) -> Peer:
         """Give a process that speaks the revision, started when there is none.
@@ -134,7 +143,7 @@ class StdioServer:
     def _make_room(self, place: _Place) -> None:
         """End the process that has been idle longest when there are too many."""
         used = [it for it in self._places.values() if it is not place and _is_used(it)]
-        if len(used) < self._limits.stdio_processes:
+        if len(used) < self.limits.stdio_processes:
             return
         idle = [it for it in used if it.peer is not None and not it.peer.busy]
         if not idle:
@@ -143,7 +152,12 @@ class StdioServer:
 
     async def _open(self, place: _Place, wanted: Wanted) -> Peer | Exception:
         await asyncio.sleep(max(place.backoff.left(monotonic()), 0))
-        peer = Peer(self.command.connector, self, self.command.secrets)
+        peer = Peer(
+            self.command.connector,
+            self,
+            place=self.place(wanted),
+            secrets=self.command.secrets,
+        )
         try:
             async with asyncio.timeout(OPENING_SECONDS):
                 await self._start(peer, wanted)
@@ -168,7 +182,7 @@ class StdioServer:
             program,
             self.command.argv,
             environment_of(self.command, directories, inherited),
-            limit=self._limits.response_bytes,
+            limit=self.limits.response_bytes,
         )
 
     def _not_opened(self, place: _Place, peer: Peer, problem: Exception) -> Exception:
@@ -210,8 +224,8 @@ class StdioServer:
         for key, place in list(self._places.items()):
             peer = place.peer
             if peer is not None:
-                peer.expire(now, longest=self._limits.upstream_total_seconds)
-                idle = now - peer.last_used > self._limits.stdio_idle_seconds
+                peer.expire(now, longest=self.limits.upstream_total_seconds)
+                idle = now - peer.last_used > self.limits.stdio_idle_seconds
                 if not peer.busy and (idle or self._retired):
                     self._end(place)
             elif key[0] and place.opening is None and place.backoff.left(now) <= 0:

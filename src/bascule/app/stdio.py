@@ -1,0 +1,183 @@
+"""The stdio servers of a configuration, hosted beside the gateway on a Unix socket."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import logging
+import os
+import socket
+import stat
+import tempfile
+from pathlib import Path
+
+from bascule.app import files
+from bascule.app.load import Loaded
+from bascule.app.timers import Timer
+from bascule.clock import monotonic, system_entropy
+from bascule.config.model import Config, Connector, Limits
+from bascule.errors import BasculeError
+from bascule.gateway.hosted import Hosted, HostedHandler
+from bascule.gateway.hosted_sessions import Sessions
+from bascule.gateway.listener import Listener
+from bascule.gateway.upstream import Endpoint
+from bascule.launch.command import Command
+from bascule.launch.server import StdioServer
+
+log = logging.getLogger("bascule.stdio")
+
+TICK_SECONDS = 1.0
+MAX_SOCKET_PATH_BYTES = 100
+"""The kernel takes 108, some systems less."""
+
+
+def socket_path(data_dir: Path) -> Path:
+    """Give the path of the Unix socket; the same in each process of an installation.
+
+    A path that is too long for a socket is replaced by one in the directory for temporary
+    files.
+    """
+    path = data_dir.absolute() / "run" / "stdio.sock"
+    if len(os.fsencode(path)) <= MAX_SOCKET_PATH_BYTES:
+        return path
+    digest = hashlib.sha256(os.fsencode(data_dir.absolute())).hexdigest()[:16]
+    name = f"bascule-{os.geteuid()}-{digest}"
+    return Path(tempfile.gettempdir()) / name / "stdio.sock"
+
+
+def endpoint_of(name: str, data_dir: Path) -> Endpoint:
+    """Give where the gateway finds a hosted server."""
+    return Endpoint(f"http://stdio/{name}", socket=str(socket_path(data_dir)))
+
+
+def commands_of(config: Config) -> dict[str, Command]:
+    """Give the commands of a configuration, by connector. Raises `BasculeError`."""
+    return {
+        name: _command(name, connector)
+        for name, connector in config.connectors.items()
+        if connector.command is not None
+    }
+
+
+def _command(name: str, connector: Connector) -> Command:
+    assert connector.command is not None  # noqa: S101 - the caller has looked
+    environment: dict[str, str] = {}
+    secrets: set[str] = set()
+    for variable, value in connector.env.items():
+        environment[variable] = value
+        if files.is_reference(value):
+            environment[variable] = secret = files.resolve_secret(value)
+            if "\0" in secret:
+                raise BasculeError(f"connector `{name}`: `env.{variable}` is no text")
+            secrets.update(line for line in secret.splitlines() if len(line) > 3)
+    return Command(name, connector.command, environment, frozenset(secrets))
+
+
+class StdioHosts:
+    """All stdio servers of one `bascule up`; lives in the process that was started."""
+
+    def __init__(self, data_dir: Path, config: Config) -> None:
+        self._data_dir = data_dir
+        self._sessions = Sessions(system_entropy)
+        self._retired: list[StdioServer] = []
+        self._handler = HostedHandler(self._sessions, config.limits, _crashed)
+        self._listener: Listener | None = None
+        self._fresh = config, commands_of(config)
+        self.commit()
+
+    @property
+    def timers(self) -> list[Timer]:
+        """Give what must run while it serves."""
+        return [Timer(TICK_SECONDS, self._tick)]
+
+    async def prepare(self, loaded: Loaded) -> None:
+        """Read what a new configuration needs, and change nothing yet.
+
+        Raises `BasculeError`.
+        """
+        self._fresh = loaded.config, commands_of(loaded.config)
+
+    def commit(self) -> None:
+        """Put what was prepared into force: what has changed ends after its calls."""
+        config, commands = self._fresh
+        before, after = self._handler.servers, {}
+        for name, command in commands.items():
+            old = before.get(name)
+            per_user = config.connectors[name].per_user
+            if old is None or (old.server.command, old.per_user) != (command, per_user):
+                folder = self._data_dir / "servers" / name
+                server = StdioServer(command, folder, config.limits, self._sessions)
+                after[name] = Hosted(server, per_user)
+            else:
+                old.server.limits = config.limits
+                after[name] = old
+        self._handler.servers = after
+        for name, hosted in before.items():
+            if after.get(name) is not hosted:
+                self._sessions.end_server(hosted.server)
+                hosted.server.retire()
+                self._retired.append(hosted.server)
+
+    async def start(self) -> None:
+        """Listen. Raises `BasculeError`."""
+        limits = self._fresh[0].limits
+        # The gateway writes bodies anew, and may need more bytes than the client did.
+        bounds = Limits(body_bytes=min(limits.body_bytes * 2, 64 << 20))
+        (self._data_dir / "servers").mkdir(mode=0o700, exist_ok=True)
+        bound = _bind(socket_path(self._data_dir))
+        self._listener = Listener([bound], self._handler, bounds)
+        await self._listener.start()
+
+    async def _tick(self) -> None:
+        now = monotonic()
+        if self._listener is not None:
+            self._listener.expire()
+        self._sessions.expire(now)
+        for server in self._servers():
+            server.expire(now)
+        self._retired = [it for it in self._retired if not it.over]
+
+    def end_user(self, user: str) -> None:
+        """End a user's sessions, and the processes that are the user's own."""
+        self._sessions.end_user(user)
+        for server in self._servers():
+            server.end_user(user)
+
+    async def stop(self) -> None:
+        """End all processes, and the listener."""
+        if self._listener is not None:
+            self._listener.stop_accepting()
+        await asyncio.gather(*(server.stop() for server in self._servers()))
+        if self._listener is not None:
+            self._listener.abort()
+            with contextlib.suppress(OSError):
+                socket_path(self._data_dir).unlink()
+
+    def _servers(self) -> list[StdioServer]:
+        return [*(it.server for it in self._handler.servers.values()), *self._retired]
+
+
+def _bind(path: Path) -> socket.socket:
+    """Bind a Unix socket that this OS user alone can reach. Raises `BasculeError`."""
+    folder = path.parent
+    bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        info = folder.lstat()
+        if info.st_uid != os.geteuid() or not stat.S_ISDIR(info.st_mode):
+            raise BasculeError(f"`{folder}` belongs to another user: remove it")
+        folder.chmod(0o700)
+        # One of a process that was killed; the data directory is locked by now.
+        path.unlink(missing_ok=True)
+        bound.setblocking(False)
+        bound.bind(str(path))
+        path.chmod(0o600)
+    except OSError as exc:
+        bound.close()
+        raise BasculeError(f"cannot listen on `{path}`: {exc.strerror}") from exc
+    return bound
+
+
+def _crashed(problem: Exception) -> None:
+    log.error("a request to a hosted server failed on a bug", exc_info=problem)
