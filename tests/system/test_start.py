@@ -118,7 +118,7 @@ def test_a_bad_policy(own: Installation, text: str, words: str) -> None:
     [
         ("[agents]", "[agent]", "agent"),
         ('url = "http://127.0.0.1:1/annex"', 'url = "http://tickets.example/"', "https"),
-        ('url = "http://127.0.0.1:1/annex"', 'command = ["x"]', "annex"),
+        ('url = "http://127.0.0.1:1/annex"', 'command = [""]', "annex"),
         ("[agents]", "[[[", "bascule.toml"),
     ],
 )
