@@ -27,12 +27,12 @@ def _empty() -> Path:
     path = Path(tempfile.mkdtemp()) / "empty.db"
     store = open_store(path)
     migrate(store)
-    store.run(_fill)
+    store.run(fill)
     store.close()
     return path
 
 
-def _fill(conn: Connection) -> None:
+def fill(conn: Connection) -> None:
     for name in ("alice", "bob"):
         users.add(
             conn,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 from sqlalchemy import Connection
@@ -12,8 +11,8 @@ from sqlalchemy import Connection
 from bascule.clock import UnixTime
 from bascule.storage import browser_sessions, revocations, users
 from bascule.storage.browser_sessions import MAX_OF_USER, Audience, BrowserSession
-from bascule.storage.migrate import migrate
-from bascule.storage.store import Store, open_store
+from bascule.storage.store import Store
+from postgres import OpenStore
 
 NOW = UnixTime(1_800_000_000)
 SOON = UnixTime(NOW + 10)
@@ -22,9 +21,8 @@ NOBODY = b"\x00" * 32
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with contextlib.closing(open_store(tmp_path / "state.db")) as opened:
-        migrate(opened)
+def store(open_state: OpenStore) -> Iterator[Store]:
+    with contextlib.closing(open_state()) as opened:
         for name in ("alice", "bob"):
             opened.run(lambda conn, name=name: add(conn, name))
         yield opened

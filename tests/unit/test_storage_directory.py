@@ -3,32 +3,30 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import TypeVar
 
 import pytest
-from sqlalchemy import Connection
+from sqlalchemy import Connection, delete, insert, select
 
 from bascule.clock import UnixTime
 from bascule.identity.access_token import AccessToken
 from bascule.identity.revocation import Kind
 from bascule.storage import agents, counters, directory, revocations, tokens, users
 from bascule.storage.directory import BUILT_IN_AGENT, Directory, Subject
-from bascule.storage.migrate import migrate
-from bascule.storage.store import Store, open_store
+from bascule.storage.schema import metadata
+from bascule.storage.store import Store
+from postgres import OpenStore
 
 T = TypeVar("T")
 NOW = UnixTime(1_800_000_000)
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with contextlib.closing(open_store(tmp_path / "state.db")) as opened:
-        migrate(opened)
+def store(open_state: OpenStore) -> Iterator[Store]:
+    with contextlib.closing(open_state()) as opened:
         opened.run(partial(add_user, name="alice", groups=("support", "on-call")))
         opened.run(partial(add_agent, client_id="cli", secret_hash=bytes(32)))
         yield opened
@@ -263,22 +261,30 @@ def test_rows_of_expired_tokens_go_when_others_are_issued(store: Store) -> None:
     assert store.read(partial(tokens.count_live, kind="all", key="", now=before)) == 1
 
 
-def lose(store: Store, path: Path, work: Callable[[], T]) -> T:
-    """Do something, then bring back the database of before."""
-    copy = path.with_name("copy.db")
-    store.close()
-    shutil.copy(path, copy)
+def lose(store: Store, work: Callable[[], T]) -> T:
+    """Do something, then bring back the rows of before, as a dump restored does."""
+    tables = metadata.sorted_tables
+    dump = store.read(
+        lambda conn: [[row._asdict() for row in conn.execute(select(it))] for it in tables]
+    )
+
+    def restore(conn: Connection) -> None:
+        for table in reversed(tables):
+            conn.execute(delete(table))
+        for table, rows in zip(tables, dump, strict=True):
+            if rows:
+                conn.execute(insert(table), rows)
+
     result = work()
-    store.close()
-    shutil.copy(copy, path)
+    store.run(restore)
     return result
 
 
 def test_a_token_that_a_restored_database_forgot_is_revoked_all_the_same(
-    store: Store, tmp_path: Path
+    store: Store,
 ) -> None:
     """Nothing shows that this database is older: issuing does not change the directory."""
-    token = lose(store, tmp_path / "state.db", lambda: issued(store))
+    token = lose(store, lambda: issued(store))
     assert not store.run(
         partial(revocations.distrust_restored, known_generation=2, now=NOW)
     )
@@ -287,7 +293,7 @@ def test_a_token_that_a_restored_database_forgot_is_revoked_all_the_same(
 
 
 def test_a_database_that_forgot_a_change_trusts_nothing_of_before(
-    store: Store, tmp_path: Path
+    store: Store,
 ) -> None:
     kept = issued(store)
 
@@ -297,7 +303,7 @@ def test_a_database_that_forgot_a_change_trusts_nothing_of_before(
         return issued(store, jti="j-2"), store.read(directory.generation), epoch
 
     later = UnixTime(NOW + 1)
-    lost, known, epoch = lose(store, tmp_path / "state.db", forgotten)
+    lost, known, epoch = lose(store, forgotten)
     distrust = partial(revocations.distrust_restored, known_generation=known, now=later)
     assert store.run(distrust)
     assert subject(store, kept) is None

@@ -6,7 +6,6 @@ import contextlib
 import threading
 from collections.abc import Callable, Iterator
 from functools import partial
-from pathlib import Path
 
 import pytest
 
@@ -37,15 +36,17 @@ from oauth_state import (
     WEEK,
     add_grant,
     add_refresh_token,
-    new_store,
+    fill,
     redeem,
     rotate,
 )
+from postgres import OpenStore
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with contextlib.closing(new_store(tmp_path)) as opened:
+def store(open_state: OpenStore) -> Iterator[Store]:
+    with contextlib.closing(open_state()) as opened:
+        opened.run(fill)
         yield opened
 
 

@@ -6,6 +6,7 @@ import contextlib
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +27,12 @@ from bascule.storage.migrate import (
     version,
 )
 from bascule.storage.store import Store, open_store
+from postgres import OpenStore
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with contextlib.closing(open_store(tmp_path / "state.db")) as opened:
+def store(open_empty: OpenStore) -> Iterator[Store]:
+    with contextlib.closing(open_empty()) as opened:
         yield opened
 
 
@@ -92,16 +94,14 @@ def test_what_is_older_is_told_how_to_get_newer() -> None:
     assert "bascule db migrate" in str(schema_problem(None))
 
 
-def test_two_that_start_at_once_make_one_database(tmp_path: Path) -> None:
-    """Both see an empty database; the second finds it made when its turn comes."""
-    with (
-        contextlib.closing(open_store(tmp_path / "state.db")) as first,
-        contextlib.closing(open_store(tmp_path / "state.db")) as second,
-    ):
-        assert version(first) is version(second) is None
-        migrate(first)
-        migrate(second)
-        assert version(second) == schema.VERSION
+def test_two_that_start_at_once_make_one_database(open_empty: OpenStore) -> None:
+    """All see an empty database; the others find it made when their turn comes."""
+    with contextlib.ExitStack() as stack:
+        stores = [stack.enter_context(contextlib.closing(open_empty())) for _ in range(4)]
+        assert [version(it) for it in stores] == [None] * 4
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(migrate, stores))
+        assert {version(it) for it in stores} == {schema.VERSION}
 
 
 def test_alembic_is_imported_only_to_migrate(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from bascule.storage import counters
 from bascule.storage.migrate import migrate
 from bascule.storage.schema import user_groups
 from bascule.storage.store import StateUnavailableError, Store, open_store
+from postgres import OpenStore
 
 NO_WAIT = 0.001
 
@@ -30,7 +31,13 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def store(path: Path) -> Iterator[Store]:
+def store(open_state: OpenStore) -> Iterator[Store]:
+    with contextlib.closing(open_state()) as opened:
+        yield opened
+
+
+@pytest.fixture
+def sqlite(path: Path) -> Iterator[Store]:
     with contextlib.closing(open_store(path)) as opened:
         migrate(opened)
         yield opened
@@ -42,9 +49,9 @@ def one_more(conn: Connection) -> int:
     return counters.advance(conn, "epoch", 0, at_least=number)
 
 
-def test_what_was_done_is_there_for_others(store: Store, path: Path) -> None:
+def test_what_was_done_is_there_for_others(store: Store, open_state: OpenStore) -> None:
     store.run(partial(counters.advance, name="epoch"))
-    with contextlib.closing(open_store(path)) as other:
+    with contextlib.closing(open_state()) as other:
         assert other.read(partial(counters.value, name="epoch")) == 1
 
 
@@ -59,12 +66,12 @@ def test_of_a_transaction_that_fails_nothing_stays(store: Store) -> None:
 
 
 def test_transactions_of_many_threads_and_stores_come_one_after_another(
-    store: Store, path: Path
+    store: Store, open_state: OpenStore
 ) -> None:
     results: list[int] = []
 
     def work() -> None:
-        with contextlib.closing(open_store(path)) as mine:
+        with contextlib.closing(open_state()) as mine:
             results.extend(mine.run(one_more) for _ in range(10))
 
     threads = [threading.Thread(target=work) for _ in range(4)]
@@ -75,8 +82,8 @@ def test_transactions_of_many_threads_and_stores_come_one_after_another(
     assert sorted(results) == list(range(1, 41))
 
 
-def test_one_view_is_read_while_another_writes(store: Store, path: Path) -> None:
-    with contextlib.closing(open_store(path, busy_seconds=NO_WAIT)) as writer:
+def test_one_view_is_read_while_another_writes(store: Store, open_state: OpenStore) -> None:
+    with contextlib.closing(open_state()) as writer:
 
         def work(conn: Connection) -> tuple[int, int]:
             before = counters.value(conn, "epoch")
@@ -87,8 +94,8 @@ def test_one_view_is_read_while_another_writes(store: Store, path: Path) -> None
     assert store.read(partial(counters.value, name="epoch")) == 1
 
 
-def test_a_reader_is_not_held_up_by_a_writer(store: Store, path: Path) -> None:
-    with contextlib.closing(open_store(path, busy_seconds=NO_WAIT)) as reader:
+def test_a_reader_is_not_held_up_by_a_writer(store: Store, open_state: OpenStore) -> None:
+    with contextlib.closing(open_state()) as reader:
 
         def work(conn: Connection) -> int:
             counters.advance(conn, "epoch")
@@ -97,7 +104,31 @@ def test_a_reader_is_not_held_up_by_a_writer(store: Store, path: Path) -> None:
         assert store.run(work) == 0
 
 
-def test_a_transaction_that_cannot_begin_is_tried_again(store: Store, path: Path) -> None:
+def test_what_only_reads_cannot_write(store: Store) -> None:
+    """SQLite's reader has no lock to write with; PostgreSQL's is told to be one."""
+    with contextlib.suppress(StateUnavailableError):
+        store.read(partial(counters.advance, name="epoch"))
+    assert store.read(partial(counters.value, name="epoch")) == 0
+
+
+def test_what_runs_alone_comes_one_after_another(
+    store: Store, open_state: OpenStore
+) -> None:
+    results: list[int] = []
+
+    def work() -> None:
+        with contextlib.closing(open_state()) as mine:
+            results.extend(mine.run_alone(one_more) for _ in range(5))
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(results) == list(range(1, 21))
+
+
+def test_a_transaction_that_cannot_begin_is_tried_again(sqlite: Store, path: Path) -> None:
     """The one that holds the database lets go when the first attempt has failed."""
     with contextlib.closing(open_store(path, busy_seconds=NO_WAIT)) as waiting:
         holder = sqlite3.connect(path, isolation_level=None)
@@ -107,7 +138,7 @@ def test_a_transaction_that_cannot_begin_is_tried_again(store: Store, path: Path
         holder.close()
 
 
-def test_a_database_that_stays_locked_is_not_available(store: Store, path: Path) -> None:
+def test_a_database_that_stays_locked_is_not_available(sqlite: Store, path: Path) -> None:
     with contextlib.closing(open_store(path, busy_seconds=NO_WAIT)) as waiting:
         holder = sqlite3.connect(path, isolation_level=None)
         holder.execute("BEGIN IMMEDIATE")
@@ -131,18 +162,18 @@ def test_a_row_without_what_it_refers_to_is_a_bug_that_shows(store: Store) -> No
         store.run(lambda conn: conn.execute(row))
 
 
-def test_wrong_sql_is_a_bug_that_shows(store: Store) -> None:
+def test_wrong_sql_is_a_bug_that_shows(sqlite: Store) -> None:
     query = select(user_groups.c.user_name, user_groups.c.group_name)
     with pytest.raises(ProgrammingError):
-        store.read(lambda conn: conn.execute(query, [{}, {}]))
+        sqlite.read(lambda conn: conn.execute(query, [{}, {}]))
 
 
-def test_a_commit_is_on_disk_before_it_returns(store: Store) -> None:
+def test_a_commit_is_on_disk_before_it_returns(sqlite: Store) -> None:
     def pragmas(conn: Connection) -> tuple[object, ...]:
         names = ("synchronous", "journal_mode", "foreign_keys")
         return tuple(conn.execute(text(f"PRAGMA {name}")).scalar() for name in names)
 
-    assert store.read(pragmas) == (2, "wal", 1)
+    assert sqlite.read(pragmas) == (2, "wal", 1)
 
 
 def test_a_file_that_is_no_database_is_told_as_such(path: Path) -> None:

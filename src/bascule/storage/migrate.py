@@ -51,7 +51,7 @@ def require_current(store: Store) -> None:
 
 def migrate(store: Store) -> None:
     """Apply what is missing, in one transaction. Raises `SchemaVersionError`."""
-    store.run(_upgrade)
+    store.run_alone(_upgrade)
 
 
 def _upgrade(connection: Connection) -> None:

@@ -5,12 +5,20 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event
-from sqlalchemy.exc import DatabaseError, DataError, IntegrityError, ProgrammingError
+from sqlalchemy.exc import (
+    DatabaseError,
+    DataError,
+    IntegrityError,
+    ProgrammingError,
+    SQLAlchemyError,
+    TimeoutError,
+)
 
 from bascule.errors import BasculeError
 
@@ -21,8 +29,14 @@ Work = Callable[[Transaction], T]
 """A transaction."""
 BUSY_SECONDS = 2.0
 """How long one attempt waits for other writers."""
-ATTEMPTS = 5
+ATTEMPTS = 20
+PAUSE_SECONDS = 0.002
+"""Between attempts; longer each time."""
 _OUR_BUGS = (DataError, IntegrityError, ProgrammingError)
+_LOST_RACES = {"40001", "40P01", "23505"}
+"""SQLSTATEs of PostgreSQL: serialization failure, deadlock, and a row that another
+transaction has inserted meanwhile."""
+_NOT_ALLOWED = "42501"
 
 
 class StateUnavailableError(BasculeError):
@@ -30,10 +44,19 @@ class StateUnavailableError(BasculeError):
 
 
 class Store:
-    """Runs transactions, one writer at a time."""
+    """Runs transactions as if they came one after another."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(
+        self, engine: Engine, *, reading: Mapping[str, Any], one_at_a_time: str | None
+    ) -> None:
+        """`reading`: execution options of what only reads.
+
+        `one_at_a_time`: what a transaction runs first that nothing may run beside; None
+        where that is so anyway.
+        """
         self.engine = engine
+        self._reading = dict(reading)
+        self._one_at_a_time = one_at_a_time
 
     def read(self, work: Work[T]) -> T:
         """Do `work`, which only reads, on one consistent view; writers are not held up.
@@ -41,12 +64,10 @@ class Store:
         Raises `StateUnavailableError`.
         """
         try:
-            with self.engine.connect().execution_options(reads_only=True) as connection:
+            with self.engine.connect().execution_options(**self._reading) as connection:
                 return work(connection)
-        except _OUR_BUGS:
-            raise
-        except DatabaseError as exc:
-            raise _unavailable(exc) from exc
+        except (DatabaseError, TimeoutError) as exc:
+            _fail(exc)
 
     def run(self, work: Work[T]) -> T:
         """Do `work` in one transaction: all of it is durable on return, or none.
@@ -54,16 +75,33 @@ class Store:
         A transaction that lost against another is done again, so `work` must have no effect
         but on its connection. Raises `StateUnavailableError`.
         """
-        for attempts_left in reversed(range(ATTEMPTS)):
+        for attempt in range(ATTEMPTS):
             try:
                 with self.engine.begin() as connection:
                     return work(connection)
-            except _OUR_BUGS:
-                raise
-            except DatabaseError as exc:
-                if not (attempts_left and _lost_race(exc)):
-                    raise _unavailable(exc) from exc
+            except (DatabaseError, TimeoutError) as exc:
+                if attempt == ATTEMPTS - 1 or not _lost_race(exc):
+                    _fail(exc)
+            time.sleep(PAUSE_SECONDS * attempt)
         raise AssertionError("unreachable")
+
+    def run_alone(self, work: Work[T]) -> T:
+        """Do `work` in one transaction while no other such work is done, in any process.
+
+        It sees what the one before has committed. Raises `StateUnavailableError`.
+        """
+        if self._one_at_a_time is None:
+            return self.run(work)
+        options = {"isolation_level": "READ COMMITTED"}
+        try:
+            with (
+                self.engine.connect().execution_options(**options) as connection,
+                connection.begin(),
+            ):
+                connection.exec_driver_sql(self._one_at_a_time)
+                return work(connection)
+        except (DatabaseError, TimeoutError) as exc:
+            _fail(exc)
 
     async def look(self, work: Work[T]) -> T:
         """Do `read` in a worker thread."""
@@ -97,7 +135,7 @@ def open_store(path: Path, *, busy_seconds: float = BUSY_SECONDS) -> Store:
 
     event.listen(engine, "connect", prepare)
     event.listen(engine, "begin", _begin)
-    return Store(engine)
+    return Store(engine, reading={"reads_only": True}, one_at_a_time=None)
 
 
 def _prepare(connection: Any, busy_seconds: float) -> None:
@@ -118,11 +156,19 @@ def _begin(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN" if reads_only else "BEGIN IMMEDIATE")
 
 
-def _lost_race(exc: DatabaseError) -> bool:
+def _lost_race(exc: SQLAlchemyError) -> bool:
     """Tell whether the same transaction may succeed when it is done again."""
-    code = getattr(exc.orig, "sqlite_errorcode", 0)
-    return code & 0xFF in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+    orig = getattr(exc, "orig", None)
+    code = getattr(orig, "sqlite_errorcode", 0)
+    if code & 0xFF in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
+        return True
+    return getattr(orig, "sqlstate", None) in _LOST_RACES
 
 
-def _unavailable(exc: DatabaseError) -> StateUnavailableError:
-    return StateUnavailableError(f"the state database is not available: {exc.orig}")
+def _fail(exc: SQLAlchemyError) -> NoReturn:
+    """Raise our own bugs as they are, all else as a sentence without values."""
+    orig = getattr(exc, "orig", exc)
+    if isinstance(exc, _OUR_BUGS) and getattr(orig, "sqlstate", "") != _NOT_ALLOWED:
+        raise exc
+    why = str(orig).strip().partition("\n")[0]
+    raise StateUnavailableError(f"the state database is not available: {why}") from exc

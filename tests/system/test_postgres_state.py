@@ -1,0 +1,102 @@
+"""The state in PostgreSQL: gone and back, or refused, and its password never shown."""
+
+from __future__ import annotations
+
+import contextlib
+from functools import partial
+
+import pytest
+
+from bascule.errors import BasculeError
+from bascule.storage import counters
+from bascule.storage.migrate import require_current
+from bascule.storage.postgres import open_postgres
+from bascule.storage.store import StateUnavailableError
+from postgres import PASSWORD, PostgresServer, postgres_cluster
+from system.server import free_ports
+
+
+@pytest.mark.parametrize("level", ["off", "local", "remote_write"])
+def test_a_database_that_may_lose_commits_is_refused(
+    level: str, postgres_server: PostgresServer
+) -> None:
+    name = postgres_server.create()
+    postgres_server.execute(f"ALTER DATABASE {name} SET synchronous_commit = {level}")
+    with (
+        contextlib.closing(open_postgres(postgres_server.url(name))) as store,
+        pytest.raises(StateUnavailableError, match=f"synchronous_commit = {level}"),
+    ):
+        require_current(store)
+
+
+def test_a_role_that_may_not_make_tables_is_told_so(
+    postgres_server: PostgresServer,
+) -> None:
+    name = postgres_server.create()
+    postgres_server.execute(f"CREATE ROLE {name} LOGIN PASSWORD '{PASSWORD}'")
+    url = f"postgresql://{name}:{PASSWORD}@127.0.0.1:{postgres_server.port}/{name}"
+    with (
+        contextlib.closing(open_postgres(url)) as store,
+        pytest.raises(StateUnavailableError, match="permission denied"),
+    ):
+        require_current(store)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "sqlite:///x",
+        "mysql://a:canary@b/c",
+        "postgresql+asyncpg://a:canary@b/c",
+        "postgresql://a:canary@b:port/c",
+        "canary",
+    ],
+)
+def test_what_is_no_url_of_postgresql_is_refused_and_not_repeated(url: str) -> None:
+    with pytest.raises(BasculeError) as caught:
+        open_postgres(url)
+    assert "postgresql://" in str(caught.value)
+    assert "canary" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("host", "password"), [("127.0.0.1", "wrong-canary"), ("127.0.0.2", PASSWORD)]
+)
+def test_a_server_that_does_not_let_us_in_is_told_without_the_password(
+    host: str, password: str, postgres_server: PostgresServer
+) -> None:
+    url = f"postgresql://bascule:{password}@{host}:{postgres_server.port}/postgres"
+    with (
+        contextlib.closing(open_postgres(url)) as store,
+        pytest.raises(StateUnavailableError) as caught,
+    ):
+        require_current(store)
+    assert password not in str(caught.value)
+    assert "not available" in str(caught.value)
+
+
+def test_parameters_of_the_url_come_first(postgres_server: PostgresServer) -> None:
+    url = postgres_server.url(postgres_server.create()) + "?application_name=mine"
+    with contextlib.closing(open_postgres(url)) as store:
+        shown = store.read(
+            lambda conn: conn.exec_driver_sql("SHOW application_name").scalar()
+        )
+    assert shown == "mine"
+
+
+def test_a_server_that_comes_back_is_used_again() -> None:
+    (port,) = free_ports(1)
+    with (
+        postgres_cluster(port) as server,
+        contextlib.closing(open_postgres(server.url(server.create()))) as store,
+    ):
+        require_current(store)
+        store.run(partial(counters.advance, name="epoch"))
+        server.stop()
+        with pytest.raises(StateUnavailableError):
+            store.run(partial(counters.advance, name="epoch"))
+        with pytest.raises(StateUnavailableError):
+            store.read(partial(counters.value, name="epoch"))
+        server.start()
+        assert store.run(partial(counters.advance, name="epoch")) == 2
