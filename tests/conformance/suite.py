@@ -14,6 +14,10 @@ from conformance.rig import PACKAGES, SCRIPTS, node
 
 PROGRAM = PACKAGES / "@modelcontextprotocol" / "conformance" / "dist" / "index.js"
 EXCEPTIONS = Path(__file__).parent / "exceptions.toml"
+REVISIONS = {"2025-03-26": 1, "2025-06-18": 27, "2025-11-25": 30, "2026-07-28": 37}
+"""Scenarios of a server at each revision: those that it requires, where that is frozen."""
+FROZEN = frozenset({"2025-11-25", "2026-07-28"})
+"""Revisions for which the suite knows what is required; of others all scenarios count."""
 _FOLDER = re.compile(r"server-(.*)-\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d-\d{3}Z")
 
 
@@ -38,14 +42,15 @@ class Report:
 @cache
 def required(revision: str) -> frozenset[str]:
     """Give the scenarios that a revision requires of a server."""
-    found = node(PROGRAM, "list", "--server", "--requirements", revision).stdout
+    what = "--requirements" if revision in FROZEN else "--spec-version"
+    found = node(PROGRAM, "list", "--server", what, revision).stdout
     servers = found.partition("Server scenarios")[2].partition("Client scenarios")[0]
-    return frozenset(re.findall(r"^ +- (\S+)$", servers, re.MULTILINE))
+    return frozenset(re.findall(r"^ +- (\S+)", servers, re.MULTILINE))
 
 
 def exceptions(revision: str) -> Mapping[str, str]:
     """Give the scenarios that are known to fail, each with its reason."""
-    found: Mapping[str, str] = tomllib.loads(EXCEPTIONS.read_text())[revision]
+    found: Mapping[str, str] = tomllib.loads(EXCEPTIONS.read_text()).get(revision, {})
     return found
 
 
@@ -60,7 +65,9 @@ def run(url: str, revision: str, folder: Path, *, token: str | None = None) -> R
         "BEARER_ORIGIN": url.removesuffix("/" + url.split("/", 3)[3]),
     }
     environment = {} if token is None else {**bearer, "BEARER_TOKEN": token}
-    options = ["server", "--url", url, "--requirements", revision, "-o", str(folder)]
+    everything = ("--suite", "all", "--spec-version", revision)
+    selected = ("--requirements", revision) if revision in FROZEN else everything
+    options = ("server", "--url", url, *selected, "-o", str(folder))
     ended = node(PROGRAM, *options, environment=environment)
     found = {}
     for path in folder.iterdir():
