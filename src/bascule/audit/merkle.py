@@ -33,14 +33,14 @@ def root_of(hashes: Sequence[bytes]) -> bytes:
     if not hashes:
         return EMPTY_ROOT
     level = hashes
-    while len(level) > 1:
+    while len(level) > 2:
         pairs = zip(level[::2], level[1::2], strict=False)
         paired = [_sha256(b"\x01" + left + right).digest() for left, right in pairs]
         if len(level) % 2:
             # The odd one out goes up as it is: the split at the largest power of two.
             paired.append(level[-1])
         level = paired
-    return level[0]
+    return level[0] if len(level) == 1 else node_hash(*level)
 
 
 def _perfect_subtrees(start: int, end: int) -> list[tuple[int, int]]:

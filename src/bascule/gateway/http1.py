@@ -12,6 +12,7 @@ import re
 from collections import deque
 from collections.abc import Callable
 from http import HTTPStatus
+from itertools import chain
 from typing import Protocol, cast
 
 import httptools
@@ -38,6 +39,7 @@ _SINGLE = frozenset(
         b"expect",
     }
 )
+_UNUSUAL = frozenset({b"upgrade", b"transfer-encoding", b"expect"})
 _TARGET = re.compile(rb"/[!-\"$-~]*")
 """Origin form in visible ASCII, without a fragment."""
 _STATUS_LINES = {
@@ -78,6 +80,11 @@ def head_problem(request: Exchange) -> tuple[int, str] | None:
         return 400, "header value is not ASCII"
     if b"host" not in headers:
         return 400, "header `host` is missing"
+    return None if _UNUSUAL.isdisjoint(headers) else _unusual_problem(request)
+
+
+def _unusual_problem(request: Exchange) -> tuple[int, str] | None:
+    headers = request.headers
     if b"upgrade" in headers:
         return 400, "upgrade is not supported"
     if b"transfer-encoding" in headers:
@@ -392,11 +399,11 @@ class ServerConnection(asyncio.Protocol):
 
     def _size_problem(self, exchange: Exchange) -> tuple[int, str] | None:
         """Give status and sentence for a request that is larger than it may be."""
-        names, headers = exchange.headers, exchange.headers.values()
-        size = len(exchange.target) + sum(map(len, names)) + sum(map(len, headers))
-        if size + 4 * len(names) > self._max_head_bytes:
+        headers = exchange.headers
+        size = len(exchange.target) + 4 * len(headers)
+        if size + sum(map(len, chain(headers, headers.values()))) > self._max_head_bytes:
             return 431, "request head is too large"
-        length = names.get(b"content-length", b"0")
+        length = headers.get(b"content-length", b"0")
         if length.isdigit() and int(length) > self._limits.body_bytes:
             return 413, "request body is too large"
         return None

@@ -12,7 +12,7 @@ from bascule.errors import BasculeError
 from bascule.gateway import answers
 from bascule.gateway.http1 import Exchange
 from bascule.gateway.outgoing import Outgoing
-from bascule.gateway.results import BadResultError, Passage, pass_result
+from bascule.gateway.results import BadResultError, Passage, pass_result, unchanged
 from bascule.gateway.sse import EventReader, EventTooLargeError, event
 from bascule.gateway.upstream import Response, UpstreamError
 from bascule.protocol import modern
@@ -99,7 +99,9 @@ async def _rewrite(
         return body, Outcome("error", len(body), status, error_code=problem.code)
     if status != 200 or not isinstance(answer.result, Raw):
         raise ForeignAnswerError("upstream sent a result with an error status")
-    passed = await pass_result(answer.result, passage)
+    passed = unchanged(answer.result, passage)
+    if passed is None:
+        passed = await pass_result(answer.result, passage)
     result = passed.result
     if sent.method == "subscriptions/listen":
         fields = _params.decode(result)

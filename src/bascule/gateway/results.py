@@ -83,6 +83,7 @@ LISTS: Mapping[str, _List] = {
         "resourceTemplates", "resource", msgspec.json.Decoder(list[_Templated]), "uri"
     ),
 }
+_WRONG_SHAPE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _fields = msgspec.json.Decoder(dict[str, Raw])
 _items = msgspec.json.Decoder(list[Raw])
 _interim = msgspec.json.Decoder(_Interim)
@@ -111,6 +112,17 @@ class Passed(Struct, frozen=True, gc=False):
     """The tool itself reported failure."""
 
 
+def unchanged(result: Raw, passage: Passage) -> Passed | None:
+    """Give a result that passes as it is: most do. None for those that need more."""
+    if passage.method in _CACHEABLE:
+        return None
+    try:
+        interim = _interim.decode(result)
+    except _WRONG_SHAPE:
+        return None
+    return Passed(result, interim.is_error is True) if interim.type == "complete" else None
+
+
 async def pass_result(result: Raw, passage: Passage) -> Passed:
     """Make the client's result from the upstream's.
 
@@ -119,7 +131,7 @@ async def pass_result(result: Raw, passage: Passage) -> Passed:
     """
     try:
         return await _pass_result(result, passage)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
+    except _WRONG_SHAPE as exc:
         raise BadResultError("upstream sent a result of the wrong shape") from exc
 
 

@@ -31,8 +31,7 @@ class Step(Generic[T]):
             return
         self.done = True
         self._value = value
-        if self._waiter is not None:
-            self._waiter.go_on()
+        self._wake()
 
     def fail(self, error: BaseException) -> None:
         """Raise `error` in the waiting coroutine; later calls do nothing."""
@@ -40,8 +39,12 @@ class Step(Generic[T]):
             return
         self.done = True
         self._error = error
-        if self._waiter is not None:
-            self._waiter.go_on()
+        self._wake()
+
+    def _wake(self) -> None:
+        waiter, self._waiter = self._waiter, None  # or the two would keep each other alive
+        if waiter is not None:
+            waiter.go_on()
 
     def when_done(self, waiter: Run | None) -> None:
         """Let `waiter` go on once this is done; None takes that back."""
