@@ -74,7 +74,7 @@ class Conversation:
         self, request: Received, writer: asyncio.StreamWriter, gone: Awaitable[object]
     ) -> None:
         self.request = request
-        self.id = request.message.get("id")
+        self.id = request.message.get("id") if request.body else None
         self.writer = writer
         self.gone = gone
 
@@ -337,15 +337,21 @@ async def _read(reader: asyncio.StreamReader) -> Received:
     return Received(head + body, head, headers, body)
 
 
+Handler = Callable[[Conversation], Awaitable[None]]
+
+
 async def _serve(
-    recorder: Recorder, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    recorder: Recorder,
+    answer: Handler,
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
 ) -> None:
     try:
         while True:
             request = await _read(reader)
             recorder.received.append(request)
             recorder.arrived.release()
-            await _answer(Conversation(request, writer, _gone(recorder, reader)))
+            await answer(Conversation(request, writer, _gone(recorder, reader)))
     except (OSError, asyncio.IncompleteReadError):
         return
     finally:
@@ -370,7 +376,7 @@ class _gone:
 
 
 @contextlib.contextmanager
-def recording() -> Iterator[Recorder]:
+def recording(answer: Handler = _answer) -> Iterator[Recorder]:
     """Run a recorder on a free port, in a thread of its own."""
     recorder = Recorder()
     ready = threading.Event()
@@ -383,7 +389,7 @@ def recording() -> Iterator[Recorder]:
         conversations: set[asyncio.Task[None]] = set()
 
         def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            task = loop.create_task(_serve(recorder, reader, writer))
+            task = loop.create_task(_serve(recorder, answer, reader, writer))
             conversations.add(task)
             task.add_done_callback(conversations.discard)
 

@@ -72,3 +72,36 @@ def test_another_key_opens_nothing() -> None:
     other = Sealer(b"\x01" * 32, system_entropy)
     with pytest.raises(InvalidHandleError):
         other.open(sealed(), bound_to=ALICE, now=NOW)
+
+
+# Stamps: readable, without an end, and bound all the same
+
+
+@given(st.text())
+def test_what_was_stamped_is_given_back(text: str) -> None:
+    stamped = SEALER.stamp(text, bound_to=ALICE)
+    assert stamped == SEALER.stamp(text, bound_to=ALICE)
+    assert SEALER.unstamp(stamped, bound_to=ALICE) == text
+
+
+@given(st.text(), st.text())
+def test_a_stamp_is_of_its_text_alone(text: str, other: str) -> None:
+    proof = SEALER.stamp(text, bound_to=ALICE).rpartition(".")[2]
+    if text != other:
+        with pytest.raises(InvalidHandleError):
+            SEALER.unstamp(f"{other}.{proof}", bound_to=ALICE)
+
+
+@given(st.text(alphabet=st.characters(exclude_categories=[])))
+def test_what_nobody_stamped_is_refused(text: str) -> None:
+    with pytest.raises(InvalidHandleError):
+        SEALER.unstamp(text, bound_to=ALICE)
+
+
+def test_a_stamp_is_for_one_owner_and_of_one_key() -> None:
+    stamped = SEALER.stamp("ask.1", bound_to=ALICE)
+    other = Sealer(b"\x01" * 32, system_entropy)
+    with pytest.raises(InvalidHandleError):
+        SEALER.unstamp(stamped, bound_to=("user:bob", *ALICE[1:]))
+    with pytest.raises(InvalidHandleError):
+        other.unstamp(stamped, bound_to=ALICE)

@@ -8,6 +8,7 @@ session, so that only what was asked there can be answered there.
 from __future__ import annotations
 
 from collections import OrderedDict, deque
+from collections.abc import Collection
 from typing import Any
 
 import msgspec
@@ -29,6 +30,7 @@ from bascule.protocol.message import (
 from bascule.protocol.modern import META, PROGRESS_TOKEN, ProtocolError
 
 PING = "ping"
+ANSWERABLE = frozenset({*legacy.ASKS, PING})
 MAX_ASKS = 64
 """Asks that one stream may carry within `ASKS_SECONDS`."""
 ASKS_SECONDS = 60.0
@@ -68,7 +70,7 @@ class Asks:
     def ask(self, method: str, upstream_id: MessageId, params: dict[str, Any]) -> bytes:
         """Write the client's request."""
         meta = params.get(META)
-        if isinstance(meta, dict) and isinstance(meta.get(PROGRESS_TOKEN), int | str):
+        if isinstance(meta, dict) and legacy.is_id(meta.get(PROGRESS_TOKEN)):
             token = stamped(self._sealer, self._held, PROGRESS_TOKEN, meta[PROGRESS_TOKEN])
             params = {**params, META: {**meta, PROGRESS_TOKEN: token}}
         client_id = stamped(self._sealer, self._held, method, upstream_id)
@@ -80,9 +82,10 @@ class Asks:
     def void(self, params: dict[str, Any]) -> bytes | None:
         """Write that an ask of this stream is void; None when there is no such ask."""
         upstream_id = params.get("requestId")
-        if not isinstance(upstream_id, int | str) or upstream_id not in self._open:
+        client_id = self._open.pop(upstream_id, None) if legacy.is_id(upstream_id) else None
+        if client_id is None:
             return None
-        params = {**params, "requestId": self._open.pop(upstream_id)}
+        params = {**params, "requestId": client_id}
         return write_notification("notifications/cancelled", params)
 
 
@@ -92,8 +95,10 @@ def stamped(sealer: Sealer, held: Held, use: str, upstream_id: MessageId) -> str
     return sealer.stamp(text, bound_to=(*held.owner, "ask"))
 
 
-def unstamped(sealer: Sealer, held: Held, client_form: Any) -> tuple[str, MessageId]:
-    """Give use and id of what a client gave back.
+def unstamped(
+    sealer: Sealer, held: Held, uses: Collection[str], client_form: Any
+) -> tuple[str, MessageId]:
+    """Give use and id of what a client gave back, for one of these uses.
 
     Raises `ProtocolError` for what no server asked in this session.
     """
@@ -101,10 +106,12 @@ def unstamped(sealer: Sealer, held: Held, client_form: Any) -> tuple[str, Messag
         if not isinstance(client_form, str):
             raise InvalidHandleError("handle is no text")
         text = sealer.unstamp(client_form, bound_to=(*held.owner, "ask"))
+        use, _, upstream_id = text.partition(".")
+        if use not in uses:
+            raise InvalidHandleError("handle is for another use")
     except InvalidHandleError as exc:
         problem = Error(INVALID_REQUEST, "nothing was asked under this id")
         raise ProtocolError(400, problem) from exc
-    use, _, upstream_id = text.partition(".")
     return use, _message_id.decode(upstream_id)
 
 

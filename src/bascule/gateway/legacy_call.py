@@ -11,7 +11,7 @@ from typing import Any
 
 from bascule.decision.facts import Denied
 from bascule.gateway import answers, refusal
-from bascule.gateway.asks import unstamped
+from bascule.gateway.asks import ANSWERABLE, unstamped
 from bascule.gateway.deciding import decided, forwarding, on_disk
 from bascule.gateway.facts import facts_of
 from bascule.gateway.initializing import begin
@@ -81,7 +81,7 @@ async def _call(turn: Turn, held: Held, request: Request) -> None:
             write_request(upstream_id, request.method, params), session
         )
         check_status(turn, held, response, 400)
-        sent = Sent(request.method, upstream_id, request.id)
+        sent = Sent(request.method, upstream_id, request.id, _progress_token(params))
         relay = LegacyRelay(turn, held, session, sent)
         relayed = relay.stream if response.streams else relay.whole
         it.outcome = await relayed(response)
@@ -89,7 +89,7 @@ async def _call(turn: Turn, held: Held, request: Request) -> None:
 
 async def _answer(turn: Turn, held: Held, response: Response) -> None:
     """Pass on a client's answer; only what was asked in this session has a valid id."""
-    asked, upstream_id = unstamped(turn.gateway.sealer, held, response.id)
+    asked, upstream_id = unstamped(turn.gateway.sealer, held, ANSWERABLE, response.id)
     body = write_response(upstream_id, response.outcome)
     await pass_on(turn, held, "answer", asked, body)
 
@@ -104,7 +104,9 @@ async def _notify(turn: Turn, held: Held, notification: Notification) -> None:
         params["requestId"] = _cancelled_id(held, params.get("requestId"))
     elif notification.method == "notifications/progress":
         token = params.get(modern.PROGRESS_TOKEN)
-        _, params[modern.PROGRESS_TOKEN] = unstamped(turn.gateway.sealer, held, token)
+        _, params[modern.PROGRESS_TOKEN] = unstamped(
+            turn.gateway.sealer, held, (modern.PROGRESS_TOKEN,), token
+        )
     body = write_notification(notification.method, params)
     await pass_on(turn, held, "notification", notification.method, body)
 
@@ -114,7 +116,7 @@ def _cancelled_id(held: Held, client_id: Any) -> str:
 
     Lists have other ids and so cannot be cancelled; they are quick.
     """
-    if isinstance(client_id, bool) or not isinstance(client_id, int | str):
+    if not legacy.is_id(client_id):
         problem = Error(INVALID_REQUEST, "`params.requestId` must be an id")
         raise ProtocolError(400, problem)
     return legacy.upstream_id(held.session.tag, "", client_id)
@@ -141,16 +143,23 @@ async def _allowed(turn: Turn, request: Request, version: str) -> Entry | None:
     return entry
 
 
+def _progress_token(params: dict[str, Any]) -> Any:
+    meta = params.get(modern.META)
+    return meta.get(modern.PROGRESS_TOKEN) if isinstance(meta, dict) else None
+
+
 def _upstream_params(
     turn: Turn, held: Held, message: Request | Notification
 ) -> dict[str, Any]:
     """Put the upstream's tokens and handles in the place of the client's."""
     params = dict(message.params)
-    meta = params.get(modern.META)
-    token = meta.get(modern.PROGRESS_TOKEN) if isinstance(meta, dict) else None
-    if isinstance(meta, dict) and isinstance(token, int | str):
-        upstream_token = legacy.upstream_id(held.session.tag, "", token)
-        params[modern.META] = {**meta, modern.PROGRESS_TOKEN: upstream_token}
+    token = _progress_token(params)
+    if token is not None:
+        params[modern.META] = meta = dict(params[modern.META])
+        del meta[modern.PROGRESS_TOKEN]
+        if legacy.is_id(token):
+            upstream_token = legacy.upstream_id(held.session.tag, "", token)
+            meta[modern.PROGRESS_TOKEN] = upstream_token
     if message.method in legacy.LISTS:
         binding = turn.passage(message.method).binding
         open_handle(params, message.method, binding, turn.gateway.sealer, turn.now)

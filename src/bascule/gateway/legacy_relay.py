@@ -39,6 +39,8 @@ class Sent(Struct, frozen=True):
     method: str
     upstream_id: str
     client_id: MessageId
+    progress_token: Any = None
+    """The upstream's, if the client wants progress."""
 
 
 def check_status(turn: Turn, held: Held, response: Response, *fine: int) -> None:
@@ -206,7 +208,10 @@ class LegacyRelay:
     def _notification(self, method: str, params: dict[str, Any]) -> bytes | None:
         if method == "notifications/progress":
             found = legacy.client_id_of(self._held.session.tag, params.get(PROGRESS_TOKEN))
-            if found is None:
+            sent = self._sent
+            if found is None or (
+                sent is not None and params[PROGRESS_TOKEN] != sent.progress_token
+            ):
                 return None
             params[PROGRESS_TOKEN] = found[1]
         elif method == "notifications/cancelled":

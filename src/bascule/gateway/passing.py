@@ -27,7 +27,7 @@ async def pass_on(turn: Turn, held: Held, type: str, method: str, body: bytes) -
 
 async def end(turn: Turn, held: Held) -> None:
     """End a session, at the upstream first; one that ends none says so with 405."""
-    await _recorded(turn, held, "session.end", "")
+    await _recorded(turn, held, "session.end", "DELETE")
     if held.session.upstream_id is not None:
         try:
             response = await turn.end(session_headers(held))

@@ -108,9 +108,11 @@ class Sessions:
             inner = self._sealer.open(
                 sealed.decode("latin-1"), bound_to=_binding(principal, connector), now=now
             )
-        except InvalidHandleError as exc:
+            session = _session.decode(inner)
+        except (InvalidHandleError, msgspec.ValidationError) as exc:
+            # One that another version of Bascule wrote is not valid either.
             raise not_found() from exc
-        held = hold(_session.decode(inner), principal, connector, digest)
+        held = hold(session, principal, connector, digest)
         if is_revoked(held, callers):
             raise not_found()
         return held

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 import msgspec
 
@@ -106,6 +106,11 @@ def carried_capabilities(
     """Leave out what the server may not ask and what is not carried at all."""
     out = {*_UNCARRIED, *ASKS.values()} - set(may_ask)
     return {name: value for name, value in capabilities.items() if name not in out}
+
+
+def is_id(value: Any) -> TypeGuard[MessageId]:
+    """Tell whether a decoded value may be an id or a progress token."""
+    return isinstance(value, int | str) and not isinstance(value, bool)
 
 
 def upstream_id(tag: str, method: str, client_id: MessageId) -> str:
