@@ -55,7 +55,7 @@ def fill(conn: Connection) -> None:
 
 
 def new_store(folder: Path) -> Store:
-    """Open a database with the users alice and bob and the public agents app and other."""
+    """Open a SQLite database that is filled."""
     path = folder / "state.db"
     shutil.copy(_empty(), path)
     return open_store(path)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -40,6 +40,8 @@ class PageParts:
     """Says what is late, one sentence each; empty means ready."""
     heard: Callable[[int], Awaitable[None]]
     """Waits until all processes can know of a generation of the directory."""
+    fetching: FetchPolicy = field(default_factory=FetchPolicy)
+    """How documents of clients are fetched, which strangers name."""
 
 
 def public_pages(parts: PageParts) -> Starlette:
@@ -66,7 +68,6 @@ def public_pages(parts: PageParts) -> Starlette:
 def authorization_server(parts: PageParts) -> AuthorizationServer:
     """Make the authorization server of this process."""
     config = parts.config()
-    fetching = FetchPolicy()
     return AuthorizationServer(
         issuer=config.server.public_url,
         store=parts.store,
@@ -74,7 +75,7 @@ def authorization_server(parts: PageParts) -> AuthorizationServer:
         config=parts.config,
         keys=lambda: _keys(parts),
         documents=Documents(
-            lambda: replace(fetching, private=parts.config().network.private)
+            lambda: replace(parts.fetching, private=parts.config().network.private)
         ),
         heard=parts.heard,
         note_change=partial(state.note_change, parts.data_dir, parts.store),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from functools import partial
 
@@ -14,6 +15,8 @@ from bascule.identity.redirect_uri import is_local, is_registered
 from bascule.storage import agents
 from bascule.storage.agents import Agent
 from bascule.web.problem import PageError
+
+log = logging.getLogger("bascule")
 
 
 def unknown_client() -> PageError:
@@ -76,6 +79,7 @@ async def published_asker(server: AuthorizationServer, client_id: str) -> Asker:
     try:
         published = await published_client(server, client_id)
     except InvalidClientError as exc:
+        log.warning("client %s is not let in: %s", ascii(client_id[:255]), exc.reason)
         raise PageError(
             400,
             "This app cannot be let in",
