@@ -102,12 +102,15 @@ def test_the_outcome_of_an_ended_stream_is_recorded(
     assert stream.next() is None
     stream.close()
     until(lambda: "revoked" in outcomes(bascule))
-    (record,) = [
-        it
-        for it in bascule.whole_records()
-        if it["type"] == "revoke" and it["admin"]["reason"] == "leak of 11/24"
-    ]
+    until(lambda: recorded(bascule, "leak of 11/24") != [])
+    (record,) = recorded(bascule, "leak of 11/24")
     assert record["admin"]["os_user"]
+
+
+def recorded(bascule: Installation, reason: str) -> list[dict[str, Any]]:
+    """Give the records of revocations for a reason."""
+    revoked = [it for it in bascule.whole_records() if it["type"] == "revoke"]
+    return [it for it in revoked if it["admin"]["reason"] == reason]
 
 
 def outcomes(bascule: Installation) -> set[str]:
