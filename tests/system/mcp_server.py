@@ -122,10 +122,11 @@ class OneEra:
 
 
 @contextlib.contextmanager
-def running(era: str = "both", **options: Any) -> Iterator[int]:
+def running(era: str = "both", *, port: int = 0, **options: Any) -> Iterator[int]:
     """Run a server (`both`, `legacy`, `modern`) in a process of its own; give its port."""
     with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind(("127.0.0.1", port))
         sock.listen()
         process = subprocess.Popen(
             [sys.executable, __file__, era, json.dumps(options), str(sock.fileno())],

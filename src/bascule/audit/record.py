@@ -77,7 +77,8 @@ class ResultPart(Part, frozen=True):
     is_error: bool = False
     """The tool itself reported failure."""
     outcome: str = "ok"
-    """`ok`, `error`, `timeout`, `upstream_failed`, `client_gone`, `outcome_unknown`."""
+    """`ok`, `error`, `timeout`, `upstream_failed`, `client_gone`, `revoked`, `refused`,
+    `suspended` (the server ended the stream to answer on another), `outcome_unknown`."""
     status: int | UnsetType = UNSET
     """HTTP status of the upstream."""
 
@@ -128,7 +129,8 @@ class Record(Part, frozen=True, kw_only=True):
     """Microseconds since 1970-01-01T00:00:00Z."""
     type: str
     """`auth.fail`; `list`, `call.start` and `authz.decision` (a refusal) when decided;
-    `call.end` when completed; `token.issue`, `revoke`, `user.add`, … for events."""
+    `call.end` when completed; `answer`, `notification` and `session.end` for what else a
+    client sends in a session; `token.issue`, `revoke`, `user.add`, … for events."""
     user: UserPart | UnsetType = UNSET
     v: int
     writer: str

@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Raw
 
 from bascule.clock import monotonic
+from bascule.gateway import answers
 from bascule.gateway.handles import InvalidHandleError, Sealer
 from bascule.gateway.sessions import Held
 from bascule.protocol import legacy
@@ -34,7 +35,7 @@ ANSWERABLE = frozenset({*legacy.ASKS, PING})
 MAX_ASKS = 64
 """Asks that one stream may carry within `ASKS_SECONDS`."""
 ASKS_SECONDS = 60.0
-TOO_MANY = Error(429, "too many requests to the client")
+TOO_MANY = Error(answers.TOO_MANY_REQUESTS, "too many requests to the client")
 NOT_TAKEN = Error(METHOD_NOT_FOUND, "the client does not take this request")
 
 _params = msgspec.json.Decoder(dict[str, Any])

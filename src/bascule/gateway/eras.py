@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from bascule.clock import monotonic
+from bascule.gateway import answers
 from bascule.gateway.http1 import Headers, header_block
 from bascule.gateway.message_headers import OWN_REQUEST, POSTED
 from bascule.gateway.single import BAD_ANSWERS, single_answer
@@ -34,13 +35,12 @@ from bascule.protocol.message import (
 )
 from bascule.protocol.modern import ProtocolError
 
-KNOWN_SECONDS = 60.0
-"""After that an upstream is asked again, should there be a reason to."""
+FRESH_SECONDS = 5.0
+"""An upstream that refuses again is not asked again within this time."""
+BELIEVED_SECONDS = 60.0
+"""So long a request of 2026-07-28 is refused without asking; then it is tried."""
 MAX_ANSWER_BYTES = 1 << 20
 MAX_VERSIONS = 8
-WRONG_ERA = 400
-"""JSON-RPC code of a request whose era the upstream does not speak: none that a client of
-both eras takes for a sign that the server is of 2026-07-28."""
 _REVISION = re.compile(r"\d{4}-\d{2}-\d{2}")
 _fields = msgspec.json.Decoder(dict[str, Any])
 _MODERN_CODES = frozenset({HEADER_MISMATCH, MISSING_CAPABILITY, UNSUPPORTED_VERSION})
@@ -61,11 +61,12 @@ class Spoken(Struct, frozen=True):
 class Eras:
     """What is known of one upstream."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, fresh_seconds: float = FRESH_SECONDS) -> None:
         self.refuses_modern = False
         """Looked at for each modern request; see `check_modern`."""
+        self._fresh_seconds = fresh_seconds
         self._spoken = Spoken()
-        self._known_until = 0.0
+        self._learnt: float | None = None
         self._waiting: list[Step[None]] | None = None
 
     async def learn(self, pool: UpstreamPool, known: Headers) -> Spoken:
@@ -74,7 +75,7 @@ class Eras:
         `known`: headers that it is shown with each request. Raises `UpstreamError` when it
         cannot be asked.
         """
-        while monotonic() > self._known_until:
+        while not self._younger_than(self._fresh_seconds):
             if self._waiting is not None:
                 step: Step[None] = Step()
                 self._waiting.append(step)
@@ -85,7 +86,7 @@ class Eras:
                 self._spoken = Spoken(
                     await _ask_modern(pool, known), await _ask_legacy(pool, known)
                 )
-                self._known_until = monotonic() + KNOWN_SECONDS
+                self._learnt = monotonic()
             finally:
                 waiting, self._waiting = self._waiting, None
                 for step in waiting:
@@ -97,9 +98,12 @@ class Eras:
 
         Raises `ProtocolError`.
         """
-        if monotonic() < self._known_until:
+        if self._younger_than(BELIEVED_SECONDS):
             raise no_modern(self._spoken)
         self.refuses_modern = False
+
+    def _younger_than(self, seconds: float) -> bool:
+        return self._learnt is not None and monotonic() - self._learnt < seconds
 
     async def explain(
         self, pool: UpstreamPool, known: Headers, response: Response, method: str
@@ -135,8 +139,11 @@ def is_modern_answer(response: Response, method: str) -> bool:
 
 
 def no_modern(spoken: Spoken) -> ProtocolError:
-    """Say that a server speaks older revisions only, and which."""
-    return _no_common(modern.VERSION, spoken.legacy, WRONG_ERA)
+    """Say that a server speaks older revisions only, and which.
+
+    The code is none that a client of both eras takes for a sign of 2026-07-28.
+    """
+    return _no_common(modern.VERSION, spoken.legacy, answers.WRONG_ERA)
 
 
 def no_legacy(spoken: Spoken, requested: str) -> ProtocolError:
