@@ -10,6 +10,7 @@ from pathlib import Path
 from starlette.applications import Starlette
 
 from bascule.app import state
+from bascule.app.accounts import account_routes
 from bascule.authserver.documents import Documents
 from bascule.authserver.routes import routes as oauth_routes
 from bascule.authserver.server import AuthorizationServer
@@ -51,9 +52,7 @@ def public_pages(parts: PageParts) -> Starlette:
         return _keys(parts).jwks()
 
     url = parts.config().server.public_url
-    routes = [STATIC_ROUTE, *oauth_routes(authorization_server(parts))]
-    made = public_application(url, jwks, parts.late, routes)
-    made.state.site = Site(
+    site = Site(
         url=url,
         audience="public",
         store=parts.store,
@@ -61,6 +60,13 @@ def public_pages(parts: PageParts) -> Starlette:
         entropy=system_entropy,
         records=parts.records,
     )
+    routes = [
+        STATIC_ROUTE,
+        *account_routes(site, parts.data_dir),
+        *oauth_routes(authorization_server(parts)),
+    ]
+    made = public_application(url, jwks, parts.late, routes)
+    made.state.site = site
     made.add_middleware(SecurityHeaders, url=url)
     return made
 

@@ -7,6 +7,7 @@ import sys
 
 from bascule.app import state
 from bascule.app.load import Loaded, Sources, load
+from bascule.app.setup_links import offer_first_admin
 from bascule.app.supervisor import Options, Supervisor
 from bascule.errors import BasculeError
 from bascule.storage.store import Store
@@ -20,9 +21,23 @@ def serve(sources: Sources, *, workers: int = 1, watch: bool = False) -> None:
     with state.exclusive(sources.data_dir) as lock:
         store = state.open_state(sources.data_dir)
         try:
+            offer_first_admin(
+                store,
+                sources.data_dir,
+                loaded.config.server.public_url,
+                _show_link if sys.stderr.isatty() else None,
+            )
             _run(sources, loaded, store, Options(workers, watch, lock))
         finally:
             store.close()
+
+
+def _show_link(link: str) -> None:
+    print(
+        f"\nNobody administers this server yet. Within 15 minutes: {link}\n",
+        file=sys.stderr,
+        flush=True,
+    )
 
 
 def _run(sources: Sources, loaded: Loaded, store: Store, options: Options) -> None:

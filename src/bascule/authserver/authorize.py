@@ -36,7 +36,8 @@ from bascule.storage.authorization_requests import AuthorizationRequest
 from bascule.storage.browser_sessions import BrowserSession
 from bascule.web.problem import PageError
 from bascule.web.render import redirect
-from bascule.web.sessions import current_session, source_of, to_login
+from bascule.web.sessions import current_session, to_login
+from bascule.web.source import source_of
 
 MAX_STATE_CHARACTERS = 2048
 

@@ -29,7 +29,8 @@ from bascule.web.forms import form_of
 from bascule.web.headers import form_target
 from bascule.web.problem import PageError
 from bascule.web.render import render
-from bascule.web.sessions import current_session, source_of, to_login
+from bascule.web.sessions import current_session, to_login
+from bascule.web.source import source_of
 
 
 def gone() -> PageError:

@@ -22,7 +22,7 @@ from bascule.authserver.errors import (
 from bascule.authserver.server import AuthorizationServer
 from bascule.identity.keys import BadKeyError
 from bascule.storage.store import StateUnavailableError
-from bascule.web.sessions import source_of
+from bascule.web.source import source_of
 
 log = logging.getLogger("bascule")
 

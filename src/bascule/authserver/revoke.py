@@ -12,7 +12,7 @@ from bascule.authserver.introspect import verified_token
 from bascule.authserver.parameters import form_of
 from bascule.authserver.server import AuthorizationServer, digest_of
 from bascule.storage import grants, refresh_tokens, revocations
-from bascule.web.sessions import source_of
+from bascule.web.source import source_of
 
 REASON = "revoked by the client"
 

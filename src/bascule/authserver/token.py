@@ -13,7 +13,7 @@ from bascule.authserver.errors import UnsupportedGrantTypeError
 from bascule.authserver.parameters import form_of
 from bascule.authserver.refresh_grant import refresh
 from bascule.authserver.server import AuthorizationServer
-from bascule.web.sessions import source_of
+from bascule.web.source import source_of
 
 GRANT_TYPES = {
     "authorization_code": redeem_code,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import sys
+from functools import partial
 from pathlib import Path
 
 import click
@@ -13,8 +14,10 @@ from bascule.app import demo as demonstration
 from bascule.app.load import Sources
 from bascule.app.serve import serve
 from bascule.cli.context import CommandContext
-from bascule.cli.user import add_user
-from bascule.storage import users
+from bascule.cli.user import add_user, reset_user
+from bascule.storage import users, ways_in
+
+DEMO_USER = "demo"
 
 
 @click.command()
@@ -41,24 +44,31 @@ def up(context: CommandContext, demo: bool, workers: int, watch: bool) -> None:
         if demo:
             demonstration.write_configuration(context.config_path)
             stack.enter_context(demonstration.tickets_server())
-            _add_demo_user(context)
+            link = _demo_user_link(context)
         sources = Sources(context.config_path, context.data_dir(), context.config)
         if demo:
-            _explain(context.config_path, sources.data_dir)
+            _explain(context.config_path, sources.data_dir, link)
         serve(sources, workers=workers, watch=watch)
 
 
-def _add_demo_user(context: CommandContext) -> None:
-    if any(user.name == "demo" for user in context.store().read(users.every)):
-        return
-    add_user(context, "demo", groups=(), admin=False)
+def _demo_user_link(context: CommandContext) -> str:
+    """Give the link by which the demo's user sets up its login; empty once it has."""
+    store = context.store()
+    if store.read(partial(users.get, name=DEMO_USER)) is None:
+        link, _ = add_user(context, DEMO_USER, groups=(), admin=False)
+        return link
+    if store.read(partial(ways_in.exists, name=DEMO_USER)):
+        return ""
+    return reset_user(context, DEMO_USER)
 
 
-def _explain(config: Path, data: Path) -> None:
+def _explain(config: Path, data: Path, link: str) -> None:
     options = f"--config {config} --data-dir {data}"
+    way_in = f"the user `demo` sets up a login at\n  {link}" if link else "user: demo"
     click.echo(
         f"""
 The bridge is up: `tickets` is a real MCP server, and nobody reaches it without a token.
+In a browser, {way_in}
 
   TOKEN=$(bascule {options} token issue --user demo --connector tickets --ttl 3600)
   curl -s http://localhost:8420/c/tickets/mcp -H "Authorization: Bearer $TOKEN" \\

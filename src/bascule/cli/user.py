@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
-import re
 from functools import partial
 
 import click
 
+from bascule.app.setup_links import (
+    FIRST_ADMIN_SETUP_SECONDS,
+    SETUP_SECONDS,
+    new_setup_link,
+)
 from bascule.cli.context import CommandContext
 from bascule.cli.output import emit, emit_rows
-from bascule.clock import UnixTime, system_clock, system_entropy
+from bascule.clock import UnixTime, system_clock
 from bascule.errors import BasculeError
 from bascule.storage import users
-
-SETUP_SECONDS = 24 * 3600
-FIRST_ADMIN_SETUP_SECONDS = 15 * 60
-SETUP_BYTES = 32
-
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,62}")
 
 as_json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
@@ -35,18 +32,12 @@ def group_name(text: str) -> str:
 
 def _local_name(text: str, kind: str) -> str:
     name = text.removeprefix(f"{kind}:")
-    if _NAME.fullmatch(name) is None:
+    if not users.is_name(name):
         raise click.BadParameter(
             f"`{text}` is no {kind} name: it begins with a letter or digit, has letters, "
             "digits and . _ @ - only, and 63 characters at most"
         )
     return name
-
-
-def new_setup_link(public_url: str) -> tuple[str, bytes]:
-    """Make a set-up link of 256 random bits, and the hash that is kept of them."""
-    token = system_entropy(SETUP_BYTES).hex()
-    return f"{public_url}/login/setup/{token}", hashlib.sha256(token.encode()).digest()
 
 
 @click.group()
@@ -131,15 +122,21 @@ def list_users(context: CommandContext, as_json: bool) -> None:
 @as_json_option
 @click.pass_obj
 def reset(context: CommandContext, name: str, as_json: bool) -> None:
-    """Make a new set-up link; the old one ends."""
+    """Make a new set-up link; the old one ends, and password, passkeys and sessions."""
     name = _existing(context, name)
+    link = reset_user(context, name)
+    emit({"user": f"user:{name}", "setup_link": link}, text=link, as_json=as_json)
+
+
+def reset_user(context: CommandContext, name: str) -> str:
+    """Make a new set-up link for an existing user."""
     link, digest = new_setup_link(context.config().server.public_url)
     context.record_admin("user.reset", {}, user=f"user:{name}")
     expires = UnixTime(system_clock() + SETUP_SECONDS)
     context.change(
         partial(users.reset, name=name, setup_hash=digest, setup_expires_at=expires)
     )
-    emit({"user": f"user:{name}", "setup_link": link}, text=link, as_json=as_json)
+    return link
 
 
 @user.command()

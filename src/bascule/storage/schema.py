@@ -14,9 +14,9 @@ from sqlalchemy import (
     Text,
 )
 
-VERSION = "0003"
+VERSION = "0004"
 """The migration that this code works with."""
-EARLIER_VERSIONS: tuple[str, ...] = ("0001", "0002")
+EARLIER_VERSIONS: tuple[str, ...] = ("0001", "0002", "0003")
 """Migrations before it, from which `bascule db migrate` leads here."""
 
 metadata = MetaData(
@@ -54,6 +54,14 @@ passwords = Table(
     Column("changed_at", BigInteger, nullable=False),
 )
 """Of users that have one: argon2id in its PHC form, which says its parameters."""
+
+first_admin_links = Table(
+    "first_admin_links",
+    metadata,
+    Column("token_hash", LargeBinary, primary_key=True),
+    Column("expires_at", BigInteger, nullable=False),
+)
+"""Of one row at most: the link by which the first administrator comes in."""
 
 passkeys = Table(
     "passkeys",

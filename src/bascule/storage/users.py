@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, Connection, insert, select, true, update
+from sqlalchemy import ColumnElement, Connection, and_, insert, select, true, update
 
 from bascule.clock import UnixTime
-from bascule.storage import counters, revocations
+from bascule.storage import browser_sessions, counters, passkeys, passwords, revocations
 from bascule.storage.schema import user_groups, users
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,62}")
+
+
+def is_name(text: str) -> bool:
+    """Tell whether a user or group can have that name."""
+    return _NAME.fullmatch(text) is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +36,14 @@ def add(
     name: str,
     groups: Iterable[str],
     is_admin: bool,
-    setup_hash: bytes,
-    setup_expires_at: UnixTime,
+    setup_hash: bytes | None,
+    setup_expires_at: UnixTime | None,
     now: UnixTime,
 ) -> bool:
-    """Add a user; False when there is one of that name."""
+    """Add a user; False when there is one of that name.
+
+    Without a set-up link it is being set up in the same transaction.
+    """
     if get(conn, name) is not None:
         return False
     conn.execute(
@@ -105,11 +116,50 @@ def enable(conn: Connection, *, name: str) -> None:
 def reset(
     conn: Connection, *, name: str, setup_hash: bytes, setup_expires_at: UnixTime
 ) -> bool:
-    """Give a user a new set-up link, which ends the old; False without such a user."""
+    """Give a user a new set-up link; False without such a user.
+
+    The old link ends, and so do its password, passkeys and sessions: somebody else may have
+    them. Tokens do not; they are revoked by themselves.
+    """
     changed = conn.execute(
         update(users)
         .where(users.c.name == name)
         .values(setup_hash=setup_hash, setup_expires_at=setup_expires_at)
         .returning(users.c.name)
     ).scalar()
-    return changed is not None
+    if changed is None:
+        return False
+    passwords.remove(conn, name=name)
+    passkeys.remove_all(conn, name=name)
+    browser_sessions.end_all(conn, name=name)
+    return True
+
+
+def _is_good(setup_hash: bytes, now: UnixTime) -> ColumnElement[bool]:
+    return and_(
+        users.c.setup_hash == setup_hash,
+        users.c.setup_expires_at > now,
+        users.c.disabled_at.is_(None),
+    )
+
+
+def of_setup_link(conn: Connection, *, setup_hash: bytes, now: UnixTime) -> str | None:
+    """Give whose set-up link it is; None when it is not good, or no longer."""
+    query = select(users.c.name).where(_is_good(setup_hash, now))
+    return conn.execute(query).scalar()
+
+
+def spend_setup_link(
+    conn: Connection, *, setup_hash: bytes, name: str, now: UnixTime
+) -> bool:
+    """Use a user's set-up link up; False when it is not good.
+
+    One statement, so that of two who use it at once one alone does.
+    """
+    spent = conn.execute(
+        update(users)
+        .where(_is_good(setup_hash, now), users.c.name == name)
+        .values(setup_hash=None, setup_expires_at=None)
+        .returning(users.c.name)
+    ).scalar()
+    return spent is not None

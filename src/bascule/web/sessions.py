@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import ipaddress
 from functools import partial
 from urllib.parse import quote
 
@@ -18,6 +17,7 @@ from bascule.web.cookies import SESSION_NAMES, read_cookie, set_cookie
 from bascule.web.local_path import local_path
 from bascule.web.render import redirect
 from bascule.web.site import site_of
+from bascule.web.source import source_of
 
 SESSION_SECONDS = 12 * 3600
 TOKEN_BYTES = 32
@@ -91,20 +91,3 @@ def to_login(request: Request) -> Response:
     query = f"?{request.url.query}" if request.url.query else ""
     there = local_path(request.url.path + query)
     return redirect("/login" if there is None else f"/login?next={quote(there, safe='')}")
-
-
-def source_of(request: Request) -> str:
-    """Give where a request comes from: an IPv4 address, or the /64 of an IPv6 address.
-
-    Who has one IPv6 address has a whole /64 of them.
-    """
-    host = request.client.host if request.client is not None else ""
-    try:
-        address = ipaddress.ip_address(host.partition("%")[0])
-    except ValueError:
-        return host
-    if isinstance(address, ipaddress.IPv4Address):
-        return str(address)
-    if address.ipv4_mapped is not None:
-        return str(address.ipv4_mapped)
-    return str(ipaddress.ip_network((address, 64), strict=False))
