@@ -2,31 +2,50 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from functools import partial
+from dataclasses import dataclass
+from functools import cache, partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from conformance.gateway import endpoint, guarding
-from conformance.rig import PACKAGES, PATIENCE, SCRIPTS, fixture_server, node
+from conformance.rig import (
+    PACKAGES,
+    PATIENCE,
+    SCRIPTS,
+    everything_server,
+    fixture_server,
+    node,
+)
 from system.server import Installation, until
 
-ALLOWED = "test_simple_text"
-REFUSED = "test_error_handling"
 MODERN = "2026-07-28"
+LEGACY = "2025-11-25"
 Found = dict[str, Any]
 
 
-def python(mode: str, url: str, token: str) -> Found:
+@dataclass(frozen=True, slots=True)
+class Guarded:
+    """A server behind Bascule, and two of its tools."""
+
+    own: Installation
+    allowed: str = "test_simple_text"
+    refused: str = "test_error_handling"
+
+
+def python(mode: str, guarded: Guarded, token: str) -> Found:
     """Run the client on the `mcp` SDK for Python."""
+    script = Path(__file__).with_name("mcp_sdk.py")
     ended = subprocess.run(
-        [sys.executable, Path(__file__).with_name("mcp_sdk.py"), url, ALLOWED, REFUSED],
+        [sys.executable, script, endpoint(guarded.own), guarded.allowed, guarded.refused],
         env={"PATH": os.environ["PATH"], "TOKEN": token, "MODE": mode},
         capture_output=True,
         text=True,
@@ -35,10 +54,11 @@ def python(mode: str, url: str, token: str) -> Found:
     return read(ended)
 
 
-def npm(script: str, mode: str, url: str, token: str) -> Found:
+def npm(script: str, mode: str, guarded: Guarded, token: str) -> Found:
     """Run a client on an npm SDK."""
+    arguments = (endpoint(guarded.own), guarded.allowed, guarded.refused)
     environment = {"TOKEN": token, "MODE": mode}
-    return read(node(SCRIPTS / script, url, ALLOWED, REFUSED, environment=environment))
+    return read(node(SCRIPTS / script, *arguments, environment=environment))
 
 
 def read(ended: subprocess.CompletedProcess[str]) -> Found:
@@ -47,65 +67,113 @@ def read(ended: subprocess.CompletedProcess[str]) -> Found:
     return found
 
 
-CLIENTS: dict[str, Callable[[str, str], Found]] = {
+CLIENTS: dict[str, Callable[[Guarded, str], Found]] = {
     "mcp for Python, auto": partial(python, "auto"),
+    "mcp for Python, legacy": partial(python, "legacy"),
     "mcp for Python, 2026-07-28": partial(python, MODERN),
+    "npm SDK 1": partial(npm, "sdk1.mjs", ""),
+    "npm SDK 2": partial(npm, "client2.mjs", "legacy"),
     "npm SDK 2, auto": partial(npm, "client2.mjs", "auto"),
     "npm SDK 2, 2026-07-28": partial(npm, "client2.mjs", MODERN),
 }
-SPOKEN = {
-    ("mcp for Python, auto", "both"): MODERN,
-    ("mcp for Python, auto", "modern"): MODERN,
-    ("mcp for Python, 2026-07-28", "both"): MODERN,
-    ("mcp for Python, 2026-07-28", "modern"): MODERN,
-    ("npm SDK 2, auto", "both"): MODERN,
-    ("npm SDK 2, auto", "modern"): MODERN,
-    ("npm SDK 2, 2026-07-28", "both"): MODERN,
-    ("npm SDK 2, 2026-07-28", "modern"): MODERN,
+SPEAKS = {
+    "mcp for Python, auto": (MODERN, LEGACY),
+    "mcp for Python, legacy": (LEGACY,),
+    "mcp for Python, 2026-07-28": (MODERN,),
+    "npm SDK 1": (LEGACY,),
+    "npm SDK 2": (LEGACY,),
+    "npm SDK 2, auto": (MODERN, LEGACY),
+    "npm SDK 2, 2026-07-28": (MODERN,),
 }
-"""The revision that a client ends up with, by the eras of the server behind Bascule."""
+"""Revisions that a client speaks, the one that it prefers first."""
+SERVED = {"both": (MODERN, LEGACY), "modern": (MODERN,), "legacy": (LEGACY,)}
+PAIRS = list(product(SPEAKS, SERVED))
+FITTING = [(one, two) for one, two in PAIRS if set(SPEAKS[one]) & set(SERVED[two])]
+UNFIT = [pair for pair in PAIRS if pair not in FITTING]
 
 
-@pytest.fixture(scope="module", params=["both", "modern"])
-def guarded(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[tuple[str, Installation]]:
-    folder = tmp_path_factory.mktemp("guarded")
-    with fixture_server(request.param) as port, guarding(folder, port) as own:
-        yield request.param, own
+@pytest.fixture(scope="module")
+def behind(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Callable[[str], Guarded]]:
+    """Give Bascule before a fixture server of some eras; each is started once."""
+    with contextlib.ExitStack() as stack:
+
+        @cache
+        def start(eras: str) -> Guarded:
+            port = stack.enter_context(fixture_server(eras))
+            folder = tmp_path_factory.mktemp(eras)
+            return Guarded(stack.enter_context(guarding(folder, port)))
+
+        yield start
 
 
-@pytest.mark.parametrize("client", CLIENTS)
-def test_a_client_of_others_works_and_sees_no_more_than_it_may(
-    client: str, guarded: tuple[str, Installation]
-) -> None:
-    eras, own = guarded
-    token = own.token("alice", "desk", "--agent", "clerk")
-    before = len(denials(own))
-    found = CLIENTS[client](endpoint(own), token)
+@pytest.fixture(scope="module")
+def everything(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
+    """Give Bascule before a server that this project did not write either."""
+    folder = tmp_path_factory.mktemp("everything")
+    with everything_server() as port, guarding(folder, port) as own:
+        yield Guarded(own, "get-tiny-image", "get-env")
+
+
+def works(client: str, guarded: Guarded, version: str) -> Found:
+    """See a client do all that it should; gives what its call gave."""
+    token = guarded.own.token("alice", "desk", "--agent", "clerk")
+    before = len(denials(guarded))
+    found = CLIENTS[client](guarded, token)
     assert found.get("connected") is True, found
-    assert found["version"] == SPOKEN[client, eras]
-    assert found["tools"] == [ALLOWED]
-    assert found["called"]["content"] == [
-        {"type": "text", "text": "This is a simple text."}
-    ]
+    assert found["version"] == version
+    assert found["tools"] == [guarded.allowed]
     assert found["refused_error"]["code"] == -32602
     assert "unknown tool" in found["refused_error"]["message"]
-    until(lambda: len(denials(own)) == before + 1)
+    until(lambda: len(denials(guarded)) == before + 1)
+    return dict(found["called"])
 
 
-def denials(own: Installation) -> list[dict[str, Any]]:
+def denials(guarded: Guarded) -> list[dict[str, Any]]:
     """Give the records of refusals to the agent."""
-    return own.records("--agent", "clerk", "--name", REFUSED, "--decision", "deny")
+    selectors = ("--agent", "clerk", "--name", guarded.refused, "--decision", "deny")
+    return guarded.own.records(*selectors)
+
+
+@pytest.mark.parametrize(("client", "eras"), FITTING)
+def test_a_client_of_others_works_and_sees_no_more_than_it_may(
+    client: str, eras: str, behind: Callable[[str], Guarded]
+) -> None:
+    version = next(it for it in SPEAKS[client] if it in SERVED[eras])
+    called = works(client, behind(eras), version)
+    assert called["content"] == [{"type": "text", "text": "This is a simple text."}]
+
+
+@pytest.mark.parametrize(
+    "client", [name for name, spoken in SPEAKS.items() if LEGACY in spoken]
+)
+def test_a_client_of_others_works_with_a_server_of_others(
+    client: str, everything: Guarded
+) -> None:
+    called = works(client, everything, LEGACY)
+    assert called["content"][1]["mimeType"] == "image/png"
+
+
+@pytest.mark.parametrize(("client", "eras"), UNFIT)
+def test_without_a_common_revision_a_client_gets_nowhere(
+    client: str, eras: str, behind: Callable[[str], Guarded]
+) -> None:
+    guarded = behind(eras)
+    found = CLIENTS[client](guarded, guarded.own.token("alice", "desk"))
+    assert not found.keys() & {"tools", "called", "refused_error"}
+    assert "connected_error" in found
+    if eras == "modern":
+        assert MODERN in json.dumps(found["connected_error"])
+        assert LEGACY in json.dumps(found["connected_error"])
 
 
 @pytest.mark.parametrize("client", CLIENTS)
 def test_a_client_of_others_does_not_get_in_with_another_connectors_token(
-    client: str, guarded: tuple[str, Installation]
+    client: str, behind: Callable[[str], Guarded]
 ) -> None:
-    _, own = guarded
-    token = own.token("alice", "annex", "--agent", "clerk")
-    found = CLIENTS[client](endpoint(own), token)
+    guarded = behind("both")
+    found = CLIENTS[client](guarded, guarded.own.token("alice", "annex"))
     assert "connected_error" in found
     assert not found.keys() & {"tools", "called", "refused_error"}
 
@@ -131,17 +199,27 @@ def inspect(
     return node(INSPECTOR, *arguments, environment=environment)
 
 
-@pytest.mark.parametrize("era", ["auto", "modern"])
+@pytest.mark.parametrize(
+    ("era", "eras"),
+    [
+        ("auto", "both"),
+        ("auto", "modern"),
+        ("auto", "legacy"),
+        ("modern", "both"),
+        ("legacy", "both"),
+        ("legacy", "legacy"),
+    ],
+)
 def test_the_inspector_works_and_sees_no_more_than_it_may(
-    era: str, guarded: tuple[str, Installation], tmp_path: Path
+    era: str, eras: str, behind: Callable[[str], Guarded], tmp_path: Path
 ) -> None:
-    _, own = guarded
-    inspected = partial(inspect, own, tmp_path, era)
+    guarded = behind(eras)
+    inspected = partial(inspect, guarded.own, tmp_path, era)
     listed = json.loads(inspected("--method", "tools/list").stdout)
-    assert [tool["name"] for tool in listed["tools"]] == [ALLOWED]
-    called = inspected("--method", "tools/call", "--tool-name", ALLOWED)
+    assert [tool["name"] for tool in listed["tools"]] == [guarded.allowed]
+    called = inspected("--method", "tools/call", "--tool-name", guarded.allowed)
     assert json.loads(called.stdout)["content"][0]["text"] == "This is a simple text."
-    missing = inspected("--method", "tools/call", "--tool-name", REFUSED)
+    missing = inspected("--method", "tools/call", "--tool-name", guarded.refused)
     assert missing.returncode != 0
     refused = inspected("--method", "resources/read", "--uri", "test://static-text")
     assert refused.returncode != 0

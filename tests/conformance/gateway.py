@@ -32,7 +32,11 @@ allow = [
 suite = [
     {names},
 ]
-clerk = ["desk/test_simple_text", "desk/prompt:test_simple_prompt"]
+clerk = [
+    "desk/test_simple_text",
+    "desk/prompt:test_simple_prompt",
+    "desk/get-tiny-image",
+]
 
 [scopes]
 "desk.text" = ["desk/test_simple_text"]
@@ -43,7 +47,8 @@ def names() -> list[str]:
     """Give each name of the fixture server as configuration writes it."""
     prompts = [f"prompt:{name}" for name in PROMPTS]
     resources = [f"resource:{uri}" for uri in RESOURCES]
-    return [f"desk/{name}" for name in (*TOOLS, *prompts, *resources)]
+    everything = (*TOOLS, *prompts, *resources, "get-tiny-image", "get-sum")
+    return [f"desk/{name}" for name in everything]
 
 
 @contextlib.contextmanager

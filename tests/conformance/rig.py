@@ -10,6 +10,8 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from system.server import free_ports
+
 ROOT = Path(__file__).parents[2]
 SCRIPTS = ROOT / "tests" / "node"
 PACKAGES = SCRIPTS / "node_modules"
@@ -32,6 +34,28 @@ def node(
         text=True,
         timeout=PATIENCE,
     )
+
+
+@contextlib.contextmanager
+def everything_server() -> Iterator[int]:
+    """Run the demonstration server of the MCP project, which speaks no revision of 2026."""
+    program = PACKAGES / "@modelcontextprotocol" / "server-everything" / "dist" / "index.js"
+    (port,) = free_ports(1)
+    process = subprocess.Popen(
+        [NODE, "--import", SCRIPTS / "loopback.mjs", program, "streamableHttp"],
+        env={"PATH": os.environ["PATH"], "PORT": str(port)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    try:
+        while "listening" not in process.stderr.readline():
+            assert process.poll() is None, "the server has ended"
+        yield port
+    finally:
+        process.terminate()
+        process.communicate(timeout=PATIENCE)
 
 
 @contextlib.contextmanager
