@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.client
+import os
 import sqlite3
 import stat
 from pathlib import Path
 
 import pytest
 
+from certificates import new_authority
 from system.recorder import Recorder
 from system.server import Installation, install
+
+NOBODYS_GROUP = 65534
+"""A group that is none of this process's user."""
 
 
 @pytest.fixture
@@ -77,6 +84,42 @@ def test_a_configuration_that_others_can_write(
 def test_a_data_directory_that_others_can_write(own: Installation) -> None:
     own.data.chmod(0o770)
     assert_refused(own, "chmod")
+
+
+@pytest.mark.parametrize("mode", [0o777, 0o702, 0o770])
+def test_a_folder_in_which_others_can_replace_what_is_ours(
+    own: Installation, mode: int
+) -> None:
+    os.chown(own.folder, 0, NOBODYS_GROUP)
+    own.folder.chmod(mode)
+    assert_refused(own, "chmod go-w")
+
+
+def test_a_sticky_folder_of_everybody_is_none_in_which_others_replace(
+    own: Installation,
+) -> None:
+    own.folder.chmod(0o1777)
+    own.start()
+    assert own.stop() == 0
+
+
+@pytest.mark.parametrize("file", ["state.db", "audit/inbox.db"])
+def test_a_database_that_others_can_read(own: Installation, file: str) -> None:
+    own.start()
+    assert own.stop() == 0
+    (own.data / file).chmod(0o644)
+    assert_refused(own, file, "chmod")
+
+
+@pytest.mark.parametrize("mode", [0o644, 0o640])
+def test_a_key_of_the_certificate_that_others_can_read(
+    own: Installation, tmp_path: Path, mode: int
+) -> None:
+    certificate, key = new_authority().write(tmp_path, "127.0.0.1")
+    key.chmod(mode)
+    tls = f'tls = {{ cert = "file:{certificate}", key = "file:{key}" }}'
+    changed(own, "\nlisten", f"\n{tls}\nlisten")
+    assert_refused(own, str(key), "chmod")
 
 
 @pytest.mark.parametrize("part", ["keys", "credential"])
@@ -184,5 +227,60 @@ def test_a_new_data_directory_is_private(own: Installation) -> None:
                 assert not mode & 0o077, path
         assert not stat.S_IMODE((own.data / "state.db").stat().st_mode) & 0o077
         assert not stat.S_IMODE((own.data / "audit" / "inbox.db").stat().st_mode) & 0o077
+    finally:
+        own.kill()
+
+
+def test_everybody_is_no_proxy(own: Installation) -> None:
+    for network in ("0.0.0.0/0", "proxy.example", "10.0.0.1/8"):
+        result = own.run_up("--behind-proxy", network)
+        assert result.returncode == 2
+        assert network in result.stderr
+
+
+def test_beyond_loopback_behind_a_proxy(own: Installation) -> None:
+    changed(own, '\nlisten = "127.0.0.1:', '\nlisten = "0.0.0.0:')
+    changed(own, '\nadmin_listen = "127.0.0.1:', '\nadmin_listen = "0.0.0.0:')
+    changed(own, 'public_url = "http://127', 'public_url = "https://127')
+    own.start("--behind-proxy", "127.0.0.1/32")
+    try:
+        assert own.call(own.token(), "tools/list").status == 502  # nothing is behind it
+        assert f"admin=http://0.0.0.0:{own.admin}" in own.log
+    finally:
+        own.kill()
+
+
+def test_beyond_loopback_without_tls_by_its_unsafe_name(own: Installation) -> None:
+    changed(own, '\nlisten = "127.0.0.1:', '\nlisten = "0.0.0.0:')
+    assert_refused(own, "server.listen")
+    own.start("--unsafe-cleartext")
+    try:
+        assert own.call(own.token(), "tools/list").status == 502
+        assert "--unsafe-cleartext" in own.log
+        (record,) = own.wait_for_records("--type", "up.unsafe")
+        shown = own.cli("audit", "show", str(record["seq"]), "--json").stdout
+        assert '"escape":"--unsafe-cleartext"' in shown
+    finally:
+        own.kill()
+
+
+def test_an_admin_listener_beyond_loopback_speaks_tls(
+    own: Installation, tmp_path: Path
+) -> None:
+    authority = new_authority()
+    certificate, key = authority.write(tmp_path, "127.0.0.1")
+    tls = f'tls = {{ cert = "file:{certificate}", key = "file:{key}" }}'
+    changed(own, "\nlisten", f"\n{tls}\nlisten")
+    changed(own, '\nadmin_listen = "127.0.0.1:', '\nadmin_listen = "0.0.0.0:')
+    changed(own, 'public_url = "http://127', 'public_url = "https://127')
+    own.start()
+    try:
+        for port in (own.public, own.admin):
+            connection = http.client.HTTPSConnection(
+                "127.0.0.1", port, context=authority.trust(), timeout=10
+            )
+            with contextlib.closing(connection):
+                connection.request("GET", "/healthz")
+                assert connection.getresponse().status == 200
     finally:
         own.kill()

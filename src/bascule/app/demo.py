@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import os
 import signal
 import socket
 import subprocess
@@ -36,9 +37,13 @@ bascule-cli = ["tickets/*"]
 
 def write_configuration(path: Path) -> None:
     """Write the demo's configuration unless there is one already."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with contextlib.suppress(FileExistsError), path.open("x", encoding="utf-8") as file:
-        file.write(CONFIGURATION)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+    with contextlib.suppress(FileExistsError):
+        # 0600 whatever the umask: `up` refuses what others can write.
+        descriptor = os.open(path, flags, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(CONFIGURATION)
 
 
 @contextlib.contextmanager

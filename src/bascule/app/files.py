@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import fcntl
+import grp
 import os
+import pwd
 import stat
 from pathlib import Path
 
@@ -51,7 +53,10 @@ def data_directory(named: Path | None) -> Path:
             f"cannot create data directory `{path}`: {exc.strerror}"
         ) from exc
     refuse_writable_by_others(path)
-    refuse_readable_by_others(path / "keys")
+    refuse_replaceable_by_others(path)
+    for secret in ("keys", "state.db", "audit/inbox.db"):
+        if (path / secret).exists():
+            refuse_readable_by_others(path / secret)
     return path
 
 
@@ -62,6 +67,31 @@ def refuse_writable_by_others(path: Path) -> None:
         raise UnsafeFileError(f"`{path}` belongs to another user: chown it to yours")
     if stat.S_IMODE(info.st_mode) & 0o022:
         raise UnsafeFileError(f"others can write `{path}`: run `chmod go-w {path}`")
+
+
+def refuse_replaceable_by_others(path: Path) -> None:
+    """Raise `UnsafeFileError` when another OS user can put something in `path`'s place.
+
+    Who can write a folder can rename what is in it, unless it is sticky, as /tmp is.
+    """
+    folder = path.resolve().parent
+    info = folder.stat()
+    if info.st_uid not in {os.geteuid(), 0}:
+        raise UnsafeFileError(f"another user owns `{folder}` and can replace `{path}`")
+    writers = stat.S_IMODE(info.st_mode) & 0o022
+    if _is_private_group(info.st_gid):
+        writers &= ~0o020
+    if writers and not info.st_mode & stat.S_ISVTX:
+        raise UnsafeFileError(f"others can replace `{path}`: run `chmod go-w {folder}`")
+
+
+def _is_private_group(gid: int) -> bool:
+    """Tell whether nobody but this process's user is in a group, as far as is known."""
+    try:
+        user, group = pwd.getpwuid(os.geteuid()), grp.getgrgid(gid)
+    except KeyError:
+        return False
+    return user.pw_gid == gid and group.gr_name == user.pw_name and not group.gr_mem
 
 
 def refuse_readable_by_others(path: Path) -> None:
@@ -77,6 +107,8 @@ def check_configuration_files(config_path: Path) -> None:
     for path in paths:
         if path.exists():
             refuse_writable_by_others(path)
+    if config_path.parent.is_dir():
+        refuse_replaceable_by_others(config_path)
 
 
 def is_reference(value: str) -> bool:

@@ -20,10 +20,19 @@ from bascule.app.memory import keep_what_is_there
 from bascule.app.reload import Reloading
 from bascule.app.stdio import StdioHosts
 from bascule.app.timers import Timer, run_timers
-from bascule.app.worker import TICK_SECONDS, Recording, Worker, crashed
+from bascule.app.worker import (
+    TICK_SECONDS,
+    Recording,
+    Worker,
+    crashed,
+    proxies_of,
+    tls_context,
+)
 from bascule.app.worker_processes import WorkerProcesses
 from bascule.audit.log import AuditLog
 from bascule.clock import system_entropy
+from bascule.config.model import Server
+from bascule.config.rules import is_exposed
 from bascule.gateway.asgi import AsgiBridge
 from bascule.gateway.ingress import Allowed
 from bascule.gateway.listener import Listener, bind
@@ -84,11 +93,16 @@ class Supervisor:
         self._reloading = Reloading(
             sources, loaded, [self._stdio, self._serving], watch=options.watch
         )
+        # On loopback nobody stands between, whoever stands before the public listener.
+        self._admin_exposed = is_exposed(config.server.admin_listen)
         self._admin = Listener(
             self._admin_sockets,
-            self._admin_handler(config.server.admin_listen),
+            self._admin_handler(config.server),
             config.limits,
+            tls=tls_context(config) if self._admin_exposed else None,
+            proxies=proxies_of(config) if self._admin_exposed else None,
         )
+        self._admin_url = self._url_of_admin(config.server)
 
     def _make_serving(
         self, data_dir: Path, loaded: Loaded, store: Store, options: Options
@@ -107,15 +121,23 @@ class Supervisor:
         )
         return Worker(data_dir, loaded, store, recording)
 
-    def _admin_handler(self, listed: str) -> PagesHandler:
+    def _admin_handler(self, server: Server) -> PagesHandler:
         pages = admin_application(self._serving.counts, lambda: self._audit.sequencing.lag)
-        bridge = AsgiBridge(pages, scheme="http", on_crash=crashed)
+        scheme = "https" if self._admin_exposed and _is_encrypted(server) else "http"
+        bridge = AsgiBridge(pages, scheme=scheme, on_crash=crashed)
         port = self._admin_sockets[0].getsockname()[1]
         names = [f"{host}:{port}" for host in ("localhost", "127.0.0.1", "[::1]")]
-        hosts = frozenset(name.encode() for name in [*names, listed])
-        return PagesHandler(
-            bridge, Allowed(hosts, frozenset(b"http://" + it for it in hosts))
-        )
+        if self._admin_exposed:
+            names += [server.admin_listen, *server.allowed_hosts]
+        hosts = frozenset(name.lower().encode() for name in names)
+        origins = frozenset(f"{scheme}://".encode() + it for it in hosts)
+        return PagesHandler(bridge, Allowed(hosts, origins))
+
+    def _url_of_admin(self, server: Server) -> str:
+        if not self._admin_exposed:
+            return f"http://localhost:{self._admin.port}"
+        scheme = "http" if server.tls is None else "https"
+        return f"{scheme}://{server.admin_listen}"
 
     async def run(self) -> None:
         """Serve until told to stop. Raises `BasculeError` when it cannot start."""
@@ -157,8 +179,13 @@ class Supervisor:
         self._admin.expire()
 
     def _say_ready(self) -> None:
-        admin = f"http://localhost:{self._admin.port}"
-        print(f"ready public={self._public_url} admin={admin}", file=sys.stderr, flush=True)
+        ready = f"ready public={self._public_url} admin={self._admin_url}"
+        print(ready, file=sys.stderr, flush=True)
+
+
+def _is_encrypted(server: Server) -> bool:
+    """Tell whether what is beyond loopback speaks TLS, by itself or by its proxies."""
+    return server.tls is not None or bool(server.behind_proxy)
 
 
 def _open_log(data_dir: Path, loaded: Loaded) -> AuditLog:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from bascule.app import state
 from bascule.app.counts import Counts, counts_of
+from bascule.app.files import refuse_readable_by_others
 from bascule.app.follow import POLL_SECONDS, Follower
 from bascule.app.issuer_keys import IssuerKeyReader
 from bascule.app.load import Loaded
@@ -34,6 +35,7 @@ from bascule.gateway.ingress import allowed_for
 from bascule.gateway.issuers import Issuers
 from bascule.gateway.journal import Journal
 from bascule.gateway.listener import Listener
+from bascule.gateway.proxies import Proxies
 from bascule.gateway.public import PagesHandler, PublicHandler
 from bascule.gateway.sessions import Sessions
 from bascule.gateway.upstream import UpstreamPool
@@ -111,7 +113,11 @@ class Worker:
         """Accept connections on bound sockets from now on."""
         config = self._loaded.config
         self._listener = Listener(
-            sockets, self._handler, config.limits, tls=tls_context(config)
+            sockets,
+            self._handler,
+            config.limits,
+            tls=tls_context(config),
+            proxies=proxies_of(config),
         )
         await self._issuer_keys.start()
         await self._listener.start()
@@ -200,17 +206,22 @@ def _gateway(data_dir: Path, loaded: Loaded, store: Store, recording: Recording)
     )
 
 
+def proxies_of(config: Config) -> Proxies | None:
+    """Give the proxies that alone may connect; None when clients do so themselves."""
+    networks = config.server.behind_proxy
+    return Proxies(networks) if networks else None
+
+
 def tls_context(config: Config) -> ssl.SSLContext | None:
-    """Make the TLS context of the public listener. Raises `BasculeError`."""
+    """Make the TLS context of a listener. Raises `BasculeError`."""
     if config.server.tls is None:
         return None
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    key = Path(config.server.tls.key.removeprefix("file:"))
     try:
-        context.load_cert_chain(
-            config.server.tls.cert.removeprefix("file:"),
-            config.server.tls.key.removeprefix("file:"),
-        )
+        refuse_readable_by_others(key)
+        context.load_cert_chain(config.server.tls.cert.removeprefix("file:"), key)
     except OSError as exc:
         raise BasculeError(f"`server.tls`: {exc}") from exc
     return context

@@ -9,15 +9,20 @@ from functools import partial
 from pathlib import Path
 
 import click
+import msgspec
 
 from bascule.app import demo as demonstration
 from bascule.app.load import Sources
 from bascule.app.serve import serve
 from bascule.cli.context import CommandContext
 from bascule.cli.user import add_user, reset_user
+from bascule.config.addresses import is_network
+from bascule.config.model import Config
 from bascule.storage import users, ways_in
 
 DEMO_USER = "demo"
+
+log = logging.getLogger("bascule")
 
 
 @click.command()
@@ -29,9 +34,29 @@ DEMO_USER = "demo"
     show_default=True,
     help="Processes that serve; more than one needs Linux.",
 )
+@click.option(
+    "--behind-proxy",
+    "proxies",
+    multiple=True,
+    metavar="CIDR",
+    callback=lambda _context, _option, networks: _require_networks(networks),
+    help="Network of reverse proxies in front, added to `server.behind_proxy`.",
+)
+@click.option(
+    "--unsafe-cleartext",
+    is_flag=True,
+    help="Serve beyond loopback without TLS: who is on the way can take tokens. Recorded.",
+)
 @click.option("--watch", is_flag=True, help="Reload when the configuration changes.")
 @click.pass_obj
-def up(context: CommandContext, demo: bool, workers: int, watch: bool) -> None:
+def up(
+    context: CommandContext,
+    demo: bool,
+    workers: int,
+    proxies: tuple[str, ...],
+    unsafe_cleartext: bool,
+    watch: bool,
+) -> None:
     """Serve in the foreground until SIGTERM; SIGHUP reloads the configuration."""
     logging.basicConfig(
         stream=sys.stderr,
@@ -45,10 +70,34 @@ def up(context: CommandContext, demo: bool, workers: int, watch: bool) -> None:
             demonstration.write_configuration(context.config_path)
             stack.enter_context(demonstration.tickets_server())
             link = _demo_user_link(context)
-        sources = Sources(context.config_path, context.data_dir(), context.config)
+        sources = Sources(
+            context.config_path,
+            context.data_dir(),
+            lambda: _behind(context.config(), proxies),
+            unsafe_cleartext,
+        )
+        if unsafe_cleartext:
+            context.record_admin("up.unsafe", {"escape": "--unsafe-cleartext"})
+            log.warning("--unsafe-cleartext: who is on the way here can take tokens")
         if demo:
             _explain(context.config_path, sources.data_dir, link)
         serve(sources, workers=workers, watch=watch)
+
+
+def _require_networks(networks: tuple[str, ...]) -> tuple[str, ...]:
+    for network in networks:
+        if not is_network(network) or network.endswith("/0"):
+            raise click.BadParameter(
+                f"`{network}` must be the network of your proxies, like 10.0.0.0/8"
+            )
+    return networks
+
+
+def _behind(config: Config, proxies: tuple[str, ...]) -> Config:
+    """Add to the proxies of a configuration."""
+    replace = msgspec.structs.replace
+    every = (*config.server.behind_proxy, *proxies)
+    return replace(config, server=replace(config.server, behind_proxy=every))
 
 
 def _demo_user_link(context: CommandContext) -> str:

@@ -59,7 +59,8 @@ class Server(Table, frozen=True):
     tls: Tls | None = None
     """Serve TLS with this certificate."""
     behind_proxy: tuple[str, ...] = ()
-    """Networks (CIDR) of the reverse proxies in front; not acted on by this version."""
+    """Networks (CIDR) of the reverse proxies in front: only they are served, and the client
+    is whom their `X-Forwarded-For` names."""
     allowed_hosts: tuple[str, ...] = ()
     """Further values of `Host` to accept, beside the host of `public_url`."""
     allowed_origins: tuple[str, ...] = ()

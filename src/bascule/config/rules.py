@@ -80,6 +80,12 @@ def _server(config: Config) -> Found:
         "server.behind_proxy", server.behind_proxy, is_network, "is no network (CIDR)"
     )
     yield from _each(
+        "server.behind_proxy",
+        server.behind_proxy,
+        lambda it: not it.endswith("/0"),
+        "is everybody: name the networks of your proxies",
+    )
+    yield from _each(
         "server.allowed_hosts", server.allowed_hosts, _is_host, "must be HOST or HOST:PORT"
     )
     yield from _each(
@@ -248,24 +254,21 @@ def _each(
 def exposure_problems(config: Config) -> list[str]:
     """Say why this configuration would expose the server by accident; empty if not.
 
-    Beyond loopback the public listener needs TLS; a proxy in `behind_proxy` does not
-    count, since no peer is refused by that list yet. The admin listener speaks no TLS.
+    Beyond loopback a listener needs TLS, or proxies in front that have it.
     """
     server = config.server
-    found = []
-    if server.tls is None and _is_exposed(server.listen):
-        found.append(
-            f"`server.listen` = `{server.listen}` is reachable from other machines: set "
-            "`server.tls`, or use localhost"
-        )
-    if _is_exposed(server.admin_listen):
-        found.append(
-            f"`server.admin_listen` = `{server.admin_listen}` is reachable from other "
-            "machines and has no TLS: use localhost"
-        )
-    return found
+    if server.tls is not None or server.behind_proxy:
+        return []
+    listeners = {"listen": server.listen, "admin_listen": server.admin_listen}
+    return [
+        f"`server.{key}` = `{value}` is reachable from other machines: set `server.tls` "
+        "or `server.behind_proxy` (--behind-proxy CIDR), or use localhost"
+        for key, value in listeners.items()
+        if is_exposed(value)
+    ]
 
 
-def _is_exposed(listen: str) -> bool:
+def is_exposed(listen: str) -> bool:
+    """Tell whether HOST:PORT can be reached from other machines."""
     place = host_and_port(listen)
     return place is not None and not is_loopback(place[0])

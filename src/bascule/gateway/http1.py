@@ -19,6 +19,7 @@ import httptools
 
 from bascule.clock import monotonic
 from bascule.config.model import Limits
+from bascule.gateway.proxies import Proxies
 from bascule.gateway.steps import Step
 
 MAX_PIPELINED = 64
@@ -128,7 +129,7 @@ class Exchange:
         self._body_step: Step[bytes] | None = None
         self._on_gone: Callable[[], None] | None = None
         self.peer = connection.peer
-        """Address of the client's socket, without port."""
+        """Address of the client, without port; behind a proxy, as that says."""
         self.method = ""
         self.target = b""
         self.version = ""
@@ -242,6 +243,7 @@ class ServerConnection(asyncio.Protocol):
         "_limits",
         "_max_head_bytes",
         "_parser",
+        "_proxies",
         "_queue",
         "_repeated_lines",
         "_since",
@@ -253,9 +255,15 @@ class ServerConnection(asyncio.Protocol):
     )
 
     def __init__(
-        self, handler: Handler, limits: Limits, connections: set[ServerConnection]
+        self,
+        handler: Handler,
+        limits: Limits,
+        connections: set[ServerConnection],
+        proxies: Proxies | None = None,
     ) -> None:
         self._handler = handler
+        self._proxies = proxies
+        """Who may connect, when it is not the clients themselves."""
         self._limits = limits
         self._connections = connections
         self._transport: asyncio.Transport | None = None
@@ -387,6 +395,8 @@ class ServerConnection(asyncio.Protocol):
         exchange.version = self._parser.get_http_version()
         exchange.keep_alive = self._parser.should_keep_alive()
         problem = self._size_problem(exchange) or head_problem(exchange)
+        if self._proxies is not None and problem is None:
+            problem = self._ask_proxy(self._proxies, exchange)
         if problem is not None:
             self._refuse(*problem)
         elif self._current is None:
@@ -406,6 +416,13 @@ class ServerConnection(asyncio.Protocol):
         length = headers.get(b"content-length", b"0")
         if length.isdigit() and int(length) > self._limits.body_bytes:
             return 413, "request body is too large"
+        return None
+
+    def _ask_proxy(self, proxies: Proxies, exchange: Exchange) -> tuple[int, str] | None:
+        """Learn for whom the peer asks; refuse a peer that is no proxy of ours."""
+        if not proxies.trusts(self.peer):
+            return 403, "peer is no proxy of `server.behind_proxy`"
+        exchange.peer = proxies.client(self.peer, exchange.header(b"x-forwarded-for"))
         return None
 
     def _start(self) -> None:

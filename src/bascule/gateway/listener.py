@@ -11,6 +11,7 @@ from bascule.clock import monotonic
 from bascule.config.model import Limits
 from bascule.errors import BasculeError
 from bascule.gateway.http1 import Handler, ServerConnection
+from bascule.gateway.proxies import Proxies
 
 BACKLOG = 2048
 
@@ -67,11 +68,13 @@ class Listener:
         limits: Limits,
         *,
         tls: ssl.SSLContext | None = None,
+        proxies: Proxies | None = None,
     ) -> None:
         self._sockets = sockets
         self._handler = handler
         self._limits = limits
         self._tls = tls
+        self._proxies = proxies
         self._servers: list[asyncio.Server] = []
         self._draining = False
         self.connections: set[ServerConnection] = set()
@@ -88,12 +91,17 @@ class Listener:
             unix = sock.family == socket.AF_UNIX
             create = loop.create_unix_server if unix else loop.create_server
             server = await create(
-                lambda: ServerConnection(self._handler, self._limits, self.connections),
+                self._connection,
                 sock=sock,
                 backlog=BACKLOG,
                 ssl=self._tls,
             )
             self._servers.append(server)
+
+    def _connection(self) -> ServerConnection:
+        return ServerConnection(
+            self._handler, self._limits, self.connections, self._proxies
+        )
 
     def expire(self) -> None:
         """Enforce the time-outs of all connections; called about once a second."""

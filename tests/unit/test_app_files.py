@@ -1,0 +1,47 @@
+"""Whose files are ours alone: what another OS user could read, write or replace."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from bascule.app.files import UnsafeFileError, data_directory
+
+NOBODYS_GROUP = 65534
+
+
+@pytest.mark.parametrize(
+    ("mode", "safe"),
+    [(0o700, True), (0o755, True), (0o1777, True), (0o777, False), (0o775, False)],
+)
+def test_nobody_else_can_replace_the_data_directory(
+    tmp_path: Path, mode: int, safe: bool
+) -> None:
+    folder = tmp_path / "srv"
+    folder.mkdir()
+    os.chown(folder, -1, NOBODYS_GROUP)
+    folder.chmod(mode)
+    if safe:
+        assert data_directory(folder / "data").is_dir()
+    else:
+        with pytest.raises(UnsafeFileError, match="chmod go-w"):
+            data_directory(folder / "data")
+
+
+def test_a_group_that_is_only_ones_own_is_nobody_else(tmp_path: Path) -> None:
+    """Where the umask is 002, each user has a group of the same name."""
+    folder = tmp_path / "srv"
+    folder.mkdir()
+    folder.chmod(0o775)
+    assert data_directory(folder / "data").is_dir()
+
+
+def test_another_users_folder_is_not_trusted(tmp_path: Path) -> None:
+    folder = tmp_path / "srv"
+    folder.mkdir()
+    data_directory(folder / "data")
+    os.chown(folder, 65534, -1)
+    with pytest.raises(UnsafeFileError, match="another user"):
+        data_directory(folder / "data")
