@@ -370,3 +370,23 @@ def test_listening_needs_an_accept_header(bascule: Installation) -> None:
     client = begun(bascule)
     client.extra = {"Accept": "application/json"}
     assert client.verb("GET").status == 406
+
+
+def test_any_process_serves_any_session(bascule: Installation) -> None:
+    """Each request has a connection of its own, so that the kernel spreads them."""
+    assert bascule.stop() == 0
+    bascule.start("--workers", "2")
+    clients = [begun(bascule, user) for user in ("alice", "bob") * 4]
+    for turn in range(3):
+        asking = [asked(client) for client in clients]
+        for client, (_, ask) in zip(clients, asking, strict=True):
+            answer = {"action": "accept", "content": {"turn": turn}}
+            assert client.reply(ask["id"], answer).status == 202
+        for stream, _ in asking:
+            assert f'"turn": {turn}' in text_of(stream.expect().json)
+            stream.close()
+    for client in clients:
+        assert client.verb("DELETE").status == 204
+    assert [client.tool("echo").status for client in clients * 3] == [404] * 24
+    assert bascule.stop() == 0
+    bascule.start()

@@ -44,7 +44,7 @@ def test_a_session_is_begun_with_what_both_sides_can_do(
     bascule: Installation, lodge: Recorder
 ) -> None:
     client = LegacyClient(bascule, bascule.token("alice", "lodge"), "lodge")
-    answer = client.initialize()
+    answer = client.initialize(_meta={"progressToken": 1, "x": 2})
     assert answer.status == 200
     assert answer.json["id"] == 0
     result = answer.json["result"]
@@ -55,6 +55,7 @@ def test_a_session_is_begun_with_what_both_sides_can_do(
     assert sent.params["protocolVersion"] == VERSION
     assert sent.params["capabilities"] == {"elicitation": {}}
     assert sent.params["clientInfo"] == {"name": "raw", "version": "1"}
+    assert sent.params["_meta"] == {"x": 2}
     assert "mcp-protocol-version" not in sent.headers
 
 

@@ -74,6 +74,15 @@ def test_another_key_opens_nothing() -> None:
         other.open(sealed(), bound_to=ALICE, now=NOW)
 
 
+def test_a_derived_sealer_is_of_one_key_and_use() -> None:
+    mine = SEALER.derived(("a", "b"))
+    handle = mine.seal("7", bound_to=ALICE, expires=UnixTime(NOW + 60))
+    assert SEALER.derived(("a", "b")).open(handle, bound_to=ALICE, now=NOW) == "7"
+    for other in (SEALER, SEALER.derived(("ab",)), SEALER.derived(("a", "c"))):
+        with pytest.raises(InvalidHandleError):
+            other.open(handle, bound_to=ALICE, now=NOW)
+
+
 # Stamps: readable, without an end, and bound all the same
 
 

@@ -3,6 +3,9 @@
 Nothing is asked while all goes well. Only when an upstream refuses what a client sent, and
 the reason may be the era, is it asked in both, without anything of the client's: so no
 client can make an upstream seem other than it is.
+
+A request of an era that the upstream does not speak is refused in two places, `no_modern`
+and `no_legacy`. Translation between the eras would begin there.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ from bascule.gateway import answers
 from bascule.gateway.eras import no_legacy
 from bascule.gateway.http1 import header_block
 from bascule.gateway.legacy_results import pass_initialized
+from bascule.gateway.outgoing import without_progress
 from bascule.gateway.relay import Outcome
 from bascule.gateway.sessions import begun, usable_upstream_id
 from bascule.gateway.single import BAD_ANSWERS, single_answer
@@ -29,7 +30,7 @@ async def begin(turn: Turn, request: Request, version: str) -> Outcome:
     capabilities = request.params["capabilities"]
     may_ask = turn.there.connector.may_ask
     offered = {
-        **request.params,
+        **without_progress(request.params),
         "protocolVersion": version,
         "capabilities": legacy.carried_capabilities(capabilities, may_ask),
     }

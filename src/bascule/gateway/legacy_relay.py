@@ -11,6 +11,7 @@ from bascule.decision.decide import decide
 from bascule.decision.facts import Allowed, CallFacts
 from bascule.gateway import answers
 from bascule.gateway.asks import Asks, params_of
+from bascule.gateway.handles import Sealer
 from bascule.gateway.http1 import Headers
 from bascule.gateway.legacy_results import pass_legacy_result
 from bascule.gateway.message_headers import OWN_REQUEST
@@ -49,14 +50,19 @@ def check_status(turn: Turn, held: Held, response: Response, *fine: int) -> None
     Raises `ProtocolError` when the upstream no longer knows it: the client begins another.
     `UpstreamError` for all that is neither an answer nor one of `fine`.
     """
+    if response.streams and response.status != 200:
+        response.abandon()
     if response.status in {200, *fine}:
         return
-    if response.streams:
-        response.abandon()
     if response.status == 404 and held.session.upstream_id is not None:
         turn.gateway.sessions.end(held)
         raise not_found()
     raise UpstreamError("upstream answered with an error status")
+
+
+def places_of(turn: Turn, held: Held) -> Sealer:
+    """Give what seals the places in a session's streams; there may be very many."""
+    return turn.gateway.sealer.derived((*held.owner, "Last-Event-ID"))
 
 
 class LegacyRelay:
@@ -68,6 +74,7 @@ class LegacyRelay:
         self._held = held
         self._session = session
         self._sent = sent
+        self._places = places_of(turn, held)
         self._asks = Asks(turn.gateway.sealer, held, turn.there.connector.may_ask)
         self._bytes = 0
         self._outcome: Outcome | None = None
@@ -141,9 +148,9 @@ class LegacyRelay:
     def _place(self, event_id: bytes) -> str:
         """Seal a place in the stream: it resumes for this session alone."""
         self.resumable = True
-        return self._turn.gateway.sealer.seal(
+        return self._places.seal(
             event_id.decode("latin-1"),
-            bound_to=(*self._held.owner, "Last-Event-ID"),
+            bound_to=self._held.owner,
             expires=UnixTime(self._held.session.expires),
         )
 

@@ -8,7 +8,7 @@ from bascule.gateway.deciding import decided, forwarding, on_disk
 from bascule.gateway.facts import facts_of
 from bascule.gateway.handles import InvalidHandleError
 from bascule.gateway.ingress import BadHeadError, check_listening
-from bascule.gateway.legacy_relay import LegacyRelay, check_status
+from bascule.gateway.legacy_relay import LegacyRelay, check_status, places_of
 from bascule.gateway.passing import end
 from bascule.gateway.relay import Outcome
 from bascule.gateway.sessions import Held, not_found
@@ -71,10 +71,8 @@ def _place(turn: Turn, held: Held) -> list[tuple[bytes, bytes]]:
     if sealed is None:
         return []
     try:
-        event_id = turn.gateway.sealer.open(
-            sealed.decode("latin-1"),
-            bound_to=(*held.owner, "Last-Event-ID"),
-            now=turn.now,
+        event_id = places_of(turn, held).open(
+            sealed.decode("latin-1"), bound_to=held.owner, now=turn.now
         )
     except InvalidHandleError as exc:
         problem = Error(INVALID_REQUEST, "`Last-Event-ID` is not of this session")

@@ -63,6 +63,15 @@ def outgoing(
     )
 
 
+def without_progress(params: dict[str, Any]) -> dict[str, Any]:
+    """Take out the wish for progress, where there is no stream for it."""
+    meta = params.get(modern.META)
+    if not isinstance(meta, dict) or modern.PROGRESS_TOKEN not in meta:
+        return params
+    kept = {key: value for key, value in meta.items() if key != modern.PROGRESS_TOKEN}
+    return {**params, modern.META: kept}
+
+
 def handle_binding(principal: Principal, connector: str, method: str) -> tuple[str, ...]:
     """Give what a cursor or `requestState` is bound to."""
     return principal.user or "", principal.agent, connector, method

@@ -19,6 +19,8 @@ async def pass_on(turn: Turn, held: Held, type: str, method: str, body: bytes) -
     try:
         response = await turn.post(body, session_headers(held))
         check_status(turn, held, response, 202, 204)
+        if response.streams:
+            response.abandon()
     except UpstreamError as exc:
         refusal.upstream_failed(turn.exchange, None, exc)
     else:
