@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from bascule.clock import UnixTime
 from bascule.decision.entries import TargetKind
@@ -27,7 +27,7 @@ def decide_many(
     principal: Principal,
     connector: str,
     kind: Kind,
-    names: Iterable[str],
+    names: Collection[str],
     now: UnixTime,
     snapshot: Snapshot,
 ) -> Iterator[list[tuple[str, Decision]]]:
@@ -43,6 +43,9 @@ def decide_many(
         return
     key = (principal, connector, _LISTED, kind)
     known = snapshot.memo.names(key) or {}
+    if known.keys() >= set(names):
+        yield [(name, known[name]) for name in names]
+        return
     method = METHODS[kind]
     evaluation = Evaluation(principal, connector, method, now, snapshot, sharing=True)
     batch: list[tuple[str, Decision]] = []

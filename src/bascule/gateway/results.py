@@ -87,6 +87,7 @@ _WRONG_SHAPE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _fields = msgspec.json.Decoder(dict[str, Raw])
 _items = msgspec.json.Decoder(list[Raw])
 _interim = msgspec.json.Decoder(_Interim)
+_READ = tuple(it.encode_name for it in msgspec.structs.fields(_Interim))
 _text = msgspec.json.Decoder(str)
 
 
@@ -136,15 +137,17 @@ async def pass_result(result: Raw, passage: Passage) -> Passed:
 
 
 async def _pass_result(result: Raw, passage: Passage) -> Passed:
-    interim = _interim.decode(result)
+    fields = _fields.decode(result)
+    # Of a list of hundreds only the few fields that matter are read a second time.
+    read = {name: fields[name] for name in _READ if name in fields}
+    interim = _interim.decode(encode(read))
     if interim.type == "input_required":
-        return Passed(_input_required(result, interim, passage))
+        return Passed(_input_required(fields, interim, passage))
     if interim.type not in {"complete", UNSET}:
         raise BadResultError("upstream sent a result type that is not carried")
     is_error = interim.is_error is True
     if passage.method not in _CACHEABLE and interim.type is not UNSET:
         return Passed(result, is_error)
-    fields = _fields.decode(result)
     fields.setdefault("resultType", Raw(b'"complete"'))
     if passage.method in _CACHEABLE:
         # What one caller may see is no other's to be served from a cache.
@@ -157,10 +160,9 @@ async def _pass_result(result: Raw, passage: Passage) -> Passed:
     return Passed(Raw(encode(fields)), is_error)
 
 
-def _input_required(result: Raw, interim: _Interim, passage: Passage) -> Raw:
+def _input_required(fields: dict[str, Raw], interim: _Interim, passage: Passage) -> Raw:
     if passage.method not in modern.MAY_ASK_FOR_INPUT:
         raise BadResultError("upstream asked for input where none can be given")
-    fields = _fields.decode(result)
     for ask in ({} if interim.asks is UNSET else interim.asks).values():
         asked = ask.get("method") if isinstance(ask, dict) else None
         if (
@@ -180,8 +182,8 @@ def _input_required(result: Raw, interim: _Interim, passage: Passage) -> Raw:
 
 async def filter_list(fields: dict[str, Raw], shape: _List, passage: Passage) -> None:
     """Leave in a list what the caller may use, and seal its cursor."""
-    items = _items.decode(fields.get(shape.key, Raw(b"[]")))
-    named = shape.names.decode(fields.get(shape.key, Raw(b"[]")))
+    listed = fields.setdefault(shape.key, Raw(b"[]"))
+    named = shape.names.decode(listed)
     names = [getattr(item, shape.attribute) for item in named]
     allowed: set[str] = set()
     batches = decide_many(
@@ -195,9 +197,11 @@ async def filter_list(fields: dict[str, Raw], shape: _List, passage: Passage) ->
     for turn, batch in enumerate(batches):
         if turn:
             await _next_turn()
-        allowed.update(name for name, decision in batch if isinstance(decision, Allowed))
-    kept = [item for item, name in zip(items, names, strict=True) if name in allowed]
-    fields[shape.key] = Raw(encode(kept))
+        allowed.update([name for name, decision in batch if type(decision) is Allowed])
+    if len(allowed) < len(set(names)):
+        pairs = zip(_items.decode(listed), names, strict=True)
+        kept = [item for item, name in pairs if name in allowed]
+        fields[shape.key] = Raw(encode(kept))
     if "nextCursor" in fields:
         sealed = passage.sealer.seal(
             _text.decode(fields["nextCursor"]),
