@@ -7,12 +7,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from bascule.storage.migrate import migrate
 from bascule.storage.postgres import open_postgres
 from bascule.storage.store import open_store
 from postgres import OpenStore, PostgresServer, postgres_cluster
 from system.server import free_ports
+
+# A busy machine is no fault of what is tested.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")
