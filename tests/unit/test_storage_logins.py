@@ -6,7 +6,6 @@ import contextlib
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from sqlalchemy import Connection, func, select
@@ -28,10 +27,10 @@ from bascule.storage.login_failures import (
     LONGEST_WAIT_SECONDS,
     wait_seconds,
 )
-from bascule.storage.migrate import migrate
 from bascule.storage.schema import login_failures as failures_table
-from bascule.storage.store import Store, open_store
+from bascule.storage.store import Store
 from bascule.storage.ways_in import NewPasskey, NewPassword, WayIn, WayInRefusedError
+from postgres import OpenStore
 
 NOW = UnixTime(1_800_000_000)
 LINK = b"link".ljust(32)
@@ -40,9 +39,8 @@ WORD = NewPassword("hash")
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with contextlib.closing(open_store(tmp_path / "state.db")) as opened:
-        migrate(opened)
+def store(open_state: OpenStore) -> Iterator[Store]:
+    with contextlib.closing(open_state()) as opened:
         opened.run(add_alice)
         yield opened
 
