@@ -37,7 +37,7 @@ from bascule.storage.browser_sessions import BrowserSession
 from bascule.web.problem import PageError
 from bascule.web.render import redirect
 from bascule.web.sessions import current_session, to_login
-from bascule.web.source import source_of
+from bascule.web.source import peer_of
 
 MAX_STATE_CHARACTERS = 2048
 
@@ -70,7 +70,7 @@ async def authorize(server: AuthorizationServer, request: Request) -> Response:
         return to_login(request)
     wants_page = not {"consent", "login"}.isdisjoint((query.get("prompt") or "").split())
     if not wants_page and await _remembered(server, asker, asked):
-        code = await give_code(server, asker, asked, peer=source_of(request))
+        code = await give_code(server, asker, asked, peer=peer_of(request))
         return back_with_code(
             server, request, redirect_uri=redirect_uri, state=asked.state, code=code
         )

@@ -30,7 +30,7 @@ from bascule.web.headers import form_target
 from bascule.web.problem import PageError
 from bascule.web.render import render
 from bascule.web.sessions import current_session, to_login
-from bascule.web.source import source_of
+from bascule.web.source import peer_of
 
 
 def gone() -> PageError:
@@ -156,7 +156,7 @@ async def _allow(
     code = ""
     if found.decision is None:
         asker = await _asker(server, asked)
-        peer = source_of(request)
+        peer = peer_of(request)
         code = await give_code(server, asker, asked, peer=peer, decided=name)
         if not code:
             found = await _find(server, name, session)
@@ -187,7 +187,7 @@ async def _deny(
     if found.decision is None:
         await server.records.event(
             "consent.deny",
-            peer=source_of(request),
+            peer=peer_of(request),
             user=asked.user,
             agent=asked.client_id,
             connector=asked.connector,

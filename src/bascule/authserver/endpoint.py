@@ -22,7 +22,7 @@ from bascule.authserver.errors import (
 from bascule.authserver.server import AuthorizationServer
 from bascule.identity.keys import BadKeyError
 from bascule.storage.store import StateUnavailableError
-from bascule.web.source import source_of
+from bascule.web.source import peer_of
 
 log = logging.getLogger("bascule")
 
@@ -63,7 +63,7 @@ def endpoint(
 def _error(server: AuthorizationServer, request: Request, problem: OAuthError) -> Response:
     if not isinstance(problem, InvalidClientError):
         return error_response(problem)
-    if server.records.failed(problem.reason, peer=source_of(request)):
+    if server.records.failed(problem.reason, peer=peer_of(request)):
         return error_response(TooManyRequestsError("too many failed authentications"))
     asked_by_header = "authorization" in request.headers
     return error_response(problem, BASIC if asked_by_header else {})

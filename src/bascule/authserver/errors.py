@@ -105,6 +105,13 @@ class InvalidClientMetadataError(OAuthError):
     error = "invalid_client_metadata"
 
 
+class RegistrationOffError(OAuthError):
+    """There is no registration here."""
+
+    error = "access_denied"
+    status = 404
+
+
 class TooManyRequestsError(OAuthError):
     """Try again later."""
 

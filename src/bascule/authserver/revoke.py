@@ -12,7 +12,7 @@ from bascule.authserver.introspect import verified_token
 from bascule.authserver.parameters import form_of
 from bascule.authserver.server import AuthorizationServer, digest_of
 from bascule.storage import grants, refresh_tokens, revocations
-from bascule.web.source import source_of
+from bascule.web.source import peer_of
 
 REASON = "revoked by the client"
 
@@ -25,7 +25,7 @@ async def revoke(server: AuthorizationServer, request: Request) -> Response:
     """
     form = await form_of(request)
     client = await authenticate(server, request, form)
-    token, peer = form.require("token"), source_of(request)
+    token, peer = form.require("token"), peer_of(request)
     find = partial(
         refresh_tokens.grant_of, token_hash=digest_of(token), client_id=client.client_id
     )

@@ -11,6 +11,7 @@ from bascule.authserver.consent import consent
 from bascule.authserver.endpoint import endpoint
 from bascule.authserver.introspect import introspect
 from bascule.authserver.metadata import oauth_metadata, openid_metadata
+from bascule.authserver.register import Turnstile, register
 from bascule.authserver.revoke import revoke
 from bascule.authserver.server import AuthorizationServer
 from bascule.authserver.token import token
@@ -31,6 +32,7 @@ def routes(server: AuthorizationServer) -> list[Route]:
         page("/oauth/authorize", partial(authorize, server)),
         page("/consent", partial(consent, server), methods=("GET", "POST")),
         endpoint("/oauth/token", token, server),
+        endpoint("/oauth/register", partial(register, Turnstile()), server),
         endpoint("/oauth/revoke", revoke, server),
         endpoint("/oauth/introspect", introspect, server),
     ]

@@ -13,7 +13,7 @@ from bascule.authserver.errors import UnsupportedGrantTypeError
 from bascule.authserver.parameters import form_of
 from bascule.authserver.refresh_grant import refresh
 from bascule.authserver.server import AuthorizationServer
-from bascule.web.source import source_of
+from bascule.web.source import peer_of
 
 GRANT_TYPES = {
     "authorization_code": redeem_code,
@@ -29,5 +29,5 @@ async def token(server: AuthorizationServer, request: Request) -> Response:
     if redeem is None:
         raise UnsupportedGrantTypeError("`grant_type` is none of this server's")
     client = await authenticate(server, request, form)
-    given = await redeem(server, client, form, peer=source_of(request))
+    given = await redeem(server, client, form, peer=peer_of(request))
     return json_response(given.document())
