@@ -18,21 +18,30 @@ from bascule.authserver.token import token
 from bascule.web.page import page
 
 WELL_KNOWN = "/.well-known"
+PREFIXES = ("/oauth", "")
+"""Authorize, token and register stand at the root too: there clients look that have not
+read the metadata, by the rules of MCP 2025-03-26 or because they have just been started
+with a refresh token that they kept."""
 
 
 def routes(server: AuthorizationServer) -> list[Route]:
     """Give the routes; their pages need `app.state.site`."""
-    return [
+    turnstile = Turnstile()
+    found = [
         endpoint(
             f"{WELL_KNOWN}/oauth-authorization-server", oauth_metadata, server, method="GET"
         ),
         endpoint(
             f"{WELL_KNOWN}/openid-configuration", openid_metadata, server, method="GET"
         ),
-        page("/oauth/authorize", partial(authorize, server)),
         page("/consent", partial(consent, server), methods=("GET", "POST")),
-        endpoint("/oauth/token", token, server),
-        endpoint("/oauth/register", partial(register, Turnstile()), server),
         endpoint("/oauth/revoke", revoke, server),
         endpoint("/oauth/introspect", introspect, server),
     ]
+    for prefix in PREFIXES:
+        found += [
+            page(f"{prefix}/authorize", partial(authorize, server)),
+            endpoint(f"{prefix}/token", token, server),
+            endpoint(f"{prefix}/register", partial(register, turnstile), server),
+        ]
+    return found
