@@ -17,7 +17,7 @@ from typing import IO
 
 import pytest
 
-from bascule.app.demo import CONFIGURATION, TICKETS_PORT
+from bascule.app.demo import CONFIGURATION, TICKETS_PORT, explanation
 from bascule.app.worker import DRAIN_SECONDS
 from bascule.cli.main import COULD_NOT_RUN, main
 from bascule.config.load import load
@@ -131,6 +131,36 @@ def test_the_client_of_the_readme_sees_what_the_readme_shows(newcomer: Newcomer)
         block("text", "authz.decision")
     )
     assert "9 records verified" in recorded[-1]
+
+
+def test_the_server_over_stdio_tells_the_time_and_no_more(newcomer: Newcomer) -> None:
+    client = ROOT / "tests" / "clients" / "mcp_sdk.py"
+    url = f"http://localhost:{newcomer.public}/c/time/mcp"
+    issue = block("sh", "token issue").partition("\n.venv/bin/python")[0]
+    with newcomer.up():
+        shown = newcomer.does(
+            issue.replace("tickets", "time")
+            + f"\n.venv/bin/python {client} {url} get_current_time convert_time"
+        )
+    found = json.loads(shown)
+    assert found["tools"] == ["get_current_time"]
+    assert found["refused_error"]["code"] == -32602
+
+
+def test_what_the_demo_says_leads_to_what_is_there(newcomer: Newcomer) -> None:
+    url = f"http://localhost:{newcomer.public}"
+    config, data = newcomer.folder / ".demo/bascule.toml", newcomer.folder / ".demo/data"
+    said = explanation(config, data, url, link="")
+    connectors = load(config.read_text(), source="bascule.toml").connectors
+    assert (
+        set(re.findall(r"/c/([a-z]+)/mcp", said)) == set(connectors) == {"tickets", "time"}
+    )
+    issue = re.search(r"\$\((.*)\)", said)
+    assert issue is not None
+    with newcomer.up():
+        assert newcomer.does(issue[1]).strip().count(".") == 2
+    for command in re.findall(r"^  (.* audit \w+)", said, re.MULTILINE):
+        assert newcomer.does(command)
 
 
 def test_a_server_of_your_own_is_added_as_shown(newcomer: Newcomer) -> None:

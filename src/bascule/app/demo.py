@@ -1,9 +1,10 @@
-"""`up --demo`: a configuration, a user and a real server to try Bascule with."""
+"""`up --demo`: a configuration, a user and two real servers to try Bascule with."""
 
 from __future__ import annotations
 
 import contextlib
 import importlib.util
+import json
 import os
 import signal
 import socket
@@ -22,17 +23,62 @@ CONFIGURATION = f"""\
 url = "http://127.0.0.1:{TICKETS_PORT}/mcp"
 owner = "support-eng"
 
+[connectors.time]
+command = [{json.dumps(sys.executable)}, "-m", "mcp_server_time"]
+owner = "platform-team"
+env = {{ TZ = "UTC" }}
+
 [toolsets]
 "tickets:read" = ["tickets/search", "tickets/get_*"]
 "tickets:write" = ["tickets/create_ticket"]
 
 [roles.support]
 members = ["user:demo"]
-allow = ["tickets:read", "tickets:write"]
+allow = ["tickets:read", "tickets:write", "time/get_current_time"]
 
 [agents.ceilings]
-bascule-cli = ["tickets/*"]
+bascule-cli = ["tickets/*", "time/*"]
 """
+
+
+EXPLANATION = """
+Two real MCP servers are guarded, and nobody reaches them without a token:
+
+  {url}/c/time/mcp      mcp-server-time over stdio: `demo` may ask what time it is
+  {url}/c/tickets/mcp   tickets over HTTP: `demo` may read and create them
+
+{way_in}Get a token, good for an hour, and give both to a client:
+
+  TOKEN=$({bascule} token issue --user demo --connector time --ttl 3600)
+
+  Claude Code   claude mcp add --transport http time {url}/c/time/mcp \\
+                  --header "Authorization: Bearer $TOKEN"
+  VS Code       code --add-mcp '{{"name": "time", "type": "http", "url":
+                  "{url}/c/time/mcp", "headers": {{"Authorization":
+                  "Bearer '$TOKEN'"}}}}'
+  Cursor        in .cursor/mcp.json: {{"mcpServers": {{"time": {{"url":
+                  "{url}/c/time/mcp", "headers": {{"Authorization":
+                  "Bearer TOKEN"}}}}}}}}
+  Inspector     npx @modelcontextprotocol/inspector --cli {url}/c/time/mcp \\
+                  --transport http --header "Authorization: Bearer $TOKEN" \\
+                  --method tools/list
+
+Look:
+
+  {bascule} audit tail --follow   what is decided, and why
+  {bascule} audit verify          that nobody has changed it since
+"""
+
+
+def explanation(config: Path, data_dir: Path, public_url: str, link: str) -> str:
+    """Say what there is, how clients get to it, and how to look.
+
+    `link` is where the demo's user sets up a login; empty once it has one.
+    """
+    program = Path(sys.executable).with_name("bascule")
+    options = f"--config {config} --data-dir {data_dir}"
+    way_in = f"In a browser, `demo` sets up a login at\n\n  {link}\n\n" if link else ""
+    return EXPLANATION.format(url=public_url, bascule=f"{program} {options}", way_in=way_in)
 
 
 def write_configuration(path: Path) -> None:
@@ -52,7 +98,7 @@ def tickets_server() -> Iterator[None]:
 
     It is a process of its own and ends with this one, also when this one is killed.
     """
-    if importlib.util.find_spec("mcp") is None:
+    if None in (importlib.util.find_spec(it) for it in ("mcp", "mcp_server_time")):
         raise BasculeError("`up --demo` needs the extra: pip install 'bascule[demo]'")
     with socket.socket() as probe:
         if probe.connect_ex(("127.0.0.1", TICKETS_PORT)) == 0:

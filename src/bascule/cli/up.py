@@ -6,7 +6,6 @@ import contextlib
 import logging
 import sys
 from functools import partial
-from pathlib import Path
 
 import click
 import msgspec
@@ -26,7 +25,9 @@ log = logging.getLogger("bascule")
 
 
 @click.command()
-@click.option("--demo", is_flag=True, help="With an example server, its roles and a user.")
+@click.option(
+    "--demo", is_flag=True, help="With two example servers, their roles and a user."
+)
 @click.option(
     "--workers",
     type=click.IntRange(1, 64),
@@ -80,7 +81,11 @@ def up(
             context.record_admin("up.unsafe", {"escape": "--unsafe-cleartext"})
             log.warning("--unsafe-cleartext: who is on the way here can take tokens")
         if demo:
-            _explain(context.config_path, sources.data_dir, link)
+            url = context.config().server.public_url
+            click.echo(
+                demonstration.explanation(context.config_path, sources.data_dir, url, link),
+                err=True,
+            )
         serve(sources, workers=workers, watch=watch)
 
 
@@ -109,26 +114,3 @@ def _demo_user_link(context: CommandContext) -> str:
     if store.read(partial(ways_in.exists, name=DEMO_USER)):
         return ""
     return reset_user(context, DEMO_USER)
-
-
-def _explain(config: Path, data: Path, link: str) -> None:
-    options = f"--config {config} --data-dir {data}"
-    way_in = f"the user `demo` sets up a login at\n  {link}" if link else "user: demo"
-    click.echo(
-        f"""
-The bridge is up: `tickets` is a real MCP server, and nobody reaches it without a token.
-In a browser, {way_in}
-
-  TOKEN=$(bascule {options} token issue --user demo --connector tickets --ttl 3600)
-  curl -s http://localhost:8420/c/tickets/mcp -H "Authorization: Bearer $TOKEN" \\
-    -H 'Content-Type: application/json' -H 'Accept: application/json, text/event-stream' \\
-    -H 'MCP-Protocol-Version: 2026-07-28' -H 'Mcp-Method: tools/list' -d '{{
-      "jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {{"_meta": {{
-        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
-        "io.modelcontextprotocol/clientCapabilities": {{}}}}}}}}'
-
-  bascule {options} audit tail       what was decided, and why
-  bascule {options} audit verify     that nobody has changed it since
-""",
-        err=True,
-    )
