@@ -10,17 +10,14 @@ import msgspec
 
 from bascule.app.files import key_file, read_text
 from bascule.app.state import exclusive, keys_of_log
-from bascule.audit.checkpoint import Checkpoint
 from bascule.audit.log_files import FolderFiles
-from bascule.audit.merkle import inclusion_proof
 from bascule.audit.note import MalformedNoteError, Verifier
 from bascule.audit.proof import Proof
-from bascule.audit.reader import TileReader
+from bascule.audit.receipt import receipt
 from bascule.audit.record import clip, decode
 from bascule.audit.restart import restart as restart_log
-from bascule.audit.signing import CHECKPOINT
 from bascule.audit.state import TamperedLogError, TreeError
-from bascule.audit.tile import WIDTH, MalformedTileError
+from bascule.audit.tile import MalformedTileError
 from bascule.audit.verify import Verdict
 from bascule.audit.verify import verify as verify_log
 from bascule.cli.audit_records import count_waiting, query, show, tail, take_in
@@ -120,16 +117,8 @@ def prove(context: CommandContext, seq: int) -> None:
     """Print a receipt: the record and the proof that the log holds it."""
     data_dir = context.data_dir()
     take_in(data_dir)
-    files = FolderFiles(data_dir / "audit")
-    note = files.read(CHECKPOINT)
     verifier = keys_of_log(data_dir).signer.verifier
-    size = Checkpoint.parse(verifier.open(note)).size
-    if seq >= size:
-        raise BasculeError(f"record {seq} is not signed yet: {size} are")
-    reader = TileReader(files, size)
-    entry = reader.entries(seq // WIDTH)[seq % WIDTH]
-    proof = Proof(entry, seq, tuple(inclusion_proof(seq, size, reader.subtree)), note)
-    proof.check(verifier)
+    proof = receipt(FolderFiles(data_dir / "audit"), verifier, seq)
     click.echo(proof.write(), nl=False)
 
 

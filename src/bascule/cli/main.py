@@ -25,6 +25,7 @@ COMMANDS: Mapping[str, str] = {
     "policy": "policy:policy",
     "decide": "decide:decide",
     "audit": "audit:audit",
+    "doctor": "doctor:doctor",
     "config": "config:config",
     "schema": "config:schema",
     "key": "key:key",

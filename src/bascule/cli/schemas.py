@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from bascule.app.doctor import Finding
 from bascule.audit.query import Row
 from bascule.audit.verify import Verdict
 from bascule.bench.report import Report
@@ -133,6 +134,13 @@ class KeyRotated(Struct):
     kid: str
 
 
+class Examined(Struct):
+    """`doctor`: what came of each step; `fix` is empty where nothing is wrong."""
+
+    ok: bool
+    checks: list[Finding]
+
+
 SCHEMAS: Mapping[str, type[Struct] | None] = {
     "add": Added,
     "agent-add": AgentAdded,
@@ -143,6 +151,7 @@ SCHEMAS: Mapping[str, type[Struct] | None] = {
     "config": None,
     "config-check": ConfigCheck,
     "decide": Decided,
+    "doctor": Examined,
     "key-rotate": KeyRotated,
     "policy-check": PolicyCheck,
     "revoke": Revoked,

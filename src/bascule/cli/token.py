@@ -57,22 +57,51 @@ def issue_token(
     subject = None if user is None else f"user:{user_name(user)}"
     _check_subject(context, subject, agent)
     wanted = frozenset(scopes) or frozenset({baseline_scope(connector)})
-    scope = " ".join(sorted(wanted))
+    claims = register(
+        context, user=subject, agent=agent, connector=connector, scopes=wanted, ttl=ttl
+    )
+    resource = resource_identifier(config.server.public_url, connector)
+    signed = sign(context, config, claims, resource)
+    emit(
+        {
+            "access_token": signed,
+            "token_type": "Bearer",
+            "expires_in": ttl,
+            "scope": " ".join(sorted(wanted)),
+            "jti": claims.jti,
+            "resource": resource,
+        },
+        text=signed,
+        as_json=as_json,
+    )
+
+
+def register(
+    context: CommandContext,
+    *,
+    user: str | None,
+    agent: str,
+    connector: str,
+    scopes: frozenset[str],
+    ttl: int,
+) -> AccessToken:
+    """Take the next issue number for a token of `ttl` seconds, once it is in the log."""
+    scope = " ".join(sorted(scopes))
     now = system_clock()
+    expires = UnixTime(now + ttl)
     jti = new_id(system_micros())
     context.record_admin(
         "token.issue",
         {"jti": jti, "scope": scope, "ttl": str(ttl)},
-        user=subject,
+        user=user,
         agent=agent,
         connector=connector,
     )
-    expires = UnixTime(now + ttl)
     number = context.store().run(
         partial(
             tokens.register,
             jti=jti,
-            user=subject,
+            user=user,
             client_id=agent,
             connector=connector,
             scope=scope,
@@ -82,31 +111,24 @@ def issue_token(
     )
     if number is None:
         raise BasculeError("the user or the agent was disabled a moment ago")
-    claims = AccessToken(
-        user=subject,
+    return AccessToken(
+        user=user,
         agent=agent,
         jti=jti,
-        scopes=wanted,
+        scopes=scopes,
         issued_at=now,
         expires_at=expires,
         issue_number=number,
     )
-    public_url = config.server.public_url
-    resource = resource_identifier(public_url, connector)
-    keys = key_files.load_or_create(context.data_dir() / "keys", now=now)
-    signed = issue(claims, issuer=public_url, resource=resource, key=keys.active())
-    emit(
-        {
-            "access_token": signed,
-            "token_type": "Bearer",
-            "expires_in": ttl,
-            "scope": scope,
-            "jti": jti,
-            "resource": resource,
-        },
-        text=signed,
-        as_json=as_json,
-    )
+
+
+def sign(
+    context: CommandContext, config: Config, claims: AccessToken, resource: str
+) -> str:
+    """Sign a token for a resource with the newest key."""
+    keys = key_files.load_or_create(context.data_dir() / "keys", now=system_clock())
+    issuer = config.server.public_url
+    return issue(claims, issuer=issuer, resource=resource, key=keys.active())
 
 
 def _check_target(config: Config, connector: str, scopes: tuple[str, ...]) -> None:
