@@ -51,7 +51,7 @@ def visiting(browser: Browser, **options: Any) -> Iterator[Page]:
     context = browser.new_context(**options)
     try:
         yield watched(context, complaints)
-        assert complaints == []
+        assert complaints == [], complaints
     finally:
         context.close()
 
