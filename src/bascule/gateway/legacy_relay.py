@@ -74,7 +74,7 @@ class LegacyRelay:
         self._held = held
         self._session = session
         self._sent = sent
-        self._places = places_of(turn, held)
+        self._places: Sealer | None = None
         self._asks = Asks(turn.gateway.sealer, held, turn.there.connector.may_ask)
         self._bytes = 0
         self._outcome: Outcome | None = None
@@ -148,6 +148,8 @@ class LegacyRelay:
     def _place(self, event_id: bytes) -> str:
         """Seal a place in the stream: it resumes for this session alone."""
         self.resumable = True
+        if self._places is None:
+            self._places = places_of(self._turn, self._held)
         return self._places.seal(
             event_id.decode("latin-1"),
             bound_to=self._held.owner,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
+from dataclasses import dataclass
 
 import msgspec
 from msgspec import Struct
@@ -24,6 +25,7 @@ SESSION_SECONDS = 24 * 3600
 """A session lives no longer; its client begins another."""
 MAX_UPSTREAM_ID_BYTES = 1024
 MAX_ENDED = 10_000
+MAX_KNOWN = 10_000
 _TAG_BYTES = 9
 _USE = "Mcp-Session-Id"
 
@@ -52,15 +54,16 @@ class Session(Struct, frozen=True, array_like=True):
     expires: int
 
 
-class Held(Struct, frozen=True):
+@dataclass(slots=True, eq=False)
+class Held:
     """A session in the hands of its caller."""
 
     session: Session
     connector: str
     owner: tuple[str, ...]
-    """What handles of this session are bound to, beside their use."""
-    digest: bytes
-    """Of the sealed id; empty while there is none."""
+    """User, agent, connector and tag: what handles of this session are bound to."""
+    generation: int = -1
+    """Generation of the directory that last confirmed it."""
 
 
 _session = msgspec.json.Decoder(Session)
@@ -72,8 +75,10 @@ class Sessions:
     def __init__(self, sealer: Sealer, entropy: Entropy) -> None:
         self._sealer = sealer
         self._entropy = entropy
-        self._ended: OrderedDict[bytes, None] = OrderedDict()
-        """Ended here, should the upstream not remember."""
+        self._known: OrderedDict[bytes, Held] = OrderedDict()
+        """By the digest of the sealed id: opened before."""
+        self._ended: OrderedDict[str, None] = OrderedDict()
+        """Tags of what ended here, should the upstream not remember."""
 
     def new_tag(self) -> str:
         """Give a tag that no other session has."""
@@ -83,7 +88,7 @@ class Sessions:
         """Give the id under which its client holds a session."""
         return self._sealer.seal(
             encode(session).decode(),
-            bound_to=_binding(principal, connector),
+            bound_to=(*_binding(principal, connector), _USE),
             expires=UnixTime(session.expires),
         )
 
@@ -101,35 +106,35 @@ class Sessions:
             )
             raise ProtocolError(400, problem)
         digest = hashlib.sha256(sealed).digest()
-        if digest in self._ended:
+        held = self._known.get(digest)
+        if held is None:
+            held = self._open(sealed, digest, caller, now)
+        binding = _binding(caller.principal, caller.connector)
+        mine = held.owner[: len(binding)] == binding and held.session.expires > now
+        if not mine or held.session.tag in self._ended or is_revoked(held, callers):
             raise not_found()
-        principal, connector = caller.principal, caller.connector
+        return held
+
+    def _open(self, sealed: bytes, digest: bytes, caller: Caller, now: UnixTime) -> Held:
+        binding = _binding(caller.principal, caller.connector)
         try:
-            inner = self._sealer.open(
-                sealed.decode("latin-1"), bound_to=_binding(principal, connector), now=now
-            )
+            text = sealed.decode("latin-1")
+            inner = self._sealer.open(text, bound_to=(*binding, _USE), now=now)
             session = _session.decode(inner)
         except (InvalidHandleError, msgspec.ValidationError) as exc:
             # One that another version of Bascule wrote is not valid either.
             raise not_found() from exc
-        held = hold(session, principal, connector, digest)
-        if is_revoked(held, callers):
-            raise not_found()
+        held = Held(session, caller.connector, (*binding, session.tag))
+        if len(self._known) >= MAX_KNOWN:
+            self._known.popitem(last=False)
+        self._known[digest] = held
         return held
 
     def end(self, held: Held) -> None:
         """Answer for this session from now on as for an unknown one."""
         if len(self._ended) >= MAX_ENDED:
             self._ended.popitem(last=False)
-        self._ended[held.digest] = None
-
-
-def hold(
-    session: Session, principal: Principal, connector: str, digest: bytes = b""
-) -> Held:
-    """Put a session into its caller's hands."""
-    owner = (principal.user or "", principal.agent, connector, session.tag)
-    return Held(session, connector, owner, digest)
+        self._ended[held.session.tag] = None
 
 
 def begun(
@@ -156,6 +161,8 @@ def is_revoked(held: Held, callers: Callers) -> bool:
 
     It ends with the token that began it, even when its caller has a newer one.
     """
+    if held.generation == callers.generation:
+        return False
     origin = held.session.origin
     token = AccessToken(
         user=held.owner[0] or None,
@@ -167,7 +174,10 @@ def is_revoked(held: Held, callers: Callers) -> bool:
         issue_number=origin.issue_number,
         grant=origin.grant,
     )
-    return callers.revokes(token, held.connector)
+    if callers.revokes(token, held.connector):
+        return True
+    held.generation = callers.generation
+    return False
 
 
 def not_found() -> ProtocolError:
@@ -180,5 +190,5 @@ def usable_upstream_id(value: bytes) -> bool:
     return len(value) <= MAX_UPSTREAM_ID_BYTES and all(0x21 <= it <= 0x7E for it in value)
 
 
-def _binding(principal: Principal, connector: str) -> tuple[str, ...]:
-    return principal.user or "", principal.agent, connector, _USE
+def _binding(principal: Principal, connector: str) -> tuple[str, str, str]:
+    return principal.user or "", principal.agent, connector
