@@ -9,7 +9,6 @@ import stat
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,80 +16,10 @@ import pytest
 
 from bascule.app.stdio import socket_path
 from system.server import Installation, free_ports, until
-from system.stdio_host import child, is_running, saw, saw_methods
+from system.stdio_gateway import serving, value, write_config
+from system.stdio_host import is_running, saw, saw_methods
 
-CONFIG = """\
-[server]
-public_url = "http://127.0.0.1:{public}"
-listen = "127.0.0.1:{public}"
-admin_listen = "127.0.0.1:{admin}"
-
-[connectors.desk]
-command = {command}
-{desk}
-
-[connectors.time]
-command = [{python}, "-m", "mcp_server_time"]
-env = {{ TZ = "UTC" }}
-
-[roles.clerk]
-members = ["user:alice", "user:bob"]
-allow = [{tools}, "time/get_current_time"]
-
-[agents]
-default_ceiling = ["desk/*", "time/*"]
-
-[limits]
-upstream_seconds = 5
-{more}
-"""
-ALLOWED = (
-    "echo",
-    "env",
-    "dies",
-    "hangs",
-    "progress",
-    "changes",
-    "stderr",
-    "needs_input",
-    "spawns",
-    "asks",
-    "capabilities",
-    "logs",
-    "updates",
-)
 SDK_CLIENT = Path(__file__).parents[1] / "clients" / "mcp_sdk.py"
-
-
-def write_config(made: Installation, *options: str, desk: str = "", more: str = "") -> None:
-    made.config.write_text(
-        CONFIG.format(
-            public=made.public,
-            admin=made.admin,
-            command=json.dumps(child(made.folder, *options)),
-            python=json.dumps(sys.executable),
-            tools=", ".join(f'"desk/{it}"' for it in ALLOWED),
-            desk=desk,
-            more=more,
-        )
-    )
-
-
-@contextmanager
-def serving(
-    folder: Path, *options: str, desk: str = "", more: str = ""
-) -> Iterator[Installation]:
-    """Run a server with the tests' stdio server and a real one behind it."""
-    folder.mkdir(exist_ok=True)
-    made = Installation(folder, *free_ports(2))
-    write_config(made, *options, desk=desk, more=more)
-    for name in ("alice", "bob"):
-        made.ask("user", "add", name)
-    made.start()
-    try:
-        yield made
-    finally:
-        made.kill()
 
 
 @pytest.fixture(scope="module")
@@ -102,12 +31,6 @@ def bascule(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
 @pytest.fixture(scope="module")
 def token(bascule: Installation) -> str:
     return bascule.token()
-
-
-def value(answer: Any) -> Any:
-    """Give what a tool has answered."""
-    assert answer.status == 200, answer.body
-    return answer.json["result"]["structuredContent"]
 
 
 def client(bascule: Installation, connector: str, mode: str, *tools: str) -> dict[str, Any]:

@@ -323,7 +323,7 @@ def test_all_processes_of_a_user_end_at_once(tmp_path: Path) -> None:
         wanted = Wanted("user:alice", modern.VERSION)
         call = await host.call("hangs", wanted=wanted)
         other = await host.call("hangs", wanted=Wanted("user:bob", modern.VERSION))
-        host.server.end_user("user:alice")
+        host.server.end_users(lambda user: user == "user:alice")
         with pytest.raises(ServerGoneError):
             await call.next()
         assert [it.calls for it in host.server.peers] == [[other]]

@@ -10,20 +10,26 @@ import os
 import socket
 import stat
 import tempfile
+from functools import partial
 from pathlib import Path
 
 from bascule.app import files
+from bascule.app.follow import POLL_SECONDS
 from bascule.app.load import Loaded
+from bascule.app.revocation_news import RevocationNews
 from bascule.app.timers import Timer
 from bascule.clock import monotonic, system_entropy
 from bascule.config.model import Config, Connector, Limits
 from bascule.errors import BasculeError
 from bascule.gateway.hosted import Hosted, HostedHandler
-from bascule.gateway.hosted_sessions import Sessions
+from bascule.gateway.hosted_headers import ITSELF
+from bascule.gateway.hosted_sessions import Session, Sessions
 from bascule.gateway.listener import Listener
 from bascule.gateway.upstream import Endpoint
+from bascule.identity.revocation import Kind
 from bascule.launch.command import Command
 from bascule.launch.server import StdioServer
+from bascule.storage.store import Store
 
 log = logging.getLogger("bascule.stdio")
 
@@ -77,7 +83,7 @@ def _command(name: str, connector: Connector) -> Command:
 class StdioHosts:
     """All stdio servers of one `bascule up`; lives in the process that was started."""
 
-    def __init__(self, data_dir: Path, config: Config) -> None:
+    def __init__(self, data_dir: Path, config: Config, store: Store) -> None:
         self._data_dir = data_dir
         self._sessions = Sessions(system_entropy)
         self._retired: list[StdioServer] = []
@@ -85,11 +91,12 @@ class StdioHosts:
         self._listener: Listener | None = None
         self._fresh = config, commands_of(config)
         self.commit()
+        self._news = RevocationNews(store)
 
     @property
     def timers(self) -> list[Timer]:
         """Give what must run while it serves."""
-        return [Timer(TICK_SECONDS, self._tick)]
+        return [Timer(TICK_SECONDS, self._tick), Timer(POLL_SECONDS, self._follow)]
 
     async def prepare(self, loaded: Loaded) -> None:
         """Read what a new configuration needs, and change nothing yet.
@@ -129,6 +136,10 @@ class StdioHosts:
         self._listener = Listener([bound], self._handler, bounds)
         await self._listener.start()
 
+    async def _follow(self) -> None:
+        for kind, key in await self._news.fresh():
+            self.end_revoked(kind, key)
+
     async def _tick(self) -> None:
         now = monotonic()
         if self._listener is not None:
@@ -138,11 +149,17 @@ class StdioHosts:
             server.expire(now)
         self._retired = [it for it in self._retired if not it.over]
 
-    def end_user(self, user: str) -> None:
-        """End a user's sessions, and the processes that are the user's own."""
-        self._sessions.end_user(user)
+    def end_revoked(self, kind: Kind, key: str) -> None:
+        """End the sessions and the users' own processes that a revocation names."""
+
+        def session_ends(session: Session) -> bool:
+            connector = session.server.command.connector
+            return _names(kind, key, session.user, session.agent, connector)
+
+        self._sessions.end_those(session_ends)
         for server in self._servers():
-            server.end_user(user)
+            connector = server.command.connector
+            server.end_users(partial(_names_process, kind, key, connector))
 
     async def stop(self) -> None:
         """End all processes, and the listener."""
@@ -156,6 +173,27 @@ class StdioHosts:
 
     def _servers(self) -> list[StdioServer]:
         return [*(it.server for it in self._handler.servers.values()), *self._retired]
+
+
+def _names(kind: Kind, key: str, user: str, agent: str, connector: str) -> bool:
+    """Tell whether a revocation names somebody; single tokens are the gateway's to end."""
+    match kind:
+        case "all":
+            return True
+        case "user":
+            return user == key
+        case "agent":
+            return agent == key
+        case "connector":
+            return connector == key
+        case _:
+            return False
+
+
+def _names_process(kind: Kind, key: str, connector: str, user: str) -> bool:
+    # A process is a user's, whatever the agents; an agent by itself is a user of its own.
+    agent = user.removeprefix(ITSELF) if user.startswith(ITSELF) else ""
+    return _names(kind, key, user, agent, connector)
 
 
 def _bind(path: Path) -> socket.socket:

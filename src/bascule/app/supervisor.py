@@ -88,7 +88,7 @@ class Supervisor:
         self._admin_sockets = bind(config.server.admin_listen)
         self._stopping = asyncio.Event()
         self._audit = _open_log(sources.data_dir, loaded)
-        self._stdio = StdioHosts(sources.data_dir, config)
+        self._stdio = StdioHosts(sources.data_dir, config, store)
         self._serving = self._make_serving(sources.data_dir, loaded, store, options)
         self._reloading = Reloading(
             sources, loaded, [self._stdio, self._serving], watch=options.watch

@@ -17,6 +17,8 @@ from bascule.protocol import header_value
 
 USER = b"bascule-user"
 AGENT = b"bascule-agent"
+ITSELF = "agent:"
+"""Begins the user's name of an agent that acts by itself; no user's begins so."""
 
 
 def identity_headers(connector: Connector, principal: Principal) -> Headers:
@@ -28,8 +30,7 @@ def identity_headers(connector: Connector, principal: Principal) -> Headers:
 
 @lru_cache(1024)
 def _written(user: str | None, agent: str) -> Headers:
-    # An agent that acts by itself is a user of its own; no user's name looks like this.
-    name = f"agent:{agent}" if user is None else user
+    name = f"{ITSELF}{agent}" if user is None else user
     return header_block(
         (b"Bascule-User", header_value.encode(name)),
         (b"Bascule-Agent", header_value.encode(agent)),

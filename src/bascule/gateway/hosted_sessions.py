@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -116,15 +116,15 @@ class Sessions:
         for uri in list(session.subscribed):
             self.unsubscribe(session, uri)
 
-    def end_user(self, user: str) -> None:
-        """End all sessions of a user."""
-        for session in [it for it in self._by_id.values() if it.user == user]:
+    def end_those(self, ends: Callable[[Session], bool]) -> None:
+        """End the sessions for which this is so."""
+        for session in list(filter(ends, self._by_id.values())):
             self.end(session)
 
     def end_server(self, server: StdioServer) -> None:
         """Let the clients of a server that is replaced begin anew; their calls go on."""
         for session in [it for it in self._by_id.values() if it.server is server]:
-            session.calls.clear()
+            session.calls = {}
             self.end(session)
 
     def expire(self, now: float) -> None:

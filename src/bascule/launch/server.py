@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -245,10 +245,10 @@ class StdioServer:
         self._ending.add(task)
         task.add_done_callback(self._ending.discard)
 
-    def end_user(self, user: str) -> None:
-        """End all processes of a user at once, what they are at included."""
-        for key, place in self._places.items():
-            if key[0] == user:
+    def end_users(self, ends: Callable[[str], bool]) -> None:
+        """End the processes of these users at once, what they are at included."""
+        for (user, _), place in self._places.items():
+            if user and ends(user):
                 if place.opening is not None:
                     place.opening.add_done_callback(partial(self._end_opened, place))
                 self._end(place)

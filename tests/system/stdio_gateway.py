@@ -1,0 +1,92 @@
+"""`bascule up` with stdio servers behind it: the tests' own, and a real one."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from system.server import Installation, free_ports
+from system.stdio_host import child
+
+CONFIG = """\
+[server]
+public_url = "http://127.0.0.1:{public}"
+listen = "127.0.0.1:{public}"
+admin_listen = "127.0.0.1:{admin}"
+
+[connectors.desk]
+command = {command}
+{desk}
+
+[connectors.time]
+command = [{python}, "-m", "mcp_server_time"]
+env = {{ TZ = "UTC" }}
+
+[roles.clerk]
+members = ["user:alice", "user:bob", "agent:robot"]
+allow = [{tools}, "desk/resource:note:*", "time/get_current_time"]
+
+[agents]
+default_ceiling = ["desk/*", "time/*"]
+
+[limits]
+upstream_seconds = 5
+{more}
+"""
+ALLOWED = (
+    "echo",
+    "env",
+    "dies",
+    "hangs",
+    "progress",
+    "changes",
+    "stderr",
+    "needs_input",
+    "spawns",
+    "asks",
+    "capabilities",
+    "logs",
+    "updates",
+)
+
+
+def write_config(made: Installation, *options: str, desk: str = "", more: str = "") -> None:
+    made.config.write_text(
+        CONFIG.format(
+            public=made.public,
+            admin=made.admin,
+            command=json.dumps(child(made.folder, *options)),
+            python=json.dumps(sys.executable),
+            tools=", ".join(f'"desk/{it}"' for it in ALLOWED),
+            desk=desk,
+            more=more,
+        )
+    )
+
+
+@contextmanager
+def serving(
+    folder: Path, *options: str, desk: str = "", more: str = ""
+) -> Iterator[Installation]:
+    """Run a server with the tests' stdio server and a real one behind it."""
+    folder.mkdir(exist_ok=True)
+    made = Installation(folder, *free_ports(2))
+    write_config(made, *options, desk=desk, more=more)
+    for name in ("alice", "bob"):
+        made.ask("user", "add", name)
+    made.ask("agent", "add", "robot", "--secret")
+    made.start()
+    try:
+        yield made
+    finally:
+        made.kill()
+
+
+def value(answer: Any) -> Any:
+    """Give what a tool has answered."""
+    assert answer.status == 200, answer.body
+    return answer.json["result"]["structuredContent"]
