@@ -39,6 +39,16 @@ log.step(crash_point=crash)
 """
 
 
+GROW = """
+from pathlib import Path
+from audit_logs import new_log
+log = new_log(Path("data"))
+for count in (200, 40, 100):
+    log.grow(count)
+print(*sorted(str(it) for it in log.folder.rglob("*.p/*")))
+"""
+
+
 @pytest.fixture
 def log(tmp_path: Path) -> LogFolder:
     return new_log(tmp_path / "data")
@@ -70,6 +80,23 @@ def die_at(log: LogFolder, point: str) -> None:
         check=False,
     )
     assert child.returncode == -signal.SIGKILL, child.stderr.decode()
+
+
+def test_partial_tiles_are_dropped_below_a_relative_path_too(tmp_path: Path) -> None:
+    child = subprocess.run(
+        [sys.executable, "-c", GROW],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(Path(__file__).parents[1])},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert child.returncode == 0, child.stderr
+    places = ["openings/001", "tile/0/001", "tile/1/000", "tile/entries/001"]
+    widths = {"tile/1/000": 1}
+    assert child.stdout.split() == [
+        f"data/audit/{place}.p/{widths.get(place, 84)}" for place in places
+    ]
 
 
 def edit_inbox(log: LogFolder, statement: str) -> None:

@@ -78,8 +78,9 @@ class FolderFiles:
         for name in names:
             path = self._folder / name
             path.unlink(missing_ok=True)
-            if path.parent != self._folder and not self.names(str(path.parent)):
-                path.parent.rmdir()
+            folder = path.parent
+            if folder != self._folder and folder.is_dir() and not any(folder.iterdir()):
+                folder.rmdir()
 
     def take(self) -> None:
         """Become the one who may write; gone with the process at the latest."""
