@@ -69,6 +69,9 @@ def test_ratios_are_of_cpu_times(report: dict[str, Any]) -> None:
 def test_cold_calls_disk_and_memory_are_measured_too(report: dict[str, Any]) -> None:
     assert report["cold"]["cpu_us"] > 0
     assert report["cold"]["requests"] > 0
+    assert report["cold_decision"]["cpu_us"] > report["bascule"]["cpu_us"]
+    assert report["lists"]["first_ms"] > 0
+    assert report["lists"]["cpu_us"] > report["bascule"]["cpu_us"]
     assert report["fsync_us"] > 0
     assert report["pss_mb"] > 0
 

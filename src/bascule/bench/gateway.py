@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,7 +14,7 @@ from bascule.app.state import note_change, open_inbox, open_state
 from bascule.audit.log_files import FolderFiles
 from bascule.audit.state import read_state
 from bascule.bench.peers import RULES
-from bascule.bench.request import CONNECTOR, TOOL, USER
+from bascule.bench.request import CONNECTOR, FRESH, LISTERS, TOOL, USER
 from bascule.clock import UnixTime, new_id, system_clock, system_micros
 from bascule.identity.access_token import AccessToken, issue
 from bascule.identity.keys import SigningKey
@@ -48,8 +49,18 @@ class BenchGateway:
         return f"http://127.0.0.1:{self.port}"
 
 
-def prepare(gateway: BenchGateway, *, upstream: int, count: int) -> list[str]:
-    """Write what the gateway starts from, and issue `count` tokens for its one user."""
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """What the loads show."""
+
+    calls: list[str]
+    """Of the one user who calls."""
+    lists: list[str]
+    """One of each user who asks for a list."""
+
+
+def prepare(gateway: BenchGateway, *, upstream: int, count: int) -> Tokens:
+    """Write what the gateway starts from, and issue `count` tokens for calls."""
     policies = gateway.folder / "policies"
     policies.mkdir(mode=0o700, parents=True)
     (policies / "bench.cedar").write_text("\n".join(map(_policy, range(RULES))))
@@ -58,13 +69,17 @@ def prepare(gateway: BenchGateway, *, upstream: int, count: int) -> list[str]:
     store = open_state(data)
     try:
         now = system_clock()
-        store.run(partial(_add_user, now=now))
+        store.run(partial(_add_users, now=now))
         note_change(data, store)
         key = key_files.load_or_create(data / "keys", now=now).active()
-        claims = store.run(partial(_register, count=count, now=now))
+        claims = store.run(partial(_register, names=[USER] * count, now=now))
+        listers = store.run(partial(_register, names=LISTERS, now=now))
     finally:
         store.close()
-    return [_sign(gateway, key, each) for each in claims]
+    return Tokens(
+        calls=[_sign(gateway, key, each) for each in claims],
+        lists=[_sign(gateway, key, each) for each in listers],
+    )
 
 
 def records(gateway: BenchGateway) -> tuple[int, int]:
@@ -89,8 +104,8 @@ admin_listen = "127.0.0.1:{gateway.admin_port}"
 url = "http://127.0.0.1:{upstream}/mcp"
 
 [roles.bench]
-members = ["user:{USER}"]
-allow = ["{CONNECTOR}/{TOOL}"]
+members = [{", ".join(f'"user:{name}"' for name in (USER, *LISTERS))}]
+allow = ["{CONNECTOR}/{TOOL}", "{CONNECTOR}/{FRESH}*"]
 
 [agents.ceilings]
 {BUILT_IN_AGENT} = ["{CONNECTOR}/*"]
@@ -108,24 +123,27 @@ permit(
 """
 
 
-def _add_user(connection: Connection, now: UnixTime) -> None:
-    users.add(
-        connection,
-        name=USER,
-        groups=(),
-        is_admin=False,
-        setup_hash=b"",
-        setup_expires_at=now,
-        now=now,
-    )
+def _add_users(connection: Connection, now: UnixTime) -> None:
+    for name in (USER, *LISTERS):
+        users.add(
+            connection,
+            name=name,
+            groups=(),
+            is_admin=False,
+            setup_hash=name.encode(),
+            setup_expires_at=now,
+            now=now,
+        )
 
 
-def _register(connection: Connection, *, count: int, now: UnixTime) -> list[AccessToken]:
-    return [_register_one(connection, now) for _ in range(count)]
+def _register(
+    connection: Connection, *, names: Sequence[str], now: UnixTime
+) -> list[AccessToken]:
+    return [_register_one(connection, f"user:{name}", now) for name in names]
 
 
-def _register_one(connection: Connection, now: UnixTime) -> AccessToken:
-    user, scope = f"user:{USER}", baseline_scope(CONNECTOR)
+def _register_one(connection: Connection, user: str, now: UnixTime) -> AccessToken:
+    scope = baseline_scope(CONNECTOR)
     jti, expires = new_id(system_micros()), UnixTime(now + TOKEN_SECONDS)
     number = tokens.register(
         connection,

@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import http.client
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 
-from bascule.bench.request import BODY, HEADERS, PATH, REQUEST_ID
+from bascule.bench.request import (
+    BODY,
+    FRESH,
+    HEADERS,
+    LIST_BODY,
+    LIST_HEADERS,
+    LISTED_TOOLS,
+    PATH,
+    REQUEST_ID,
+    TOOL,
+)
 from bascule.bench.upstream import TEXT
+from bascule.clock import monotonic
 from bascule.errors import BasculeError
 
 _REPORT = "BENCH "
@@ -87,16 +98,59 @@ end
 {_DONE}"""
 
 
+def script_of_new_names(token: str) -> str:
+    """Write a script whose every request calls a tool of another name."""
+    before, after = BODY.decode().split(f'"{TOOL}"')
+    return f"""\
+{_SAME}
+wrk.headers["Authorization"] = {_lua("Bearer " + token)}
+local number = 0
+function request()
+  number = number + 1
+  local name = {_lua(FRESH)} .. number
+  wrk.headers["Mcp-Name"] = name
+  return wrk.format(nil, nil, nil, {_lua(before + '"')} .. name .. {_lua('"' + after)})
+end
+{_DONE}"""
+
+
+def script_of_lists(token: str) -> str:
+    """Write a script that asks for the list of tools."""
+    headers = {**LIST_HEADERS, "Authorization": f"Bearer {token}"}
+    return _beginning(LIST_BODY, headers) + _DONE
+
+
+def list_milliseconds(port: int, token: str) -> float:
+    """Ask for the list of tools once, and give how long that took.
+
+    Raises `BadAnswerError`.
+    """
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    try:
+        connection.connect()
+        began = monotonic()
+        headers = {**LIST_HEADERS, "Authorization": f"Bearer {token}"}
+        connection.request("POST", PATH, LIST_BODY, headers)
+        response = connection.getresponse()
+        body = response.read()
+        took = monotonic() - began
+    finally:
+        connection.close()
+    if response.status != 200 or body.count(b'"name"') != LISTED_TOOLS // 2:
+        raise BadAnswerError(f"wrong list on port {port}: {response.status}")
+    return took * 1e3
+
+
 def _lua(text: str) -> str:
     return "[==[" + text + "]==]"
 
 
-_SAME = "".join(
-    [
-        f'wrk.method = "POST"\nwrk.body = {_lua(BODY.decode())}\n',
-        *(f"wrk.headers[ {_lua(k)} ] = {_lua(v)}\n" for k, v in HEADERS.items()),
-    ]
-)
+def _beginning(body: bytes, headers: Mapping[str, str]) -> str:
+    lines = [f"wrk.headers[ {_lua(k)} ] = {_lua(v)}\n" for k, v in headers.items()]
+    return "".join([f'wrk.method = "POST"\nwrk.body = {_lua(body.decode())}\n', *lines])
+
+
+_SAME = _beginning(BODY, HEADERS)
 _DONE = f"""
 function done(summary, latency)
   local e = summary.errors

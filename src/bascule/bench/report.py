@@ -27,12 +27,23 @@ class Target(Figures, kw_only=True):
 
 
 class Cold(Struct):
-    """Bascule at 32 connections when every request shows another token."""
+    """Bascule at 32 connections when every request brings something new."""
 
     cpu_us: float
     p50_us: float
     p99_us: float
     requests: int
+
+
+class Lists(Struct):
+    """Bascule when it is asked for a list of 500 tools; the caller may use half."""
+
+    first_ms: float
+    """The longest that one of five users waited for a first list: each tool is decided."""
+    cpu_us: float
+    """CPU time for one later list, the passing of its 100 kilobytes included."""
+    p50_us: float
+    p99_us: float
 
 
 class NotAssessed(Struct):
@@ -58,7 +69,10 @@ class Report(Struct, kw_only=True):
     pss_mb: float
     """Memory of the gateway after the run, 10^6 bytes."""
     cold: Cold | None
-    """None when it was not asked for."""
+    """With another token each time; None when it was not asked for, as the next two."""
+    cold_decision: Cold | None
+    """With the name of another tool each time, so that Cedar is asked."""
+    lists: Lists | None
     pinned: bool
     """The target had a core, and load and upstream another."""
     rounds: int
@@ -101,9 +115,15 @@ def target(many: Sequence[Sample], one: Sequence[Sample]) -> Target:
 
 
 def cold(sample: Sample) -> Cold:
-    """Give the figures of a cold load; its rate is limited by how many tokens there are."""
+    """Give the figures of a cold load."""
     load = sample.load
     return Cold(round(sample.cpu_us, 1), load.p50_us, load.p99_us, load.requests)
+
+
+def lists(first_ms: Sequence[float], later: Sample) -> Lists:
+    """Put the first lists and the load of later ones together."""
+    load = later.load
+    return Lists(round(max(first_ms), 1), round(later.cpu_us, 1), load.p50_us, load.p99_us)
 
 
 def _median(values: Sequence[float]) -> float:

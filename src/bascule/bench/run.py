@@ -12,7 +12,7 @@ from pathlib import Path
 
 from bascule.bench import load, peers, report, targets
 from bascule.bench.disk import fsync_microseconds
-from bascule.bench.gateway import TOKEN_SECONDS, BenchGateway, prepare, records
+from bascule.bench.gateway import TOKEN_SECONDS, BenchGateway, Tokens, prepare, records
 from bascule.bench.processes import cpu_seconds, pss_megabytes
 from bascule.bench.targets import Host, Progress, Target
 from bascule.bench.tools import Tools
@@ -25,7 +25,7 @@ ONE, MANY = 1, 32
 SETTLE_SECONDS = 15
 COLD_TOKENS_PER_SECOND = 4000
 """More than one core verifies, so that no token is shown twice."""
-RUN_SECONDS = 120
+RUN_SECONDS = 110
 """No second or later round begins that would not end by then: all must end in 150 s."""
 
 
@@ -63,22 +63,29 @@ class Bench:
     def measure(self) -> report.Report:
         """Start the targets and measure them."""
         upstream = targets.start_upstream(self._host)
-        first, *others = self._tokens(upstream.port)
+        tokens = self._tokens(upstream.port)
+        first, *others = tokens.calls
         fsync_us = fsync_microseconds(self._gateway.data)
         gateway = targets.start_gateway(self._host, self._gateway, first)
         started = [upstream, gateway, *self._start_peers(upstream.port)]
         for target in started:
             self._load(target, target.script, connections=8, seconds=1)
         rounds = self._rounds(started)
-        cold = self._measure_cold(gateway, others) if others else None
+        cold = decision = lists = None
+        if self._options.cold:
+            cold = self._measure_cold(gateway, others)
+            decision = self._measure_decisions(gateway, first)
+            lists = self._measure_lists(gateway, tokens.lists)
         return self._report(
             rounds=rounds,
             cold=cold,
+            cold_decision=decision,
+            lists=lists,
             fsync_us=fsync_us,
             pss_mb=round(pss_megabytes(gateway.pid), 1),
         )
 
-    def _tokens(self, upstream: int) -> list[str]:
+    def _tokens(self, upstream: int) -> Tokens:
         options = self._options
         count = 1 + options.cold * options.seconds * COLD_TOKENS_PER_SECOND
         self._host.progress(f"issuing {count} tokens")
@@ -126,14 +133,27 @@ class Bench:
     def _measure_cold(self, gateway: Target, tokens: Sequence[str]) -> report.Cold:
         listed = self._host.folder / "tokens"
         listed.write_text("\n".join(tokens))
-        script = self._host.folder / "cold.lua"
-        script.write_text(load.script_of_many(listed))
-        sample = self._load(
-            gateway, script, connections=MANY, seconds=self._options.seconds
-        )
-        found = report.cold(sample)
+        found = report.cold(self._load_once(gateway, load.script_of_many(listed)))
         self._host.progress(f"cold: {found.cpu_us} us CPU, {found.requests} tokens")
         return found
+
+    def _measure_decisions(self, gateway: Target, token: str) -> report.Cold:
+        found = report.cold(self._load_once(gateway, load.script_of_new_names(token)))
+        self._host.progress(f"cold decisions: {found.cpu_us} us CPU")
+        return found
+
+    def _measure_lists(self, gateway: Target, tokens: Sequence[str]) -> report.Lists:
+        first = [load.list_milliseconds(gateway.port, token) for token in tokens]
+        later = self._load_once(gateway, load.script_of_lists(tokens[0]))
+        found = report.lists(first, later)
+        self._host.progress(f"lists: first {found.first_ms} ms, then {found.cpu_us} us CPU")
+        return found
+
+    def _load_once(self, gateway: Target, text: str) -> report.Sample:
+        script = self._host.folder / "once.lua"
+        script.write_text(text)
+        seconds = self._options.seconds
+        return self._load(gateway, script, connections=MANY, seconds=seconds)
 
     def _load(
         self, target: Target, script: Path, *, connections: int, seconds: int
@@ -153,7 +173,14 @@ class Bench:
         self._host.progress(f"not assessed: {name}: {reason}")
 
     def _report(
-        self, *, rounds: int, cold: report.Cold | None, fsync_us: float, pss_mb: float
+        self,
+        *,
+        rounds: int,
+        cold: report.Cold | None,
+        cold_decision: report.Cold | None,
+        lists: report.Lists | None,
+        fsync_us: float,
+        pss_mb: float,
     ) -> report.Report:
         found = {
             name: report.target(self._samples[name, MANY], self._samples[name, ONE])
@@ -171,6 +198,8 @@ class Bench:
             fsync_us=fsync_us,
             pss_mb=pss_mb,
             cold=cold,
+            cold_decision=cold_decision,
+            lists=lists,
             pinned=bool(self._host.cores),
             rounds=rounds,
             seconds=self._options.seconds,

@@ -13,12 +13,15 @@ from typing import cast
 import httptools
 import msgspec
 
+from bascule.bench.request import FRESH, LISTED_TOOLS
+
 TEXT = "a tool's answer of the usual size: " + "abcdefghijklmnopqrstuvwxyz" * 6
 """What every call answers; with its envelope about 300 bytes."""
 
 
 class _Request(msgspec.Struct):
     id: msgspec.Raw
+    method: str = ""
 
 
 _request = msgspec.json.Decoder(_Request)
@@ -28,6 +31,24 @@ _RESULT = msgspec.json.encode(
         "resultType": "complete",
         "content": [{"type": "text", "text": TEXT}],
         "isError": False,
+    }
+)
+
+
+_TOOLS = msgspec.json.encode(
+    {
+        "resultType": "complete",
+        "tools": [
+            {
+                # The caller may use every other one.
+                "name": f"{FRESH if number % 2 else 'other-'}{number}",
+                "description": "what a tool does, " * 6,
+                "inputSchema": {"type": "object", "properties": {"a": {"type": "string"}}},
+            }
+            for number in range(LISTED_TOOLS)
+        ],
+        "ttlMs": 0,
+        "cacheScope": "private",
     }
 )
 
@@ -55,9 +76,10 @@ class UpstreamProtocol(asyncio.Protocol):
     def on_message_complete(self) -> None:
         """Answer."""
         body, self._body = self._body, b""
+        request = _request.decode(body)
         answer = b'{"jsonrpc":"2.0","id":%b,"result":%b}' % (
-            bytes(_request.decode(body).id),
-            _RESULT,
+            bytes(request.id),
+            _TOOLS if request.method == "tools/list" else _RESULT,
         )
         assert self._transport is not None  # noqa: S101 - a message needs a connection
         self._transport.write(_HEAD % len(answer) + answer)

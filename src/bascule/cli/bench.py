@@ -28,7 +28,7 @@ from bascule.cli.user import as_json_option
     help="Compare with this one; repeatable [default: all].",
 )
 @click.option(
-    "--cold/--no-cold", default=True, help="Also with a new token for each request."
+    "--cold/--no-cold", default=True, help="Also with new tokens, new names, long lists."
 )
 @as_json_option
 def bench(
@@ -52,7 +52,14 @@ def _table(found: Report) -> str:
     lines = [f"{'':<11}{'CPU us':>9}{'req/s':>10}{'p50 us':>9}{'p99 us':>9}{'ratio':>8}"]
     lines += [_line(name, row, found.ratio.get(name)) for name, row in rows.items()]
     if found.cold is not None:
-        lines.append(f"cold: {found.cold.cpu_us} us CPU")
+        lines.append(f"cold: {found.cold.cpu_us} us CPU with a new token each time")
+    if found.cold_decision is not None:
+        lines.append(f"cold: {found.cold_decision.cpu_us} us CPU with a new tool each time")
+    if found.lists is not None:
+        lines.append(
+            f"a list of 500 tools: first {found.lists.first_ms} ms, "
+            f"then {found.lists.cpu_us} us CPU"
+        )
     lines.append(
         f"at one connection {found.added_p50_us} us added to the median; "
         f"one fsync {found.fsync_us} us; {found.pss_mb} MB"
