@@ -14,6 +14,7 @@ import pytest
 from bascule.clock import monotonic
 from system.recorder import Recorder
 from system.server import Installation, install, until
+from system.visitor import set_up
 
 WORKERS = 2
 
@@ -34,6 +35,14 @@ def workers(own: Installation) -> list[int]:
     pid = own.process.pid
     found = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     return [int(it) for it in found]
+
+
+def test_whoever_signs_in_at_one_process_is_signed_in_at_all(own: Installation) -> None:
+    """Each request is a connection of its own, and goes to either process."""
+    visitor = set_up(own, "carol")
+    assert all(visitor.signed_in for _ in range(12))
+    visitor.post("/logout", {})
+    assert not any(visitor.signed_in for _ in range(12))
 
 
 def is_alive(pid: int) -> bool:

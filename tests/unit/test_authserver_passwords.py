@@ -10,6 +10,7 @@ from argon2 import PasswordHasher, extract_parameters
 from argon2.low_level import Type
 
 from bascule.authserver.passwords import (
+    HASH_OF_NOTHING,
     MAX_CHARACTERS,
     MAX_TURNS,
     MAX_TURNS_OF_SOURCE,
@@ -53,6 +54,11 @@ def test_a_password_is_verified(hashed: str) -> None:
 def test_without_a_hash_no_password_is_right(stored: str | None) -> None:
     for password in (GOOD, ""):
         assert not verify_password(password, stored)
+
+
+def test_what_is_compared_where_there_is_no_hash_takes_as_long(hashed: str) -> None:
+    assert extract_parameters(HASH_OF_NOTHING) == extract_parameters(hashed)
+    assert len(HASH_OF_NOTHING) == len(hashed)
 
 
 def test_one_text_typed_in_two_ways_is_one_password() -> None:

@@ -15,7 +15,9 @@ OWN = "http://localhost:8420"
 def problem(
     method: str = "POST", fetch_site: str | None = "same-origin", origin: str | None = OWN
 ) -> str | None:
-    return cross_site_problem(method, fetch_site=fetch_site, origin=origin, own_origin=OWN)
+    return cross_site_problem(
+        method, fetch_site=fetch_site, origin=origin, own_origins=frozenset({OWN})
+    )
 
 
 @pytest.mark.parametrize("fetch_site", ["same-origin", "none", None])

@@ -36,7 +36,8 @@ class Accounts:
 
         On loopback the site answers to several names; passkeys belong to one.
         """
-        return self.relying_party.possible and request.url.hostname == self.relying_party.id
+        there = site_of(request).secure or request.url.hostname == self.relying_party.id
+        return self.relying_party.possible and there
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache, partial
+from functools import partial
 from typing import TypeVar
 
 from argon2 import PasswordHasher, Type
@@ -38,6 +38,13 @@ MAX_TURNS_OF_SOURCE = 2
 _hasher = PasswordHasher(
     time_cost=3, memory_cost=65536, parallelism=1, hash_len=32, salt_len=16, type=Type.ID
 )
+
+HASH_OF_NOTHING = (
+    "$argon2id$v=19$m=65536,t=3,p=1$OD3x3c5ML6oRIu5kk"
+    "3Il3w$TbXa2ShAf/mfFVpzLu4eFvfJ/tQ0ww0YQyd/0qRDioc"
+)
+"""What passwords are compared with where there is none: of random bytes that were thrown
+away, with the parameters of today, so that it takes as long."""
 
 
 class TooBusyError(BasculeError):
@@ -70,7 +77,7 @@ def hash_password(password: str) -> str:
 def verify_password(password: str, hash_: str | None) -> bool:
     """Tell whether a password is the one of a hash; takes the same time without one."""
     try:
-        compared = _hash_of_nothing() if hash_ is None else hash_
+        compared = HASH_OF_NOTHING if hash_ is None else hash_
         _hasher.verify(compared, _normal(password))
     except (VerificationError, InvalidHashError):
         return False
@@ -82,18 +89,11 @@ def is_outdated(hash_: str) -> bool:
     return _hasher.check_needs_rehash(hash_)
 
 
-@cache
-def _hash_of_nothing() -> str:
-    """Give a hash to compare with where there is none; nobody knows a password for it."""
-    return _hasher.hash("", salt=b"no such account.")
-
-
 class PasswordWork:
     """Does the work of passwords, one at a time."""
 
     def __init__(self) -> None:
         self._threads = ThreadPoolExecutor(1, thread_name_prefix="passwords")
-        self._threads.submit(_hash_of_nothing)
         self._turns: Counter[str] = Counter()
 
     @contextlib.contextmanager

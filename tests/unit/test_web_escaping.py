@@ -1,0 +1,83 @@
+"""Every value that a page shows, as somebody chose it who means harm."""
+
+from __future__ import annotations
+
+import types
+import typing
+from dataclasses import fields, is_dataclass
+from html.parser import HTMLParser
+
+import pytest
+
+from bascule.authserver.account import AccountPage
+from bascule.authserver.consent import ConsentPage
+from bascule.authserver.login import LoginPage
+from bascule.authserver.setup import SetupPage
+from bascule.web.render import ErrorPage, LeavePage, environment, render
+
+PAGES = {
+    "account.html": AccountPage,
+    "consent.html": ConsentPage,
+    "error.html": ErrorPage,
+    "leave.html": LeavePage,
+    "login.html": LoginPage,
+    "setup.html": SetupPage,
+}
+HARMLESS = "x"
+HOSTILE = [
+    "<script>alert(1)</script>",
+    '"><img src=x onerror=alert(1)>',
+    "' onmouseover='alert(1)",
+    '" autofocus onfocus="alert(1)',
+    "</title><svg onload=alert(1)>",
+    "{{ 7 * 7 }}{% raw %}",
+    "<!-- -->]]>&lt;b&gt;",
+]
+
+
+class Shape(HTMLParser):
+    """The elements of a page, and the names of their attributes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, tuple[str, ...]]] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, tuple(name for name, _ in attrs)))
+
+
+def filled(kind: object, text: str) -> object:
+    """Make a value of a type, with `text` wherever there is a text."""
+    if kind is str:
+        return text
+    if kind is bool:
+        return True
+    if kind is int:
+        return 7
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin is tuple:
+        return (filled(arguments[0], text),) * 2
+    if origin in {types.UnionType, typing.Union}:
+        return filled(next(it for it in arguments if it is not type(None)), text)
+    assert is_dataclass(kind)
+    assert isinstance(kind, type)
+    hints = typing.get_type_hints(kind)
+    return kind(**{it.name: filled(hints[it.name], text) for it in fields(kind)})
+
+
+def shape(template: str, text: str) -> list[tuple[str, tuple[str, ...]]]:
+    page = render(template, filled(PAGES[template], text))
+    parsed = Shape()
+    parsed.feed(bytes(page.body).decode())
+    return parsed.elements
+
+
+def test_every_template_is_tried() -> None:
+    assert {*environment().list_templates()} == {*PAGES, "base.html"}
+
+
+@pytest.mark.parametrize("template", PAGES)
+@pytest.mark.parametrize("text", HOSTILE)
+def test_no_text_changes_the_shape_of_a_page(template: str, text: str) -> None:
+    assert len(shape(template, HARMLESS)) > 10
+    assert shape(template, text) == shape(template, HARMLESS)
