@@ -522,7 +522,11 @@ class ServerConnection(asyncio.Protocol):
         """Enforce the time-outs; when draining, close what is at rest."""
         waited = now - self._since
         incoming = self._incoming
-        if incoming is not None:
+        if self._closing:
+            # Who does not read what was written to it would keep the connection for ever.
+            if self._current is None and waited > self._limits.idle_seconds:
+                self.abort()
+        elif incoming is not None:
             limit = (
                 self._limits.body_seconds if self._trailers else self._limits.header_seconds
             )
@@ -534,6 +538,7 @@ class ServerConnection(asyncio.Protocol):
     def close(self) -> None:
         """Close once what was written has gone out."""
         self._closing = True
+        self._since = monotonic()
         if self._transport is not None:
             self._transport.close()
 
@@ -589,8 +594,7 @@ class ServerConnection(asyncio.Protocol):
             self._current = None
             if incoming is not None:
                 incoming.lose()
-            if self._transport is not None:
-                self._transport.close()
+            self.close()
 
 
 def header_block(*pairs: tuple[bytes, bytes]) -> Headers:

@@ -90,11 +90,15 @@ class Listener:
         for sock in self._sockets:
             unix = sock.family == socket.AF_UNIX
             create = loop.create_unix_server if unix else loop.create_server
+            # Until its handshake is done, a connection is in nobody's hands but asyncio's.
+            seconds = None if self._tls is None else float(self._limits.header_seconds)
             server = await create(
                 self._connection,
                 sock=sock,
                 backlog=BACKLOG,
                 ssl=self._tls,
+                ssl_handshake_timeout=seconds,
+                ssl_shutdown_timeout=seconds,
             )
             self._servers.append(server)
 
