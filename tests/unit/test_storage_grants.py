@@ -27,7 +27,7 @@ from bascule.storage import (
 from bascule.storage.agents import Agent
 from bascule.storage.authorization_requests import AuthorizationRequest
 from bascule.storage.codes import Reused
-from bascule.storage.grants import Grant
+from bascule.storage.grants import LONGEST_TOKEN_SECONDS, Grant
 from bascule.storage.refresh_tokens import GRACE_SECONDS, IDLE_SECONDS, Retried, Rotated
 from bascule.storage.store import Store
 from oauth_state import (
@@ -193,6 +193,21 @@ def test_ending_a_grant_revokes_it_once(store: Store) -> None:
     assert store.run(end) is False
     assert store.read(partial(counters.value, name="epoch")) == epoch
     assert [it.key for it in store.read(revocations.every)] == ["g-1"]
+
+
+def test_a_revocation_is_forgotten_when_nothing_it_names_can_be_valid(
+    store: Store,
+) -> None:
+    add_grant(store)
+    store.run(partial(grants.end, grant_id="g-1", reason="r", now=NOW))
+    revoke = partial(revocations.revoke, kind="user", key="user:bob", reason="r")
+    soon = UnixTime(NOW + LONGEST_TOKEN_SECONDS)
+    store.run(partial(revoke, now=soon))
+    assert {it.key for it in store.read(revocations.every)} == {"g-1", "user:bob"}
+    store.run(partial(revoke, now=UnixTime(soon + 1)))
+    assert {it.key for it in store.read(revocations.every)} == {"user:bob"}
+    assert live(store, now=soon) is None
+    assert redeem(store) is None
 
 
 def test_expired_grants_go_with_all_that_hangs_on_them(store: Store) -> None:

@@ -7,10 +7,11 @@ from functools import partial
 from starlette.requests import Request
 from starlette.responses import Response
 
-from bascule.authserver.clients import Client, authenticate
+from bascule.authserver.clients import LEEWAY_SECONDS, Client, authenticate
 from bascule.authserver.introspect import verified_token
 from bascule.authserver.parameters import form_of
 from bascule.authserver.server import AuthorizationServer, digest_of
+from bascule.clock import UnixTime
 from bascule.storage import grants, refresh_tokens, revocations
 from bascule.web.source import peer_of
 
@@ -32,14 +33,23 @@ async def revoke(server: AuthorizationServer, request: Request) -> Response:
     grant_id = await server.store.look(find)
     if grant_id is not None:
         await _record(server, client, {"kind": "grant", "key": grant_id}, peer)
-        end = partial(grants.end, grant_id=grant_id, reason=REASON, now=server.clock())
-        await server.change(end)
+        end_grant = partial(
+            grants.end, grant_id=grant_id, reason=REASON, now=server.clock()
+        )
+        await server.change(end_grant)
         return Response(status_code=200)
     access = await verified_token(server, token)
     if access is not None and access.agent == client.client_id:
         await _record(server, client, {"kind": "jti", "key": access.jti}, peer)
-        ends = partial(revocations.revoke, kind="jti", key=access.jti, reason=REASON)
-        await server.change(partial(ends, now=server.clock()))
+        end = partial(
+            revocations.revoke,
+            kind="jti",
+            key=access.jti,
+            reason=REASON,
+            now=server.clock(),
+            expires_at=UnixTime(access.expires_at + 2 * LEEWAY_SECONDS),
+        )
+        await server.change(end)
     return Response(status_code=200)
 
 

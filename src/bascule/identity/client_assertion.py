@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -20,6 +21,8 @@ from bascule.errors import BasculeError
 
 MAX_BYTES = 8 << 10
 MAX_JTI_CHARACTERS = 255
+MAX_KEYS = 10
+"""Keys that are tried for one assertion; a client with more says which by `kid`."""
 MAX_SECONDS = 3600
 """Longest time until an assertion expires; so long its `jti` is remembered."""
 ALGORITHMS = ("Ed25519", "EdDSA", "ES256", "ES384", "ES512", "PS256", "RS256")
@@ -96,7 +99,8 @@ def verify_assertion(
     except (JoseError, msgspec.DecodeError, ValueError, TypeError, RecursionError) as exc:
         raise InvalidAssertionError("assertion is malformed") from exc
     _check(header, claims, client_id, audiences, now, leeway)
-    if not any(_signed(token, header.alg, key) for key in _keys(jwks, header)):
+    keys = islice(_keys(jwks, header), MAX_KEYS)
+    if not any(_signed(token, header.alg, key) for key in keys):
         raise InvalidAssertionError("signature is by none of the client's keys")
     name = hashlib.sha256(f"{client_id}\n{claims.jti}".encode()).digest()
     return Assertion(name, UnixTime(int(claims.exp) + leeway + 1))

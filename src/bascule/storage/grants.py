@@ -10,6 +10,9 @@ from bascule.clock import UnixTime
 from bascule.storage import directory, issue_numbers, revocations
 from bascule.storage.schema import authorization_codes, grants, refresh_tokens
 
+LONGEST_TOKEN_SECONDS = 2 * 3600
+"""Longer than any access token of ours is accepted."""
+
 
 @dataclass(frozen=True, slots=True)
 class Grant:
@@ -120,5 +123,13 @@ def end(conn: Connection, grant_id: str, *, reason: str, now: UnixTime) -> bool:
     ).scalar()
     if ended is None:
         return False
-    revocations.revoke(conn, kind="grant", key=grant_id, reason=reason, now=now)
+    # The row above ends codes and refresh tokens; this one, access tokens that are out.
+    revocations.revoke(
+        conn,
+        kind="grant",
+        key=grant_id,
+        reason=reason,
+        now=now,
+        expires_at=UnixTime(now + LONGEST_TOKEN_SECONDS),
+    )
     return True

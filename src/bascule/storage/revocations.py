@@ -10,15 +10,31 @@ from bascule.storage import counters, issue_numbers
 from bascule.storage.schema import revocations
 
 
-def revoke(conn: Connection, *, kind: Kind, key: str, reason: str, now: UnixTime) -> int:
-    """Revoke all that was issued until now for `key`; gives the new epoch."""
+def revoke(
+    conn: Connection,
+    *,
+    kind: Kind,
+    key: str,
+    reason: str,
+    now: UnixTime,
+    expires_at: UnixTime | None = None,
+) -> int:
+    """Revoke all that was issued until now for `key`; gives the new epoch.
+
+    `expires_at`: when nothing that it names can be valid any more. Entries beyond that go
+    with the next revocation, so that clients which end their tokens leave no mountain.
+    """
     up_to = issue_numbers.close(conn, now=now)
-    conn.execute(
-        delete(revocations).where(revocations.c.kind == kind, revocations.c.key == key)
-    )
+    same = and_(revocations.c.kind == kind, revocations.c.key == key)
+    conn.execute(delete(revocations).where(or_(same, revocations.c.expires_at < now)))
     conn.execute(
         insert(revocations).values(
-            kind=kind, key=key, up_to=up_to, revoked_at=now, reason=reason
+            kind=kind,
+            key=key,
+            up_to=up_to,
+            revoked_at=now,
+            reason=reason,
+            expires_at=expires_at,
         )
     )
     counters.advance(conn, "generation")

@@ -14,9 +14,9 @@ from sqlalchemy import (
     Text,
 )
 
-VERSION = "0004"
+VERSION = "0005"
 """The migration that this code works with."""
-EARLIER_VERSIONS: tuple[str, ...] = ("0001", "0002", "0003")
+EARLIER_VERSIONS: tuple[str, ...] = ("0001", "0002", "0003", "0004")
 """Migrations before it, from which `bascule db migrate` leads here."""
 
 metadata = MetaData(
@@ -240,7 +240,9 @@ revocations = Table(
     Column("up_to", BigInteger, nullable=False),
     Column("revoked_at", BigInteger, nullable=False),
     Column("reason", Text, nullable=False),
+    Column("expires_at", BigInteger),
 )
+"""`expires_at`: when nothing that it names can be valid any more; mostly unknown."""
 
 counters = Table(
     "counters",
