@@ -6,6 +6,7 @@ import os
 import secrets
 import time
 from collections.abc import Callable
+from functools import lru_cache
 from typing import NewType
 
 UnixTime = NewType("UnixTime", int)
@@ -79,5 +80,10 @@ def new_id(now: Micros) -> str:
         _digits, _digits_used = secrets.token_hex(_POOL_BYTES), 0
     it = _digits[_digits_used : _digits_used + _ID_DIGITS]
     _digits_used += _ID_DIGITS
-    stamp = f"{now // 1000:012x}"
-    return f"{stamp[:8]}-{stamp[8:]}-7{it[:3]}-{_VARIANT[it[3]]}{it[4:7]}-{it[7:]}"
+    return f"{_stamp(now // 1000)}{it[:3]}-{_VARIANT[it[3]]}{it[4:7]}-{it[7:]}"
+
+
+@lru_cache(1)
+def _stamp(milliseconds: int) -> str:
+    digits = f"{milliseconds:012x}"
+    return f"{digits[:8]}-{digits[8:]}-7"

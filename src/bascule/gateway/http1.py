@@ -110,6 +110,7 @@ class Exchange:
         "answered",
         "complete",
         "discard",
+        "header",
         "headers",
         "keep_alive",
         "last_sent",
@@ -135,6 +136,8 @@ class Exchange:
         self.version = ""
         self.headers: dict[bytes, bytes] = {}
         """Names in lower case; what stood on several lines is joined by commas."""
+        self.header = self.headers.get
+        """Gives a header's value, or None; name in lower case."""
         self.keep_alive = True
         self.discard = False
         """Read the body but keep nothing of it: it is refused already."""
@@ -144,10 +147,6 @@ class Exchange:
         self.streaming = False
         self.status = 0
         self.started = self.last_sent = monotonic()
-
-    def header(self, name: bytes) -> bytes | None:
-        """Give a header's value; name in lower case."""
-        return self.headers.get(name)
 
     @property
     def path(self) -> str:

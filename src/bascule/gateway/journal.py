@@ -167,14 +167,15 @@ class Journal:
         now = system_micros()
         record_id = new_id(now)
         code = "" if isinstance(decision, Allowed) else self._random_code()
-        blanks: tuple[bytes | int, ...] = (record_id.encode(), now)
-        if code:
-            blanks = (code.encode(), *blanks)
+        blanks: list[bytes | int] = []
         if args is not None:
-            blanks = (encode_part(args), *blanks)
+            blanks.append(encode_part(args))
+        if code:
+            blanks.append(code.encode())
+        blanks += (record_id.encode(), now)
         self.decisions[forms.counted] += 1
         durable: Step[bool] = Step()
-        self._sink.append(forms.decided % blanks, durable.resolve, opening)
+        self._sink.append(forms.decided % tuple(blanks), durable.resolve, opening)
         return Entry(record_id, code, durable, forms, monotonic())
 
     def completed(self, entry: Entry, outcome: Outcome) -> None:

@@ -80,8 +80,11 @@ def handle_binding(principal: Principal, connector: str, method: str) -> tuple[s
 def _rewrite_meta(
     params: dict[str, Any], connector: Connector, message_id: int
 ) -> MessageId | None:
-    meta = dict(params[modern.META])
+    meta = params[modern.META]
     capabilities = meta[modern.CLIENT_CAPABILITIES]
+    if not capabilities and modern.PROGRESS_TOKEN not in meta:
+        return None  # as it mostly is: nothing to change
+    meta = params[modern.META] = dict(meta)
     if capabilities and (
         refused := [
             it for it in _ASKS if it in capabilities and it not in connector.may_ask
@@ -89,7 +92,6 @@ def _rewrite_meta(
     ):
         kept = {key: value for key, value in capabilities.items() if key not in refused}
         meta[modern.CLIENT_CAPABILITIES] = kept
-    params[modern.META] = meta
     if modern.PROGRESS_TOKEN not in meta:
         return None
     token = meta.pop(modern.PROGRESS_TOKEN)
