@@ -138,6 +138,8 @@ class Place:
     store: Store
     fetching: FetchPolicy
     config: str = CONFIG
+    failures: int = 1000
+    """Failed authentications a minute that are answered 401."""
 
     def run(self, work: Callable[[Browser], Awaitable[T]]) -> T:
         """Serve the pages in this process while `work` is done in alice's browser."""
@@ -167,14 +169,14 @@ class Place:
             config=lambda: config,
             data_dir=self.data_dir,
             store=self.store,
-            records=PageRecords(log.writer, AuthFailures(1000), **names),
+            records=PageRecords(log.writer, AuthFailures(self.failures), **names),
             late=list,
             heard=_nothing_to_wait_for,
             fetching=self.fetching,
         )
         application = httpx2.ASGITransport(app=public_pages(parts))
         async with httpx2.AsyncClient(transport=application, base_url=URL) as client:
-            return await work(Browser(client, self._signed_in()))
+            return await work(Browser(client, self._signed_in(), log))
 
     def _signed_in(self) -> dict[str, str]:
         token, now = system_entropy(32).hex(), system_clock()
@@ -237,6 +239,7 @@ class Browser:
 
     client: httpx2.AsyncClient
     headers: dict[str, str]
+    log: AuditLog
 
     async def authorize(
         self, client_id: str, *, signed_in: bool = True, **change: str

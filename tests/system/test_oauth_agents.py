@@ -94,6 +94,23 @@ def test_metadata_says_what_is_there(bascule: Installation, name: str) -> None:
     assert [key["alg"] for key in keys] == ["Ed25519"]
 
 
+def test_the_issuer_is_the_configured_one_whatever_a_request_says(
+    bascule: Installation,
+) -> None:
+    address = f"{bascule.url}/.well-known/oauth-authorization-server"
+    forged = {
+        "Host": f"localhost:{bascule.public}",
+        "X-Forwarded-Host": "evil.example",
+        "X-Forwarded-Proto": "https",
+        "Forwarded": "host=evil.example;proto=https",
+    }
+    said = requests.get(address, headers=forged, timeout=PATIENCE).json()
+    assert said["issuer"] == bascule.url
+    assert said["token_endpoint"] == f"{bascule.url}/oauth/token"
+    hostile = requests.get(address, headers={"Host": "evil.example"}, timeout=PATIENCE)
+    assert hostile.status_code == 421
+
+
 def test_scripts_of_a_listed_origin_may_call_and_others_may_not(
     bascule: Installation,
 ) -> None:
