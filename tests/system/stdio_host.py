@@ -44,6 +44,13 @@ def saw_methods(folder: Path) -> list[str]:
     return [it["message"].get("method", "") for it in saw(folder)]
 
 
+def saw_calls(folder: Path, tool: str) -> list[dict[str, Any]]:
+    """Give the calls of a tool that they have received."""
+    messages = [it["message"] for it in saw(folder)]
+    calls = [it for it in messages if it.get("method") == "tools/call"]
+    return [it for it in calls if it["params"]["name"] == tool]
+
+
 @dataclass
 class Ear:
     """Hears what belongs to no call, and answers nothing."""

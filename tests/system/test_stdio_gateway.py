@@ -17,7 +17,7 @@ import pytest
 from bascule.app.stdio import socket_path
 from system.server import Installation, free_ports, until
 from system.stdio_gateway import serving, value, write_config
-from system.stdio_host import is_running, saw, saw_methods
+from system.stdio_host import is_running, saw, saw_calls
 
 SDK_CLIENT = Path(__file__).parents[1] / "clients" / "mcp_sdk.py"
 
@@ -113,8 +113,9 @@ def test_a_server_killed_in_a_call_is_answered_for_and_started_again(
     bascule: Installation, token: str
 ) -> None:
     first = value(bascule.tool(token, "echo"))["pid"]
+    before = len(saw_calls(bascule.folder, "hangs"))
     connection = bascule.abandoned(token, "hangs")
-    until(lambda: "hangs" in (bascule.folder / "saw").read_text())
+    until(lambda: len(saw_calls(bascule.folder, "hangs")) > before)
     os.kill(first, signal.SIGKILL)
     response = connection.getresponse()
     assert response.status == 502
@@ -163,13 +164,18 @@ def test_two_callers_with_the_same_ids_each_get_their_own(bascule: Installation)
 def test_a_client_that_goes_away_cancels_its_call(
     bascule: Installation, token: str
 ) -> None:
-    before = saw_methods(bascule.folder).count("notifications/cancelled")
+    before = len(saw_calls(bascule.folder, "hangs"))
     connection = bascule.abandoned(token, "hangs")
-    until(lambda: saw(bascule.folder)[-1]["message"].get("method") == "tools/call")
+    until(lambda: len(saw_calls(bascule.folder, "hangs")) > before)
+    theirs = saw_calls(bascule.folder, "hangs")[-1]["id"]
     connection.close()
-    until(
-        lambda: saw_methods(bascule.folder).count("notifications/cancelled") == before + 1
-    )
+
+    def cancelled() -> list[int]:
+        messages = [it["message"] for it in saw(bascule.folder)]
+        found = [it for it in messages if it["method"] == "notifications/cancelled"]
+        return [it["params"]["requestId"] for it in found]
+
+    until(lambda: theirs in cancelled())
 
 
 def test_a_subscription_is_told_of_changes(bascule: Installation, token: str) -> None:
