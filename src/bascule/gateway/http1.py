@@ -12,7 +12,6 @@ import re
 from collections import deque
 from collections.abc import Callable
 from http import HTTPStatus
-from itertools import chain
 from typing import Protocol, cast
 
 import httptools
@@ -63,21 +62,29 @@ class Handler(Protocol):
         """Start answering; must not raise."""
 
 
-def head_problem(request: Exchange) -> tuple[int, str] | None:
+def head_problem(request: Exchange, limits: Limits) -> tuple[int, str] | None:
     """Give status and sentence for a head that is refused, None for a good one.
 
-    Each rule takes away a way for two parsers to disagree about where a request ends, to
-    whom it goes or who sent it (RFC 9112 §3, §6; RFC 9110 §5). Headers that stand twice are
-    noticed as they come.
+    But for those on sizes, each rule takes away a way for two parsers to disagree about
+    where a request ends, to whom it goes or who sent it (RFC 9112 §3, §6; RFC 9110 §5).
+    Headers that stand twice are noticed as they come.
     """
     headers = request.headers
+    names, values = b"".join(headers), b"".join(headers.values())
+    # Four bytes go with each header: a colon, a space and the line's end.
+    size = len(request.target) + len(names) + len(values) + 4 * len(headers)
+    if size > limits.header_bytes:
+        return 431, "request head is too large"
+    length = headers.get(b"content-length", b"0")
+    if length.isdigit() and int(length) > limits.body_bytes:
+        return 413, "request body is too large"
     if request.version not in {"1.1", "1.0"}:
         return 505, "HTTP version is not supported"
     if _TARGET.fullmatch(request.target) is None:
         return 400, "request target must be a path"
-    if b"_" in b"".join(headers):
+    if b"_" in names:
         return 400, "header name has an underscore"
-    if not b"".join(headers.values()).isascii():
+    if not values.isascii():
         return 400, "header value is not ASCII"
     if b"host" not in headers:
         return 400, "header `host` is missing"
@@ -393,7 +400,7 @@ class ServerConnection(asyncio.Protocol):
         exchange.method = self._parser.get_method().decode("ascii")
         exchange.version = self._parser.get_http_version()
         exchange.keep_alive = self._parser.should_keep_alive()
-        problem = self._size_problem(exchange) or head_problem(exchange)
+        problem = head_problem(exchange, self._limits)
         if self._proxies is not None and problem is None:
             problem = self._ask_proxy(self._proxies, exchange)
         if problem is not None:
@@ -405,17 +412,6 @@ class ServerConnection(asyncio.Protocol):
         else:
             self._queue.append(exchange)
             self._pause_reading()
-
-    def _size_problem(self, exchange: Exchange) -> tuple[int, str] | None:
-        """Give status and sentence for a request that is larger than it may be."""
-        headers = exchange.headers
-        size = len(exchange.target) + 4 * len(headers)
-        if size + sum(map(len, chain(headers, headers.values()))) > self._max_head_bytes:
-            return 431, "request head is too large"
-        length = headers.get(b"content-length", b"0")
-        if length.isdigit() and int(length) > self._limits.body_bytes:
-            return 413, "request body is too large"
-        return None
 
     def _ask_proxy(self, proxies: Proxies, exchange: Exchange) -> tuple[int, str] | None:
         """Learn for whom the peer asks; refuse a peer that is no proxy of ours."""
