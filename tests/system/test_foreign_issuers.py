@@ -19,7 +19,7 @@ from bascule.clock import monotonic, system_clock
 from foreign import Signer, changed, segment, signer
 from system.provider import Provider, providing
 from system.recorder import Recorder
-from system.server import Installation, Stream, free_ports, serving, until
+from system.server import Installation, Stream, free_ports, install, serving, until
 
 ISSUERS = """
 [roles.foreign]
@@ -384,3 +384,21 @@ def test_a_reload_ends_the_tokens_of_an_issuer_that_is_taken_away(
         bascule.config.write_text(whole)
         bascule.signal(signal.SIGHUP)
         until(lambda: bascule.tool(token, "echo").status == 200)
+
+
+def test_every_worker_reads_the_keys_and_hears_of_revocations(
+    tmp_path: Path, recorder: Recorder
+) -> None:
+    key = signer("first", "ES384")
+    (port,) = free_ports(1)
+    own = install(tmp_path, recorder, more=ISSUERS.format(url=f"http://127.0.0.1:{port}"))
+    with providing(tmp_path, port, key) as provider:
+        own.start("--workers", "2")
+        try:
+            token, _ = provider.login("alice", "api://desk", BOTH)
+            assert {own.tool(token, "echo").status for _ in range(20)} == {200}
+            user = f"user:{provider.url}|alice"
+            own.ask("revoke", "--user", user, "--reason", "a test")
+            until(lambda: {own.tool(token, "echo").status for _ in range(20)} == {401})
+        finally:
+            own.kill()

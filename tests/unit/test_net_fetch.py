@@ -39,6 +39,19 @@ class Site:
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         self.connections += 1
+        try:
+            await self._answer(reader, writer)
+        finally:
+            if self.then == "close":
+                writer.close()
+            else:
+                writer.transport.abort()
+            with contextlib.suppress(OSError, ssl.SSLError):
+                await writer.wait_closed()
+
+    async def _answer(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
         with contextlib.suppress(OSError, asyncio.IncompleteReadError):
             self.requests.append(await reader.readuntil(b"\r\n\r\n"))
             writer.write(self.answer)
@@ -50,29 +63,34 @@ class Site:
                     await asyncio.wait_for(reader.read(1), 0.02)
             if self.then == "wait":
                 await reader.read()
-        writer.close()
 
 
 @contextlib.contextmanager
 def served(site: Site, tls: ssl.SSLContext | None) -> Iterator[Site]:
     """Run a site in a thread."""
-    loop = asyncio.new_event_loop()
-    server = loop.run_until_complete(
-        asyncio.start_server(site.serve, "127.0.0.1", 0, ssl=tls)
-    )
-    site.port = server.sockets[0].getsockname()[1]
-    thread = threading.Thread(target=loop.run_forever)
+    ready, loops = threading.Event(), []
+    stop = asyncio.Event()
+
+    async def run() -> None:
+        loops.append(asyncio.get_running_loop())
+        server = await asyncio.start_server(site.serve, "127.0.0.1", 0, ssl=tls)
+        site.port = server.sockets[0].getsockname()[1]
+        ready.set()
+        await stop.wait()
+        server.close()
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+
+    thread = threading.Thread(target=lambda: asyncio.run(run()))
     thread.start()
+    assert ready.wait(10)
     try:
         yield site
     finally:
-        loop.call_soon_threadsafe(server.close)
-        loop.call_soon_threadsafe(loop.stop)
+        loops[0].call_soon_threadsafe(stop.set)
         thread.join()
-        for task in asyncio.all_tasks(loop):
-            task.cancel()
-        loop.run_until_complete(asyncio.sleep(0))
-        loop.close()
 
 
 @pytest.fixture(scope="module")
@@ -145,6 +163,22 @@ def test_the_request_says_who_asks_and_nothing_else(
     assert USER_AGENT.startswith("bascule-probe/")
 
 
+def test_the_end_of_the_connection_ends_an_answer_without_a_length(
+    site: Site, policy: FetchPolicy
+) -> None:
+    site.answer = JSON + b"\r\n{}"
+    assert get(site, policy).body == b"{}"
+
+
+def test_an_answer_without_a_type_is_taken_where_that_is_wanted(
+    site: Site, policy: FetchPolicy
+) -> None:
+    site.answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
+    wanted = frozenset({"application/json", ""})
+    assert get(site, replace(policy, media_types=wanted)).media_type == ""
+    assert b"Accept: application/json\r\n" in site.requests[0]
+
+
 def test_pieces_and_interim_answers_make_one(site: Site, policy: FetchPolicy) -> None:
     site.answer = (
         b"HTTP/1.1 103 Early Hints\r\nContent-Type: text/html\r\n\r\n"
@@ -167,7 +201,6 @@ def test_pieces_and_interim_answers_make_one(site: Site, policy: FetchPolicy) ->
         b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 2\r\n\r\n{}",
         JSON + b"Content-Type: text/html\r\nContent-Length: 2\r\n\r\n{}",
         JSON + b"Content-Encoding: gzip\r\nContent-Length: 2\r\n\r\n{}",
-        JSON + b"\r\n{}",
         JSON + b"Content-Length: 9\r\n\r\n{}",
         JSON + b"Content-Length: 2\r\nContent-Length: 3\r\n\r\n{}",
         JSON + b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n{}",

@@ -43,7 +43,16 @@ KEEP_SECONDS = 4 * 3600
 """How long keys count that could not be read again."""
 
 _POLICY = FetchPolicy(
-    media_types=frozenset({"application/json", "application/jwk-set+json"}),
+    media_types=frozenset(
+        {
+            "application/json",
+            "application/jwk-set+json",
+            # What places for static files say of a key set. The operator chose the place.
+            "application/octet-stream",
+            "text/plain",
+            "",
+        }
+    ),
     max_bytes=256 << 10,
 )
 

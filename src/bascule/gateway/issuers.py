@@ -30,7 +30,7 @@ class ForeignIssuer:
     reachable: bool = False
     """The last attempt to read its keys succeeded."""
     on_unknown_key: Callable[[], None] = field(default=lambda: None, repr=False)
-    """Called when a token names a key that is not known: there may be new ones."""
+    """Called when a token needs a key that is not known: there may be new ones."""
 
 
 class Issuers:
@@ -69,13 +69,14 @@ class Issuers:
             return None
         found = check(unverified, issuer.rules, connector=connector, now=now, leeway=leeway)
         if issuer.keys is None:
+            issuer.on_unknown_key()
             raise IssuerUnavailableError("the keys of the token's issuer cannot be read")
         key = issuer.keys.find(unverified.kid, unverified.algorithm)
         if key is None:
             self._miss(issuer, unverified.kid)
             raise InvalidTokenError("signing key is unknown", permanent=False)
         if not is_signed(unverified, key):
-            raise InvalidTokenError("signature is wrong", permanent=False)
+            raise InvalidTokenError("signature is wrong")
         return replace(found, signed_by=key.thumbprint)
 
     def _miss(self, issuer: ForeignIssuer, kid: str) -> None:

@@ -16,8 +16,9 @@ _NEEDED = frozenset(
 class Answer:
     """Takes the bytes of an answer until it is complete, or a problem is found.
 
-    Only a whole 200 with a length or in chunks, of a wanted type and not encoded, is one;
-    what another answer says is not kept.
+    Only a whole 200 of a wanted type, not encoded, is one; what another answer says is not
+    kept. Where neither length nor chunks tell the end, the end of the connection does: then
+    whoever reads it has to see whether it is whole, as any reader of JSON does.
     """
 
     def __init__(self, *, max_bytes: int, media_types: frozenset[str]) -> None:
@@ -29,6 +30,8 @@ class Answer:
         self._pieces: list[bytes] = []
         self._body_bytes = 0
         self._in_body = False
+        self._framed = False
+        """Length or chunks tell where it ends."""
         self.complete = False
         self.problem = ""
         """Why it is no use; empty as long as it may be."""
@@ -36,7 +39,8 @@ class Answer:
     def feed(self, data: bytes) -> None:
         """Take what arrived; nothing arriving any more is a problem too."""
         if not data:
-            self.problem = "the answer is cut short or has no length"
+            self.complete = self._in_body and not self._framed
+            self.problem = "" if self.complete else "the answer is cut short"
             return
         if not self._in_body:
             self._head_bytes += len(data)
@@ -75,6 +79,7 @@ class Answer:
         if self._in_body:
             return
         key = name.decode("latin-1").lower()
+        self._framed |= key in {"content-length", "transfer-encoding"}
         if key in _NEEDED:
             text = value.decode("latin-1")
             before = self._headers.get(key)
@@ -85,6 +90,7 @@ class Answer:
         status = self._parser.get_status_code()
         if status < 200:
             self._headers.clear()
+            self._framed = False
             return
         self._in_body = True
         if 300 <= status < 400:

@@ -60,7 +60,7 @@ class FetchPolicy:
     """
 
     media_types: frozenset[str] = frozenset({"application/json"})
-    """Wanted types, in lower case without parameters."""
+    """Wanted types, in lower case without parameters; empty for an answer without one."""
     max_bytes: int = 64 << 10
     """Largest body."""
     seconds: float = 5.0
@@ -139,7 +139,7 @@ def _target(url: str, policy: FetchPolicy) -> _Target:
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     request = (
         f"GET {path} HTTP/1.1\r\nHost: {parts.netloc}\r\nUser-Agent: {USER_AGENT}\r\n"
-        f"Accept: {', '.join(sorted(policy.media_types))}\r\n"
+        f"Accept: {', '.join(sorted(policy.media_types - {''}))}\r\n"
         "Accept-Encoding: identity\r\nConnection: close\r\n\r\n"
     )
     port = parts.port or (443 if secure else 80)
