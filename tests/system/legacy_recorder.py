@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -28,6 +29,10 @@ class LegacyServer:
         self._count = 0
         self._answers: dict[tuple[str, Any], asyncio.Future[dict[str, Any]]] = {}
         self._suspended: dict[str, bytes] = {}
+        self.poured = 0
+        """Bytes that `pours` got rid of."""
+        self.blocked = threading.Event()
+        """Set when `pours` gets rid of no more."""
 
     async def __call__(self, it: Conversation) -> None:
         """Answer one HTTP request."""
@@ -211,6 +216,21 @@ async def opens(server: LegacyServer, it: Conversation, session: str) -> None:
     await it.gone
 
 
+async def pours(server: LegacyServer, it: Conversation, session: str) -> None:
+    """Send without end until nobody takes more; note how much was taken."""
+    await it.stream()
+    body = {"method": "notifications/message", "params": {"data": "x" * (64 << 10)}}
+    data = b"data: %b\n\n" % json.dumps({"jsonrpc": "2.0", **body}).encode()
+    try:
+        while True:
+            async with asyncio.timeout(0.5):
+                await it.chunk(data)
+            server.poured += len(data)
+    except TimeoutError:
+        server.blocked.set()
+    await it.gone
+
+
 async def forgets(server: LegacyServer, it: Conversation, session: str) -> None:
     """Lose the session, as a server does that was started anew."""
     server._begun.discard(session)
@@ -262,6 +282,7 @@ TOOLS: dict[str, Tool] = {
             floods_asks,
             hangs,
             opens,
+            pours,
             forgets,
             foreign_id,
             stream_foreign_id,

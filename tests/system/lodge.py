@@ -30,12 +30,14 @@ allow = [{allowed}, "lodge/resource:note:*"]
 
 
 @contextlib.contextmanager
-def lodging(folder: Path, recorder: Recorder) -> Iterator[tuple[Installation, Recorder]]:
+def lodging(
+    folder: Path, recorder: Recorder, server: LegacyServer | None = None
+) -> Iterator[tuple[Installation, Recorder]]:
     """Run a gateway and give it with the upstream of `lodge` and `barn`."""
     names = ("lodge", "barn", "plain")
     allowed = ", ".join(f'"{name}/{tool}"' for name in names for tool in TOOLS)
     with (
-        recording(LegacyServer()) as lodge,
+        recording(server or LegacyServer()) as lodge,
         recording(LegacyServer(sessions=False)) as plain,
     ):
         more = CONNECTORS.format(lodge=lodge.port, plain=plain.port, allowed=allowed)

@@ -22,8 +22,8 @@ def house(
         yield made
 
 
-def discover(bascule: Installation, connector: str, user: str = "alice") -> Answer:
-    token = bascule.token(user, connector)
+def discover(bascule: Installation, connector: str) -> Answer:
+    token = bascule.token("alice", connector)
     return bascule.call(token, "server/discover", connector=connector)
 
 
@@ -59,13 +59,14 @@ def test_what_is_not_forwarded_is_recorded_as_refused(
     house: tuple[Installation, Recorder],
 ) -> None:
     bascule, _ = house
-    discover(bascule, "barn", "bob")
-    discover(bascule, "barn", "bob")
-    bascule.wait_for_records("--connector", "barn", "--user", "bob", count=4)
+    discover(bascule, "barn")
+    discover(bascule, "barn")
+    wanted = ("--connector", "barn", "--user", "alice", "--type", "call.end")
+    bascule.wait_for_records(*wanted, count=2)
     outcomes = [
         it["result"]["outcome"]
         for it in bascule.whole_records()
-        if "result" in it and it["connector"] == "barn"
+        if "result" in it and it["connector"] == "barn" and it["user"] == {"sub": "alice"}
     ]
     assert outcomes == ["refused", "refused"]
 
@@ -77,10 +78,10 @@ def test_no_client_makes_a_server_seem_other_than_it_is(
     bascule, lodge = house
     lodge.take()
     for _ in range(3):
-        client = LegacyClient(bascule, bascule.token("bob", "lodge"))
+        client = LegacyClient(bascule, bascule.token("bob", "barn"), "barn")
         refused = client.initialize(name="unwanted")
         assert (refused.status, refused.error["code"]) == (400, -32602)
-    assert begun(bascule).tool("echo").status == 200
+    assert begun(bascule, "bob", "barn").tool("echo").status == 200
     asked = [it for it in lodge.take() if "user-agent" in it.headers]
     assert len(asked) <= 3
 

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from system.legacy_client import EventStream, LegacyClient
-from system.legacy_recorder import ASKED_ID, FLOOD_OF_ASKS, LAST_EVENT, TOOLS
+from system.legacy_recorder import (
+    ASKED_ID,
+    FLOOD_OF_ASKS,
+    LAST_EVENT,
+    TOOLS,
+    LegacyServer,
+)
 from system.lodge import begun, lodging
 from system.recorder import FORBIDDEN, Recorder
 from system.server import Installation, until
@@ -370,6 +377,29 @@ def test_listening_needs_an_accept_header(bascule: Installation) -> None:
     client = begun(bascule)
     client.extra = {"Accept": "application/json"}
     assert client.verb("GET").status == 406
+
+
+def test_open_streams_count_as_unfinished_requests(bascule: Installation) -> None:
+    client = begun(bascule, "bob")
+    streams = [client.listen() for _ in range(64)]
+    assert {stream.status for stream in streams} == {200}
+    assert client.tool("echo").status == 429
+    assert begun(bascule, "alice").tool("echo").status == 200
+    for stream in streams:
+        stream.close()
+    until(lambda: client.tool("echo").status == 200)
+
+
+def test_a_client_that_does_not_read_holds_its_server_back(
+    tmp_path: Path, recorder: Recorder
+) -> None:
+    """What is on its way is bounded: buffers of the gateway and of the kernel."""
+    server = LegacyServer()
+    with lodging(tmp_path / "made", recorder, server) as (own, _):
+        stream = begun(own).stream("pours")
+        assert server.blocked.wait(30)
+        assert server.poured < 32 << 20
+        stream.close()
 
 
 def test_any_process_serves_any_session(bascule: Installation) -> None:
