@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import concurrent.futures
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
@@ -594,9 +595,7 @@ def test_the_operator_ends_grants_and_a_new_login_begins_another(
 def test_the_operator_ends_one_grant(bascule: Installation) -> None:
     flow = Flow(bascule, sign_in(bascule, "bob"))
     tokens, kept = flow.tokens(), flow.tokens()
-    claims = tokens["access_token"].split(".")[1]
-    grant = json.loads(base64.urlsafe_b64decode(claims + "=="))["bsc_g"]
-    bascule.ask("revoke", "--grant", grant, "--reason", "test")
+    bascule.ask("revoke", "--grant", grant_of(tokens), "--reason", "test")
     assert refresh(flow, tokens["refresh_token"]).json()["error"] == "invalid_grant"
     until(lambda: not works(bascule, tokens))
     assert refresh(flow, kept["refresh_token"]).status_code == 200
@@ -623,3 +622,63 @@ def test_what_happened_is_in_the_log_without_its_secrets(flow: Flow) -> None:
     secrets = [code, tokens["refresh_token"], fresh["refresh_token"], fresh["access_token"]]
     assert not any(it.encode() in content for it in secrets for content in kept)
     assert not any(it in flow.bascule.log for it in secrets)
+
+
+# What users see of it
+
+
+def test_a_user_sees_the_apps_that_act_for_them_and_ends_one(flow: Flow) -> None:
+    bascule = flow.bascule
+    flow.browser = sign_in(bascule, "bob")
+    mine, kept = flow.tokens(scope="desk.echo"), flow.tokens()
+    listed = flow.open(f"{bascule.url}/account/apps")
+    assert "the tool echo" in text_of(listed)
+    ids = re.findall(r'name="grant" value="([^"]+)"', listed.text)
+    chosen = grant_of(mine)
+    assert {chosen, grant_of(kept)} <= set(ids)
+    answer = end_app(flow, chosen)
+    assert answer.headers["location"] == "/account/apps"
+    until(lambda: not works(bascule, mine))
+    assert refresh(flow, mine["refresh_token"]).json()["error"] == "invalid_grant"
+    assert chosen not in flow.open(f"{bascule.url}/account/apps").text
+    assert works(bascule, kept)
+    assert end_app(flow, chosen).status_code == 404
+
+
+def test_nobody_sees_or_ends_the_apps_of_another(flow: Flow) -> None:
+    tokens = flow.tokens()
+    mine = grant_of(tokens)
+    flow.browser = sign_in(flow.bascule, "bob")
+    assert mine not in flow.open(f"{flow.bascule.url}/account/apps").text
+    assert end_app(flow, mine).status_code == 404
+    flow.browser = requests.Session()
+    assert end_app(flow, mine).headers["location"].startswith("/login")
+    shown = flow.open(f"{flow.bascule.url}/account/apps")
+    assert shown.headers["location"] == "/login?next=%2Faccount%2Fapps"
+    assert works(flow.bascule, tokens)
+
+
+def test_an_app_that_was_put_out_is_not_remembered(bascule: Installation) -> None:
+    secret = bascule.ask("agent", "add", "again", "--secret", "--redirect-uri", CALLBACK)
+    flow = Flow(bascule, sign_in(bascule, "bob"), "again", secret=secret["client_secret"])
+    flow.method = "client_secret_post"
+    tokens = flow.tokens()
+    assert "code=" in flow.open(flow.link()).headers["location"]
+    end_app(flow, grant_of(tokens))
+    assert flow.open(flow.link()).headers["location"].startswith("/consent")
+
+
+def grant_of(tokens: dict[str, Any]) -> str:
+    """Read the grant out of an access token."""
+    claims = tokens["access_token"].split(".")[1]
+    return str(json.loads(base64.urlsafe_b64decode(claims + "=="))["bsc_g"])
+
+
+def end_app(flow: Flow, grant: str) -> requests.Response:
+    return flow.browser.post(
+        f"{flow.bascule.url}/account/apps/end",
+        {"grant": grant},
+        headers={"Origin": flow.bascule.url},
+        allow_redirects=False,
+        timeout=PATIENCE,
+    )

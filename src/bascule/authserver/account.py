@@ -6,7 +6,6 @@ must not be enough to come back later.
 
 from __future__ import annotations
 
-import datetime
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -38,6 +37,7 @@ from bascule.web.render import redirect, render
 from bascule.web.sessions import begin_session, current_session, to_login
 from bascule.web.site import site_of
 from bascule.web.source import peer_of
+from bascule.web.times import day, minute
 
 FRESH_SECONDS = 600
 """Age of a login up to which it may change ways in."""
@@ -214,8 +214,7 @@ class Account:
             min_characters=MIN_CHARACTERS,
             problem=problem,
             passkeys=tuple(
-                PasskeyRow(_id_of(it), _day(it.created_at), _day(it.used_at))
-                for it in found
+                PasskeyRow(_id_of(it), day(it.created_at), day(it.used_at)) for it in found
             ),
             may_remove=fresh and (has_password or len(found) > 1),
             passkey=passkey_form(self._accounts, request, browser, owner)
@@ -224,7 +223,7 @@ class Account:
             sessions=tuple(
                 SessionRow(
                     it.number,
-                    _minute(it.created_at),
+                    minute(it.created_at),
                     it.source,
                     it.method,
                     it.number == session.number,
@@ -263,13 +262,3 @@ def _password_of(session: BrowserSession) -> partial[str | None]:
 def _id_of(passkey: Passkey) -> str:
     """Give a short name of a passkey for forms; its id can be long."""
     return hashlib.sha256(passkey.credential_id).hexdigest()[:32]
-
-
-def _minute(time: UnixTime) -> str:
-    return datetime.datetime.fromtimestamp(time, datetime.UTC).strftime(
-        "%Y-%m-%d %H:%M UTC"
-    )
-
-
-def _day(time: UnixTime | None) -> str:
-    return "never" if time is None else _minute(time)[:10]

@@ -6,6 +6,7 @@ from functools import partial
 
 from starlette.routing import Route
 
+from bascule.authserver.apps import APPS, apps, end_app
 from bascule.authserver.authorize import authorize
 from bascule.authserver.consent import consent
 from bascule.authserver.endpoint import endpoint
@@ -35,6 +36,8 @@ def routes(server: AuthorizationServer) -> list[Route]:
             f"{WELL_KNOWN}/openid-configuration", openid_metadata, server, method="GET"
         ),
         page("/consent", partial(consent, server), methods=("GET", "POST")),
+        page(APPS, partial(apps, server)),
+        page(f"{APPS}/end", partial(end_app, server), methods=("POST",)),
         endpoint("/oauth/revoke", revoke, server),
         endpoint("/oauth/introspect", introspect, server),
     ]

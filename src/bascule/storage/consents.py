@@ -43,6 +43,13 @@ def remember(
     )
 
 
+def forget(conn: Connection, *, user: str, client_id: str) -> None:
+    """Forget all that a user has consented to for one client."""
+    conn.execute(
+        delete(table).where(table.c.user_name == user, table.c.client_id == client_id)
+    )
+
+
 def covers(
     conn: Connection,
     *,

@@ -26,6 +26,7 @@ class Grant:
     client_id: str
     connector: str
     scope: str
+    created_at: UnixTime
     expires_at: UnixTime
     """Nothing of the family is valid beyond."""
 
@@ -49,7 +50,7 @@ def add(
         return None
     _forget_expired(conn, now)
     number = issue_numbers.take(conn, now=now)
-    grant = Grant(grant_id, number, user, client_id, connector, scope, expires_at)
+    grant = Grant(grant_id, number, user, client_id, connector, scope, now, expires_at)
     conn.execute(
         insert(grants).values(
             id=grant.id,
@@ -58,7 +59,7 @@ def add(
             client_id=grant.client_id,
             connector=grant.connector,
             scope=grant.scope,
-            created_at=now,
+            created_at=grant.created_at,
             expires_at=grant.expires_at,
         )
     )
@@ -91,6 +92,7 @@ def live(conn: Connection, grant_id: str, *, now: UnixTime) -> Grant | None:
         client_id=row.client_id,
         connector=row.connector,
         scope=row.scope,
+        created_at=UnixTime(row.created_at),
         expires_at=UnixTime(row.expires_at),
     )
     enabled = directory.is_enabled(conn, user=grant.user, client_id=grant.client_id)
@@ -108,6 +110,20 @@ def _is_revoked(conn: Connection, grant: Grant) -> bool:
         connector=grant.connector,
         grant_id=grant.id,
     )
+
+
+def of_user(conn: Connection, user: str, *, now: UnixTime) -> list[Grant]:
+    """Give the grants of a user under which a client can still get tokens, newest first."""
+    usable = select(refresh_tokens.c.grant_id).where(
+        refresh_tokens.c.used_at.is_(None), refresh_tokens.c.expires_at > now
+    )
+    ids = conn.execute(
+        select(grants.c.id)
+        .where(grants.c.user_name == user, grants.c.id.in_(usable.scalar_subquery()))
+        .order_by(grants.c.number.desc())
+    ).scalars()
+    found = [live(conn, grant_id, now=now) for grant_id in ids.all()]
+    return [grant for grant in found if grant is not None]
 
 
 def end(conn: Connection, grant_id: str, *, reason: str, now: UnixTime) -> bool:
