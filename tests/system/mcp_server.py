@@ -19,6 +19,7 @@ from pydantic import BaseModel
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 MODERN = b"2026-07-28"
+READY = b"ready\n"
 
 
 class Name(BaseModel):
@@ -131,12 +132,23 @@ def running(era: str = "both", *, port: int = 0, **options: Any) -> Iterator[int
         process = subprocess.Popen(
             [sys.executable, __file__, era, json.dumps(options), str(sock.fileno())],
             pass_fds=[sock.fileno()],
+            stdout=subprocess.PIPE,
         )
         try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == READY
             yield sock.getsockname()[1]
         finally:
             process.kill()
-            process.wait(10)
+            process.communicate(timeout=10)
+
+
+class Announcing(uvicorn.Server):
+    """Says when it serves."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets=sockets)
+        print(READY.decode(), end="", flush=True)
 
 
 def main(era: str, options: str, fd: str) -> None:
@@ -144,9 +156,8 @@ def main(era: str, options: str, fd: str) -> None:
     app: ASGIApp = make_server().streamable_http_app(**json.loads(options))
     if era != "both":
         app = OneEra(app, modern=era == "modern")
-    uvicorn.Server(uvicorn.Config(app, log_level="error")).run(
-        [socket.socket(fileno=int(fd))]
-    )
+    server = Announcing(uvicorn.Config(app, log_level="error"))
+    server.run([socket.socket(fileno=int(fd))])
 
 
 if __name__ == "__main__":
