@@ -10,6 +10,7 @@ from html.parser import HTMLParser
 import pytest
 
 from bascule.authserver.account import AccountPage
+from bascule.authserver.apps import AppsPage
 from bascule.authserver.consent import ConsentPage
 from bascule.authserver.login import LoginPage
 from bascule.authserver.setup import SetupPage
@@ -17,6 +18,7 @@ from bascule.web.render import ErrorPage, LeavePage, environment, render
 
 PAGES = {
     "account.html": AccountPage,
+    "apps.html": AppsPage,
     "consent.html": ConsentPage,
     "error.html": ErrorPage,
     "leave.html": LeavePage,
