@@ -170,6 +170,7 @@ class Installation:
     folder: Path
     public: int
     admin: int
+    command: list[str] = field(default_factory=lambda: list(COMMAND))
     process: subprocess.Popen[str] | None = None
     _lines: list[str] = field(default_factory=list)
     _shown: list[dict[str, Any]] = field(default_factory=list)
@@ -242,7 +243,9 @@ class Installation:
     def start(self, *options: str) -> None:
         """Start the server; returns when it accepts requests."""
         self.process = subprocess.Popen(
-            [*COMMAND, *self.options, "up", *options], stderr=subprocess.PIPE, text=True
+            [*self.command, *self.options, "up", *options],
+            stderr=subprocess.PIPE,
+            text=True,
         )
         ready = threading.Event()
         self._reading = threading.Thread(
@@ -259,8 +262,9 @@ class Installation:
             self._lines.append(line)
             if line.startswith("ready "):
                 ready.set()
-        ready.set()
         process.stderr.close()
+        process.wait()
+        ready.set()
 
     def signal(self, number: signal.Signals) -> None:
         """Send the server a signal."""

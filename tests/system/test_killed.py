@@ -1,0 +1,121 @@
+"""`kill -9` at each step of a call: nothing without its record, none lost, clean start."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from system.recorder import Recorder
+from system.server import COMMAND, Installation, install, until
+
+CALL = "gateway/call.py"
+STEPS = {
+    "1": (CALL, "now = gateway.snapshot, gateway.upstreams, gateway.clock()"),
+    "2": (CALL, "check_origin(exchange, gateway.allowed)"),
+    "3": (CALL, "resource = resource_identifier("),
+    "4": (CALL, "caller = gateway.callers.authenticate("),
+    "5": (CALL, "message = parse(await exchange.body()"),
+    "6": (CALL, "facts = facts_of("),
+    "7": (CALL, "decision, entry = decided("),
+    "8": (CALL, "await on_disk(gateway, entry)"),
+    "10": (CALL, "response = await upstream.pool.send("),
+    "11": (CALL, "body = write_request("),
+    "12": (CALL, "passage = Passage("),
+    "12, in mid-stream": ("gateway/relay.py", "await exchange.drained()"),
+    "13": (CALL, "gateway.journal.completed(entry, outcome)"),
+}
+"""Where a call is killed; 9 is for calls that are denied."""
+DENIED = {
+    "7": STEPS["7"],
+    "8": STEPS["8"],
+    "9": (CALL, "refusal.denied(gateway, exchange, message, facts"),
+}
+BEFORE_THE_RECORD = {"1", "2", "3", "4", "5", "6", "7"}
+AFTER_THE_UPSTREAM = {"12", "12, in mid-stream", "13"}
+
+
+@pytest.fixture
+def own(tmp_path: Path, recorder: Recorder) -> Iterator[Installation]:
+    recorder.take()
+    made = install(tmp_path, recorder)
+    yield made
+    made.kill()
+
+
+def killed_at(own: Installation, file: str, text: str, tool: str) -> bytes:
+    """Have the server die in a call; gives what its client got."""
+    script = Path(__file__).with_name("breakpoint.py")
+    own.command = [sys.executable, str(script), file, text]
+    own.start()
+    connection = own.abandoned(own.token(), tool)
+    got = b""
+    with contextlib.suppress(OSError, http.client.HTTPException):
+        got = connection.getresponse().read()
+    connection.close()
+    assert own.process is not None
+    assert own.process.wait(10) == -9
+    own.kill()
+    own.command = list(COMMAND)
+    return got
+
+
+def calls_of(own: Installation, tool: str) -> list[tuple[str, str | None]]:
+    """Give type and outcome of the calls of a tool that are in the log."""
+    records = own.whole_records()
+    ends = {
+        it["parent"]: it["result"].get("outcome", "ok") for it in records if "parent" in it
+    }
+    return [
+        (it["type"], ends.get(it["id"]))
+        for it in records
+        if it.get("mcp", {}).get("name") == tool
+    ]
+
+
+def assert_clean_start(own: Installation, recorder: Recorder) -> None:
+    """See the next start serve, and the log whole."""
+    assert own.ask("audit", "verify")["ok"] is True
+    own.start()
+    recorder.take()
+    assert own.tool(own.token(), "fails").status == 200
+    assert len(recorder.take()) == 1
+    until(lambda: calls_of(own, "fails") == [("call.start", "ok")])
+    assert own.stop() == 0
+    verified = own.ask("audit", "verify")
+    assert (verified["ok"], verified["problems"]) == (True, [])
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_server_killed_at_a_step_of_an_allowed_call(
+    step: str, own: Installation, recorder: Recorder
+) -> None:
+    tool = "streams" if "stream" in step else "echo"
+    got = killed_at(own, *STEPS[step], tool)
+    seen = len(recorder.take())
+    assert seen == (step in AFTER_THE_UPSTREAM)
+    assert_clean_start(own, recorder)
+    found = calls_of(own, tool)
+    if step in BEFORE_THE_RECORD:
+        assert found == []
+    elif step == "8":
+        assert found in ([], [("call.start", "outcome_unknown")])
+    else:
+        assert found == [("call.start", "outcome_unknown")]
+    assert (b'"result"' in got) == (step == "13")
+
+
+@pytest.mark.parametrize("step", DENIED)
+def test_a_server_killed_at_a_step_of_a_denied_call(
+    step: str, own: Installation, recorder: Recorder
+) -> None:
+    got = killed_at(own, *DENIED[step], "forbidden")
+    assert (got, recorder.take()) == (b"", [])
+    assert_clean_start(own, recorder)
+    recorded = [("authz.decision", None)]
+    possible = {"7": ([],), "8": ([], recorded), "9": (recorded,)}
+    assert calls_of(own, "forbidden") in possible[step]
