@@ -20,6 +20,7 @@ from foreign import Signer, changed, segment, signer
 from system.provider import Provider, providing
 from system.recorder import Recorder
 from system.server import Installation, Stream, free_ports, install, serving, until
+from system.test_refusals import METHODS, PARAMS
 
 ISSUERS = """
 [roles.foreign]
@@ -222,18 +223,18 @@ def test_no_other_token_gets_through(
     site: Site, alice: tuple[str, str], upstream: Recorder, bad: str
 ) -> None:
     token = BAD[bad](site, claims_of(alice[0])).decode()
-    for method in ("server/discover", "tools/list", "ping"):
-        answer = site.bascule.call(token, method)
+    for method in METHODS:
+        answer = site.bascule.call(token, method, PARAMS.get(method))
         assert answer.status == 401, answer.body
         assert "resource_metadata=" in answer.headers["www-authenticate"]
-    assert site.bascule.tool(token, "echo").status == 401
     assert upstream.take() == []
 
 
 def test_an_id_token_of_the_same_login_is_refused(
     site: Site, alice: tuple[str, str], upstream: Recorder
 ) -> None:
-    assert site.bascule.tool(alice[1], "echo").status == 401
+    for method in METHODS:
+        assert site.bascule.call(alice[1], method, PARAMS.get(method)).status == 401
     assert upstream.take() == []
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
 from bascule.audit.writer import LogUnavailableError
@@ -63,9 +64,10 @@ class _Reading:
 
     issuer: ForeignIssuer
     policy: FetchPolicy
+    succeeded: float
+    """When it last did; at first, when it became known."""
     due: float = 0.0
     last: float = 0.0
-    succeeded: float = field(default_factory=monotonic)
     retry: float = RETRY_SECONDS
     unknown_key: float = UNKNOWN_KEY_SECONDS
     wanted: bool = False
@@ -89,7 +91,10 @@ class _Reading:
 class IssuerKeyReader:
     """Keeps the keys of all configured issuers current."""
 
-    def __init__(self, callers: Callers, records: Records) -> None:
+    def __init__(
+        self, callers: Callers, records: Records, now: Callable[[], float] = monotonic
+    ) -> None:
+        self._now = now
         self._callers = callers
         self._issuers = callers.issuers
         self._records = records
@@ -104,7 +109,7 @@ class IssuerKeyReader:
             name = issuer.rules.issuer
             reading = old.get(name)
             if reading is None or reading.issuer is not issuer:
-                reading = _Reading(issuer, _POLICY)
+                reading = _Reading(issuer, _POLICY, self._now())
             reading.policy = _policy(issuer.rules, config)
             issuer.on_unknown_key = reading.want
             self._readings[name] = reading
@@ -117,19 +122,19 @@ class IssuerKeyReader:
 
     async def read_due(self) -> None:
         """Read what is due; called about once a second."""
-        now = monotonic()
+        now = self._now()
         due = [it for it in self._readings.values() if it.due <= now]
         await asyncio.gather(*(self._read(it) for it in due))
 
     async def _read(self, reading: _Reading) -> None:
-        reading.last = monotonic()
+        reading.last = self._now()
         try:
             keys, seconds = await _read_documents(reading.issuer.rules, reading.policy)
             await self._take(reading, keys)
         except (FetchError, BadDocumentError, LogUnavailableError) as exc:
             self._failed(reading, str(exc))
             return
-        reading.succeeded = monotonic()
+        reading.succeeded = self._now()
         reading.due = reading.last + seconds
         reading.retry, reading.problem = RETRY_SECONDS, ""
 
@@ -151,12 +156,12 @@ class IssuerKeyReader:
     def _failed(self, reading: _Reading, problem: str) -> None:
         issuer = reading.issuer
         issuer.reachable = False
-        reading.due = monotonic() + reading.retry
+        reading.due = self._now() + reading.retry
         reading.retry = min(reading.retry * 2, MAX_RETRY_SECONDS)
         if problem != reading.problem:
             log.error("keys of `%s` cannot be read: %s", issuer.rules.issuer, problem)
         reading.problem = problem
-        if monotonic() - reading.succeeded > KEEP_SECONDS and issuer.keys is not None:
+        if self._now() - reading.succeeded > KEEP_SECONDS and issuer.keys is not None:
             issuer.keys = None
             self._callers.look_again()
 
