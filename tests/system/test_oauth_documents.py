@@ -85,6 +85,7 @@ def test_a_client_is_let_in_by_its_document(place: Place, host: Host) -> None:
         page = await browser.page(await browser.authorize(client_id))
         assert f"<strong>{HOST}</strong> publishes it as" in page.text
         assert "Published Client" in page.text
+        assert f"<h1>Let {HOST} use desk?</h1>" in page.text
         code = await browser.code(client_id)
         tokens: dict[str, Any] = (await browser.redeem(client_id, code)).json()
         fresh = await browser.refresh(client_id, tokens["refresh_token"])

@@ -84,6 +84,7 @@ def test_a_registered_client_goes_the_whole_way_and_is_nobody(
     assert "It registered itself as “Claude <b>”. Anybody can take any name." in text_of(
         page
     )
+    assert "<h1>Let an unknown app use desk?</h1>" in page.text
     tokens = flow.tokens()
     assert open_server.call(tokens["access_token"], "tools/list").status == 200
     assert flow.open(flow.link()).headers["location"].startswith("/consent")

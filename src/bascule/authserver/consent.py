@@ -59,6 +59,8 @@ class ConsentPage:
     request: str
     user: str
     connector: str
+    who: str
+    """Who asks, as far as somebody vouches for it."""
     client_name: str
     """What the client calls itself."""
     client_id: str
@@ -127,14 +129,17 @@ def _page(
     config = server.config()
     place = web_address(asked.redirect_uri)
     address = web_address(asked.client_id) if asker.published is not None else None
+    self_registered = asker.agent is not None and asker.agent.origin == "dynamic"
+    known = asked.client_id if address is None else str(address.hostname)
     page = ConsentPage(
         request=name,
         user=asked.user.removeprefix("user:"),
         connector=asked.connector,
+        who="an unknown app" if self_registered else known,
         client_name=asker.name or asked.client_id,
         client_id=asked.client_id,
         client_host=None if address is None else address.hostname,
-        self_registered=asker.agent is not None and asker.agent.origin == "dynamic",
+        self_registered=self_registered,
         verified=asker.verified(asked.redirect_uri),
         redirect_host="" if place is None else place.netloc,
         redirect_is_local=is_local(asked.redirect_uri),
