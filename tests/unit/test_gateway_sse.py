@@ -21,9 +21,10 @@ STREAM = b"".join(
     [
         b'event: message\r\ndata: {"a":1}\r\n\r\n',
         b": comment\n\ndata: x\rdata: y\r\rid: 7\n\ndata:z\n\n",
+        b"event: ping\ndata: no message\n\nevent:\ndata: 4\n\n",
     ]
 )
-EVENTS = [b'{"a":1}', b"x\ny", b"z"]
+EVENTS = [b'{"a":1}', b"x\ny", b"z", b"4"]
 
 
 @given(st.lists(st.integers(0, len(STREAM)), max_size=12))
@@ -44,6 +45,7 @@ RESUMABLE = b"".join(
         b"id:b\r\nevent: message\r\ndata: x\r\ndata: y\r\n\r\n",
         b": comment\n\nid\n\nretry: soon\n\nretry: 123456789\n\n",
         b"data: z\nid: " + b"c" * 2000 + b"\n\n",
+        b"event: ping\ndata: no message\nid: d\n\n",
         b"data: unfinished\n",
     ]
 )
@@ -63,6 +65,7 @@ def test_fields_of_resumption_are_read_wherever_the_bytes_are_cut(cuts: list[int
         Event(b"", b"a", b"30"),
         Event(b"x\ny", b"b", None),
         Event(b"z", None, None),
+        Event(b"", b"d", None),
     ]
 
 

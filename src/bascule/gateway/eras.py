@@ -119,7 +119,7 @@ class Eras:
         fine = response.status == 200 and method != "server/discover"
         if fine or response.status not in _SUSPECT or response.streams:
             return
-        if is_modern_answer(response, method):
+        if is_modern_answer(response.status, response.body, method):
             return
         spoken = await self.learn(pool, known)
         if spoken.legacy and modern.VERSION not in spoken.modern:
@@ -127,18 +127,18 @@ class Eras:
             raise no_modern(spoken)
 
 
-def is_modern_answer(response: Response, method: str) -> bool:
+def is_modern_answer(status: int, body: bytes, method: str) -> bool:
     """Tell whether an upstream's answer is one of 2026-07-28, good or bad."""
     try:
-        answer = parse_answer(response.body)
+        answer = parse_answer(body)
         problem = parse_error(answer.error) if isinstance(answer.error, Raw) else None
     except BAD_ANSWERS:
         return False
     if problem is None:
-        return response.status == 200
+        return status == 200
     if method == "server/discover":
         return problem.code in _MODERN_CODES  # every server of that revision has it
-    return response.status == 200 or problem.code in _MODERN_CODES | _OF_BOTH
+    return status == 200 or problem.code in _MODERN_CODES | _OF_BOTH
 
 
 def no_modern(spoken: Spoken) -> ProtocolError:

@@ -54,12 +54,14 @@ class LineReader:
 class EventReader:
     """Cuts a stream of bytes into the `data` of its events."""
 
-    __slots__ = ("_data", "_limit", "_lines", "_size")
+    __slots__ = ("_data", "_limit", "_lines", "_other", "_size")
 
     def __init__(self, limit: int) -> None:
         self._lines = LineReader(limit)
         self._data: list[bytes] = []
         self._size = 0
+        self._other = False
+        """The event is of another type than `message`, and no message."""
         self._limit = limit
 
     def feed(self, data: bytes) -> list[bytes]:
@@ -76,13 +78,16 @@ class EventReader:
     def _take(self, line: bytes) -> bytes | None:
         if not line:
             event, self._data, self._size = b"\n".join(self._data), [], 0
-            return event or None
+            other, self._other = self._other, False
+            return None if other or not event else event
         name, _, value = line.partition(b":")
         if name == b"data":
             self._data.append(value.removeprefix(b" "))
             self._size += len(value)
             if self._size > self._limit:
                 raise EventTooLargeError(TOO_LARGE)
+        elif name == b"event":
+            self._other = value.removeprefix(b" ") not in {b"message", b""}
         return None
 
 
@@ -104,7 +109,7 @@ class Event(Struct, frozen=True):
 class ResumableReader:
     """Cuts a stream of bytes into its events, with the fields that resumption needs."""
 
-    __slots__ = ("_data", "_id", "_limit", "_lines", "_retry", "_size")
+    __slots__ = ("_data", "_id", "_limit", "_lines", "_other", "_retry", "_size")
 
     def __init__(self, limit: int) -> None:
         self._lines = LineReader(limit)
@@ -116,6 +121,7 @@ class ResumableReader:
         self._size = 0
         self._id: bytes | None = None
         self._retry: bytes | None = None
+        self._other = False
 
     def feed(self, data: bytes) -> list[Event]:
         """Give the events that are complete with these bytes.
@@ -127,7 +133,8 @@ class ResumableReader:
 
     def _take(self, line: bytes) -> Event | None:
         if not line:
-            event = Event(b"\n".join(self._data), self._id, self._retry)
+            data = b"" if self._other else b"\n".join(self._data)
+            event = Event(data, self._id, self._retry)
             self._begin()
             return event if event.data or event.id or event.retry else None
         name, _, value = line.partition(b":")
@@ -141,6 +148,8 @@ class ResumableReader:
             self._id = value
         elif name == b"retry" and value.isdigit() and len(value) <= MAX_RETRY_DIGITS:
             self._retry = value
+        elif name == b"event":
+            self._other = value not in {b"message", b""}
         return None
 
 
