@@ -1,8 +1,8 @@
 """A server whose data directory fills up: python -m system.small_disk FOLDER PORT
 
-To be run in a mount namespace of its own (`unshare --map-root-user --mount`): it puts a small
-file system on FOLDER, which nobody else sees and which is gone with the process. It prints
-what it found as one JSON object.
+To be run in a mount namespace of its own (`unshare --map-root-user --mount`): it puts a
+small file system on FOLDER, which nobody else sees and which is gone with the process. It
+prints what it found as one JSON object.
 """
 
 from __future__ import annotations
