@@ -55,7 +55,10 @@ class Proxies:
 
 
 def _address(text: str) -> Address | None:
-    """Read an address, as IPv4 where it is one in IPv6; some proxies add the port."""
+    """Read an address, as IPv4 where it is one in IPv6; some proxies add the port.
+
+    One with a zone is none: a zone is any text.
+    """
     if text.startswith("["):
         text = text[1:].partition("]")[0]
     elif text.count(":") == 1:
@@ -63,5 +66,7 @@ def _address(text: str) -> Address | None:
     try:
         address = ipaddress.ip_address(text)
     except ValueError:
+        return None
+    if getattr(address, "scope_id", None) is not None:
         return None
     return getattr(address, "ipv4_mapped", None) or address
