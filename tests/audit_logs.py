@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import contextlib
+import re
+import sqlite3
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from bascule.app.files import key_file
-from bascule.audit.inbox import ChainEnd
-from bascule.audit.log import LogKeys, log_keys
-from bascule.audit.log_files import FolderFiles
+import psycopg
+
+from bascule.app.place import Place
+from bascule.audit.inbox import ChainEnd, Inbox
+from bascule.audit.log import LogKeys
+from bascule.audit.log_files import LogFiles
+from bascule.audit.log_place import LogPlace
 from bascule.audit.openings import pack_openings
 from bascule.audit.query import leaves
 from bascule.audit.record import AuthzPart, McpPart, Record
 from bascule.audit.sequencer import Sequencer, chain_key
 from bascule.clock import Micros, new_id, system_entropy
-from bascule.storage.inbox import SqliteInbox
+from bascule.config.model import Server
 
 
 def record(number: int = 0, **fields: Any) -> Record:
@@ -53,17 +58,50 @@ class LogFolder:
         return self.data_dir / "audit"
 
     @property
-    def files(self) -> FolderFiles:
-        """The same as the log sees it; a new one each time, as in another process."""
-        return FolderFiles(self.folder)
+    def place(self) -> LogPlace:
+        """All parts of the log, as a process uses them."""
+        return Place(self.data_dir, Server()).log()
+
+    def with_inbox(self, inbox: Inbox) -> LogPlace:
+        """The same, but for an inbox of the test."""
+        return replace(self.place, inbox=lambda: inbox)
+
+    @property
+    def files(self) -> LogFiles:
+        """The log's files; a new object each time, as in another process."""
+        return self.place.files()
 
     @contextlib.contextmanager
-    def inbox(self) -> Iterator[SqliteInbox]:
-        inbox = SqliteInbox(self.folder / "inbox.db")
+    def inbox(self) -> Iterator[Inbox]:
+        inbox = self.place.inbox()
         try:
             yield inbox
         finally:
             inbox.close()
+
+    # What somebody does behind the log's back
+
+    def names(self) -> list[str]:
+        """Give the names of all files of the tree."""
+        found = (it for it in self.folder.rglob("*/*") if it.is_file())
+        return sorted(str(path.relative_to(self.folder)) for path in found)
+
+    def edit(self, name: str, data: bytes | None) -> None:
+        """Change a file, or remove it."""
+        if data is None:
+            (self.folder / name).unlink()
+        else:
+            (self.folder / name).write_bytes(data)
+
+    def lapse(self) -> None:
+        """Let the lease of a sequencer that died be over; a lock is gone with it."""
+
+    def edit_inbox(self, statement: str) -> None:
+        """Change one row."""
+        statement = statement.replace("SEGMENTS", "segments")
+        with sqlite3.connect(self.folder / "inbox.db") as connection:
+            assert connection.execute(statement).rowcount == 1
+        connection.close()
 
     def put(self, *entries: bytes) -> None:
         """Put entries into the inbox as one segment."""
@@ -86,7 +124,7 @@ class LogFolder:
             return sequencer.step()
 
     @contextlib.contextmanager
-    def sequencer(self, inbox: SqliteInbox, **options: Any) -> Iterator[Sequencer]:
+    def sequencer(self, inbox: Inbox, **options: Any) -> Iterator[Sequencer]:
         sequencer = Sequencer(self.files, inbox, self.keys.signer, **options)
         try:
             yield sequencer
@@ -107,10 +145,102 @@ class LogFolder:
             return inbox.count()
 
 
+@dataclass
+class DatabaseLog(LogFolder):
+    """The same in PostgreSQL; the connection that writes stays, as that of a process."""
+
+    writing: list[Inbox] = field(default_factory=list)
+
+    @property
+    def place(self) -> LogPlace:
+        return _opened(self.data_dir).log()
+
+    @contextlib.contextmanager
+    def inbox(self) -> Iterator[Inbox]:
+        if not self.writing:
+            self.writing.append(self.place.inbox())
+            _connections.extend(self.writing)
+        yield self.writing[0]
+
+    def hang_up(self) -> None:
+        """End the connection that writes, as the end of a process does."""
+        self.writing.pop().close()
+
+    def execute(self, statement: str, *values: object) -> int:
+        """Run a statement of the test itself; gives the number of rows."""
+        url = (self.data_dir / "database").read_text()
+        with psycopg.connect(url, autocommit=True) as connection:
+            return connection.execute(statement, values).rowcount  # type: ignore[arg-type]
+
+    def lapse(self) -> None:
+        self.execute("UPDATE log_lease SET held_until = 0")
+
+    def names(self) -> list[str]:
+        url = (self.data_dir / "database").read_text()
+        with psycopg.connect(url) as connection:
+            rows = connection.execute("SELECT name FROM log_files").fetchall()
+        return sorted(name for (name,) in rows if "/" in name)
+
+    def edit(self, name: str, data: bytes | None) -> None:
+        if data is None:
+            assert self.execute("DELETE FROM log_files WHERE name = %s", name) == 1
+            return
+        put = "INSERT INTO log_files (log, name, data) VALUES (1, %s, %s) ON CONFLICT"
+        self.execute(f"{put} (log, name) DO UPDATE SET data = excluded.data", name, data)
+
+    def edit_inbox(self, statement: str) -> None:
+        statement = statement.replace("SEGMENTS", "log_segments")
+        statement = re.sub(r"x'([0-9a-f]*)'", r"decode('\1', 'hex')", statement)
+        statement = re.sub(
+            r"zeroblob\((\d+)\)", r"decode(repeat('00', \1), 'hex')", statement
+        )
+        assert self.execute(statement) == 1
+
+
+_places: dict[Path, Place] = {}
+_connections: list[Inbox] = []
+
+
+def _opened(data_dir: Path) -> Place:
+    if data_dir not in _places:
+        _places[data_dir] = Place(data_dir, server_of(data_dir))
+    return _places[data_dir]
+
+
+def server_of(data_dir: Path) -> Server:
+    """Say where the log of a data directory is: a database, if it has one's URL."""
+    database = data_dir / "database"
+    if not database.exists():
+        return Server()
+    return Server(
+        database=f"file:{database}", key_encryption=f"file:{data_dir / 'key-encryption'}"
+    )
+
+
+def use_database(data_dir: Path, url: str) -> None:
+    """Have the log of a data directory be in a database."""
+    data_dir.mkdir(mode=0o700, parents=True)
+    for name, text in (("database", url), ("key-encryption", "5a" * 32)):
+        (data_dir / name).touch(0o600)
+        (data_dir / name).write_text(text)
+
+
 def new_log(data_dir: Path) -> LogFolder:
-    """Begin a log in a data directory, made when missing."""
+    """Begin a log of a data directory, made when missing; or take up the one there is."""
     for part in ("audit", "keys"):
         (data_dir / part).mkdir(mode=0o700, parents=True, exist_ok=True)
-    keys = log_keys(data_dir, key_file, system_entropy)
+    server = server_of(data_dir)
+    in_database = server.database != "sqlite"
+    place = _opened(data_dir) if in_database else Place(data_dir, server)
+    keys = place.log_keys()
     boot = system_entropy(8).hex()
-    return LogFolder(data_dir, keys, ChainEnd(chain_key(keys.signer), "gateway", boot))
+    made = DatabaseLog if in_database else LogFolder
+    return made(data_dir, keys, ChainEnd(chain_key(keys.signer), "gateway", boot))
+
+
+def close_databases() -> None:
+    """Close what logs in databases have opened."""
+    while _connections:
+        _connections.pop().close()
+    while _places:
+        _places.popitem()[1].close()

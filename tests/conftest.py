@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from audit_logs import LogFolder, close_databases, new_log, use_database
 from bascule.storage.migrate import migrate
 from bascule.storage.postgres import open_postgres
 from bascule.storage.store import open_store
@@ -58,3 +59,19 @@ def open_state(request: pytest.FixtureRequest, tmp_path: Path) -> OpenStore:
     template: str = request.getfixturevalue("migrated_template")
     url = server.url(server.create(template=template))
     return lambda: open_postgres(url)
+
+
+@pytest.fixture(params=["folder", "postgresql"])
+def any_log(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[LogFolder]:
+    """Give a new log: in a folder, and in PostgreSQL."""
+    data_dir = tmp_path / "data"
+    if request.param == "folder":
+        yield new_log(data_dir)
+        return
+    server: PostgresServer = request.getfixturevalue("postgres_server")
+    template: str = request.getfixturevalue("migrated_template")
+    use_database(data_dir, server.url(server.create(template=template)))
+    try:
+        yield new_log(data_dir)
+    finally:
+        close_databases()

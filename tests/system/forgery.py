@@ -14,13 +14,14 @@ from joserfc.jwk import OctKey
 from bascule.clock import UnixTime, system_clock
 from bascule.identity.keys import SigningKey, new_key
 from bascule.storage import key_files
+from bascule.storage.key_store import FolderKeys
 from system.server import Installation
 
 Claims = dict[str, Any]
 
 
 def signing_key(bascule: Installation) -> SigningKey:
-    return key_files.load(bascule.data / "keys", now=system_clock()).active()
+    return key_files.load(FolderKeys(bascule.data / "keys"), now=system_clock()).active()
 
 
 def good_claims(bascule: Installation) -> Claims:

@@ -21,6 +21,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 import httpx2
 
 from audit_logs import new_log
+from bascule.app import place as app_place
 from bascule.app.page_records import PageRecords
 from bascule.app.pages import PageParts, public_pages
 from bascule.audit.log import AuditLog
@@ -31,6 +32,7 @@ from bascule.gateway.failures import AuthFailures
 from bascule.net.addresses import is_public
 from bascule.net.fetch import FetchPolicy
 from bascule.storage import browser_sessions, key_files, users
+from bascule.storage.key_store import FolderKeys
 from bascule.storage.migrate import migrate
 from bascule.storage.store import Store, open_store
 from bascule.web.cookies import SESSION_NAMES
@@ -149,8 +151,7 @@ class Place:
         log_folder = new_log(self.data_dir)
         with log_folder.inbox() as inbox:
             log = AuditLog(
-                self.data_dir,
-                inbox,
+                log_folder.with_inbox(inbox),
                 log_folder.keys,
                 system_entropy,
                 copies=(),
@@ -164,11 +165,12 @@ class Place:
 
     async def _with(self, log: AuditLog, work: Callable[[Browser], Awaitable[T]]) -> T:
         config = load(self.config, source="test")
+        place = app_place.Place(self.data_dir, config.server)
         names = {"log": log.origin, "writer": "gateway", "boot": log.boot}
         parts = PageParts(
             config=lambda: config,
-            data_dir=self.data_dir,
-            store=self.store,
+            place=place,
+            keys=lambda: key_files.load_or_create(place.keys, now=system_clock()),
             records=PageRecords(log.writer, AuthFailures(self.failures), **names),
             late=list,
             heard=_nothing_to_wait_for,
@@ -207,7 +209,7 @@ def placed(folder: Path, authority: Authority) -> Iterator[Place]:
     with contextlib.closing(open_store(folder / "data" / "state.db")) as store:
         migrate(store)
         now = system_clock()
-        key_files.load_or_create(folder / "data" / "keys", now=now)
+        key_files.load_or_create(FolderKeys(folder / "data" / "keys"), now=now)
         store.run(
             partial(
                 users.add,

@@ -24,7 +24,7 @@ from system.recorder import FORBIDDEN, TOOLS, VERSION, Recorder
 
 CREDENTIAL = "desk-credential-canary"
 COMMAND = [sys.executable, "-m", "bascule.cli.main"]
-PATIENCE = 15.0
+PATIENCE = 30.0
 """Seconds after which a test gives up; nothing here takes as long."""
 
 CONFIG = """\

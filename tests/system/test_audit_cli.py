@@ -14,12 +14,14 @@ import pytest
 from click.testing import CliRunner, Result
 
 from audit_logs import LogFolder, new_log, record
+from bascule.app.place import Place
 from bascule.app.state import exclusive, record_admin
 from bascule.audit.checkpoint import Checkpoint
 from bascule.audit.merkle import leaf_hash
 from bascule.audit.proof import Proof
 from bascule.audit.record import AgentPart, AuthzPart, McpPart, UserPart, encode
 from bascule.cli.main import main
+from bascule.config.model import Server
 
 ROW = [
     "seq",
@@ -380,7 +382,12 @@ def test_what_a_stranger_named_does_not_reach_the_terminal(
 
 def test_a_command_sees_its_own_records_at_once(log: LogFolder) -> None:
     record_admin(
-        log.data_dir, "user.add", {"user": "bob"}, user=None, agent=None, connector=None
+        Place(log.data_dir, Server()),
+        "user.add",
+        {"user": "bob"},
+        user=None,
+        agent=None,
+        connector=None,
     )
     (row,) = lines(bascule(log, "audit", "query", "--json"))
     assert (row["seq"], row["type"], row["decision"]) == (0, "user.add", None)

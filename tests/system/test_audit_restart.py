@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from audit_logs import LogFolder, new_log
-from bascule.app.files import key_file
 from bascule.audit.log_files import FolderFiles
 from bascule.audit.restart import restart
 from bascule.audit.state import TamperedLogError, read_state
 from bascule.audit.verify import verify
 from bascule.clock import system_entropy
+from bascule.storage.key_store import FolderKeys
 
 
 @pytest.fixture
@@ -26,30 +27,32 @@ def dying_entropy(_: int) -> bytes:
     raise InterruptedError
 
 
-def dying_key_file(_: Path, __: bytes) -> bytes:
-    raise InterruptedError
+class DyingKeys(FolderKeys):
+    """Keys of a process that dies before it makes one."""
+
+    def create(self, name: str, fresh: bytes) -> bytes:
+        raise InterruptedError
 
 
 def test_the_new_log_names_those_that_it_replaces(log: LogFolder) -> None:
     first = log.keys.signer.name
-    second, old = restart(log.data_dir, key_file, system_entropy)
-    third, _ = restart(log.data_dir, key_file, system_entropy)
+    second, old = restart(log.place, system_entropy)
+    third, _ = restart(log.place, system_entropy)
     assert len({first, second, third}) == 3
     state = read_state(log.files)
     assert state is not None
     assert state.replaces == [second, first]
     aside = log.data_dir / old["folder"]
-    assert (
-        verify(FolderFiles(aside), verifier=log.keys.signer.verifier, kept=None).size == 300
-    )
+    found = verify(FolderFiles(aside), verifier=log.keys.signer.verifier, kept=None)
+    assert found.size == 300
 
 
 def test_a_crash_before_the_key_is_put_aside_refuses_to_start(log: LogFolder) -> None:
     with pytest.raises(InterruptedError):
-        restart(log.data_dir, key_file, dying_entropy)
+        restart(log.place, dying_entropy)
     with pytest.raises(TamperedLogError):
         new_log(log.data_dir).step()
-    restart(log.data_dir, key_file, system_entropy)
+    restart(log.place, system_entropy)
     fresh = new_log(log.data_dir)
     fresh.grow(1)
     assert fresh.entries() == fresh.written
@@ -57,7 +60,7 @@ def test_a_crash_before_the_key_is_put_aside_refuses_to_start(log: LogFolder) ->
 
 def test_a_crash_after_it_loses_neither_log_nor_origin(log: LogFolder) -> None:
     with pytest.raises(InterruptedError):
-        restart(log.data_dir, dying_key_file, system_entropy)
+        restart(replace(log.place, keys=DyingKeys(log.data_dir / "keys")), system_entropy)
     fresh = new_log(log.data_dir)
     fresh.grow(1)
     state = read_state(fresh.files)
@@ -74,7 +77,7 @@ def test_copies_of_the_old_log_do_not_hinder_the_new_one(
     copies.mkdir()
     log.fill(1)
     log.step(copies=(copies,))
-    restart(log.data_dir, key_file, system_entropy)
+    restart(log.place, system_entropy)
     fresh = new_log(log.data_dir)
     fresh.fill(2)
     fresh.step(copies=(copies,))
@@ -99,6 +102,6 @@ def test_an_origin_that_names_a_path_leads_nowhere_else(log: LogFolder) -> None:
     mac, _, body = path.read_bytes().partition(b"\n")
     name = log.keys.signer.name.encode()
     path.write_bytes(mac + b"\n" + body.replace(name, b"x/../../\\u001b[2J../..%2f"))
-    _, old = restart(log.data_dir, key_file, system_entropy)
+    _, old = restart(log.place, system_entropy)
     assert old["folder"] == "audit.2f.300"
     assert (log.data_dir / old["folder"]).is_dir()

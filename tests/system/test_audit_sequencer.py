@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import sqlite3
 import subprocess
 import sys
 from dataclasses import replace
@@ -50,7 +49,12 @@ print(*sorted(str(it) for it in log.folder.rglob("*.p/*")))
 
 
 @pytest.fixture
-def log(tmp_path: Path) -> LogFolder:
+def log(any_log: LogFolder) -> LogFolder:
+    return any_log
+
+
+@pytest.fixture
+def folder_log(tmp_path: Path) -> LogFolder:
     return new_log(tmp_path / "data")
 
 
@@ -59,7 +63,7 @@ def root(entries: list[bytes]) -> bytes:
 
 
 def signed(log: LogFolder) -> Checkpoint:
-    note = (log.folder / "checkpoint").read_bytes()
+    note = log.files.read("checkpoint")
     return Checkpoint.parse(log.keys.signer.verifier.open(note))
 
 
@@ -80,6 +84,7 @@ def die_at(log: LogFolder, point: str) -> None:
         check=False,
     )
     assert child.returncode == -signal.SIGKILL, child.stderr.decode()
+    log.lapse()
 
 
 def test_partial_tiles_are_dropped_below_a_relative_path_too(tmp_path: Path) -> None:
@@ -97,12 +102,6 @@ def test_partial_tiles_are_dropped_below_a_relative_path_too(tmp_path: Path) -> 
     assert child.stdout.split() == [
         f"data/audit/{place}.p/{widths.get(place, 84)}" for place in places
     ]
-
-
-def edit_inbox(log: LogFolder, statement: str) -> None:
-    with sqlite3.connect(log.folder / "inbox.db") as connection:
-        assert connection.execute(statement).rowcount == 1
-    connection.close()
 
 
 @pytest.mark.parametrize("size", BOUNDARIES)
@@ -128,19 +127,15 @@ def test_a_log_grows_over_the_second_level_of_tiles(log: LogFolder) -> None:
     log.grow(65_530)
     log.grow(500)
     assert signed(log).root == root(log.written)
-    assert (log.folder / "tile/1/000").stat().st_size == 256 * 32
-    assert (log.folder / "tile/2/000.p/1").stat().st_size == 32
+    assert len(log.files.read("tile/1/000")) == 256 * 32
+    assert len(log.files.read("tile/2/000.p/1")) == 32
     assert_whole(log)
 
 
 def test_replaced_partial_tiles_are_removed(log: LogFolder) -> None:
     for count in (10, 20, 300, 200, 7):
         log.grow(count)
-    partial = sorted(
-        str(path.relative_to(log.folder))
-        for path in log.folder.rglob("*.p/*")
-        if path.is_file()
-    )
+    partial = [it for it in log.names() if ".p/" in it]
     size = len(log.written)
     index, width = divmod(size, 256)
     assert partial == [
@@ -153,9 +148,9 @@ def test_replaced_partial_tiles_are_removed(log: LogFolder) -> None:
 
 def test_nothing_to_take_in_changes_nothing(log: LogFolder) -> None:
     log.grow(5)
-    before = (log.folder / "checkpoint").read_bytes()
+    before = log.files.read("checkpoint")
     assert log.step() == 0
-    assert (log.folder / "checkpoint").read_bytes() == before
+    assert log.files.read("checkpoint") == before
 
 
 @pytest.mark.parametrize("point", CRASH_POINTS)
@@ -168,7 +163,7 @@ def test_a_crash_loses_nothing_and_repeats_nothing(
     log.fill(100)
     die_at(log, point)
     # What was signed before or by the crash stays true.
-    kept = (log.folder / "checkpoint").read_bytes()
+    kept = log.files.read("checkpoint")
     log.fill(3)
     log.step()
     assert_whole(log)
@@ -224,20 +219,22 @@ def test_two_sequencers_cannot_run(log: LogFolder) -> None:
         pass
 
 
-def test_a_sequencer_whose_log_another_grew_stops(log: LogFolder) -> None:
-    log.grow(3)
-    with log.inbox() as inbox, log.sequencer(inbox) as first:
+def test_a_sequencer_whose_log_another_grew_stops(folder_log: LogFolder) -> None:
+    folder_log.grow(3)
+    with folder_log.inbox() as inbox, folder_log.sequencer(inbox) as first:
         # Without its lock file, say on a file system without locks.
-        (log.folder / "sequencer.lock").unlink()
-        log.fill(1)
-        log.step()
-        other = replace(log, chain=ChainEnd(log.chain.key, "gateway", "0123456789abcdef"))
+        folder_log.edit("sequencer.lock", None)
+        folder_log.fill(1)
+        folder_log.step()
+        other = replace(
+            folder_log, chain=ChainEnd(folder_log.chain.key, "gateway", "0123456789abcdef")
+        )
         other.fill(1)
         with pytest.raises(SequencerBusyError):
             first.step()
-    assert log.entries() == log.written[:4]
-    log.step()
-    assert_whole(log)
+    assert folder_log.entries() == folder_log.written[:4]
+    folder_log.step()
+    assert_whole(folder_log)
 
 
 def test_writers_are_taken_each_in_its_order(log: LogFolder) -> None:
@@ -254,7 +251,7 @@ def test_a_record_removed_from_the_inbox_is_missed(log: LogFolder) -> None:
     log.grow(4)
     for _ in range(3):
         log.fill(2)
-    edit_inbox(log, "DELETE FROM segments WHERE first = 6")
+    log.edit_inbox("DELETE FROM SEGMENTS WHERE first = 6")
     with pytest.raises(TamperedLogError, match="missing"):
         log.step()
     assert log.entries() == log.written[:4]
@@ -263,7 +260,7 @@ def test_a_record_removed_from_the_inbox_is_missed(log: LogFolder) -> None:
 def test_the_first_segment_cannot_be_removed_from_the_inbox(log: LogFolder) -> None:
     log.fill(2)
     log.fill(2)
-    edit_inbox(log, "DELETE FROM segments WHERE first = 0")
+    log.edit_inbox("DELETE FROM SEGMENTS WHERE first = 0")
     with pytest.raises(TamperedLogError, match="missing"):
         log.step()
 
@@ -283,7 +280,7 @@ def test_the_first_segment_cannot_be_removed_from_the_inbox(log: LogFolder) -> N
 )
 def test_a_changed_segment_is_refused(log: LogFolder, change: str) -> None:
     log.fill(2)
-    edit_inbox(log, f"UPDATE segments SET {change}")  # noqa: S608
+    log.edit_inbox(f"UPDATE SEGMENTS SET {change}")  # noqa: S608
     with pytest.raises(TamperedLogError):
         log.step()
     assert log.entries() == []
@@ -294,7 +291,7 @@ def test_no_flipped_bit_of_a_waiting_record_is_taken(log: LogFolder) -> None:
     for bit in range(4 * 8):
         leaves = bytearray(b"\x00\x02{}")
         leaves[bit // 8] ^= 1 << bit % 8
-        edit_inbox(log, f"UPDATE segments SET leaves = x'{leaves.hex()}'")  # noqa: S608
+        log.edit_inbox(f"UPDATE SEGMENTS SET leaves = x'{leaves.hex()}'")  # noqa: S608
         with pytest.raises(TamperedLogError):
             log.step()
 
@@ -330,22 +327,21 @@ def test_a_segment_cannot_be_played_again(log: LogFolder) -> None:
 @pytest.mark.parametrize("change", [b"0", b"{}", b"", b"\xff"])
 def test_a_changed_state_refuses_to_start(log: LogFolder, change: bytes) -> None:
     log.grow(3)
-    (log.folder / "state").write_bytes(change)
+    log.edit("state", change)
     with pytest.raises(TreeError):
         log.step()
 
 
 def test_a_state_that_somebody_else_wrote_refuses_to_start(log: LogFolder) -> None:
     log.grow(3)
-    path = log.folder / "state"
-    path.write_bytes(path.read_bytes().replace(b'"size":3', b'"size":2'))
+    log.edit("state", log.files.read("state").replace(b'"size":3', b'"size":2'))
     with pytest.raises(TamperedLogError):
         log.step()
 
 
 def test_a_missing_state_refuses_to_start(log: LogFolder) -> None:
     log.grow(3)
-    (log.folder / "state").unlink()
+    log.edit("state", None)
     with pytest.raises(TamperedLogError):
         log.step()
 
@@ -353,17 +349,17 @@ def test_a_missing_state_refuses_to_start(log: LogFolder) -> None:
 @pytest.mark.parametrize("name", ["tile/0/000.p/44", "tile/entries/001.p/44"])
 def test_a_changed_newest_tile_refuses_to_start(log: LogFolder, name: str) -> None:
     log.grow(300)
-    path = log.folder / name.replace("0/000", "0/001")
-    data = bytearray(path.read_bytes())
+    name = name.replace("0/000", "0/001")
+    data = bytearray(log.files.read(name))
     data[-1] ^= 1
-    path.write_bytes(data)
+    log.edit(name, bytes(data))
     with pytest.raises(BasculeError):
         log.step()
 
 
 def test_a_missing_newest_tile_refuses_to_start(log: LogFolder) -> None:
     log.grow(300)
-    (log.folder / "tile/0/001.p/44").unlink()
+    log.edit("tile/0/001.p/44", None)
     with pytest.raises(TreeError):
         log.step()
 
@@ -377,15 +373,15 @@ def test_the_key_of_another_log_refuses_to_start(log: LogFolder, tmp_path: Path)
 
 def test_a_checkpoint_ahead_of_the_log_refuses_to_start(log: LogFolder) -> None:
     log.grow(5)
-    old = {it: (log.folder / it).read_bytes() for it in ("state", "tile/0/000.p/5")}
-    entries = (log.folder / "tile/entries/000.p/5").read_bytes()
-    openings = (log.folder / "openings/000.p/5").read_bytes()
+    old = {it: log.files.read(it) for it in ("state", "tile/0/000.p/5")}
+    entries = log.files.read("tile/entries/000.p/5")
+    openings = log.files.read("openings/000.p/5")
     log.grow(2)
     # The log is restored from an older copy; the checkpoint stays.
     for name, data in old.items():
-        (log.folder / name).write_bytes(data)
-    (log.folder / "tile/entries/000.p/5").write_bytes(entries)
-    (log.folder / "openings/000.p/5").write_bytes(openings)
+        log.edit(name, data)
+    log.edit("tile/entries/000.p/5", entries)
+    log.edit("openings/000.p/5", openings)
     with pytest.raises(TamperedLogError, match="ahead of the log"):
         log.step()
 
@@ -393,7 +389,7 @@ def test_a_checkpoint_ahead_of_the_log_refuses_to_start(log: LogFolder) -> None:
 def test_a_checkpoint_of_another_root_refuses_to_start(log: LogFolder) -> None:
     log.grow(5)
     forked = Checkpoint(log.keys.signer.name, 5, bytes(32))
-    (log.folder / "checkpoint").write_bytes(log.keys.signer.sign(forked.text))
+    log.edit("checkpoint", log.keys.signer.sign(forked.text))
     with pytest.raises(TamperedLogError, match="not the one"):
         log.step()
 
@@ -402,23 +398,23 @@ def test_a_checkpoint_of_another_key_refuses_to_start(log: LogFolder) -> None:
     log.grow(5)
     other = Signer(log.keys.signer.name, system_entropy(32))
     checkpoint = Checkpoint(other.name, 5, root(log.written))
-    (log.folder / "checkpoint").write_bytes(other.sign(checkpoint.text))
+    log.edit("checkpoint", other.sign(checkpoint.text))
     with pytest.raises(TamperedLogError):
         log.step()
 
 
 def test_a_missing_checkpoint_refuses_to_start(log: LogFolder) -> None:
     log.grow(5)
-    (log.folder / "checkpoint").unlink()
+    log.edit("checkpoint", None)
     with pytest.raises(TamperedLogError, match="missing"):
         log.step()
 
 
-def test_a_damaged_state_of_the_lock_is_none(log: LogFolder) -> None:
+def test_a_damaged_state_of_the_lock_is_none(folder_log: LogFolder) -> None:
     # The lock file says nothing; only holding it does.
-    (log.folder / "sequencer.lock").write_bytes(b"12345")
-    log.grow(1)
-    assert_whole(log)
+    folder_log.edit("sequencer.lock", b"12345")
+    folder_log.grow(1)
+    assert_whole(folder_log)
 
 
 def test_chains_that_ended_are_forgotten(log: LogFolder) -> None:

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from audit_logs import LogFolder, new_log
-from bascule.app.files import key_file
 from bascule.audit.inbox import ChainEnd, Segment
 from bascule.audit.log_files import SequencerBusyError
 from bascule.audit.restart import restart
@@ -32,7 +31,12 @@ def dying_at(point: str) -> Callable[[str], None]:
 
 
 @pytest.fixture
-def log(tmp_path: Path) -> LogFolder:
+def log(any_log: LogFolder) -> LogFolder:
+    return any_log
+
+
+@pytest.fixture
+def folder_log(tmp_path: Path) -> LogFolder:
     return new_log(tmp_path / "data")
 
 
@@ -109,7 +113,7 @@ def test_a_run_that_came_further_without_committing_does_not_cost_the_newest_til
     log.fill(100)
     with pytest.raises(DiedError):
         log.step(crash_point=dying_at("tiles"))
-    assert (log.folder / "tile/0/000").exists()
+    assert log.files.read("tile/0/000")
     with log.inbox() as inbox:
         # The next run commits in between, while tile 0 is not full in what it commits.
         later = inbox.read(0, 9)
@@ -124,19 +128,19 @@ def test_a_run_that_came_further_without_committing_does_not_cost_the_newest_til
 
 
 def test_a_replaced_sequencer_says_so_and_does_not_call_the_inbox_tampered_with(
-    log: LogFolder,
+    folder_log: LogFolder,
 ) -> None:
-    log.grow(3)
-    with log.inbox() as inbox, log.sequencer(inbox) as first:
+    folder_log.grow(3)
+    with folder_log.inbox() as inbox, folder_log.sequencer(inbox) as first:
         # On a file system without locks another one could start.
-        (log.folder / "sequencer.lock").unlink()
-        log.fill(2)
-        log.step()
-        log.fill(2)
+        (folder_log.folder / "sequencer.lock").unlink()
+        folder_log.fill(2)
+        folder_log.step()
+        folder_log.fill(2)
         with pytest.raises(SequencerBusyError):
             first.step()
-    log.step()
-    assert_whole(log)
+    folder_log.step()
+    assert_whole(folder_log)
 
 
 def test_a_long_backlog_is_committed_in_between(log: LogFolder) -> None:
@@ -161,9 +165,9 @@ def test_no_log_is_begun_anew_under_a_command_that_takes_records_in(
     log.fill(2)
     with log.inbox() as inbox, log.sequencer(inbox) as sequencer:
         with pytest.raises(SequencerBusyError):
-            restart(log.data_dir, key_file, system_entropy)
+            restart(log.place, system_entropy)
         sequencer.step()
     assert_whole(log)
-    origin, old = restart(log.data_dir, key_file, system_entropy)
+    origin, old = restart(log.place, system_entropy)
     assert (old["origin"], old["size"]) == (log.keys.signer.name, "2")
     assert new_log(log.data_dir).keys.signer.name == origin

@@ -55,8 +55,7 @@ def audit_log(
     log: LogFolder, inbox: Inbox, problems: list[Exception], *copies: Path
 ) -> AuditLog:
     return AuditLog(
-        log.data_dir,
-        inbox,
+        log.with_inbox(inbox),
         log.keys,
         system_entropy,
         copies=copies,
@@ -381,23 +380,22 @@ from bascule.clock import system_entropy
 
 async def run():
     log = new_log(Path(sys.argv[1]))
-    with log.inbox() as inbox:
-        audit = AuditLog(
-            log.data_dir, inbox, log.keys, system_entropy, copies=(), on_problem=print)
-        loop = asyncio.get_running_loop()
-        audit.start(loop)
-        number = 0
-        while True:
-            calls = []
-            for _ in range(100):
-                told = loop.create_future()
-                it = record(number)
-                audit.writer.append(encode(it), told.set_result)
-                calls.append((it.id, told))
-                number += 1
-            for name, told in calls:
-                assert await told
-                print(name, flush=True)
+    audit = AuditLog(
+        log.place, log.keys, system_entropy, copies=(), on_problem=print)
+    loop = asyncio.get_running_loop()
+    audit.start(loop)
+    number = 0
+    while True:
+        calls = []
+        for _ in range(100):
+            told = loop.create_future()
+            it = record(number)
+            audit.writer.append(encode(it), told.set_result)
+            calls.append((it.id, told))
+            number += 1
+        for name, told in calls:
+            assert await told
+            print(name, flush=True)
 
 asyncio.run(run())
 """
@@ -424,7 +422,7 @@ def test_no_record_that_was_said_to_be_durable_is_lost_to_a_kill(log: LogFolder)
     for lines in (1, 950, 2048, 300):
         told += serve_and_kill(log, lines)
     with log.inbox() as inbox:
-        settle(log.data_dir, inbox, log.keys)
+        settle(log.place, inbox, log.keys)
     ids = [decode(entry).id for entry in log.entries()]
     assert len(ids) == len(set(ids))
     decided = [decode(it).id for it in log.entries() if decode(it).stage == "decided"]
@@ -491,13 +489,13 @@ def test_a_running_log_keeps_commands_from_being_its_sequencer(log: LogFolder) -
                 pass
             with log.inbox() as other:
                 append_command_record(
-                    log.data_dir,
+                    log.place,
                     other,
                     log.keys,
                     system_entropy,
                     lambda origin, name, boot: record(log=origin, writer=name, boot=boot),
                 )
-                settle(log.data_dir, other, log.keys)
+                settle(log.place, other, log.keys)
             audit.close()
 
     asyncio.run(run())

@@ -17,11 +17,13 @@ import pytest
 from click.testing import CliRunner, Result
 from joserfc.jwk import ECKey, OKPKey
 
-from bascule.app.state import open_state
+from bascule.app import place as app_place
 from bascule.cli.main import main
 from bascule.clock import UnixTime, system_clock
+from bascule.config.model import Server
 from bascule.identity.access_token import AccessToken, InvalidTokenError, verify
 from bascule.storage import directory, key_files
+from bascule.storage.key_store import FolderKeys
 from bascule.storage.schema import VERSION
 
 CONFIG = """
@@ -82,14 +84,14 @@ class Place:
             found = self.verified(token, connector, now)
         except InvalidTokenError:
             return False
-        with closing(open_state(self.data)) as store:
-            current = store.read(directory.load)
+        with closing(app_place.Place(self.data, Server())) as place:
+            current = place.open_state().read(directory.load)
         return current.subject(found, connector) is not None
 
     def verified(self, token: str, connector: str, now: UnixTime) -> AccessToken:
         return verify(
             token.encode(),
-            keys=key_files.load(self.data / "keys", now=now),
+            keys=key_files.load(FolderKeys(self.data / "keys"), now=now),
             issuer=URL,
             resource=f"{URL}/c/{connector}/mcp",
             now=now,

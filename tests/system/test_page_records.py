@@ -32,8 +32,7 @@ def with_events(
     async def run() -> None:
         with folder.inbox() as inbox:
             log = AuditLog(
-                folder.data_dir,
-                inbox,
+                folder.with_inbox(inbox),
                 folder.keys,
                 system_entropy,
                 copies=(),

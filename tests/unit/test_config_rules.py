@@ -201,6 +201,12 @@ def test_other_settings_of_the_server_are_refused(
     assert paths(f"[server]\n{setting} = {value}") == [f"server.{path}"]
 
 
+def test_a_key_that_wraps_keys_is_of_no_use_with_files() -> None:
+    key = 'key_encryption = "env:KEY"'
+    assert paths(f"[server]\n{key}") == ["server.key_encryption"]
+    assert paths(f'[server]\ndatabase = "env:DB"\n{key}') == []
+
+
 @pytest.mark.parametrize("member", ["", "alice", "user:", "everybody:x", "User:alice"])
 def test_a_member_says_what_it_is(member: str) -> None:
     assert paths(f'[roles.r]\nmembers = ["user:a", "{member}"]') == ["roles.r.members[1]"]

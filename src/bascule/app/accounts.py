@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import hmac
 from functools import partial
-from pathlib import Path
 
 from starlette.routing import Route
 
-from bascule.app import state
+from bascule.app.place import Place
 from bascule.app.setup_links import forget_first_admin_file
 from bascule.authserver.account import Account
 from bascule.authserver.accounts import Accounts
@@ -20,18 +19,18 @@ from bascule.clock import system_entropy
 from bascule.web.site import Site
 
 
-def _first_admin_came(site: Site, data_dir: Path) -> None:
-    state.note_change(data_dir, site.store)
-    forget_first_admin_file(data_dir)
+def _first_admin_came(place: Place) -> None:
+    place.note_change()
+    forget_first_admin_file(place.data_dir)
 
 
-def account_routes(site: Site, data_dir: Path) -> list[Route]:
+def account_routes(site: Site, place: Place) -> list[Route]:
     """Make the routes of login, set-up and account pages."""
-    key = hmac.digest(state.sealing_key(data_dir), b"challenges", "sha256")
+    key = hmac.digest(place.sealing_key(), b"challenges", "sha256")
     accounts = Accounts(
         Challenges(key, system_entropy),
         RelyingParty(site.host, site.url),
-        first_admin_came=partial(_first_admin_came, site, data_dir),
+        first_admin_came=partial(_first_admin_came, place),
     )
     pages = (Login(accounts), Setup(accounts), Account(accounts))
     return [route for it in pages for route in it.routes]

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import fcntl
-import grp
 import os
-import pwd
-import stat
 from pathlib import Path
 
 from bascule.errors import BasculeError
+from bascule.storage.private_files import (
+    refuse_readable_by_others,
+    refuse_replaceable_by_others,
+    refuse_writable_by_others,
+)
 
 SECRET_BYTES = 64 << 10
-
-
-class UnsafeFileError(BasculeError):
-    """Somebody else on this host could change or read what must be ours."""
 
 
 class AlreadyRunningError(BasculeError):
@@ -58,46 +56,6 @@ def data_directory(named: Path | None) -> Path:
         if (path / secret).exists():
             refuse_readable_by_others(path / secret)
     return path
-
-
-def refuse_writable_by_others(path: Path) -> None:
-    """Raise `UnsafeFileError` when another OS user can write `path`."""
-    info = path.stat()
-    if info.st_uid not in {os.geteuid(), 0}:
-        raise UnsafeFileError(f"`{path}` belongs to another user: chown it to yours")
-    if stat.S_IMODE(info.st_mode) & 0o022:
-        raise UnsafeFileError(f"others can write `{path}`: run `chmod go-w {path}`")
-
-
-def refuse_replaceable_by_others(path: Path) -> None:
-    """Raise `UnsafeFileError` when another OS user can put something in `path`'s place.
-
-    Who can write a folder can rename what is in it, unless it is sticky, as /tmp is.
-    """
-    folder = path.resolve().parent
-    info = folder.stat()
-    if info.st_uid not in {os.geteuid(), 0}:
-        raise UnsafeFileError(f"another user owns `{folder}` and can replace `{path}`")
-    writers = stat.S_IMODE(info.st_mode) & 0o022
-    if _is_private_group(info.st_gid):
-        writers &= ~0o020
-    if writers and not info.st_mode & stat.S_ISVTX:
-        raise UnsafeFileError(f"others can replace `{path}`: run `chmod go-w {folder}`")
-
-
-def _is_private_group(gid: int) -> bool:
-    """Tell whether nobody but this process's user is in a group, as far as is known."""
-    try:
-        user, group = pwd.getpwuid(os.geteuid()), grp.getgrgid(gid)
-    except KeyError:
-        return False
-    return user.pw_gid == gid and group.gr_name == user.pw_name and not group.gr_mem
-
-
-def refuse_readable_by_others(path: Path) -> None:
-    """Raise `UnsafeFileError` when another OS user can read `path`."""
-    if stat.S_IMODE(path.stat().st_mode) & 0o077:
-        raise UnsafeFileError(f"others can read `{path}`: run `chmod go-rwx {path}`")
 
 
 def check_configuration_files(config_path: Path) -> None:
@@ -154,17 +112,3 @@ def lock_data_directory(path: Path) -> int:
             f"another `bascule up` serves `{path}`: stop it or use another `--data-dir`"
         ) from exc
     return descriptor
-
-
-def key_file(path: Path, fresh: bytes) -> bytes:
-    """Read a key, or keep `fresh` as the key when there is none yet; 0600 and atomic."""
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        refuse_readable_by_others(path)
-        return path.read_bytes()
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(fresh)
-        file.flush()
-        os.fsync(file.fileno())
-    return fresh

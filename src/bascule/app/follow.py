@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from pathlib import Path
 
-from bascule.app import state
+from bascule.app.place import Place
 from bascule.clock import monotonic, system_clock
 from bascule.gateway.gateway import Gateway
+from bascule.identity.keys import KeySet
 from bascule.storage import directory, key_files
-from bascule.storage.store import StateUnavailableError, Store
+from bascule.storage.directory import Directory
+from bascule.storage.store import StateUnavailableError
 
 log = logging.getLogger("bascule")
 
@@ -26,11 +27,11 @@ PATIENCE_SECONDS = 2.0
 class Follower:
     """Keeps a gateway's copy of the directory and of the signing keys current."""
 
-    def __init__(self, gateway: Gateway, store: Store, data_dir: Path) -> None:
+    def __init__(self, gateway: Gateway, place: Place) -> None:
         self._gateway = gateway
-        self._store = store
-        self._data_dir = data_dir
-        self._file_of_state = state.file_of_state(data_dir)
+        self._place = place
+        self._store = place.open_state()
+        self._identity = place.identity()
         self._problem = ""
         self._adopted = monotonic() - HEARD_SECONDS
         self._news = asyncio.Event()
@@ -50,19 +51,25 @@ class Follower:
     async def _refresh(self) -> None:
         callers = self._gateway.callers
         current = await asyncio.to_thread(self._store.read, directory.generation)
-        if state.file_of_state(self._data_dir) != self._file_of_state:
+        if self._place.identity() != self._identity:
             raise StateUnavailableError("the database was replaced: restart `bascule up`")
         if current < callers.generation:
             raise StateUnavailableError("the database is older: restart `bascule up`")
         if current == callers.generation:
             callers.confirm()
             return
-        fresh = await asyncio.to_thread(self._store.read, directory.load)
-        callers.trust(key_files.load(self._data_dir / "keys", now=system_clock()))
+        keys, fresh = await asyncio.to_thread(self._read)
+        callers.trust(keys)
         callers.confirm(fresh)
         self._adopted = monotonic()
         self._news.set()
         self._news = asyncio.Event()
+
+    def _read(self) -> tuple[KeySet, Directory]:
+        """Read anew, and remember how far the directory is, for the next start."""
+        self._place.note_change()
+        keys = key_files.load(self._place.keys, now=system_clock())
+        return keys, self._store.read(directory.load)
 
     async def heard(self, generation: int) -> None:
         """Wait until all processes can know of a change, two seconds at most.

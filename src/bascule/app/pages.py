@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
-from functools import partial
-from pathlib import Path
 
 from starlette.applications import Starlette
 
-from bascule.app import state
 from bascule.app.accounts import account_routes
+from bascule.app.place import Place
 from bascule.authserver.documents import Documents
 from bascule.authserver.routes import routes as oauth_routes
 from bascule.authserver.server import AuthorizationServer
@@ -20,8 +18,6 @@ from bascule.gateway.ingress import allowed_for
 from bascule.gateway.public import public_application
 from bascule.identity.keys import KeySet
 from bascule.net.fetch import FetchPolicy
-from bascule.storage import key_files
-from bascule.storage.store import Store
 from bascule.web.headers import SecurityHeaders
 from bascule.web.records import Records
 from bascule.web.site import Site
@@ -34,8 +30,9 @@ class PageParts:
 
     config: Callable[[], Config]
     """Gives the configuration in force."""
-    data_dir: Path
-    store: Store
+    place: Place
+    keys: Callable[[], KeySet]
+    """Gives the keys of tokens, as this process knows them."""
     records: Records
     late: Callable[[], list[str]]
     """Says what is late, one sentence each; empty means ready."""
@@ -49,20 +46,20 @@ def public_pages(parts: PageParts) -> Starlette:
     """Make the application of the public listener; once in each process that serves it."""
 
     def jwks() -> dict[str, object]:
-        return _keys(parts).jwks()
+        return parts.keys().jwks()
 
     url = parts.config().server.public_url
     site = Site(
         url=url,
         audience="public",
-        store=parts.store,
+        store=parts.place.open_state(),
         clock=system_clock,
         entropy=system_entropy,
         records=parts.records,
     )
     routes = [
         STATIC_ROUTE,
-        *account_routes(site, parts.data_dir),
+        *account_routes(site, parts.place),
         *oauth_routes(authorization_server(parts)),
     ]
     made = public_application(url, jwks, parts.late, routes)
@@ -76,20 +73,16 @@ def authorization_server(parts: PageParts) -> AuthorizationServer:
     config = parts.config()
     return AuthorizationServer(
         issuer=config.server.public_url,
-        store=parts.store,
+        store=parts.place.open_state(),
         records=parts.records,
         config=parts.config,
-        keys=lambda: _keys(parts),
+        keys=parts.keys,
         documents=Documents(
             lambda: replace(parts.fetching, private=parts.config().network.private)
         ),
         heard=parts.heard,
-        note_change=partial(state.note_change, parts.data_dir, parts.store),
+        note_change=parts.place.note_change,
         origins=frozenset(origin.decode() for origin in allowed_for(config.server).origins),
         clock=system_clock,
         entropy=system_entropy,
     )
-
-
-def _keys(parts: PageParts) -> KeySet:
-    return key_files.load(parts.data_dir / "keys", now=system_clock())

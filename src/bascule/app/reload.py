@@ -10,6 +10,7 @@ from typing import Protocol
 
 from bascule.app import state
 from bascule.app.load import Loaded, Sources, load, require_same_server
+from bascule.app.place import Place
 from bascule.app.timers import Timer
 from bascule.decision.widening import widenings
 from bascule.errors import BasculeError
@@ -40,12 +41,14 @@ class Reloading:
     def __init__(
         self,
         sources: Sources,
+        place: Place,
         loaded: Loaded,
         targets: Sequence[Reloadable],
         *,
         watch: bool,
     ) -> None:
         self._sources = sources
+        self._place = place
         self._loaded = loaded
         self._targets = targets
         self._watch = watch
@@ -87,7 +90,7 @@ class Reloading:
         more = len(wider) - MAX_WIDENINGS
         named = [*wider[:MAX_WIDENINGS], *([f"and {more} more"] if more > 0 else [])]
         state.record_admin(
-            self._sources.data_dir,
+            self._place,
             "policy.reload",
             {
                 "before": before.snapshot.digest,

@@ -7,10 +7,10 @@ import sys
 
 from bascule.app import state
 from bascule.app.load import Loaded, Sources, load
+from bascule.app.place import Place
 from bascule.app.setup_links import offer_first_admin
 from bascule.app.supervisor import Options, Supervisor
 from bascule.errors import BasculeError
-from bascule.storage.store import Store
 
 
 def serve(sources: Sources, *, workers: int = 1, watch: bool = False) -> None:
@@ -19,17 +19,17 @@ def serve(sources: Sources, *, workers: int = 1, watch: bool = False) -> None:
         raise BasculeError("more than one worker needs Linux: leave out --workers")
     loaded = load(sources)
     with state.exclusive(sources.data_dir) as lock:
-        store = state.open_state(sources.data_dir)
+        place = Place(sources.data_dir, loaded.config.server)
         try:
             offer_first_admin(
-                store,
+                place.open_state(),
                 sources.data_dir,
                 loaded.config.server.public_url,
                 _show_link if sys.stderr.isatty() else None,
             )
-            _run(sources, loaded, store, Options(workers, watch, lock))
+            _run(sources, loaded, place, Options(workers, watch, lock))
         finally:
-            store.close()
+            place.close()
 
 
 def _show_link(link: str) -> None:
@@ -40,9 +40,9 @@ def _show_link(link: str) -> None:
     )
 
 
-def _run(sources: Sources, loaded: Loaded, store: Store, options: Options) -> None:
+def _run(sources: Sources, loaded: Loaded, place: Place, options: Options) -> None:
     async def main() -> None:
-        await Supervisor(sources, loaded, store, options).run()
+        await Supervisor(sources, loaded, place, options).run()
 
     if sys.platform == "win32":
         asyncio.run(main())

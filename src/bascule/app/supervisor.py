@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from bascule.app import state
 from bascule.app.admin import admin_application
 from bascule.app.counts import Counts
 from bascule.app.load import Loaded, Sources
 from bascule.app.memory import keep_what_is_there
+from bascule.app.place import Place
 from bascule.app.reload import Reloading
 from bascule.app.stdio import StdioHosts
 from bascule.app.timers import Timer, run_timers
@@ -37,7 +37,6 @@ from bascule.gateway.asgi import AsgiBridge
 from bascule.gateway.ingress import Allowed
 from bascule.gateway.listener import Listener, bind
 from bascule.gateway.public import PagesHandler
-from bascule.storage.store import Store
 
 log = logging.getLogger("bascule")
 
@@ -80,18 +79,18 @@ class Supervisor:
     """Holds sockets, sequencer, admin listener and timers, and has others serve."""
 
     def __init__(
-        self, sources: Sources, loaded: Loaded, store: Store, options: Options
+        self, sources: Sources, loaded: Loaded, place: Place, options: Options
     ) -> None:
         config = loaded.config
         self._public_url = config.server.public_url
         self._public_sockets = bind(config.server.listen)
         self._admin_sockets = bind(config.server.admin_listen)
         self._stopping = asyncio.Event()
-        self._audit = _open_log(sources.data_dir, loaded)
-        self._stdio = StdioHosts(sources.data_dir, config, store)
-        self._serving = self._make_serving(sources.data_dir, loaded, store, options)
+        self._audit = _open_log(place, loaded)
+        self._stdio = StdioHosts(sources.data_dir, config, place.open_state())
+        self._serving = self._make_serving(place, loaded, options)
         self._reloading = Reloading(
-            sources, loaded, [self._stdio, self._serving], watch=options.watch
+            sources, place, loaded, [self._stdio, self._serving], watch=options.watch
         )
         # On loopback nobody stands between, whoever stands before the public listener.
         self._admin_exposed = is_exposed(config.server.admin_listen)
@@ -104,13 +103,11 @@ class Supervisor:
         )
         self._admin_url = self._url_of_admin(config.server)
 
-    def _make_serving(
-        self, data_dir: Path, loaded: Loaded, store: Store, options: Options
-    ) -> Serving:
+    def _make_serving(self, place: Place, loaded: Loaded, options: Options) -> Serving:
         audit = self._audit
         if options.workers > 1:
             return WorkerProcesses(
-                options.workers, data_dir, loaded, audit, held=[options.lock]
+                options.workers, place.data_dir, loaded, audit, held=[options.lock]
             )
         recording = Recording(
             writer=audit.writer,
@@ -119,7 +116,7 @@ class Supervisor:
             lag=lambda: audit.sequencing.lag,
             late=audit.late,
         )
-        return Worker(data_dir, loaded, store, recording)
+        return Worker(place, loaded, recording)
 
     def _admin_handler(self, server: Server) -> PagesHandler:
         pages = admin_application(self._serving.counts, lambda: self._audit.sequencing.lag)
@@ -188,12 +185,11 @@ def _is_encrypted(server: Server) -> bool:
     return server.tls is not None or bool(server.behind_proxy)
 
 
-def _open_log(data_dir: Path, loaded: Loaded) -> AuditLog:
+def _open_log(place: Place, loaded: Loaded) -> AuditLog:
     copies = loaded.config.audit.copies
     return AuditLog(
-        data_dir,
-        state.open_inbox(data_dir),
-        state.keys_of_log(data_dir),
+        place.log(),
+        place.log_keys(),
         system_entropy,
         copies=tuple(Path(it.removeprefix("file:")) for it in copies),
         on_problem=lambda problem: log.error("log: %s", problem),

@@ -11,14 +11,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bascule.app import state
 from bascule.app.counts import Counts, counts_of
-from bascule.app.files import refuse_readable_by_others
 from bascule.app.follow import POLL_SECONDS, Follower
 from bascule.app.issuer_keys import IssuerKeyReader
 from bascule.app.load import Loaded
 from bascule.app.page_records import PageRecords
 from bascule.app.pages import PageParts, public_pages
+from bascule.app.place import Place
 from bascule.app.timers import Timer
 from bascule.app.upstreams import keep_unchanged, upstreams
 from bascule.audit.log import GATEWAY_WRITER, REFUSE_SECONDS
@@ -40,7 +39,7 @@ from bascule.gateway.public import PagesHandler, PublicHandler
 from bascule.gateway.sessions import Sessions
 from bascule.gateway.upstream import UpstreamPool
 from bascule.storage import directory, key_files
-from bascule.storage.store import Store
+from bascule.storage.private_files import refuse_readable_by_others
 
 log = logging.getLogger("bascule")
 
@@ -66,16 +65,14 @@ class Recording:
 class Worker:
     """Serves the public listener; used on the event loop of its process only."""
 
-    def __init__(
-        self, data_dir: Path, loaded: Loaded, store: Store, recording: Recording
-    ) -> None:
-        self._data_dir = data_dir
+    def __init__(self, place: Place, loaded: Loaded, recording: Recording) -> None:
+        self._data_dir = place.data_dir
         self._loaded = loaded
         self._fresh: tuple[Loaded, dict[str, Upstream]] | None = None
         self._recording = recording
         self._listener: Listener | None = None
-        self.gateway = _gateway(data_dir, loaded, store, recording)
-        self._follower = Follower(self.gateway, store, data_dir)
+        self.gateway = _gateway(place, loaded, recording)
+        self._follower = Follower(self.gateway, place)
         records = PageRecords(
             recording.writer,
             self.gateway.failures,
@@ -87,8 +84,8 @@ class Worker:
         self._issuer_keys.configure(loaded.config)
         parts = PageParts(
             config=lambda: self._loaded.config,
-            data_dir=data_dir,
-            store=store,
+            place=place,
+            keys=lambda: self.gateway.callers.keys,
             records=records,
             late=self._late,
             heard=self._follower.heard,
@@ -178,17 +175,16 @@ class Worker:
         self.gateway.journal.refuses = self._recording.lag() > REFUSE_SECONDS
 
 
-def _gateway(data_dir: Path, loaded: Loaded, store: Store, recording: Recording) -> Gateway:
+def _gateway(place: Place, loaded: Loaded, recording: Recording) -> Gateway:
     config = loaded.config
-    keys = key_files.load_or_create(data_dir / "keys", now=system_clock())
-    sealer = Sealer(state.sealing_key(data_dir), system_entropy)
+    keys = key_files.load_or_create(place.keys, now=system_clock())
+    sealer = Sealer(place.sealing_key(), system_entropy)
+    known = place.open_state().read(directory.load)
     return Gateway(
         snapshot=loaded.snapshot,
-        upstreams=upstreams(config, data_dir),
+        upstreams=upstreams(config, place.data_dir),
         limits=config.limits,
-        callers=Callers(
-            keys, config.server.public_url, store.read(directory.load), Issuers()
-        ),
+        callers=Callers(keys, config.server.public_url, known, Issuers()),
         journal=Journal(
             recording.writer,
             log=recording.origin,

@@ -16,7 +16,6 @@ from pathlib import Path
 
 import uvloop
 
-from bascule.app import state
 from bascule.app.channel import (
     Channel,
     Commit,
@@ -32,12 +31,12 @@ from bascule.app.channel import (
 )
 from bascule.app.load import Loaded, loaded_from
 from bascule.app.memory import keep_what_is_there
+from bascule.app.place import Place
 from bascule.app.timers import Timer, run_timers
 from bascule.app.worker import TICK_SECONDS, Recording, Worker
 from bascule.audit.log import GATEWAY_WRITER, open_writer
 from bascule.clock import monotonic, system_entropy
 from bascule.errors import BasculeError
-from bascule.storage.store import Store
 
 PR_SET_PDEATHSIG = 1
 SUPERVISOR_GONE = 4
@@ -48,16 +47,15 @@ FAILED = 3
 class WorkerProcess:
     """One worker, as its supervisor sees it."""
 
-    def __init__(self, channel: Channel, start: Start, store: Store) -> None:
-        data_dir = Path(start.data_dir)
-        keys = state.keys_of_log(data_dir)
+    def __init__(self, channel: Channel, start: Start, place: Place) -> None:
+        keys = place.log_keys()
         self._channel = channel
         self._start = start
-        self._inbox = state.open_inbox(data_dir)
+        self._inbox = place.log().inbox()
         self._log = LogState(0.0, []), monotonic()
         """What was said last of the log, and when."""
         self._writer = open_writer(
-            data_dir,
+            place.log(),
             self._inbox,
             keys,
             system_entropy,
@@ -68,7 +66,7 @@ class WorkerProcess:
             self._writer, keys.signer.name, start.boot, self._lag, self._late
         )
         loaded = _load(start.settings)
-        self._worker = Worker(data_dir, loaded, store, recording)
+        self._worker = Worker(place, loaded, recording)
         self._draining = asyncio.Event()
 
     async def run(self) -> None:
@@ -149,11 +147,11 @@ async def _serve(control: socket.socket) -> None:
     channel = await open_channel(control)
     start = await channel.from_supervisor()
     assert isinstance(start, Start)  # noqa: S101 - narrows for mypy
-    store = state.open_state(Path(start.data_dir))
+    place = Place(Path(start.data_dir), start.settings.config.server)
     try:
-        await WorkerProcess(channel, start, store).run()
+        await WorkerProcess(channel, start, place).run()
     finally:
-        store.close()
+        place.close()
 
 
 def main() -> None:

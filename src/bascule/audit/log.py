@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import fcntl
-import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from bascule.audit.closing import SUPERVISOR_WRITER, Closing, LocalWriters
 from bascule.audit.inbox import Inbox
-from bascule.audit.log_files import FolderFiles, LogFiles, SequencerBusyError
+from bascule.audit.log_files import LogFiles, SequencerBusyError
+from bascule.audit.log_place import Keys, LogPlace
 from bascule.audit.note import MalformedNoteError, Signer
 from bascule.audit.openings import KEY_BYTES, OpeningSealer
 from bascule.audit.record import Record, encode
@@ -23,7 +21,7 @@ from bascule.audit.sequencer import (
     state_key,
 )
 from bascule.audit.sequencing import Sequencing
-from bascule.audit.signing import RESTART, VERIFIER
+from bascule.audit.signing import RESTART, publish
 from bascule.audit.state import State, TamperedLogError, read_state, write_state
 from bascule.audit.writer import Writer
 from bascule.clock import Entropy
@@ -32,8 +30,8 @@ LATE_SECONDS = 10.0
 REFUSE_SECONDS = 60.0
 GATEWAY_WRITER = "gateway"
 
-KeyFile = Callable[[Path, bytes], bytes]
-"""Reads a key file, or keeps the given bytes as the key when there is none."""
+SIGNING_KEY = "log.key"
+OPENINGS_KEY = "openings.key"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,53 +42,42 @@ class LogKeys:
     openings: bytes = field(repr=False)
 
 
-def log_keys(data_dir: Path, key_file: KeyFile, entropy: Entropy) -> LogKeys:
+def log_keys(place: LogPlace, entropy: Entropy) -> LogKeys:
     """Read the log's keys; where there is no log yet, begin one with a new origin.
 
     Raises `TamperedLogError` when there is a log without its key.
     """
-    path = data_dir / "keys" / "log.key"
-    files = FolderFiles(data_dir / "audit")
-    with _one_at_a_time(data_dir / "keys" / "log.lock"):
-        fresh = Signer(f"bascule.local/{entropy(8).hex()}", entropy(32))
-        if not path.exists():
-            _begin(files, fresh)
-        try:
-            signer = Signer.parse(key_file(path, fresh.text.encode()).decode())
-        except (MalformedNoteError, UnicodeDecodeError) as exc:
-            raise TamperedLogError(f"`{path}` is no log key; {RESTART}") from exc
-        _publish(files, signer)
-        openings = key_file(data_dir / "keys" / "openings.key", entropy(KEY_BYTES))
-    return LogKeys(signer, openings)
-
-
-def _begin(files: LogFiles, signer: Signer) -> None:
-    """Write the first state, before the key: a key without it means a lost log."""
-    old = read_state(files)
-    if old is not None and old.size:
-        raise TamperedLogError(f"the log's key is missing: restore it, or {RESTART}")
-    replaces = [] if old is None else old.replaces
-    write_state(files, State(signer.name, replaces=replaces), state_key(signer))
-
-
-def _publish(files: LogFiles, signer: Signer) -> None:
-    text = f"{signer.verifier.text}\n".encode()
+    files = place.files()
+    text = place.keys.read(SIGNING_KEY)
+    if text is None:
+        with place.keys.alone("log"):
+            text = place.keys.read(SIGNING_KEY)
+            if text is None:
+                text = _begin(place.keys, files, entropy)
     try:
-        known = files.read(VERIFIER)
-    except FileNotFoundError:
-        known = b""
-    if known != text:
-        files.write([(VERIFIER, text)])
+        signer = Signer.parse(text.decode())
+    except (MalformedNoteError, UnicodeDecodeError) as exc:
+        raise TamperedLogError(f"`{SIGNING_KEY}` is no log key; {RESTART}") from exc
+    return LogKeys(signer, place.keys.create(OPENINGS_KEY, entropy(KEY_BYTES)))
 
 
-@contextlib.contextmanager
-def _one_at_a_time(path: Path) -> Iterator[None]:
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+def _begin(keys: Keys, files: LogFiles, entropy: Entropy) -> bytes:
+    """Begin a log: its first state, before the key, since a key without one is a lost log.
+
+    Gives the key. Raises `SequencerBusyError`, and `TamperedLogError` when there is a log.
+    """
+    fresh = Signer(f"bascule.local/{entropy(8).hex()}", entropy(32))
+    files.take()
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
+        old = read_state(files)
+        if old is not None and old.size:
+            raise TamperedLogError(f"the log's key is missing: restore it, or {RESTART}")
+        replaces = [] if old is None else old.replaces
+        write_state(files, State(fresh.name, replaces=replaces), state_key(fresh))
+        publish(files, fresh)
     finally:
-        os.close(descriptor)
+        files.release()
+    return keys.create(SIGNING_KEY, fresh.text.encode())
 
 
 class AuditLog:
@@ -98,39 +85,38 @@ class AuditLog:
 
     def __init__(
         self,
-        data_dir: Path,
-        inbox: Inbox,
+        place: LogPlace,
         keys: LogKeys,
         entropy: Entropy,
         *,
         copies: tuple[Path, ...],
         on_problem: Callable[[Exception], None],
     ) -> None:
-        """Open the log and become its sequencer.
-
-        Raises `SequencerBusyError`, `TamperedLogError` or `TreeError`.
-        """
-        folder = data_dir / "audit"
-        self._inbox = inbox
+        """Open the log. Raises `LogUnavailableError`."""
         self.origin = keys.signer.name
         self.boot = entropy(8).hex()
         self.writers = LocalWriters(self.boot)
+        shared = None if place.shared_inbox is None else place.shared_inbox()
+        inbox: Inbox = place.inbox() if shared is None else shared
+        self._inbox = inbox
         self.writer = open_writer(
-            data_dir, inbox, keys, entropy, name=GATEWAY_WRITER, boot=self.boot
+            place, inbox, keys, entropy, name=GATEWAY_WRITER, boot=self.boot
         )
         closing = Closing(
             open_writer(
-                data_dir, inbox, keys, entropy, name=SUPERVISOR_WRITER, boot=self.boot
+                place, inbox, keys, entropy, name=SUPERVISOR_WRITER, boot=self.boot
             ),
-            self.writers.ended,
+            self.writers.ended if shared is None else shared.ended,
             origin=self.origin,
             boot=self.boot,
         )
         self.sequencing = Sequencing(
-            lambda: Sequencer(FolderFiles(folder), inbox, keys.signer, copies=copies),
+            lambda: Sequencer(
+                place.files(), inbox, keys.signer, copies=copies, seen=place.seen
+            ),
             closing,
             on_problem,
-            waiting=None,
+            waiting=None if shared is None else shared.age,
         )
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -158,21 +144,21 @@ class AuditLog:
 
 
 def open_writer(
-    data_dir: Path, inbox: Inbox, keys: LogKeys, entropy: Entropy, *, name: str, boot: str
+    place: LogPlace, inbox: Inbox, keys: LogKeys, entropy: Entropy, *, name: str, boot: str
 ) -> Writer:
     """Make a writer, with a chain and openings of its own."""
     return Writer(
         inbox,
         OpeningSealer(keys.openings, entropy),
         chain_key=chain_key(keys.signer),
-        folder=data_dir / "audit",
+        folder=place.disk,
         name=name,
         boot=boot,
     )
 
 
 def append_command_record(
-    data_dir: Path,
+    place: LogPlace,
     inbox: Inbox,
     keys: LogKeys,
     entropy: Entropy,
@@ -183,17 +169,17 @@ def append_command_record(
     `make` gets origin, writer and boot. Raises `LogUnavailableError`.
     """
     boot = entropy(8).hex()
-    writer = open_writer(data_dir, inbox, keys, entropy, name=COMMAND_WRITER, boot=boot)
+    writer = open_writer(place, inbox, keys, entropy, name=COMMAND_WRITER, boot=boot)
     writer.append_now(encode(make(keys.signer.name, COMMAND_WRITER, boot)))
 
 
-def settle(data_dir: Path, inbox: Inbox, keys: LogKeys) -> None:
+def settle(place: LogPlace, inbox: Inbox, keys: LogKeys) -> None:
     """Take what waits into the tree, unless a running server does that anyway.
 
     Raises `TamperedLogError` or `TreeError`.
     """
     try:
-        sequencer = Sequencer(FolderFiles(data_dir / "audit"), inbox, keys.signer)
+        sequencer = Sequencer(place.files(), inbox, keys.signer, seen=place.seen)
     except SequencerBusyError:
         return
     try:

@@ -40,8 +40,17 @@ class LogFiles(Protocol):
     def take(self) -> None:
         """Become the one who may write, until `release`. Raises `SequencerBusyError`."""
 
+    def renew(self) -> None:
+        """Stay the one who may write. Raises `SequencerBusyError` when that is over."""
+
     def release(self) -> None:
         """Let another process write; nothing when it was not taken."""
+
+    def put_aside(self, name: str) -> str:
+        """Begin with no files, still as the one who may write; gives where the old are.
+
+        `name` tells this log from others that were put aside.
+        """
 
 
 class FolderFiles:
@@ -93,8 +102,27 @@ class FolderFiles:
             raise SequencerBusyError("another process writes this log") from exc
         self._lock = descriptor
 
+    def renew(self) -> None:
+        """Stay the one who may write: nothing to do, the lock lasts."""
+
     def release(self) -> None:
         """Let another process write."""
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
+
+    def put_aside(self, name: str) -> str:
+        """Rename the folder, inbox and all, and make a new one."""
+        aside = self._free(f"{self._folder.name}.{name}")
+        self._folder.rename(aside)
+        self._folder.mkdir(mode=0o700)
+        sync_folder(self._folder.parent)
+        return aside.name
+
+    def _free(self, name: str) -> Path:
+        """Give a path that nothing has: the name, or the name with a number behind it."""
+        path, number = self._folder.with_name(name), 1
+        while path.exists():
+            number += 1
+            path = self._folder.with_name(f"{name}-{number}")
+        return path

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
-from bascule.audit.durable import sync_folder
-from bascule.audit.log import KeyFile, log_keys
-from bascule.audit.log_files import FolderFiles
+from bascule.audit.log import SIGNING_KEY, log_keys
+from bascule.audit.log_files import LogFiles
+from bascule.audit.log_place import Keys, LogPlace
 from bascule.audit.note import Signer
 from bascule.audit.sequencer import state_key
 from bascule.audit.state import State, TreeError, read_state, write_state
@@ -17,9 +16,7 @@ from bascule.errors import BasculeError
 _NOT_IN_NAMES = re.compile(r"[^0-9A-Za-z]")
 
 
-def restart(
-    data_dir: Path, key_file: KeyFile, entropy: Entropy
-) -> tuple[str, dict[str, str]]:
+def restart(place: LogPlace, entropy: Entropy) -> tuple[str, dict[str, str]]:
     """Put the log and its key aside, apart from one another, and begin a new one.
 
     Gives the new origin, and what is to be recorded of the old log. Nobody else may use the
@@ -28,65 +25,58 @@ def restart(
     `SequencerBusyError`.
     """
     # A command that takes records in would go on writing where the new log begins.
-    files = FolderFiles(data_dir / "audit")
+    files = place.files()
     files.take()
     try:
-        return _restart(data_dir, key_file, entropy)
+        record = _put_aside(place.keys, files, entropy)
     finally:
         files.release()
+    return log_keys(place, entropy).signer.name, record
 
 
-def _restart(
-    data_dir: Path, key_file: KeyFile, entropy: Entropy
-) -> tuple[str, dict[str, str]]:
-    old = _describe(data_dir)
+def _put_aside(keys: Keys, files: LogFiles, entropy: Entropy) -> dict[str, str]:
+    old = _describe(keys, files)
     suffix = _NOT_IN_NAMES.sub("", old.origin.rpartition("/")[2]) or "unknown"
-    aside = _free(data_dir, f"audit.{suffix}.{old.size}")
-    (data_dir / "audit").rename(aside)
-    (data_dir / "audit").mkdir(mode=0o700)
-    sync_folder(data_dir)
+    aside = files.put_aside(f"{suffix}.{old.size}")
     # With the old key still there, neither a missing state nor this one is started from.
-    _remember(data_dir / "audit", [it for it in (old.origin, *old.replaces) if it], entropy)
-    key = data_dir / "keys" / "log.key"
-    if key.exists():
-        key.rename(_free(data_dir / "keys", f"log.{suffix}", ".key"))
-    sync_folder(data_dir / "keys")
-    keys = log_keys(data_dir, key_file, entropy)
-    record = {
-        "folder": aside.name,
+    _remember(files, [it for it in (old.origin, *old.replaces) if it], entropy)
+    if keys.read(SIGNING_KEY) is not None:
+        keys.rename(SIGNING_KEY, _free(keys, suffix))
+    return {
+        "folder": aside,
         "origin": old.origin,
         "root": old.root,
         "size": str(old.size),
     }
-    return keys.signer.name, record
 
 
-def _free(folder: Path, name: str, end: str = "") -> Path:
-    """Give a path that nothing has: the name, or the name with a number behind it."""
-    path, number = folder / f"{name}{end}", 1
-    while path.exists():
+def _free(keys: Keys, suffix: str) -> str:
+    """Give a name that no key has: with the suffix, or with a number behind it."""
+    taken = keys.names("log.")
+    name, number = f"log.{suffix}.key", 1
+    while name in taken:
         number += 1
-        path = folder / f"{name}-{number}{end}"
-    return path
+        name = f"log.{suffix}-{number}.key"
+    return name
 
 
-def _describe(data_dir: Path) -> State:
+def _describe(keys: Keys, files: LogFiles) -> State:
     """Say what the old log claims to be; nothing of it needs to be whole."""
     try:
-        state = read_state(FolderFiles(data_dir / "audit"))
+        state = read_state(files)
     except TreeError:
         state = None
-    return state or State(_key_name(data_dir / "keys" / "log.key"))
+    return state or State(_origin_of_key(keys))
 
 
-def _key_name(path: Path) -> str:
+def _origin_of_key(keys: Keys) -> str:
     try:
-        return Signer.parse(path.read_text(encoding="ascii")).name
-    except (OSError, UnicodeDecodeError, BasculeError):
+        return Signer.parse((keys.read(SIGNING_KEY) or b"").decode("ascii")).name
+    except (UnicodeDecodeError, BasculeError):
         return ""
 
 
-def _remember(folder: Path, origins: list[str], entropy: Entropy) -> None:
+def _remember(files: LogFiles, origins: list[str], entropy: Entropy) -> None:
     """Leave a state that names the logs before; beginning a log takes it up."""
     nobody = Signer("none", entropy(32))
-    write_state(FolderFiles(folder), State("", replaces=origins), state_key(nobody))
+    write_state(files, State("", replaces=origins), state_key(nobody))

@@ -63,6 +63,7 @@ class Sequencer:
         signer: Signer,
         *,
         copies: tuple[Path, ...] = (),
+        seen: Path | None = None,
         crash_point: Callable[[str], None] = lambda _: None,
     ) -> None:
         """Take over the log.
@@ -81,7 +82,7 @@ class Sequencer:
             self._tree = Tree(files, self._state.size)
             if self._tree.root().hex() != self._state.root:
                 raise TamperedLogError(f"the log's tiles are not those it had; {RESTART}")
-            self._signing = Signing(files, signer, self._state, copies)
+            self._signing = Signing(files, signer, self._state, copies, seen)
             if self._state.size == 0:
                 self._signing.sign(self._state)
         except BaseException:
@@ -143,6 +144,7 @@ class Sequencer:
         `SequencerBusyError` when another sequencer has taken over, OSError when files
         cannot be written.
         """
+        self._files.renew()
         before = self._tree.size
         waiting = True
         while waiting:

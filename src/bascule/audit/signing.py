@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from urllib.parse import quote
 
 from bascule.audit.checkpoint import Checkpoint
 from bascule.audit.copies import Copies
+from bascule.audit.durable import sync_folder, write_durably
 from bascule.audit.log_files import LogFiles
 from bascule.audit.merkle import consistency_proof, consistent
 from bascule.audit.note import Signer
@@ -22,19 +24,27 @@ class Signing:
     """Signs the committed trees of one log."""
 
     def __init__(
-        self, files: LogFiles, signer: Signer, state: State, copies: tuple[Path, ...]
+        self,
+        files: LogFiles,
+        signer: Signer,
+        state: State,
+        copies: tuple[Path, ...],
+        seen: Path | None,
     ) -> None:
         """Compare the tree with what was signed before, here and in the copies.
 
+        `seen` is a folder that remembers the newest checkpoint apart from the log.
         Raises `TamperedLogError`, and what reading notes and tiles raises.
         """
         self._files = files
         self._signer = signer
         self._copies = Copies(copies, state.origin)
+        self._seen = None if seen is None else seen / quote(state.origin, safe="")
         self._newest = Checkpoint(state.origin, 0, bytes.fromhex(State("").root))
         self.copy_problem: str | None = None
         """Why the newest checkpoint could not be copied."""
         self._check(state)
+        publish(files, signer)
 
     @property
     def size(self) -> int:
@@ -54,6 +64,10 @@ class Signing:
         note = self._signer.sign(checkpoint.text)
         self._files.write([(CHECKPOINT, note)])
         self._newest = checkpoint
+        if self._seen is not None:
+            self._seen.parent.mkdir(mode=0o700, exist_ok=True)
+            write_durably(self._seen, note)
+            sync_folder(self._seen.parent)
         # The log goes on without copies; that it is watched less is said by readyz.
         done, self.copy_problem = self._copies.write(checkpoint.size, note)
         state.copies = sorted({*state.copies, *done})
@@ -61,6 +75,8 @@ class Signing:
     def _check(self, state: State) -> None:
         reader = TileReader(self._files, state.size)
         notes: list[tuple[object, bytes]] = list(self._copies.newest(state))
+        if self._seen is not None and self._seen.exists():
+            notes.append((self._seen, self._seen.read_bytes()))
         own = read_note(self._files)
         if own is not None:
             notes.append((CHECKPOINT, own))
@@ -102,3 +118,14 @@ def read_note(files: LogFiles) -> bytes | None:
         return files.read(CHECKPOINT)
     except FileNotFoundError:
         return None
+
+
+def publish(files: LogFiles, signer: Signer) -> None:
+    """Put the public key beside the log, for who verifies it."""
+    text = f"{signer.verifier.text}\n".encode()
+    try:
+        known = files.read(VERIFIER)
+    except FileNotFoundError:
+        known = b""
+    if known != text:
+        files.write([(VERIFIER, text)])

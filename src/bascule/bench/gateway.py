@@ -10,12 +10,13 @@ from pathlib import Path
 from sqlalchemy import Connection
 
 from bascule.app.files import data_directory
-from bascule.app.state import note_change, open_inbox, open_state
+from bascule.app.place import Place
 from bascule.audit.log_files import FolderFiles
 from bascule.audit.state import read_state
 from bascule.bench.peers import RULES
 from bascule.bench.request import CONNECTOR, FRESH, LISTERS, TOOL, USER
 from bascule.clock import UnixTime, new_id, system_clock, system_micros
+from bascule.config.model import Server
 from bascule.identity.access_token import AccessToken, issue
 from bascule.identity.keys import SigningKey
 from bascule.identity.resource import baseline_scope, resource_identifier
@@ -66,16 +67,17 @@ def prepare(gateway: BenchGateway, *, upstream: int, count: int) -> Tokens:
     (policies / "bench.cedar").write_text("\n".join(map(_policy, range(RULES))))
     gateway.config.write_text(_configuration(gateway, upstream))
     data = data_directory(gateway.data)
-    store = open_state(data)
+    place = Place(data, Server())
+    store = place.open_state()
     try:
         now = system_clock()
         store.run(partial(_add_users, now=now))
-        note_change(data, store)
-        key = key_files.load_or_create(data / "keys", now=now).active()
+        place.note_change()
+        key = key_files.load_or_create(place.keys, now=now).active()
         claims = store.run(partial(_register, names=[USER] * count, now=now))
         listers = store.run(partial(_register, names=LISTERS, now=now))
     finally:
-        store.close()
+        place.close()
     return Tokens(
         calls=[_sign(gateway, key, each) for each in claims],
         lists=[_sign(gateway, key, each) for each in listers],
@@ -84,7 +86,7 @@ def prepare(gateway: BenchGateway, *, upstream: int, count: int) -> Tokens:
 
 def records(gateway: BenchGateway) -> tuple[int, int]:
     """Give how many records are in the tree, and how many wait."""
-    inbox = open_inbox(gateway.data)
+    inbox = Place(gateway.data, Server()).log().inbox()
     try:
         waiting = inbox.count()
     finally:

@@ -8,8 +8,8 @@ from typing import BinaryIO
 import click
 import msgspec
 
-from bascule.app.files import key_file, read_text
-from bascule.app.state import exclusive, keys_of_log
+from bascule.app.files import read_text
+from bascule.app.state import exclusive
 from bascule.audit.log_files import FolderFiles
 from bascule.audit.note import MalformedNoteError, Verifier
 from bascule.audit.proof import Proof
@@ -66,13 +66,13 @@ def verify(
     waiting: int = 0
     problems: list[str] = []
     if directory is None:
-        data_dir = ctx.obj.data_dir()
+        place = ctx.obj.place()
         try:
-            waiting = take_in(data_dir)
+            waiting = take_in(place)
         except (TamperedLogError, TreeError, MalformedTileError) as exc:
             problems.append(str(exc))
-            waiting = count_waiting(data_dir)
-        files = FolderFiles(data_dir / "audit")
+            waiting = count_waiting(place)
+        files = place.log().files()
     else:
         inner = directory / "audit"
         files = FolderFiles(inner if inner.is_dir() else directory)
@@ -115,10 +115,10 @@ def _describe(verdict: Verdict) -> str:
 @click.pass_obj
 def prove(context: CommandContext, seq: int) -> None:
     """Print a receipt: the record and the proof that the log holds it."""
-    data_dir = context.data_dir()
-    take_in(data_dir)
-    verifier = keys_of_log(data_dir).signer.verifier
-    proof = receipt(FolderFiles(data_dir / "audit"), verifier, seq)
+    place = context.place()
+    take_in(place)
+    verifier = place.log_keys().signer.verifier
+    proof = receipt(place.log().files(), verifier, seq)
     click.echo(proof.write(), nl=False)
 
 
@@ -154,14 +154,16 @@ def restart(context: CommandContext, reason: str, as_json: bool) -> None:
     """
     data_dir = context.data_dir()
     with exclusive(data_dir):
-        origin, old = restart_log(data_dir, key_file, system_entropy)
+        origin, old = restart_log(context.place().log(), system_entropy)
         context.record_admin("log.restart", {**old, "reason": clip(reason, MAX_REASON)})
+    folder = data_dir / old["folder"]
+    aside = str(folder) if folder.exists() else old["folder"]
     emit(
         {
             "origin": origin,
             "replaces": old["origin"],
-            "folder": str(data_dir / old["folder"]),
+            "folder": aside,
         },
-        text=f"began {origin}; the log before is kept in {data_dir / old['folder']}",
+        text=f"began {origin}; the log before is kept in {aside}",
         as_json=as_json,
     )

@@ -6,14 +6,13 @@ import itertools
 import re
 import time
 from datetime import UTC, datetime
-from pathlib import Path
 
 import click
 import msgspec
 
-from bascule.app.state import keys_of_log, open_inbox
+from bascule.app.place import Place
 from bascule.audit.log import settle
-from bascule.audit.log_files import FolderFiles, LogFiles
+from bascule.audit.log_files import LogFiles
 from bascule.audit.query import Filter, Row, leaves, rows
 from bascule.audit.record import decode
 from bascule.audit.state import TamperedLogError, TreeError, read_state
@@ -39,22 +38,23 @@ FOLLOW_SECONDS = 0.5
 _SEQ = re.compile(r"[0-9]{1,18}")
 
 
-def take_in(data_dir: Path) -> int:
+def take_in(place: Place) -> int:
     """Take what waits into the log, if no server does it; gives how many records wait.
 
     Raises `TamperedLogError` or `TreeError`.
     """
-    inbox = open_inbox(data_dir)
+    log = place.log()
+    inbox = log.inbox()
     try:
-        settle(data_dir, inbox, keys_of_log(data_dir))
+        settle(log, inbox, place.log_keys())
         return inbox.count()
     finally:
         inbox.close()
 
 
-def count_waiting(data_dir: Path) -> int:
+def count_waiting(place: Place) -> int:
     """Give how many records wait to be taken into the log."""
-    inbox = open_inbox(data_dir)
+    inbox = place.log().inbox()
     try:
         return inbox.count()
     finally:
@@ -63,12 +63,12 @@ def count_waiting(data_dir: Path) -> int:
 
 def log_files(context: CommandContext) -> LogFiles:
     """Give the log's files, as current as can be; a damaged log is read all the same."""
-    data_dir = context.data_dir()
+    place = context.place()
     try:
-        take_in(data_dir)
+        take_in(place)
     except (TamperedLogError, TreeError, MalformedTileError) as exc:
         click.echo(f"warning: {exc}", err=True)
-    return FolderFiles(data_dir / "audit")
+    return place.log().files()
 
 
 def _moment(

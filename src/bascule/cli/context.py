@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, TypeVar
 from bascule.errors import BasculeError
 
 if TYPE_CHECKING:  # `--help` must not wait for databases
-    from bascule.config.model import Config
+    from bascule.app.place import Place
+    from bascule.config.model import Config, Server
     from bascule.storage.store import Store, Work
 
 T = TypeVar("T")
@@ -24,7 +25,7 @@ class CommandContext:
     named_config: Path | None = None
     """`--config`, or `$BASCULE_CONFIG`; a file that was named must exist."""
     named_data_dir: Path | None = None
-    _store: Store | None = field(default=None, repr=False)
+    _place: Place | None = field(default=None, repr=False)
 
     @property
     def config_path(self) -> Path:
@@ -58,21 +59,42 @@ class CommandContext:
 
         return data_directory(self.named_data_dir)
 
+    def place(self) -> Place:
+        """Where state, keys and log are; of the configuration only that is read."""
+        from bascule.app.place import Place
+
+        if self._place is None:
+            self._place = Place(self.data_dir(), self._server())
+        return self._place
+
+    def _server(self) -> Server:
+        """Read where the state is; a configuration that is broken elsewhere will do.
+
+        Who must revoke something cannot first mend a file. Where it is no TOML at all, a
+        data directory that has a SQLite state goes on with that.
+        """
+        from bascule.app.files import read_text
+        from bascule.config.load import ConfigError, load_database
+        from bascule.config.model import Server
+
+        path = self.config_path
+        if not path.exists():
+            return Server()
+        try:
+            return load_database(read_text(path), source=str(path))
+        except ConfigError:
+            if (self.data_dir() / "state.db").exists():
+                return Server()
+            raise
+
     def store(self) -> Store:
         """The state database, created when missing."""
-        from bascule.app.state import open_state
-
-        if self._store is None:
-            self._store = open_state(self.data_dir())
-        return self._store
+        return self.place().open_state()
 
     def change(self, work: Work[T]) -> T:
         """Change users, groups, agents or revocations in one transaction."""
-        from bascule.app.state import note_change
-
-        store = self.store()
-        result = store.run(work)
-        note_change(self.data_dir(), store)
+        result = self.store().run(work)
+        self.place().note_change()
         return result
 
     def record_admin(
@@ -91,7 +113,7 @@ class CommandContext:
         from bascule.app.state import record_admin
 
         record_admin(
-            self.data_dir(),
+            self.place(),
             type,
             {**admin, "os_user": f"{_os_user()} (uid {os.getuid()})"},
             user=user,
@@ -101,8 +123,8 @@ class CommandContext:
 
     def close(self) -> None:
         """Let go of what was opened."""
-        if self._store is not None:
-            self._store.close()
+        if self._place is not None:
+            self._place.close()
 
 
 def _os_user() -> str:

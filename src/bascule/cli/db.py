@@ -23,11 +23,18 @@ def db() -> None:
 def migrate(context: CommandContext, as_json: bool) -> None:
     """Bring the state database to this version's schema; stop the server first."""
     with state.exclusive(context.data_dir()):
-        store = state.open_unchecked(context.data_dir())
+        store = context.place().open_unchecked()
         before = migrations.version(store)
-        context.record_admin("db.migrate", {"from": before or "none", "to": VERSION})
+        shared = context.place().is_shared
+        if not shared:
+            _record(context, before)
         migrations.migrate(store)
+        if shared:
+            _record(context, before)  # the log's own tables are among those that were made
         after = migrations.version(store)
-        store.close()
     text = f"schema {before or 'none'} -> {after}"
     emit({"from": before, "to": after}, text=text, as_json=as_json)
+
+
+def _record(context: CommandContext, before: str | None) -> None:
+    context.record_admin("db.migrate", {"from": before or "none", "to": VERSION})

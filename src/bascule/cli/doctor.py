@@ -13,8 +13,7 @@ import msgspec
 from bascule.app.doctor import Finding, Patient, examine, examine_server
 from bascule.app.files import AlreadyRunningError
 from bascule.app.probe import Probe
-from bascule.app.state import exclusive, keys_of_log
-from bascule.audit.log_files import FolderFiles
+from bascule.app.state import exclusive
 from bascule.audit.query import Filter, Row, rows
 from bascule.audit.receipt import NotSignedError, receipt
 from bascule.audit.state import read_state
@@ -95,7 +94,7 @@ def _findings(
 
 def _patient(context: CommandContext, config: Config, name: str) -> Patient:
     url = config.server.public_url
-    verifier = keys_of_log(context.data_dir()).signer.verifier
+    verifier = context.place().log_keys().signer.verifier
     state = read_state(log_files(context))
     start = 0 if state is None else state.size
     unknown = "bascule-doctor-" + base64.b16encode(system_entropy(8)).decode().lower()
@@ -116,7 +115,7 @@ def _patient(context: CommandContext, config: Config, name: str) -> Patient:
         return _soon(lambda: _first(rows(log_files(context), wanted, start)))
 
     def check_receipt(seq: int) -> None:
-        files = FolderFiles(context.data_dir() / "audit")
+        files = context.place().log().files()
         if _soon(lambda: _signed(lambda: receipt(files, verifier, seq))) is None:
             raise NotSignedError(f"record {seq} is under no signature yet")
 

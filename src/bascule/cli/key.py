@@ -25,8 +25,8 @@ def key() -> None:
 def rotate(context: CommandContext, compromised: bool, as_json: bool) -> None:
     """Sign with a new key; tokens of the old ones stay valid until they expire."""
     context.record_admin("key.rotate", {"compromised": str(compromised).lower()})
-    folder = context.data_dir() / "keys"
-    fresh = key_files.rotate(folder, compromised=compromised, now=system_clock())
+    store = context.place().keys
+    fresh = key_files.rotate(store, compromised=compromised, now=system_clock())
     context.change(lambda conn: counters.advance(conn, "generation"))
     emit(
         {"kid": fresh.kid},

@@ -126,7 +126,7 @@ def sign(
     context: CommandContext, config: Config, claims: AccessToken, resource: str
 ) -> str:
     """Sign a token for a resource with the newest key."""
-    keys = key_files.load_or_create(context.data_dir() / "keys", now=system_clock())
+    keys = key_files.load_or_create(context.place().keys, now=system_clock())
     issuer = config.server.public_url
     return issue(claims, issuer=issuer, resource=resource, key=keys.active())
 

@@ -6,7 +6,7 @@ import tomllib
 
 import msgspec
 
-from bascule.config.model import Config
+from bascule.config.model import Config, Server
 from bascule.config.rules import broken_rules
 from bascule.config.shape import shape_problems
 from bascule.errors import BasculeError
@@ -48,3 +48,20 @@ def load(text: str, *, source: str) -> Config:
     if broken:
         raise ConfigError(source, broken)
     return config
+
+
+def load_database(text: str, *, source: str) -> Server:
+    """Read only where state and keys are, whatever else is wrong with a configuration.
+
+    Raises `ConfigError` when it is no TOML.
+    """
+    try:
+        server = tomllib.loads(text).get("server", {})
+    except (ValueError, RecursionError) as exc:
+        raise ConfigError(source, (Problem("", f"not valid TOML: {exc}"),)) from exc
+    known = server if isinstance(server, dict) else {}
+    database, key = known.get("database"), known.get("key_encryption")
+    return Server(
+        database=database if isinstance(database, str) else Server().database,
+        key_encryption=key if isinstance(key, str) else None,
+    )

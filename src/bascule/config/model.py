@@ -56,6 +56,8 @@ class Server(Table, frozen=True):
     """HOST:PORT of the admin listener."""
     database: str = "sqlite"
     """`sqlite` (in the data directory), or a reference to a postgresql:// URL."""
+    key_encryption: SecretRef | None = None
+    """Reference to the key that wraps the keys in PostgreSQL: 32 bytes in Base64."""
     tls: Tls | None = None
     """Serve TLS with this certificate."""
     behind_proxy: tuple[str, ...] = ()

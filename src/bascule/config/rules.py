@@ -72,6 +72,8 @@ def _server(config: Config) -> Found:
             yield f"server.{key}", f"{quoted(value)} must be HOST:PORT"
     if server.database != "sqlite" and not server.database.startswith(("file:", "env:")):
         yield "server.database", "must be `sqlite` or a reference to a postgresql:// URL"
+    if server.database == "sqlite" and server.key_encryption is not None:
+        yield "server.key_encryption", "is of no use with SQLite, where keys are files"
     if server.tls is not None:
         for key, value in (("cert", server.tls.cert), ("key", server.tls.key)):
             if not value.startswith("file:"):

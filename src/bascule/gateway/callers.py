@@ -78,6 +78,11 @@ class Callers:
         self._refused: OrderedDict[bytes, str] = OrderedDict()
 
     @property
+    def keys(self) -> KeySet:
+        """The keys whose tokens are accepted, and the one that signs."""
+        return self._keys
+
+    @property
     def generation(self) -> int:
         """Generation of the directory in use."""
         return self._directory.generation

@@ -1,73 +1,79 @@
-"""Signing keys as files: `keys/token-KID.jwk`, 0600."""
+"""Signing keys of tokens, by name in the key store: `token-KID.jwk`."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import msgspec
 
 from bascule.clock import UnixTime
 from bascule.errors import BasculeError
 from bascule.identity.keys import KeySet, SigningKey, from_jwk, new_key, to_jwk
-from bascule.storage import durable
+from bascule.storage.key_store import KeyStore
 
 OVERLAP_SECONDS = 2 * 3600
 """How long a retired key's tokens are accepted: longer than any token lives."""
+_LOCK = "token"
+_PREFIX = "token-"
 
 
-def load(folder: Path, *, now: UnixTime) -> KeySet:
+def load(store: KeyStore, *, now: UnixTime) -> KeySet:
     """Read all keys that are still accepted. Raises `BadKeyError` or `BasculeError`."""
-    keys = [_read(path) for path in _files(folder)]
+    found = (_read(store, name) for name in store.names(_PREFIX))
     return KeySet(
-        key for key in keys if key.retired is None or key.retired + OVERLAP_SECONDS > now
+        key
+        for key in found
+        if key is not None and (key.retired is None or key.retired + OVERLAP_SECONDS > now)
     )
 
 
-def load_or_create(folder: Path, *, now: UnixTime) -> KeySet:
+def load_or_create(store: KeyStore, *, now: UnixTime) -> KeySet:
     """Read the keys; make the first one when there is none, the same for all who ask."""
-    with durable.locked(folder / "token.lock"):
-        if not _files(folder):
-            _write(folder, new_key(now))
-    return load(folder, now=now)
+    if not store.names(_PREFIX):
+        with store.alone(_LOCK):
+            if not store.names(_PREFIX):
+                _write(store, new_key(now))
+    return load(store, now=now)
 
 
-def rotate(folder: Path, *, compromised: bool, now: UnixTime) -> SigningKey:
+def rotate(store: KeyStore, *, compromised: bool, now: UnixTime) -> SigningKey:
     """Make a new signing key and retire the others; drop those at once when compromised.
 
     Retired keys whose tokens have all expired are dropped too. The new key is durable
     before any other is touched.
     """
-    with durable.locked(folder / "token.lock"):
-        older = _files(folder)
+    with store.alone(_LOCK):
+        older = store.names(_PREFIX)
         fresh = new_key(now)
-        _write(folder, fresh)
-        for path in older:
+        _write(store, fresh)
+        for name in older:
             if compromised:
-                durable.remove(path)
+                store.remove(name)
             else:
-                _retire(folder, path, now)
+                _retire(store, name, now)
     return fresh
 
 
-def _retire(folder: Path, path: Path, now: UnixTime) -> None:
-    key = _read(path)
+def _retire(store: KeyStore, name: str, now: UnixTime) -> None:
+    key = _read(store, name)
+    if key is None:
+        return
     if key.retired is None:
-        _write(folder, replace(key, retired=now))
+        _write(store, replace(key, retired=now))
     elif key.retired + OVERLAP_SECONDS <= now:
-        durable.remove(path)
+        store.remove(name)
 
 
-def _files(folder: Path) -> list[Path]:
-    return sorted(folder.glob("token-*.jwk"))
-
-
-def _read(path: Path) -> SigningKey:
+def _read(store: KeyStore, name: str) -> SigningKey | None:
+    """Read a key; None when it was dropped a moment ago."""
+    content = store.read(name)
+    if content is None:
+        return None
     try:
-        return from_jwk(msgspec.json.decode(path.read_bytes(), type=dict))
-    except (OSError, msgspec.DecodeError) as exc:
-        raise BasculeError(f"cannot read signing key `{path}`") from exc
+        return from_jwk(msgspec.json.decode(content, type=dict))
+    except msgspec.DecodeError as exc:
+        raise BasculeError(f"cannot read signing key `{name}`") from exc
 
 
-def _write(folder: Path, key: SigningKey) -> None:
-    durable.write(folder / f"token-{key.kid}.jwk", msgspec.json.encode(to_jwk(key)))
+def _write(store: KeyStore, key: SigningKey) -> None:
+    store.write(f"{_PREFIX}{key.kid}.jwk", msgspec.json.encode(to_jwk(key)))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
-from sqlalchemy import URL, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy import URL, Connection, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError, DatabaseError
 
 from bascule.errors import BasculeError
-from bascule.storage.store import StateUnavailableError, Store
+from bascule.storage.store import StateUnavailableError, Store, Work, fail
 
 POOL_SIZE = 4
 POOL_SECONDS = 5.0
@@ -32,27 +34,77 @@ SESSION = (
     "SET tcp_keepalives_interval = 2",
     "SET tcp_keepalives_count = 3",
 )
-
-
 _NO_URL = "`server.database` does not refer to a postgresql:// URL"
+_ALONE = 4702111234474983745
+"""A number of ours among advisory locks."""
 
 
-def open_postgres(url: str) -> Store:
+class PostgresStore(Store):
+    """Runs transactions, serializable; reads on a view of one moment."""
+
+    def run_alone(self, work: Work[Any]) -> Any:
+        """Do `work` in one transaction while no other such work is done.
+
+        It sees what the one before has committed. Raises `StateUnavailableError`.
+        """
+
+        def alone(connection: Connection) -> Any:
+            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_ALONE})")
+            return work(connection)
+
+        return self.commit(alone)
+
+    def commit(self, work: Work[Any]) -> Any:
+        """Do `work` in one transaction that sees what others commit meanwhile.
+
+        For work that locks what it depends on. Raises `StateUnavailableError`.
+        """
+        options = {"isolation_level": "READ COMMITTED"}
+        try:
+            with (
+                self.engine.connect().execution_options(**options) as connection,
+                connection.begin(),
+            ):
+                return work(connection)
+        except DatabaseError as exc:
+            fail(exc)
+
+    @contextlib.contextmanager
+    def locked(self, number: int) -> Iterator[None]:
+        """Wait for and hold an advisory lock, which goes with the connection.
+
+        Raises `StateUnavailableError`.
+        """
+        options = {"isolation_level": "AUTOCOMMIT"}
+        try:
+            with self.engine.connect().execution_options(**options) as connection:
+                connection.exec_driver_sql(f"SELECT pg_advisory_lock({number})")
+                try:
+                    yield
+                finally:
+                    connection.exec_driver_sql(f"SELECT pg_advisory_unlock({number})")
+        except DatabaseError as exc:
+            fail(exc)
+
+
+def open_postgres(url: str) -> PostgresStore:
     """Open a PostgreSQL database, not yet migrated; connects when it is used.
 
     No message has the URL, which may hold a password. Raises `BasculeError`.
     """
+    parsed = _parsed(url)
     engine = create_engine(
-        _parsed(url),
+        parsed,
         isolation_level="SERIALIZABLE",
         pool_size=POOL_SIZE,
         max_overflow=POOL_SIZE,
         pool_timeout=POOL_SECONDS,
         pool_pre_ping=True,
-        connect_args=_missing(url),
+        connect_args={k: v for k, v in PARAMETERS.items() if k not in parsed.query},
     )
     event.listen(engine, "connect", _prepare)
-    return Store(engine, reading=_reading, one_at_a_time=_one_at_a_time)
+    reading = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+    return PostgresStore(engine, reading=reading)
 
 
 def _parsed(url: str) -> URL:
@@ -63,11 +115,6 @@ def _parsed(url: str) -> URL:
     if found.drivername not in {"postgresql", "postgres"}:
         raise BasculeError(_NO_URL)
     return found.set(drivername="postgresql+psycopg")
-
-
-def _missing(url: str) -> dict[str, str]:
-    """Give our parameters, but for those that the URL sets itself."""
-    return {k: v for k, v in PARAMETERS.items() if k not in _parsed(url).query}
 
 
 def _prepare(connection: Any, _: object) -> None:
@@ -85,7 +132,3 @@ def _prepare(connection: Any, _: object) -> None:
                     f"{name} = {good[0]} for the server, the database and the role"
                 )
     connection.commit()
-
-
-_reading = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
-_one_at_a_time = "SELECT pg_advisory_xact_lock(4702111234474983745)"

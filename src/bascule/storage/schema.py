@@ -12,11 +12,12 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
+    UniqueConstraint,
 )
 
-VERSION = "0005"
+VERSION = "0006"
 """The migration that this code works with."""
-EARLIER_VERSIONS: tuple[str, ...] = ("0001", "0002", "0003", "0004")
+EARLIER_VERSIONS: tuple[str, ...] = ("0001", "0002", "0003", "0004", "0005")
 """Migrations before it, from which `bascule db migrate` leads here."""
 
 metadata = MetaData(
@@ -252,3 +253,52 @@ counters = Table(
 )
 """`issued`: highest issue number; `epoch`: raised by each revocation; `generation`: raised
 by each change of users, groups, agents or revocations."""
+
+# With SQLite the tables below stay empty: keys and the log are files then.
+
+keys = Table(
+    "keys",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("wrapped", LargeBinary, nullable=False),
+)
+"""Keys, encrypted under `server.key_encryption`."""
+
+log_lease = Table(
+    "log_lease",
+    metadata,
+    Column("id", BigInteger, primary_key=True, autoincrement=False),
+    Column("log", BigInteger, nullable=False),
+    Column("fence", BigInteger, nullable=False),
+    Column("held_until", BigInteger, nullable=False),
+)
+"""One row: which log is the current one, who may write it (the fence that was taken last)
+and until when, in milliseconds since 1970 by the database's clock."""
+
+log_files = Table(
+    "log_files",
+    metadata,
+    Column("log", BigInteger, primary_key=True, autoincrement=False),
+    Column("name", Text, primary_key=True),
+    Column("data", LargeBinary, nullable=False),
+)
+"""Tiles, entries, openings, state and checkpoint by the names that files would have."""
+
+log_segments = Table(
+    "log_segments",
+    metadata,
+    Column("place", BigInteger, primary_key=True),
+    Column("log", BigInteger, nullable=False),
+    Column("writer", Text, nullable=False),
+    Column("boot", Text, nullable=False),
+    Column("first", BigInteger, nullable=False),
+    Column("count", BigInteger, nullable=False),
+    Column("prev", LargeBinary, nullable=False),
+    Column("head", LargeBinary, nullable=False),
+    Column("leaves", LargeBinary, nullable=False),
+    Column("openings", LargeBinary, nullable=False),
+    Column("written_at", BigInteger, nullable=False),
+    UniqueConstraint("log", "writer", "boot", "first"),
+)
+"""The inbox. `place` grows, but need not in the order of commits; `written_at` is in
+milliseconds by the database's clock."""

@@ -46,17 +46,10 @@ class StateUnavailableError(BasculeError):
 class Store:
     """Runs transactions as if they came one after another."""
 
-    def __init__(
-        self, engine: Engine, *, reading: Mapping[str, Any], one_at_a_time: str | None
-    ) -> None:
-        """`reading`: execution options of what only reads.
-
-        `one_at_a_time`: what a transaction runs first that nothing may run beside; None
-        where that is so anyway.
-        """
+    def __init__(self, engine: Engine, *, reading: Mapping[str, Any]) -> None:
+        """`reading`: execution options of what only reads."""
         self.engine = engine
         self._reading = dict(reading)
-        self._one_at_a_time = one_at_a_time
 
     def read(self, work: Work[T]) -> T:
         """Do `work`, which only reads, on one consistent view; writers are not held up.
@@ -67,7 +60,7 @@ class Store:
             with self.engine.connect().execution_options(**self._reading) as connection:
                 return work(connection)
         except (DatabaseError, TimeoutError) as exc:
-            _fail(exc)
+            fail(exc)
 
     def run(self, work: Work[T]) -> T:
         """Do `work` in one transaction: all of it is durable on return, or none.
@@ -81,27 +74,16 @@ class Store:
                     return work(connection)
             except (DatabaseError, TimeoutError) as exc:
                 if attempt == ATTEMPTS - 1 or not _lost_race(exc):
-                    _fail(exc)
+                    fail(exc)
             time.sleep(PAUSE_SECONDS * attempt)
         raise AssertionError("unreachable")
 
     def run_alone(self, work: Work[T]) -> T:
         """Do `work` in one transaction while no other such work is done, in any process.
 
-        It sees what the one before has committed. Raises `StateUnavailableError`.
+        Raises `StateUnavailableError`.
         """
-        if self._one_at_a_time is None:
-            return self.run(work)
-        options = {"isolation_level": "READ COMMITTED"}
-        try:
-            with (
-                self.engine.connect().execution_options(**options) as connection,
-                connection.begin(),
-            ):
-                connection.exec_driver_sql(self._one_at_a_time)
-                return work(connection)
-        except (DatabaseError, TimeoutError) as exc:
-            _fail(exc)
+        return self.run(work)  # SQLite has one writer at a time
 
     async def look(self, work: Work[T]) -> T:
         """Do `read` in a worker thread."""
@@ -135,7 +117,7 @@ def open_store(path: Path, *, busy_seconds: float = BUSY_SECONDS) -> Store:
 
     event.listen(engine, "connect", prepare)
     event.listen(engine, "begin", _begin)
-    return Store(engine, reading={"reads_only": True}, one_at_a_time=None)
+    return Store(engine, reading={"reads_only": True})
 
 
 def _prepare(connection: Any, busy_seconds: float) -> None:
@@ -165,7 +147,7 @@ def _lost_race(exc: SQLAlchemyError) -> bool:
     return getattr(orig, "sqlstate", None) in _LOST_RACES
 
 
-def _fail(exc: SQLAlchemyError) -> NoReturn:
+def fail(exc: SQLAlchemyError) -> NoReturn:
     """Raise our own bugs as they are, all else as a sentence without values."""
     orig = getattr(exc, "orig", exc)
     if isinstance(exc, _OUR_BUGS) and getattr(orig, "sqlstate", "") != _NOT_ALLOWED:
