@@ -1,8 +1,9 @@
-"""A client that signs its user in: oauth_client.py URL PORT [CLIENT_ID].
+"""A client that signs its user in: oauth_client.py URL PORT CALL REFUSED [CLIENT_ID].
 
 It is the `mcp` SDK with the SDK's own OAuth provider. It prints the address that its user
 is to open, waits for the answer on loopback, and prints as JSON what came of it. Without a
-CLIENT_ID it registers itself.
+CLIENT_ID it registers itself. CALL is a tool with its arguments, as JSON; REFUSED the name
+of one that its user may not call.
 """
 
 from __future__ import annotations
@@ -88,13 +89,15 @@ async def open_browser(url: str) -> None:
     say({"open": url})
 
 
-async def talk(client: Client) -> dict[str, Any]:
+async def talk(
+    client: Client, tool: str, arguments: dict[str, Any], forbidden: str
+) -> dict[str, Any]:
     """List, call what may be called and what may not."""
     async with client:
         tools = [it.name for it in (await client.list_tools()).tools]
-        called = await client.call_tool("echo", {"text": "over the bridge"})
+        called = await client.call_tool(tool, arguments)
         try:
-            await client.call_tool("forbidden", {})
+            await client.call_tool(forbidden, {})
             refused = None
         except MCPError as exc:
             refused = exc.code
@@ -103,7 +106,7 @@ async def talk(client: Client) -> dict[str, Any]:
 
 
 async def main() -> None:
-    url, port, *named = sys.argv[1:]
+    url, port, call, forbidden, *named = sys.argv[1:]
     redirect = AnyUrl(f"http://127.0.0.1:{port}/callback")
     metadata = OAuthClientMetadata(
         client_name="Desk app",
@@ -125,7 +128,11 @@ async def main() -> None:
         server,
         httpx2.AsyncClient(auth=provider, timeout=30) as http,
     ):
-        found = await talk(Client(streamable_http_client(url, http_client=http)))
+        found = await talk(
+            Client(streamable_http_client(url, http_client=http)),
+            *json.loads(call),
+            forbidden,
+        )
     assert memory.tokens is not None
     say(
         {

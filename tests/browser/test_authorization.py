@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from bascule.app.demo import CONFIGURATION, TICKETS_PORT
 from browser.chromium import barriers, visiting
 from browser.conftest import site
 from system.mcp_server import running
@@ -91,10 +92,18 @@ def hall(
 @contextlib.contextmanager
 def app(hall: Installation, port: int, *named: str) -> Iterator[App]:
     """Run the client until it waits for its user."""
-    script = Path(__file__).with_name("oauth_client.py")
+    call = ["echo", {"text": "over the bridge"}]
     url = f"{site(hall)}/c/hall/mcp"
+    with running_app(port, url, json.dumps(call), "forbidden", *named) as client:
+        yield client
+
+
+@contextlib.contextmanager
+def running_app(port: int, url: str, *arguments: str) -> Iterator[App]:
+    """Run the client on a connector."""
+    script = Path(__file__).with_name("oauth_client.py")
     process = subprocess.Popen(
-        [sys.executable, script, url, str(port), *named],
+        [sys.executable, script, url, str(port), *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -112,9 +121,9 @@ def page(browser: Browser) -> Iterator[Page]:
         yield made
 
 
-def sign_in(page: Page) -> None:
+def sign_in(page: Page, name: str = "alice") -> None:
     expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
-    page.get_by_label("Name").fill("alice")
+    page.get_by_label("Name").fill(name)
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Sign in", exact=True).click()
 
@@ -246,3 +255,77 @@ def test_a_request_is_of_one_browser(
         other.goto(page.url)
         sign_in(other)
         expect(other.get_by_role("heading")).to_have_text("There is nothing to decide")
+
+
+# The demo
+
+
+@contextlib.contextmanager
+def demo(folder: Path) -> Iterator[Installation]:
+    """Serve what `up --demo` serves, on ports of its own."""
+    public, admin, tickets = free_ports(3)
+    made = Installation(folder, public, admin)
+    made.config.write_text(
+        CONFIGURATION.replace(str(TICKETS_PORT), str(tickets))
+        + f'[server]\npublic_url = "http://localhost:{public}"\n'
+        f'listen = "localhost:{public}"\nadmin_listen = "127.0.0.1:{admin}"\n'
+    )
+    desk = subprocess.Popen(
+        [sys.executable, "-m", "bascule.demo.tickets", "--port", str(tickets)],
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        made.start()
+        yield made
+    finally:
+        made.kill()
+        desk.kill()
+        desk.wait()
+
+
+@pytest.mark.parametrize(
+    ("connector", "call", "tools", "said", "refused"),
+    [
+        (
+            "time",
+            ["get_current_time", {"timezone": "UTC"}],
+            ["get_current_time"],
+            '"timezone": "UTC"',
+            "convert_time",
+        ),
+        (
+            "tickets",
+            ["search", {"words": "printer"}],
+            ["search", "get_ticket", "create_ticket"],
+            "Printer is on fire",
+            "delete_ticket",
+        ),
+    ],
+)
+def test_a_client_that_knows_nothing_gets_into_the_demo(
+    tmp_path: Path,
+    page: Page,
+    connector: str,
+    call: list[Any],
+    tools: list[str],
+    said: str,
+    refused: str,
+) -> None:
+    """From the link of the demo's user to a call, one refusal, and a log that is whole."""
+    (port,) = free_ports(1)
+    with demo(tmp_path) as own:
+        page.goto(own.ask("user", "add", "demo")["setup_link"])
+        page.get_by_label("New password").fill(PASSWORD)
+        page.get_by_role("button", name="Set password").click()
+        page.get_by_role("button", name="Sign out").click()
+        url = f"{site(own)}/c/{connector}/mcp"
+        with running_app(port, url, json.dumps(call), refused) as client:
+            page.goto(client.says()["open"])
+            sign_in(page, "demo")
+            page.get_by_role("button", name="Let it in").click()
+            expect(page.get_by_role("heading", name="Back in the app")).to_be_visible()
+            found = client.says()
+        assert found["tools"] == tools
+        assert said in found["said"]
+        assert found["refused"] == -32602
+        assert own.ask("audit", "verify")["ok"]

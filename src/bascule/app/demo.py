@@ -36,26 +36,37 @@ env = {{ TZ = "UTC" }}
 members = ["user:demo"]
 allow = ["tickets:read", "tickets:write", "time/get_current_time"]
 
+# Clients may register themselves, and their users let them in on a page; see
+# `cimd_domains` and `bascule agent add` for what a team has instead.
+[clients]
+dynamic_registration = true
+
+[agents]
+default_ceiling = ["tickets:read", "tickets:write", "time/get_current_time"]
+
 [agents.ceilings]
 bascule-cli = ["tickets/*", "time/*"]
 """
 
 
 EXPLANATION = """
-Two real MCP servers are guarded, and nobody reaches them without a token:
+Two real MCP servers are guarded, and nobody reaches them without a token of theirs:
 
   {url}/c/time/mcp      mcp-server-time over stdio: `demo` may ask what time it is
   {url}/c/tickets/mcp   tickets over HTTP: `demo` may read and create them
 
-{way_in}Get a token, good for an hour, and give both to a client:
+{way_in}Clients that sign their users in need the address alone. They open your browser;
+sign in as `demo` there, and let them in:
+
+  Claude Code   claude mcp add --transport http time {url}/c/time/mcp
+                  and then /mcp in it
+  VS Code       code --add-mcp '{{"name": "time", "type": "http", "url":
+                  "{url}/c/time/mcp"}}'
+
+For others get a token, good for an hour, and give them both:
 
   TOKEN=$({bascule} token issue --user demo --connector time --ttl 3600)
 
-  Claude Code   claude mcp add --transport http time {url}/c/time/mcp \\
-                  --header "Authorization: Bearer $TOKEN"
-  VS Code       code --add-mcp '{{"name": "time", "type": "http", "url":
-                  "{url}/c/time/mcp", "headers": {{"Authorization":
-                  "Bearer '$TOKEN'"}}}}'
   Cursor        in .cursor/mcp.json: {{"mcpServers": {{"time": {{"url":
                   "{url}/c/time/mcp", "headers": {{"Authorization":
                   "Bearer TOKEN"}}}}}}}}
