@@ -108,8 +108,9 @@ class Bench:
 
     def _rounds(self, started: list[Target]) -> int:
         """Measure all targets in turn, in the other order each time; gives how often."""
-        each = (self._options.seconds + 1.5) * 2 * len(started)
+        began = monotonic()
         for number in range(self._options.rounds):
+            each = (monotonic() - began) / max(number, 1)
             if number and monotonic() - self._began + each > RUN_SECONDS:
                 self._leave_out("rounds", f"only {number} fit into {RUN_SECONDS} s")
                 return number

@@ -251,6 +251,7 @@ class ServerConnection(asyncio.Protocol):
         "_parser",
         "_proxies",
         "_queue",
+        "_read_paused",
         "_repeated_lines",
         "_since",
         "_to_handle",
@@ -288,6 +289,7 @@ class ServerConnection(asyncio.Protocol):
         self._repeated_lines = 0
         self._trailers = False
         self._closing = False
+        self._read_paused = False
         self._write_paused = False
         self._drain: Step[None] | None = None
         self._since = monotonic()
@@ -552,16 +554,19 @@ class ServerConnection(asyncio.Protocol):
             self.close()
             return
         if not self._queue:
-            self._resume_reading()
+            if self._read_paused:
+                self._resume_reading()
             return
         self._current = self._queue.popleft()
         self._handler.handle(self._current)
 
     def _pause_reading(self) -> None:
+        self._read_paused = True
         if self._transport is not None and not self._transport.is_closing():
             self._transport.pause_reading()
 
     def _resume_reading(self) -> None:
+        self._read_paused = False
         if self._transport is not None and not self._transport.is_closing():
             self._transport.resume_reading()
 
