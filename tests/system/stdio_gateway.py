@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +14,7 @@ from typing import Any
 from system.server import Installation, free_ports
 from system.stdio_host import child
 
+SDK_CLIENT = Path(__file__).parents[1] / "clients" / "mcp_sdk.py"
 CONFIG = """\
 [server]
 public_url = "http://127.0.0.1:{public}"
@@ -68,18 +71,24 @@ def write_config(made: Installation, *options: str, desk: str = "", more: str = 
     )
 
 
-@contextmanager
-def serving(
-    folder: Path, *options: str, desk: str = "", more: str = ""
-) -> Iterator[Installation]:
-    """Run a server with the tests' stdio server and a real one behind it."""
+def install(folder: Path, *options: str, desk: str = "", more: str = "") -> Installation:
+    """Write a configuration, and add two users and an agent; nothing runs yet."""
     folder.mkdir(exist_ok=True)
     made = Installation(folder, *free_ports(2))
     write_config(made, *options, desk=desk, more=more)
     for name in ("alice", "bob"):
         made.ask("user", "add", name)
     made.ask("agent", "add", "robot", "--secret")
-    made.start()
+    return made
+
+
+@contextmanager
+def serving(
+    folder: Path, *options: str, desk: str = "", more: str = "", workers: int = 1
+) -> Iterator[Installation]:
+    """Run a server with the tests' stdio server and a real one behind it."""
+    made = install(folder, *options, desk=desk, more=more)
+    made.start("--workers", str(workers))
     try:
         yield made
     finally:
@@ -90,3 +99,19 @@ def value(answer: Any) -> Any:
     """Give what a tool has answered."""
     assert answer.status == 200, answer.body
     return answer.json["result"]["structuredContent"]
+
+
+def sdk_client(
+    bascule: Installation, connector: str, mode: str, *tools: str
+) -> dict[str, Any]:
+    """Run a client on the `mcp` SDK, and give what came of it."""
+    result = subprocess.run(
+        [sys.executable, str(SDK_CLIENT), f"{bascule.url}/c/{connector}/mcp", *tools],
+        env={**os.environ, "TOKEN": bascule.token("alice", connector), "MODE": mode},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert result.returncode == 0, result.stderr
+    found: dict[str, Any] = json.loads(result.stdout)
+    return found

@@ -15,11 +15,9 @@ from typing import Any
 import pytest
 
 from bascule.app.stdio import socket_path
-from system.server import Installation, free_ports, until
-from system.stdio_gateway import serving, value, write_config
-from system.stdio_host import is_running, saw, saw_calls
-
-SDK_CLIENT = Path(__file__).parents[1] / "clients" / "mcp_sdk.py"
+from system.server import COMMAND, Installation, free_ports, until
+from system.stdio_gateway import install, sdk_client, serving, value, write_config
+from system.stdio_host import child, is_running, saw, saw_calls
 
 
 @pytest.fixture(scope="module")
@@ -33,20 +31,6 @@ def token(bascule: Installation) -> str:
     return bascule.token()
 
 
-def client(bascule: Installation, connector: str, mode: str, *tools: str) -> dict[str, Any]:
-    """Run a client on the `mcp` SDK, and give what came of it."""
-    result = subprocess.run(
-        [sys.executable, str(SDK_CLIENT), f"{bascule.url}/c/{connector}/mcp", *tools],
-        env={**os.environ, "TOKEN": bascule.token("alice", connector), "MODE": mode},
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert result.returncode == 0, result.stderr
-    found: dict[str, Any] = json.loads(result.stdout)
-    return found
-
-
 @pytest.mark.parametrize(
     ("mode", "version"),
     [("auto", "2026-07-28"), ("legacy", "2025-11-25"), ("2026-07-28", "2026-07-28")],
@@ -54,7 +38,7 @@ def client(bascule: Installation, connector: str, mode: str, *tools: str) -> dic
 def test_a_real_server_is_listed_called_and_refused_in_each_era(
     mode: str, version: str, bascule: Installation
 ) -> None:
-    found = client(bascule, "time", mode, "get_current_time", "convert_time")
+    found = sdk_client(bascule, "time", mode, "get_current_time", "convert_time")
     assert found["version"] == version
     assert found["tools"] == ["get_current_time"]
     # The tool wants an argument; its own complaint shows that it was reached.
@@ -314,3 +298,77 @@ def test_a_server_that_asks_for_input_gets_its_own_state_back(
         own.call(token, "tools/call", again)
         sent = saw(tmp_path)[-1]["message"]["params"]
         assert sent["requestState"] == 'state of the server: \u00e9 \\ " /'
+
+
+def test_the_operator_is_told_what_a_server_could_do(bascule: Installation) -> None:
+    until(lambda: "not sandboxed" in bascule.log)
+    assert f"`{bascule.data}` with its keys included" in bascule.log
+    assert stat.S_IMODE((bascule.data / "keys").stat().st_mode) == 0o700
+
+
+LESS = ["setpriv", "--inh-caps=-all", "--bounding-set=-all"] if os.geteuid() == 0 else []
+"""Makes root a user like any other, who may look into what is its own and no more."""
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_another_process_of_the_same_user_cannot_look_into_memory(
+    workers: int, tmp_path: Path
+) -> None:
+    own = install(tmp_path)
+    command = [*LESS, *COMMAND, *own.options, "up", "--workers", str(workers)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as gateway:
+        assert gateway.stderr is not None
+        assert any(line.startswith("ready ") for line in gateway.stderr)
+        server = value(own.tool(own.token(), "echo"))["pid"]
+        path = Path(f"/proc/{gateway.pid}/task/{gateway.pid}/children")
+        others = [int(it) for it in path.read_text().split()]
+        ours = [gateway.pid, *(it for it in others if "worker" in command_line(it))]
+        assert len(ours) == (1 if workers == 1 else 1 + workers)
+        looked = [may_look_into(it) for it in (*ours, server)]
+        gateway.terminate()
+    assert looked == [False] * len(ours) + [True]
+
+
+def command_line(pid: int) -> str:
+    return Path(f"/proc/{pid}/cmdline").read_text()
+
+
+def may_look_into(pid: int) -> bool:
+    """Tell whether a process of this user can read another's environment."""
+    command = [*LESS, "cat", f"/proc/{pid}/environ"]
+    return subprocess.run(command, capture_output=True).returncode == 0
+
+
+def test_workers_reach_the_same_processes(tmp_path: Path) -> None:
+    with serving(tmp_path, workers=2) as own:
+        token = own.token()
+        pids = {value(own.tool(token, "echo"))["pid"] for _ in range(10)}
+    assert len(pids) == 1
+
+
+def test_a_program_that_is_not_there_is_a_warning_of_config_check(tmp_path: Path) -> None:
+    own = Installation(tmp_path, *free_ports(2))
+    write_config(own)
+    assert own.ask("config", "check")["warnings"] == []
+    text = own.config.read_text()
+    own.config.write_text(text.replace(json.dumps(sys.executable), '"no-such-program"', 1))
+    found = own.ask("config", "check")
+    assert (found["ok"], found["problems"]) == (True, [])
+    (warning,) = found["warnings"]
+    assert warning["path"] == "connectors.desk.command"
+    assert "`no-such-program` is not on PATH" in warning["message"]
+
+
+def test_what_add_writes_is_served(tmp_path: Path) -> None:
+    with serving(tmp_path) as own:
+        added = own.cli("add", "later", "--", *child(tmp_path, "--era", "both"))
+        assert added.exit_code == 0
+        with own.config.open("a") as file:
+            file.write('[roles.later]\nmembers = ["user:alice"]\nallow = ["later/*"]\n')
+        text = own.config.read_text()
+        own.config.write_text(text.replace('"time/*"]', '"time/*", "later/*"]'))
+        own.signal(signal.SIGHUP)
+        until(lambda: "configuration reloaded" in own.log)
+        params = {"name": "echo", "arguments": {}}
+        token = own.token("alice", "later")
+        assert value(own.call(token, "tools/call", params, connector="later"))

@@ -10,7 +10,7 @@ import pytest
 
 from system.legacy_client import EventStream, LegacyClient
 from system.server import Installation, until
-from system.stdio_gateway import serving, value
+from system.stdio_gateway import sdk_client, serving, value
 from system.stdio_host import is_running, saw, saw_calls, saw_methods
 
 MAY_ASK = 'may_ask = ["sampling", "elicitation", "roots"]'
@@ -228,3 +228,32 @@ def test_what_is_revoked_ends_processes_too(
         assert made.cli(*command).exit_code == 0
         until(lambda: not is_running(hers) and not is_running(modern))
         until(lambda: is_running(his) is ("alice" in command))
+
+
+# Servers of one era
+
+
+@pytest.mark.parametrize(
+    ("era", "mode", "version"),
+    [
+        ("legacy", "auto", "2025-11-25"),
+        ("legacy", "legacy", "2025-11-25"),
+        ("modern", "auto", "2026-07-28"),
+        ("modern", "2026-07-28", "2026-07-28"),
+    ],
+)
+def test_a_client_finds_the_era_that_its_server_speaks(
+    era: str, mode: str, version: str, tmp_path: Path
+) -> None:
+    with serving(tmp_path, "--era", era) as made:
+        found = sdk_client(made, "desk", mode, "echo", "forbidden")
+    assert found.get("version") == version, found
+    assert found["tools"] == ["echo", "env"]
+    assert "pid" in found["called"]["structuredContent"]
+    assert found["refused_error"]["code"] == -32602
+
+
+def test_a_client_without_a_common_era_is_told_what_there_is(tmp_path: Path) -> None:
+    with serving(tmp_path, "--era", "modern") as made:
+        found = sdk_client(made, "desk", "legacy", "echo", "forbidden")
+    assert "2026-07-28" in str(found["connected_error"])

@@ -6,6 +6,7 @@ import asyncio
 import sys
 
 from bascule.app import state
+from bascule.app.dumpable import forbid_reading
 from bascule.app.load import Loaded, Sources, load
 from bascule.app.place import Place
 from bascule.app.setup_links import offer_first_admin
@@ -17,6 +18,7 @@ def serve(sources: Sources, *, workers: int = 1, watch: bool = False) -> None:
     """Serve until SIGTERM. Raises `BasculeError` when it must not start."""
     if workers > 1 and sys.platform != "linux":
         raise BasculeError("more than one worker needs Linux: leave out --workers")
+    forbid_reading()
     loaded = load(sources)
     with state.exclusive(sources.data_dir) as lock:
         place = Place(sources.data_dir, loaded.config.server)

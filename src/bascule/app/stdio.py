@@ -10,6 +10,7 @@ import os
 import socket
 import stat
 import tempfile
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -27,7 +28,12 @@ from bascule.gateway.hosted_sessions import Session, Sessions
 from bascule.gateway.listener import Listener
 from bascule.gateway.upstream import Endpoint
 from bascule.identity.revocation import Kind
-from bascule.launch.command import Command
+from bascule.launch.command import (
+    Command,
+    LaunchError,
+    operator_environment,
+    program_of,
+)
 from bascule.launch.server import StdioServer
 from bascule.storage.store import Store
 
@@ -80,6 +86,17 @@ def _command(name: str, connector: Connector) -> Command:
     return Command(name, connector.command, environment, frozenset(secrets))
 
 
+def missing_programs(config: Config) -> Iterator[tuple[str, str]]:
+    """Give the connectors whose program is not there, with a sentence; secrets unread."""
+    for name, connector in config.connectors.items():
+        if connector.command is not None:
+            named = {key: it for key, it in connector.env.items() if key == "PATH"}
+            try:
+                program_of(Command(name, connector.command, named), operator_environment())
+            except LaunchError as exc:
+                yield name, str(exc)
+
+
 class StdioHosts:
     """All stdio servers of one `bascule up`; lives in the process that was started."""
 
@@ -125,6 +142,16 @@ class StdioHosts:
                 self._sessions.end_server(hosted.server)
                 hosted.server.retire()
                 self._retired.append(hosted.server)
+        if self._listener is not None and not before:
+            self._warn()
+
+    def _warn(self) -> None:
+        if self._handler.servers:
+            log.warning(
+                "stdio servers are not sandboxed: they run as this OS user and can read "
+                "and change what it can, `%s` with its keys included",
+                self._data_dir,
+            )
 
     async def start(self) -> None:
         """Listen. Raises `BasculeError`."""
@@ -135,6 +162,7 @@ class StdioHosts:
         bound = _bind(socket_path(self._data_dir))
         self._listener = Listener([bound], self._handler, bounds)
         await self._listener.start()
+        self._warn()
 
     async def _follow(self) -> None:
         for kind, key in await self._news.fresh():

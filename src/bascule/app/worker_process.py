@@ -29,6 +29,7 @@ from bascule.app.channel import (
     Start,
     open_channel,
 )
+from bascule.app.dumpable import forbid_reading
 from bascule.app.load import Loaded, loaded_from
 from bascule.app.memory import keep_what_is_there
 from bascule.app.place import Place
@@ -158,6 +159,7 @@ def main() -> None:
     """Run one worker."""
     descriptor, parent = map(int, sys.argv[1:])
     die_with_parent(parent)
+    forbid_reading()
     logging.basicConfig(
         stream=sys.stderr,
         level=logging.WARNING,

@@ -46,14 +46,25 @@ def cpu_seconds(pid: int) -> float:
 
 
 def pss_megabytes(pid: int) -> float:
-    """Sum the proportional set size of a process and its children, in 10^6 bytes."""
+    """Sum the proportional set size of a process and its children, in 10^6 bytes.
+
+    Of one that only root may look into (Bascule is one) it is the whole resident set,
+    which is more.
+    """
     kilobytes = 0
     for each in tree(pid):
-        with contextlib.suppress(OSError):
-            for line in Path(f"/proc/{each}/smaps_rollup").read_text().splitlines():
-                if line.startswith("Pss:"):
-                    kilobytes += int(line.split()[1])
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            kilobytes += _kilobytes(Path("/proc") / str(each))
     return kilobytes * 1024 / 1e6
+
+
+def _kilobytes(process: Path) -> int:
+    try:
+        text, wanted = (process / "smaps_rollup").read_text(), "Pss:"
+    except PermissionError:
+        text, wanted = (process / "status").read_text(), "VmRSS:"
+    found = (line.split()[1] for line in text.splitlines() if line.startswith(wanted))
+    return int(next(found, "0"))
 
 
 def tree(pid: int) -> list[int]:

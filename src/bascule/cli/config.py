@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import click
 import msgspec
 
@@ -10,6 +12,7 @@ from bascule.cli.output import emit
 from bascule.cli.schemas import SCHEMAS, schema_of
 from bascule.config.json_schema import json_schema
 from bascule.config.load import ConfigError, Problem
+from bascule.config.paths import below
 from bascule.config.reference import reference_page
 from bascule.config.rules import exposure_problems
 
@@ -29,14 +32,29 @@ def check(ctx: click.Context, *, as_json: bool) -> None:
     """Say all that is wrong with the configuration, and what it would expose."""
     context: CommandContext = ctx.obj
     problems = _problems(context)
-    rows = [{"path": it.path, "message": it.message} for it in problems]
+    warnings = () if problems else _warnings(context)
     lines = [f"{it.path or context.config_path}: {it.message}" for it in problems]
+    hints = [f"warning: {it.path}: {it.message}" for it in warnings]
     emit(
-        {"ok": not problems, "problems": rows},
-        text="\n".join(lines) or "no problems",
+        {"ok": not problems, "problems": _rows(problems), "warnings": _rows(warnings)},
+        text="\n".join([*hints, *(lines or ["no problems"])]),
         as_json=as_json,
     )
     ctx.exit(FOUND if problems else 0)
+
+
+def _rows(problems: Iterable[Problem]) -> list[dict[str, str]]:
+    return [{"path": it.path, "message": it.message} for it in problems]
+
+
+def _warnings(context: CommandContext) -> tuple[Problem, ...]:
+    """Say which commands are not there; they may be where and when `up` runs."""
+    from bascule.app.stdio import missing_programs
+
+    return tuple(
+        Problem(f"{below('connectors', name)}.command", sentence)
+        for name, sentence in missing_programs(context.config())
+    )
 
 
 def _problems(context: CommandContext) -> tuple[Problem, ...]:

@@ -98,6 +98,8 @@ class ConfigCheck(Struct):
 
     ok: bool
     problems: list[ConfigProblem]
+    warnings: list[ConfigProblem]
+    """What may stand in the way, but not here and now for certain."""
 
 
 class PolicyProblem(Struct):
