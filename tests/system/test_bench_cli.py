@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -119,4 +120,15 @@ def test_a_run_that_is_stopped_leaves_no_process_and_no_file(tmp_path: Path) -> 
     assert len(started) >= 2
     assert process.returncode == 128 + signal.SIGTERM
     assert [pid for pid in started if Path(f"/proc/{pid}").exists()] == []
+    assert working_in(tmp_path) == []
     assert list(tmp_path.iterdir()) == []
+
+
+def working_in(folder: Path) -> list[str]:
+    """Give the command lines of processes that name a folder."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        with contextlib.suppress(OSError):
+            line = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+            found += [line] if str(folder) in line else []
+    return found

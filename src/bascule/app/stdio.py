@@ -196,8 +196,10 @@ class StdioHosts:
         await asyncio.gather(*(server.stop() for server in self._servers()))
         if self._listener is not None:
             self._listener.abort()
+            path = socket_path(self._data_dir)
             with contextlib.suppress(OSError):
-                socket_path(self._data_dir).unlink()
+                path.unlink()
+                path.parent.rmdir()
 
     def _servers(self) -> list[StdioServer]:
         return [*(it.server for it in self._handler.servers.values()), *self._retired]

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import FrameType
 
 STOP_SECONDS = 25
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -17,23 +19,50 @@ def running(
     command: Sequence[str], *, log: Path, environment: Mapping[str, str]
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Run a program until the block ends; what it prints goes to `log`."""
-    with log.open("wb") as output:
-        process = subprocess.Popen(  # noqa: S603 - our own words, no shell
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            env=environment,
-        )
-        try:
-            yield process
-        finally:
-            process.terminate()
-            try:
-                process.wait(STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+    process = None
+    try:
+        with log.open("wb") as output, _signals_held_back():
+            process = subprocess.Popen(  # noqa: S603 - our own words, no shell
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env=environment,
+            )
+        yield process
+    finally:
+        if process is not None:
+            _end(process)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+@contextlib.contextmanager
+def _signals_held_back() -> Iterator[None]:
+    """Let a request to stop wait until a program that starts is known, so that it is ended.
+
+    Not by blocking signals: the program would inherit that.
+    """
+    held: list[int] = []
+
+    def note(number: int, _: FrameType | None) -> None:
+        held.append(number)
+
+    before = {it: signal.signal(it, note) for it in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for asked, handler in before.items():
+            signal.signal(asked, handler)
+    for number in held:
+        signal.raise_signal(number)
 
 
 def cpu_seconds(pid: int) -> float:
