@@ -29,6 +29,7 @@ class LegacyServer:
         self._count = 0
         self._answers: dict[tuple[str, Any], asyncio.Future[dict[str, Any]]] = {}
         self._suspended: dict[str, bytes] = {}
+        self._listeners: dict[str, Conversation] = {}
         self.poured = 0
         """Bytes that `pours` got rid of."""
         self.blocked = threading.Event()
@@ -111,6 +112,7 @@ class LegacyServer:
         await it.notify("notifications/resources/updated", uri="note:one")
         await it.event({"jsonrpc": "2.0", "id": "of nobody", "result": {}})
         await it.event({"jsonrpc": "2.0", "id": 0, "method": "ping"})
+        self._listeners[session] = it
         await it.gone
 
     async def ask(
@@ -130,6 +132,14 @@ class LegacyServer:
         await it.stream()
         await it.chunk(b"id: %b\nretry: 10\ndata: \n\n" % place.encode())
         await it.end()
+
+    async def pokes(self, it: Conversation, session: str) -> None:
+        """Have the server speak on the session's own stream."""
+        listener = self._listeners[session]
+        await listener.notify("notifications/resources/updated", uri="note:one")
+        await self.ask(listener, session, 5, "elicitation/create", message="now?")
+        await listener.notify("notifications/prompts/list_changed")
+        await it.result(content("poked"))
 
     async def suspends(self, it: Conversation, session: str) -> None:
         await self._suspend(it, session, it.response(content("late")))
@@ -270,6 +280,7 @@ async def refuses(server: LegacyServer, it: Conversation, session: str) -> None:
 Tool = Callable[[LegacyServer, Conversation, str], Awaitable[None]]
 TOOLS: dict[str, Tool] = {
     "suspends": LegacyServer.suspends,
+    "pokes": LegacyServer.pokes,
     **{
         tool.__name__: tool
         for tool in (

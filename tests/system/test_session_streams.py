@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -371,6 +372,40 @@ def test_what_a_server_says_unasked_reaches_its_session(
         assert lodge.take()[0].message == {"jsonrpc": "2.0", "id": 0, "result": {}}
     lodge.wait_closed()
     until(lambda: bool(bascule.records("--type", "call.end", "--limit", "1")))
+
+
+def methods_of(stream: EventStream) -> list[str]:
+    """Give the methods of what comes until the list of prompts has changed."""
+    found: list[str] = []
+    while "notifications/prompts/list_changed" not in found:
+        found.append(stream.expect().json["method"])
+    return found
+
+
+def test_an_open_stream_follows_a_reload(tmp_path: Path, recorder: Recorder) -> None:
+    """What a server may say is decided as of now, not as of when the stream was opened."""
+    with lodging(tmp_path / "made", recorder) as (own, _):
+        client = begun(own)
+        stream = client.listen()
+        for _ in range(3):
+            stream.expect()
+        assert client.tool("pokes").status == 200
+        assert methods_of(stream) == [
+            "notifications/resources/updated",
+            "elicitation/create",
+            "notifications/prompts/list_changed",
+        ]
+        text = own.config.read_text().replace('"lodge/resource:note:*"', '"lodge/echo"')
+        own.config.write_text(text.replace('may_ask = ["elicitation"]', "may_ask = []"))
+        own.signal(signal.SIGHUP)
+        own.wait_for_records("--type", "policy.reload")
+
+        def poked() -> list[str]:
+            assert client.tool("pokes").status == 200
+            return methods_of(stream)
+
+        until(lambda: poked() == ["notifications/prompts/list_changed"])
+        stream.close()
 
 
 def test_listening_needs_an_accept_header(bascule: Installation) -> None:

@@ -45,19 +45,18 @@ _message_id = msgspec.json.Decoder(MessageId)
 class Asks:
     """The asks of one stream."""
 
-    def __init__(self, sealer: Sealer, held: Held, may_ask: tuple[str, ...]) -> None:
+    def __init__(self, sealer: Sealer, held: Held) -> None:
         self._sealer = sealer
         self._held = held
-        self._may_ask = may_ask
         self._recent: deque[float] = deque()
         self._open: OrderedDict[MessageId, str] = OrderedDict()
         """The client's id of an ask by the server's, of the newest."""
 
-    def refusal(self, method: str) -> Error | None:
+    def refusal(self, method: str, may_ask: tuple[str, ...]) -> Error | None:
         """Give what the server is told instead of the client's answer; None to pass."""
         capability = legacy.ASKS.get(method)
         if method != PING and not (
-            capability in self._may_ask and capability in self._held.session.asks
+            capability in may_ask and capability in self._held.session.asks
         ):
             return NOT_TAKEN
         now = monotonic()

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from bascule.decision.facts import CallFacts, Denied, Principal
 from bascule.decision.snapshot import Snapshot
-from bascule.gateway import answers, legacy_call, listening, refusal
-from bascule.gateway.deciding import decided, on_disk
+from bascule.gateway import answers, refusal
+from bascule.gateway.deciding import Forwarding, decided, on_disk
 from bascule.gateway.facts import facts_of, without_forbidden_subscriptions
-from bascule.gateway.gateway import Gateway, RevokedError, Upstream, Work
+from bascule.gateway.gateway import Gateway, Upstream, Work
 from bascule.gateway.hosted_headers import identity_headers
-from bascule.gateway.http1 import ClientGoneError
 from bascule.gateway.ingress import check_media, check_origin, mirror_headers
 from bascule.gateway.journal import Entry
+from bascule.gateway.legacy_call import with_message
+from bascule.gateway.listening import VERBS, without_message
 from bascule.gateway.outgoing import Outgoing, handle_binding, outgoing
-from bascule.gateway.relay import Outcome, relay
+from bascule.gateway.relay import relay
 from bascule.gateway.results import Passage
 from bascule.gateway.turn import Turn, known_by
-from bascule.gateway.upstream import UpstreamError
 from bascule.identity.resource import resource_identifier
 from bascule.protocol import modern
 from bascule.protocol.message import Message, Request, parse, write_request
@@ -38,10 +38,9 @@ async def handle_call(gateway: Gateway, work: Work, connector: str) -> None:
         )
         gateway.admit(work, caller)
         # 5. The message, and its agreement with the headers that repeat it.
-        if exchange.method in listening.VERBS:
+        if exchange.method in VERBS:
             upstream = upstreams.get(connector)
-            turn = Turn(gateway, work, caller, snapshot, upstream, now)
-            await listening.without_message(turn)
+            await without_message(Turn(gateway, work, caller, snapshot, upstream, now))
             return
         check_media(exchange)
         message = parse(await exchange.body(), max_depth=gateway.limits.depth)
@@ -49,7 +48,7 @@ async def handle_call(gateway: Gateway, work: Work, connector: str) -> None:
         if not modern.is_modern(message, headers):
             upstream = upstreams.get(connector)
             turn = Turn(gateway, work, caller, snapshot, upstream, now)
-            await legacy_call.with_message(turn, message)
+            await with_message(turn, message)
             return
         modern.check(message, headers)
         if not isinstance(message, Request):
@@ -84,8 +83,7 @@ async def forward(
     """Send an allowed request upstream, relay the answer, record how it ended."""
     principal = facts.principal
     binding = handle_binding(principal, facts.connector, request.method)
-    outcome = Outcome("internal_error")
-    try:
+    with Forwarding(gateway, work.exchange, entry, request.id) as it:
         if upstream.eras.refuses_modern:
             upstream.eras.check_modern()
         listening = request.method == "subscriptions/listen"
@@ -107,7 +105,7 @@ async def forward(
         if response.status != 200 or request.method == "server/discover":
             known = known_by(upstream, principal)
             await upstream.eras.explain(upstream.pool, known, response, request.method)
-        # 12. Back to the client.
+        # 12. Back to the client; 13. how it ended is recorded whichever way that goes.
         passage = Passage(
             method=request.method,
             principal=principal,
@@ -119,16 +117,7 @@ async def forward(
             now=facts.now,
             max_event_bytes=gateway.limits.response_bytes,
         )
-        outcome = await relay(response, work.exchange, sent, passage)
-    except (ClientGoneError, RevokedError, modern.ProtocolError) as exc:
-        outcome = Outcome(refusal.OUTCOMES[type(exc)])
-        raise
-    except UpstreamError as exc:
-        outcome = Outcome(exc.outcome)
-        refusal.upstream_failed(work.exchange, sent.client_id, exc)
-    finally:
-        # 13. How it ended.
-        gateway.journal.completed(entry, outcome)
+        it.outcome = await relay(response, work.exchange, sent, passage)
 
 
 def write(upstream: Upstream, sent: Outgoing, principal: Principal) -> bytes:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
-
 from bascule.audit.writer import LogUnavailableError
 from bascule.decision.decide import decide
 from bascule.decision.facts import CallFacts, Decision
@@ -65,27 +62,38 @@ async def on_disk(gateway: Gateway, entry: Entry) -> None:
 
 
 class Forwarding:
-    """A request on its way upstream; `outcome` is set by whoever relays the answer."""
+    """A request on its way upstream: records how it ends, answers for a failed upstream."""
 
-    __slots__ = ("outcome",)
+    __slots__ = ("_client_id", "_entry", "_exchange", "_gateway", "outcome")
 
-    def __init__(self) -> None:
+    def __init__(
+        self,
+        gateway: Gateway,
+        exchange: Exchange,
+        entry: Entry,
+        client_id: MessageId | None,
+    ) -> None:
+        """`client_id`: of the request; None when what is forwarded has none."""
+        self._gateway = gateway
+        self._exchange = exchange
+        self._entry = entry
+        self._client_id = client_id
         self.outcome = Outcome("internal_error")
+        """Set by whoever relays the answer."""
 
+    def __enter__(self) -> Forwarding:
+        """Begin."""
+        return self
 
-@contextlib.contextmanager
-def forwarding(
-    gateway: Gateway, exchange: Exchange, entry: Entry, client_id: MessageId | None
-) -> Iterator[Forwarding]:
-    """Record how a forwarded request ends, and answer for an upstream that does not."""
-    it = Forwarding()
-    try:
-        yield it
-    except (ClientGoneError, RevokedError, modern.ProtocolError) as exc:
-        it.outcome = Outcome(refusal.OUTCOMES[type(exc)])
-        raise
-    except UpstreamError as exc:
-        it.outcome = Outcome(exc.outcome)
-        refusal.upstream_failed(exchange, client_id, exc)
-    finally:
-        gateway.journal.completed(entry, it.outcome)
+    def __exit__(
+        self, kind: object, problem: BaseException | None, traceback: object
+    ) -> bool:
+        """Record the outcome; a failure of the upstream is thereby dealt with."""
+        failed = isinstance(problem, UpstreamError)
+        if isinstance(problem, UpstreamError):
+            self.outcome = Outcome(problem.outcome)
+            refusal.upstream_failed(self._exchange, self._client_id, problem)
+        elif isinstance(problem, refusal.ENDED_EARLY):
+            self.outcome = Outcome(refusal.OUTCOMES[type(problem)])
+        self._gateway.journal.completed(self._entry, self.outcome)
+        return failed

@@ -12,7 +12,7 @@ from typing import Any
 from bascule.decision.facts import Denied
 from bascule.gateway import answers, refusal
 from bascule.gateway.asks import ANSWERABLE, unstamped
-from bascule.gateway.deciding import decided, forwarding, on_disk
+from bascule.gateway.deciding import Forwarding, decided, on_disk
 from bascule.gateway.facts import facts_of
 from bascule.gateway.initializing import begin
 from bascule.gateway.journal import Entry
@@ -63,7 +63,7 @@ async def _initialize(turn: Turn, request: Request) -> None:
     entry = await _allowed(turn, request, version)
     if entry is None:
         return
-    with forwarding(turn.gateway, turn.exchange, entry, request.id) as it:
+    with Forwarding(turn.gateway, turn.exchange, entry, request.id) as it:
         it.outcome = await begin(turn, request, version)
 
 
@@ -73,7 +73,7 @@ async def _call(turn: Turn, held: Held, request: Request) -> None:
     entry = await _allowed(turn, request, held.session.version)
     if entry is None:
         return
-    with forwarding(turn.gateway, turn.exchange, entry, request.id) as it:
+    with Forwarding(turn.gateway, turn.exchange, entry, request.id) as it:
         upstream_id = legacy.upstream_id(held.session.tag, request.method, request.id)
         params = _upstream_params(turn, held, request)
         session = session_headers(held)

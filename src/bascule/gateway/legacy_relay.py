@@ -75,7 +75,7 @@ class LegacyRelay:
         self._session = session
         self._sent = sent
         self._places: Sealer | None = None
-        self._asks = Asks(turn.gateway.sealer, held, turn.there.connector.may_ask)
+        self._asks = Asks(turn.gateway.sealer, held)
         self._bytes = 0
         self._outcome: Outcome | None = None
         self.resumable = False
@@ -202,7 +202,10 @@ class LegacyRelay:
         params: dict[str, Any],
         response: Response,
     ) -> bytes | None:
-        problem = self._asks.refusal(method)
+        # As of now: a stream may be older than the configuration.
+        connector = self._turn.gateway.upstreams.get(self._turn.connector)
+        may_ask = () if connector is None else connector.connector.may_ask
+        problem = self._asks.refusal(method, may_ask)
         if problem is None:
             response.wait_for_client()
             return self._asks.ask(method, upstream_id, params)
@@ -237,6 +240,6 @@ class LegacyRelay:
             "resources/read",
             "resource",
             str(params.get("uri")),
-            turn.now,
+            turn.gateway.clock(),
         )
-        return isinstance(decide(facts, turn.snapshot), Allowed)
+        return isinstance(decide(facts, turn.gateway.snapshot), Allowed)

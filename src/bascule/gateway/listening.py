@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bascule.decision.facts import Denied
 from bascule.gateway import answers
-from bascule.gateway.deciding import decided, forwarding, on_disk
+from bascule.gateway.deciding import Forwarding, decided, on_disk
 from bascule.gateway.facts import facts_of
 from bascule.gateway.handles import InvalidHandleError
 from bascule.gateway.ingress import BadHeadError, check_listening
@@ -51,7 +51,7 @@ async def _listen(turn: Turn, held: Held) -> None:
     await on_disk(turn.gateway, entry)
     if isinstance(decision, Denied):
         raise not_found()  # its connector went with a reload
-    with forwarding(turn.gateway, turn.exchange, entry, None) as it:
+    with Forwarding(turn.gateway, turn.exchange, entry, None) as it:
         response = await turn.listen(session)
         check_status(turn, held, response, 405, 409)
         if response.status != 200:

@@ -46,6 +46,7 @@ OUTCOMES: Mapping[type[Exception], str] = {
     ProtocolError: "refused",
 }
 """What the completed record says when a forwarded request ends in one of these."""
+ENDED_EARLY = tuple(OUTCOMES)
 
 
 def answer(
