@@ -116,6 +116,8 @@ def test_who_guesses_too_often_is_told_so_and_the_owner_is_served(place: Place) 
         assert (await browser.post(**ASK)).status_code == 200
         unknown = await browser.post(**{**ASK, "client_id": "nobody"})
         assert unknown.status_code == 429
+        guessed = await browser.refresh("app", "bsc_rt_" + "0" * 64)
+        assert guessed.status_code == 429
 
     place.run(work)
     assert count(place, tokens) == 1

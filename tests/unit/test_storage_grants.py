@@ -401,6 +401,24 @@ def test_a_request_is_found_by_its_session_until_it_expires(store: Store) -> Non
     assert find(store, now=NOW + authorization_requests.LIFETIME_SECONDS) is None
 
 
+def test_a_session_has_only_so_many_requests(store: Store) -> None:
+    def add(number: int, session: int) -> None:
+        work = partial(authorization_requests.add, request=REQUEST, session=session)
+        name = b"%d of %d" % (number, session)
+        store.run(partial(work, id_hash=name, now=UnixTime(NOW + number)))
+
+    def waits(number: int, session: int) -> bool:
+        ask = partial(authorization_requests.find, id_hash=b"%d of %d" % (number, session))
+        return store.read(partial(ask, session=session, now=NOW)) is not None
+
+    add(0, 2)
+    limit = authorization_requests.MAX_OF_SESSION
+    for number in range(limit + 3):
+        add(number, 1)
+    assert [waits(number, 1) for number in range(limit + 3)] == [False] * 3 + [True] * limit
+    assert waits(0, 2)
+
+
 def test_a_request_is_decided_once(store: Store) -> None:
     add = partial(authorization_requests.add, id_hash=b"id", session=1)
     store.run(partial(add, request=REQUEST, now=NOW))

@@ -15,6 +15,7 @@ from bascule.audit.record import RecordTooLargeError
 from bascule.audit.writer import LogUnavailableError
 from bascule.authserver.errors import (
     InvalidClientError,
+    InvalidGrantError,
     OAuthError,
     TooManyRequestsError,
     UnavailableError,
@@ -61,12 +62,17 @@ def endpoint(
 
 
 def _error(server: AuthorizationServer, request: Request, problem: OAuthError) -> Response:
-    if not isinstance(problem, InvalidClientError):
+    """Answer an error; failed attempts to be somebody are counted and recorded."""
+    if isinstance(problem, InvalidClientError):
+        reason = problem.reason
+    elif isinstance(problem, InvalidGrantError):
+        reason = problem.description
+    else:
         return error_response(problem)
-    if server.records.failed(problem.reason, peer=peer_of(request)):
+    if server.records.failed(reason, peer=peer_of(request)):
         return error_response(TooManyRequestsError("too many failed authentications"))
-    asked_by_header = "authorization" in request.headers
-    return error_response(problem, BASIC if asked_by_header else {})
+    by_header = problem.status == 401 and "authorization" in request.headers
+    return error_response(problem, BASIC if by_header else {})
 
 
 def error_response(

@@ -11,6 +11,8 @@ from bascule.clock import UnixTime
 from bascule.storage.schema import authorization_requests as table
 
 LIFETIME_SECONDS = 600
+MAX_OF_SESSION = 20
+"""Requests that wait in one browser session; a further one ends the oldest."""
 
 Decision = Literal["allow", "deny"]
 
@@ -47,7 +49,15 @@ def add(
     now: UnixTime,
 ) -> None:
     """Keep a request for one browser session; old ones go at the same time."""
-    conn.execute(delete(table).where(table.c.expires_at <= now))
+    newest = (
+        select(table.c.id_hash)
+        .where(table.c.session_number == session)
+        .order_by(table.c.expires_at.desc())
+        .limit(MAX_OF_SESSION - 1)
+        .scalar_subquery()
+    )
+    beyond = (table.c.session_number == session) & table.c.id_hash.not_in(newest)
+    conn.execute(delete(table).where((table.c.expires_at <= now) | beyond))
     conn.execute(
         insert(table).values(
             id_hash=id_hash,
