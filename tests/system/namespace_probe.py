@@ -19,6 +19,7 @@ from ipaddress import ip_address
 from pathlib import Path
 
 from bascule.net.fetch import FetchError, FetchPolicy, fetch
+from bascule.net.resolver import MAX_LOOKUPS, SystemResolver
 from certificates import new_authority
 
 PUBLIC, PUBLIC_V6 = "93.184.215.14", "2606:4700::1111"
@@ -167,7 +168,28 @@ async def probe() -> dict[str, dict[str, object]]:
             "connections": dict(sites.connections),
             "lookups": names.asked.total(),
         }
-    return found
+    return {**found, **await crowded(policy)}
+
+
+async def crowded(policy: FetchPolicy) -> dict[str, dict[str, object]]:
+    """Fetch while a silent name server holds up all lookups that one policy may have."""
+    held = replace(policy, resolver=SystemResolver())
+    waiting = [
+        asyncio.create_task(fetch("https://silent.example/", held))
+        for _ in range(MAX_LOOKUPS)
+    ]
+    await asyncio.sleep(0)  # all of them have begun
+    outcomes = {}
+    for case, used in (("crowded, the same", held), ("crowded, another", policy)):
+        try:
+            outcomes[case] = (await fetch("https://public.example/", used)).body.decode()
+        except FetchError as exc:
+            outcomes[case] = str(exc)
+    outcomes["crowded, a thread"] = await asyncio.to_thread(lambda: "{}")
+    still = [task for task in waiting if not task.done()]
+    outcomes["crowded, still"] = str(len(still))
+    await asyncio.gather(*waiting, return_exceptions=True)
+    return {case: {"outcome": outcome} for case, outcome in outcomes.items()}
 
 
 if __name__ == "__main__":

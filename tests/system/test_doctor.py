@@ -84,11 +84,10 @@ def test_no_tool_is_called_whatever_the_roles_give(
         assert "tools/call" not in methods
 
 
-@pytest.mark.parametrize("eras", ["legacy", "both", "modern"])
-def test_a_server_of_either_era_is_well(
-    tmp_path: Path, recorder: Recorder, eras: str
+def test_a_server_of_the_older_revisions_is_well(
+    tmp_path: Path, recorder: Recorder
 ) -> None:
-    with fixture_server(eras) as port:
+    with fixture_server("legacy") as port:
         own = install(tmp_path, recorder)
         text = own.config.read_text()
         behind = f"http://127.0.0.1:{recorder.port}/annex"

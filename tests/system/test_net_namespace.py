@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from bascule.net.resolver import MAX_LOOKUPS
 from system.namespace_probe import (
     ADDRESSES,
     LITERALS,
@@ -138,3 +139,13 @@ def test_a_name_server_that_does_not_answer_is_left_at_the_deadline(
 
 def test_a_name_that_nobody_has_is_told(found: dict[str, dict[str, Any]]) -> None:
     assert found["nobody.example"]["outcome"] == "the host cannot be reached"
+
+
+def test_names_that_nobody_answers_for_hold_up_no_other_use(
+    found: dict[str, dict[str, Any]],
+) -> None:
+    """Neither another policy's fetches nor the threads that the state is read with."""
+    assert found["crowded, the same"]["outcome"] == "the host cannot be reached"
+    assert found["crowded, another"]["outcome"] == "{}"
+    assert found["crowded, a thread"]["outcome"] == "{}"
+    assert found["crowded, still"]["outcome"] == str(MAX_LOOKUPS)
