@@ -1,0 +1,95 @@
+"""The whole way of a client with PostgreSQL and two processes, from login to reuse."""
+
+from __future__ import annotations
+
+import base64
+import concurrent.futures
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+import requests
+
+from postgres import PostgresServer
+from system.oauth_browser import CALLBACK, Flow, answer_of
+from system.recorder import Recorder
+from system.server import PATIENCE, Installation, install, until
+from system.visitor import Visitor, set_up
+
+ATTEMPTS = 8
+
+
+@pytest.fixture
+def bascule(
+    tmp_path: Path, recorder: Recorder, postgres_server: PostgresServer
+) -> Iterator[Installation]:
+    made = install(tmp_path / "bascule", recorder)
+    for name, text in (
+        ("database", postgres_server.url(postgres_server.create())),
+        ("wrapping", base64.b64encode(bytes(range(32))).decode()),
+    ):
+        secret = tmp_path / name
+        secret.touch(0o600)
+        secret.write_text(text)
+    settings = (
+        f'[server]\ndatabase = "file:{tmp_path}/database"\n'
+        f'key_encryption = "file:{tmp_path}/wrapping"\n'
+    )
+    made.config.write_text(made.config.read_text().replace("[server]\n", settings))
+    made.ask("agent", "add", "app", "--redirect-uri", CALLBACK)
+    made.ask("user", "add", "bob")
+    made.start("--workers", "2")
+    try:
+        yield made
+    finally:
+        made.kill()
+
+
+def consent(flow: Flow, visitor: Visitor) -> str:
+    """Consent in a browser that is signed in; gives where it is sent."""
+    parts = urlsplit(flow.link())
+    page = visitor.get(f"{parts.path}?{parts.query}")
+    name = parse_qs(urlsplit(str(page.location)).query)["request"][0]
+    answer = visitor.post("/consent", {"request": name, "decision": "allow"})
+    return str(answer.location)
+
+
+def post(bascule: Installation, **form: str) -> requests.Response:
+    return requests.post(f"{bascule.url}/oauth/token", form, timeout=PATIENCE)
+
+
+def test_one_use_is_one_use_and_a_copied_token_ends_the_family(
+    bascule: Installation,
+) -> None:
+    visitor = set_up(bascule, "dora")
+    flow = Flow(bascule, requests.Session())
+    code = answer_of(consent(flow, visitor))["code"]
+    form = {
+        "grant_type": "authorization_code",
+        "client_id": "app",
+        "code": code,
+        "code_verifier": flow.verifier,
+    }
+    with concurrent.futures.ThreadPoolExecutor(ATTEMPTS) as pool:
+        answers = list(pool.map(lambda _: post(bascule, **form), range(ATTEMPTS)))
+    assert sorted(it.status_code for it in answers) == [200] + [400] * (ATTEMPTS - 1)
+
+    form["code"] = answer_of(consent(flow, visitor))["code"]
+    first = post(bascule, **form).json()
+    assert bascule.call(first["access_token"], "tools/list").status == 200
+    refresh = {"grant_type": "refresh_token", "client_id": "app"}
+    with concurrent.futures.ThreadPoolExecutor(ATTEMPTS) as pool:
+        found = pool.map(
+            lambda _: post(bascule, refresh_token=first["refresh_token"], **refresh),
+            range(ATTEMPTS),
+        )
+        successors = {it.json()["refresh_token"] for it in found}
+    (second,) = successors
+    third = post(bascule, refresh_token=second, **refresh).json()
+    reused = post(bascule, refresh_token=first["refresh_token"], **refresh)
+    assert reused.json()["error"] == "invalid_grant"
+    until(lambda: bascule.call(third["access_token"], "tools/list").status == 401)
+    last = post(bascule, refresh_token=third["refresh_token"], **refresh)
+    assert last.json()["error"] == "invalid_grant"
+    assert bascule.wait_for_records("--type", "grant.reuse")
