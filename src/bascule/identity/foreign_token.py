@@ -226,7 +226,7 @@ def _groups(claims: Mapping[str, Any], rules: Issuer) -> frozenset[str]:
     if not isinstance(holder, dict):
         raise InvalidTokenError("groups cannot be read")
     names = _texts(holder.get(last, []))
-    if not all(0 < len(name) <= MAX_NAME_CHARACTERS for name in names):
+    if not all(map(_is_name, names)):
         raise InvalidTokenError("groups cannot be read")
     return frozenset(f"group:{rules.issuer}|{name}" for name in names)
 
@@ -242,9 +242,14 @@ def _texts(value: Any) -> list[str]:
 
 def _name(claims: Mapping[str, Any], claim: str) -> str:
     value = claims.get(claim)
-    if not isinstance(value, str) or not 0 < len(value) <= MAX_NAME_CHARACTERS:
+    if not isinstance(value, str) or not _is_name(value):
         raise InvalidTokenError(f"token has no usable `{claim}`")
     return value
+
+
+def _is_name(text: str) -> bool:
+    """Tell whether a text may name somebody: people must read in records what it is."""
+    return 0 < len(text) <= MAX_NAME_CHARACTERS and text.isprintable()
 
 
 def _seconds(claims: Mapping[str, Any], claim: str) -> int:
