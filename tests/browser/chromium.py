@@ -8,7 +8,14 @@ from collections.abc import Iterator
 from typing import Any
 
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, CDPSession, Page, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    CDPSession,
+    Page,
+    expect,
+    sync_playwright,
+)
 
 ARGUMENTS = [
     "--no-sandbox",
@@ -18,15 +25,18 @@ ARGUMENTS = [
     "--disable-sync",
     "--no-first-run",
     "--no-pings",
-    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE 127.0.0.1",
+    "--host-resolver-rules=MAP *.test 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE localhost, "
+    "EXCLUDE 127.0.0.1",
 ]
-"""Nothing goes beyond loopback."""
+"""Nothing goes beyond loopback; names below `test` (RFC 6761 §6.2) are there too."""
 
 TELL_VIOLATIONS = """
 document.addEventListener("securitypolicyviolation", (event) => {
   console.error(`policy violated: ${event.violatedDirective} ${event.blockedURI}`);
 });
 """
+PATIENCE_MS = 15_000
+"""After which a test gives up; nothing here takes as long."""
 STATUS = "Failed to load resource: the server responded with a status of "
 """Said of pages with an error status, which are meant."""
 
@@ -36,6 +46,7 @@ def chromium() -> Iterator[Browser]:
     """Run the system's Chromium."""
     found = shutil.which("chromium")
     assert found is not None, "Chromium is missing: `make system-packages` installs it"
+    expect.set_options(timeout=PATIENCE_MS)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=found, args=ARGUMENTS)
         try:
@@ -59,7 +70,7 @@ def visiting(browser: Browser, **options: Any) -> Iterator[Page]:
 def watched(context: BrowserContext, complaints: list[str]) -> Page:
     """Open a page whose errors are noted."""
     page = context.new_page()
-    page.set_default_timeout(15_000)
+    page.set_default_timeout(PATIENCE_MS)
     page.add_init_script(TELL_VIOLATIONS)
     page.on("pageerror", lambda error: complaints.append(str(error)))
 

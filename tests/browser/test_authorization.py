@@ -7,13 +7,17 @@ user signs in and consents; the client gets a token, lists, calls, and is refuse
 from __future__ import annotations
 
 import contextlib
+import http.server
 import json
+import re
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
@@ -21,6 +25,7 @@ from playwright.sync_api import Browser, Page, expect
 from bascule.app.demo import CONFIGURATION, TICKETS_PORT
 from browser.chromium import barriers, visiting
 from browser.conftest import site
+from certificates import new_authority
 from system.mcp_server import running
 from system.server import Installation, free_ports
 from system.visitor import PASSWORD, Visitor, path_of
@@ -45,6 +50,8 @@ allow = ["hall/echo", "hall/counts"]
 default_ceiling = ["hall/echo"]
 """
 CLIENT = "desk-app"
+DONE = b"""<!doctype html><title>Done</title><link rel="icon" href="data:,">
+<h1>Back in the app</h1>"""
 
 
 @dataclass(slots=True)
@@ -255,6 +262,62 @@ def test_a_request_is_of_one_browser(
         other.goto(page.url)
         sign_in(other)
         expect(other.get_by_role("heading")).to_have_text("There is nothing to decide")
+
+
+class Portal(http.server.BaseHTTPRequestHandler):
+    """The site of a client that has a secret."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html")
+        self.end_headers()
+        self.wfile.write(DONE)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def portal(tmp_path: Path) -> Iterator[str]:
+    """Run a client's site with TLS; gives its redirect URI."""
+    tls = new_authority().server(tmp_path, "portal.test")
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Portal) as server:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"https://portal.test:{server.server_port}/callback"
+        server.shutdown()
+        thread.join()
+
+
+def test_a_consent_that_is_remembered_leads_on_from_the_login(
+    hall: Installation, browser: Browser, portal: str
+) -> None:
+    """Browsers hold redirects after a form to that form's policy, and the login's names
+    nobody: what leads away must be no redirect there."""
+    hall.ask("agent", "add", "portal", "--secret", "--redirect-uri", portal)
+    query = {
+        "response_type": "code",
+        "client_id": "portal",
+        "redirect_uri": portal,
+        "resource": f"{site(hall)}/c/hall/mcp",
+        "code_challenge": "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM",
+        "code_challenge_method": "S256",
+        "state": "s",
+    }
+    begin = f"{site(hall)}/oauth/authorize?{urlencode(query)}"
+    came_back = re.compile(f"^{re.escape(portal)}[?]code=")
+    with visiting(browser, ignore_https_errors=True) as page:
+        page.goto(begin)
+        sign_in(page)
+        page.get_by_role("button", name="Let it in").click()
+        expect(page).to_have_url(came_back)
+        page.goto(begin)
+        expect(page).to_have_url(came_back)
+        page.context.clear_cookies()
+        page.goto(begin)
+        sign_in(page)
+        expect(page).to_have_url(came_back)
 
 
 # The demo
