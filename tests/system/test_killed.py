@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-import http.client
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from system.killing import calls_of, killed_at
 from system.recorder import Recorder
-from system.server import COMMAND, Installation, install, until
+from system.server import Installation, install, until
 
 CALL = "gateway/call.py"
 STEPS = {
@@ -47,36 +45,6 @@ def own(tmp_path: Path, recorder: Recorder) -> Iterator[Installation]:
     made.kill()
 
 
-def killed_at(own: Installation, file: str, text: str, tool: str) -> bytes:
-    """Have the server die in a call; gives what its client got."""
-    script = Path(__file__).with_name("breakpoint.py")
-    own.command = [sys.executable, str(script), file, text]
-    own.start()
-    connection = own.abandoned(own.token(), tool)
-    got = b""
-    with contextlib.suppress(OSError, http.client.HTTPException):
-        got = connection.getresponse().read()
-    connection.close()
-    assert own.process is not None
-    assert own.process.wait(10) == -9
-    own.kill()
-    own.command = list(COMMAND)
-    return got
-
-
-def calls_of(own: Installation, tool: str) -> list[tuple[str, str | None]]:
-    """Give type and outcome of the calls of a tool that are in the log."""
-    records = own.whole_records()
-    ends = {
-        it["parent"]: it["result"].get("outcome", "ok") for it in records if "parent" in it
-    }
-    return [
-        (it["type"], ends.get(it["id"]))
-        for it in records
-        if it.get("mcp", {}).get("name") == tool
-    ]
-
-
 def assert_clean_start(own: Installation, recorder: Recorder) -> None:
     """See the next start serve, and the log whole."""
     assert own.ask("audit", "verify")["ok"] is True
@@ -95,7 +63,7 @@ def test_a_server_killed_at_a_step_of_an_allowed_call(
     step: str, own: Installation, recorder: Recorder
 ) -> None:
     tool = "streams" if "stream" in step else "echo"
-    got = killed_at(own, *STEPS[step], tool)
+    got = killed_at(own, *STEPS[step], lambda: own.abandoned(own.token(), tool))
     seen = len(recorder.take())
     assert seen == (step in AFTER_THE_UPSTREAM)
     assert_clean_start(own, recorder)
@@ -113,7 +81,7 @@ def test_a_server_killed_at_a_step_of_an_allowed_call(
 def test_a_server_killed_at_a_step_of_a_denied_call(
     step: str, own: Installation, recorder: Recorder
 ) -> None:
-    got = killed_at(own, *DENIED[step], "forbidden")
+    got = killed_at(own, *DENIED[step], lambda: own.abandoned(own.token(), "forbidden"))
     assert (got, recorder.take()) == (b"", [])
     assert_clean_start(own, recorder)
     recorded = [("authz.decision", None)]
