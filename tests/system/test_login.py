@@ -296,6 +296,9 @@ def test_somebody_ends_own_sessions_and_no_others(
     assert not third.signed_in
     assert visitor.signed_in
     assert stranger.signed_in
+    rows = visitor.server.wait_for_records("--user", name, "--type", "logout", count=3)
+    shown = [row for row in visitor.server.whole_records() if row["id"] == rows[-1]["id"]]
+    assert shown[0]["admin"] == {"sessions": "others"}
 
 
 def other_numbers(visitor: Visitor) -> list[str]:

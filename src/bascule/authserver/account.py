@@ -177,7 +177,12 @@ class Account:
             )
         else:
             raise PageError(400, "There is no such session", "Go back and try again.")
-        await site.records.event("session.end", peer=peer_of(request), user=session.user)
+        await site.records.event(
+            "logout",
+            peer=peer_of(request),
+            user=session.user,
+            admin={"sessions": wanted},
+        )
         await site.store.transact(work)
         return redirect(HOME)
 

@@ -59,9 +59,14 @@ def add(
     found = f"user:{user_name(name)}"
     emit(
         {"user": found, "setup_link": link},
-        text=f"added {found}\nset up the login within {seconds // 60} minutes: {link}",
+        text=f"added {found}\nset up the login within {_duration(seconds)}: {link}",
         as_json=as_json,
     )
+
+
+def _duration(seconds: int) -> str:
+    hours, minutes = divmod(seconds // 60, 60)
+    return f"{hours} hours" if hours else f"{minutes} minutes"
 
 
 def add_user(
