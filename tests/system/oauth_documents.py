@@ -25,8 +25,9 @@ from bascule.app import place as app_place
 from bascule.app.page_records import PageRecords
 from bascule.app.pages import PageParts, public_pages
 from bascule.audit.log import AuditLog
+from bascule.authserver.documents import Documents
 from bascule.authserver.pkce import challenge_of
-from bascule.clock import UnixTime, system_clock, system_entropy
+from bascule.clock import UnixTime, monotonic, system_clock, system_entropy
 from bascule.config.load import load
 from bascule.gateway.failures import AuthFailures
 from bascule.net.addresses import is_public
@@ -138,10 +139,13 @@ class Place:
 
     data_dir: Path
     store: Store
-    fetching: FetchPolicy
+    fetching: FetchPolicy | None
+    """None: as it is outside of tests."""
     config: str = CONFIG
     failures: int = 1000
     """Failed authentications a minute that are answered 401."""
+    now: Callable[[], float] = monotonic
+    """The clock of what is kept of documents."""
 
     def run(self, work: Callable[[Browser], Awaitable[T]]) -> T:
         """Serve the pages in this process while `work` is done in alice's browser."""
@@ -174,11 +178,15 @@ class Place:
             records=PageRecords(log.writer, AuthFailures(self.failures), **names),
             late=list,
             heard=_nothing_to_wait_for,
-            fetching=self.fetching,
+            documents=self._documents(),
         )
         application = httpx2.ASGITransport(app=public_pages(parts))
         async with httpx2.AsyncClient(transport=application, base_url=URL) as client:
             return await work(Browser(client, self._signed_in(), log))
+
+    def _documents(self) -> Documents | None:
+        policy = self.fetching
+        return None if policy is None else Documents(lambda: policy, now=self.now)
 
     def _signed_in(self) -> dict[str, str]:
         token, now = system_entropy(32).hex(), system_clock()
@@ -302,4 +310,4 @@ class Browser:
 
 def without_injection(place: Place) -> Place:
     """Give the same place as it is outside of tests: loopback is no public address."""
-    return replace(place, fetching=FetchPolicy())
+    return replace(place, fetching=None)

@@ -13,6 +13,7 @@ import pytest
 from joserfc import jwt
 from joserfc.jwk import ECKey
 
+from bascule.authserver.documents import RENEW_SECONDS
 from bascule.clock import system_clock, system_entropy
 from bascule.storage import agents, directory, revocations
 from certificates import Authority, new_authority
@@ -163,6 +164,36 @@ def test_a_client_with_keys_must_use_them_and_is_verified(
 
     place.run(work)
     assert place.store.read(directory.load).verified_agents[client_id] is True
+
+
+def test_a_client_that_has_new_keys_is_asked_for_them_anew(
+    place: Place, host: Host
+) -> None:
+    with_keys = {
+        "token_endpoint_auth_method": "private_key_jwt",
+        "redirect_uris": [CALLBACK],
+    }
+    client_id = host.publish(jwks=JWKS, **with_keys)
+    fresh = ECKey.generate_key("P-256")
+    time = [1000.0]
+
+    async def work(browser: Browser) -> None:
+        first, second = await browser.code(client_id), await browser.code(client_id)
+        answer = await browser.redeem(client_id, first, **signed(client_id))
+        assert answer.status_code == 200
+        host.publish(jwks={"keys": [fresh.as_dict(private=False)]}, **with_keys)
+        for age, status in ((RENEW_SECONDS - 1, 401), (RENEW_SECONDS, 200)):
+            time[0] = 1000.0 + age
+            more = signed(client_id, fresh)
+            answer = await browser.redeem(client_id, second, **more)
+            assert answer.status_code == status
+        asked = len(host.asked)
+        stranger = signed(client_id, ECKey.generate_key("P-256"))
+        for _ in range(5):
+            assert (await browser.redeem(client_id, first, **stranger)).status_code == 401
+        assert len(host.asked) == asked == 2
+
+    replace(place, now=lambda: time[0]).run(work)
 
 
 def test_a_client_with_keys_and_a_local_redirect_is_not_verified(

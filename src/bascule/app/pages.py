@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from starlette.applications import Starlette
 
@@ -38,8 +38,8 @@ class PageParts:
     """Says what is late, one sentence each; empty means ready."""
     heard: Callable[[int], Awaitable[None]]
     """Waits until all processes can know of a generation of the directory."""
-    fetching: FetchPolicy = field(default_factory=FetchPolicy)
-    """How documents of clients are fetched, which strangers name."""
+    documents: Documents | None = None
+    """Where documents of clients come from; otherwise they are fetched as configured."""
 
 
 def public_pages(parts: PageParts) -> Starlette:
@@ -71,15 +71,17 @@ def public_pages(parts: PageParts) -> Starlette:
 def authorization_server(parts: PageParts) -> AuthorizationServer:
     """Make the authorization server of this process."""
     config = parts.config()
+    fetching = FetchPolicy()
+    documents = parts.documents or Documents(
+        lambda: replace(fetching, private=parts.config().network.private)
+    )
     return AuthorizationServer(
         issuer=config.server.public_url,
         store=parts.place.open_state(),
         records=parts.records,
         config=parts.config,
         keys=parts.keys,
-        documents=Documents(
-            lambda: replace(parts.fetching, private=parts.config().network.private)
-        ),
+        documents=documents,
         heard=parts.heard,
         note_change=parts.place.note_change,
         origins=frozenset(origin.decode() for origin in allowed_for(config.server).origins),

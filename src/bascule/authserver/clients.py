@@ -15,8 +15,11 @@ from bascule.authserver.documents import DocumentUnavailableError, Published
 from bascule.authserver.errors import InvalidClientError, InvalidRequestError
 from bascule.authserver.parameters import Parameters
 from bascule.authserver.server import AuthorizationServer, digest_of
+from bascule.clock import UnixTime
 from bascule.identity.client_assertion import (
+    Assertion,
     InvalidAssertionError,
+    UnknownKeyError,
     claimed_client,
     verify_assertion,
 )
@@ -178,25 +181,17 @@ def _check_secret(agent: Agent, shown: Credentials) -> None:
 async def _check_assertion(
     server: AuthorizationServer, client: Client, shown: Credentials
 ) -> None:
+    """Verify an assertion and note its use, so that it counts once."""
     if shown.assertion is None:
         raise InvalidClientError("client assertion is missing")
     now = server.clock()
-    issuer = server.issuer
-    verify = partial(
-        verify_assertion,
-        shown.assertion,
-        client_id=client.client_id,
-        jwks=client.jwks or NO_KEYS,
-        # Some clients read an issuer as a URL and write it with a slash at the end.
-        audiences=frozenset({issuer, f"{issuer}/", f"{issuer}/oauth/token"}),
-        now=now,
-        leeway=LEEWAY_SECONDS,
-    )
     try:
-        # In a thread: the keys are the client's choice, and large ones take their time.
-        verified = await asyncio.to_thread(verify)
-    except InvalidAssertionError as exc:
-        raise InvalidClientError(f"client assertion: {exc}") from exc
+        verified = await _verify(server, client, shown.assertion, now)
+    except UnknownKeyError as exc:
+        renewed = await _with_renewed_keys(server, client)
+        if renewed is None:
+            raise InvalidClientError(f"client assertion: {exc}") from exc
+        verified = await _verify(server, renewed, shown.assertion, now)
     use = partial(
         used_assertions.use,
         digest=verified.digest,
@@ -205,3 +200,43 @@ async def _check_assertion(
     )
     if not await server.store.transact(use):
         raise InvalidClientError("client assertion was shown before")
+
+
+async def _verify(
+    server: AuthorizationServer, client: Client, assertion: str, now: UnixTime
+) -> Assertion:
+    """Verify in a thread: the keys are the client's choice, large ones take their time.
+
+    Raises `UnknownKeyError`, or `InvalidClientError` for everything else.
+    """
+    issuer = server.issuer
+    verify = partial(
+        verify_assertion,
+        assertion,
+        client_id=client.client_id,
+        jwks=client.jwks or NO_KEYS,
+        # Some clients read an issuer as a URL and write it with a slash at the end.
+        audiences=frozenset({issuer, f"{issuer}/", f"{issuer}/oauth/token"}),
+        now=now,
+        leeway=LEEWAY_SECONDS,
+    )
+    try:
+        return await asyncio.to_thread(verify)
+    except UnknownKeyError:
+        raise
+    except InvalidAssertionError as exc:
+        raise InvalidClientError(f"client assertion: {exc}") from exc
+
+
+async def _with_renewed_keys(server: AuthorizationServer, client: Client) -> Client | None:
+    """Give a published client with the keys of now, if those known are not of now."""
+    if client.agent.origin != "document":
+        return None
+    try:
+        published = await server.documents.renew(client.client_id)
+    except DocumentUnavailableError:
+        return None
+    if published is None:
+        return None
+    agent = await note_published(server, published)
+    return Client(agent, published.jwks)

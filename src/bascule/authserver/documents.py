@@ -26,6 +26,8 @@ LEAST_SECONDS = 300
 MOST_SECONDS = 86_400
 USUAL_SECONDS = 3600
 """How long a document is kept: as it says itself, within these bounds."""
+RENEW_SECONDS = 60
+"""Age from which a document is fetched anew because a signature does not fit it."""
 MAX_KEPT = 500
 MAX_FETCHES = 8
 """At once; more wait."""
@@ -46,6 +48,13 @@ class Published:
     """Its public keys, wherever they were; None for a public client."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    published: Published
+    since: float
+    until: float
+
+
 class Documents:
     """Documents of clients; used on one event loop."""
 
@@ -55,7 +64,7 @@ class Documents:
         """`policy` gives what may be fetched; its size and types are set here."""
         self._policy = policy
         self._now = now
-        self._kept: OrderedDict[str, tuple[float, Published]] = OrderedDict()
+        self._kept: OrderedDict[str, _Kept] = OrderedDict()
         self._running: dict[str, asyncio.Task[Published]] = {}
         self._turn = asyncio.Semaphore(MAX_FETCHES)
 
@@ -65,9 +74,23 @@ class Documents:
         Only valid ones are kept. Raises `DocumentUnavailableError`.
         """
         kept = self._kept.get(client_id)
-        if kept is not None and self._now() < kept[0]:
+        if kept is not None and self._now() < kept.until:
             self._kept.move_to_end(client_id)
-            return kept[1]
+            return kept.published
+        return await self._fetch_once(client_id)
+
+    async def renew(self, client_id: str) -> Published | None:
+        """Give a document anew, since its keys may have changed; None when it is new.
+
+        Raises `DocumentUnavailableError`.
+        """
+        kept = self._kept.get(client_id)
+        if kept is not None and self._now() < kept.since + RENEW_SECONDS:
+            return None
+        return await self._fetch_once(client_id)
+
+    async def _fetch_once(self, client_id: str) -> Published:
+        """Fetch for all who ask meanwhile; it goes on when one of them goes away."""
         task = self._running.get(client_id)
         if task is None:
             task = asyncio.get_running_loop().create_task(self._fetch(client_id))
@@ -81,7 +104,8 @@ class Documents:
                 found, keep_seconds = await self._read(client_id)
         except (FetchError, InvalidDocumentError, BadKeyError) as exc:
             raise DocumentUnavailableError(f"document of the client: {exc}") from exc
-        self._kept[client_id] = self._now() + keep_seconds, found
+        now = self._now()
+        self._kept[client_id] = _Kept(found, since=now, until=now + keep_seconds)
         self._kept.move_to_end(client_id)
         while len(self._kept) > MAX_KEPT:
             self._kept.popitem(last=False)

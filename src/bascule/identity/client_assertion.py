@@ -38,6 +38,10 @@ class InvalidAssertionError(BasculeError):
     """The assertion does not authenticate the client."""
 
 
+class UnknownKeyError(InvalidAssertionError):
+    """None of the keys that are known of the client has signed it; it may have new ones."""
+
+
 @dataclass(frozen=True, slots=True)
 class Assertion:
     """A verified assertion; its use must still be noted, so that it counts once."""
@@ -101,7 +105,7 @@ def verify_assertion(
     _check(header, claims, client_id, audiences, now, leeway)
     keys = islice(_keys(jwks, header), MAX_KEYS)
     if not any(_signed(token, header.alg, key) for key in keys):
-        raise InvalidAssertionError("signature is by none of the client's keys")
+        raise UnknownKeyError("signature is by none of the client's keys")
     name = hashlib.sha256(f"{client_id}\n{claims.jti}".encode()).digest()
     return Assertion(name, UnixTime(int(claims.exp) + leeway + 1))
 
