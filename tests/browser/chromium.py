@@ -42,13 +42,15 @@ STATUS = "Failed to load resource: the server responded with a status of "
 
 
 @contextlib.contextmanager
-def chromium() -> Iterator[Browser]:
-    """Run the system's Chromium."""
+def chromium(*more: str) -> Iterator[Browser]:
+    """Run the system's Chromium, with arguments of a test's own if it has some."""
     found = shutil.which("chromium")
     assert found is not None, "Chromium is missing: `make system-packages` installs it"
     expect.set_options(timeout=PATIENCE_MS)
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found, args=ARGUMENTS)
+        browser = playwright.chromium.launch(
+            executable_path=found, args=[*ARGUMENTS, *more]
+        )
         try:
             yield browser
         finally:
