@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
 import pytest
@@ -30,7 +33,10 @@ GOOD: dict[str, Any] = {
 JWKS = {"keys": [ECKey.generate_key("P-256").as_dict(private=False)]}
 
 
-@pytest.fixture
+_addresses = count(2)
+
+
+@pytest.fixture(scope="module")
 def open_server(
     tmp_path_factory: pytest.TempPathFactory, recorder: Recorder
 ) -> Iterator[Installation]:
@@ -39,14 +45,50 @@ def open_server(
         yield made
 
 
-def register(bascule: Installation, **change: Any) -> requests.Response:
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """An answer of the endpoint."""
+
+    status_code: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    def json(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.body)
+        return found
+
+
+@pytest.fixture
+def source() -> str:
+    """Give an address of loopback that registers for this test alone."""
+    return f"127.0.0.{next(_addresses)}"
+
+
+def register(
+    bascule: Installation, source: str, kind: str = "application/json", **change: Any
+) -> Registered:
+    """Register a client from an address, correctly but for `change`."""
     document = {name: it for name, it in {**GOOD, **change}.items() if it is not None}
-    return requests.post(f"{bascule.url}/oauth/register", json=document, timeout=PATIENCE)
+    connection = http.client.HTTPConnection(
+        "127.0.0.1", bascule.public, timeout=PATIENCE, source_address=(source, 0)
+    )
+    with contextlib.closing(connection):
+        headers = {"Content-Type": kind}
+        connection.request("POST", "/oauth/register", json.dumps(document), headers)
+        answer = connection.getresponse()
+        found = {name.lower(): value for name, value in answer.getheaders()}
+        return Registered(answer.status, found, answer.read())
 
 
 def rows(bascule: Installation) -> list[dict[str, Any]]:
     listed = bascule.cli("agent", "list", "--json").stdout.splitlines()
     return [it for it in map(json.loads, listed) if it["origin"] == "dynamic"]
+
+
+def row_of(bascule: Installation, document: dict[str, Any]) -> dict[str, Any]:
+    """Give what `agent list` says of a client."""
+    (found,) = [it for it in rows(bascule) if it["agent"] == document["client_id"]]
+    return found
 
 
 def age(bascule: Installation, seconds: int) -> None:
@@ -56,29 +98,28 @@ def age(bascule: Installation, seconds: int) -> None:
         database.execute("UPDATE agents SET expires_at = expires_at - ?", (seconds,))
 
 
-def test_it_is_off_by_default(bascule: Installation) -> None:
-    answer = register(bascule)
+def test_it_is_off_by_default(bascule: Installation, source: str) -> None:
+    answer = register(bascule, source)
     assert answer.status_code == 404
     assert rows(bascule) == []
 
 
 def test_a_registered_client_goes_the_whole_way_and_is_nobody(
-    open_server: Installation,
+    open_server: Installation, source: str
 ) -> None:
     said = requests.get(
         f"{open_server.url}/.well-known/oauth-authorization-server", timeout=PATIENCE
     ).json()
     assert said["registration_endpoint"] == f"{open_server.url}/oauth/register"
-    answer = register(open_server)
+    answer = register(open_server, source)
     assert answer.status_code == 201
     assert answer.headers["cache-control"] == "no-store"
     document = answer.json()
     assert document["redirect_uris"] == [CALLBACK]
     assert document["token_endpoint_auth_method"] == "none"
     assert "client_secret" not in document
-    assert (open_server.wait_for_records("--type", "client.register"))[0]["agent"] == (
-        document["client_id"]
-    )
+    client_id = document["client_id"]
+    assert open_server.wait_for_records("--type", "client.register", "--agent", client_id)
     flow = Flow(open_server, sign_in(open_server, "alice"), document["client_id"])
     page = flow.open(flow.page())
     assert "It registered itself as “Claude <b>”. Anybody can take any name." in text_of(
@@ -88,24 +129,23 @@ def test_a_registered_client_goes_the_whole_way_and_is_nobody(
     tokens = flow.tokens()
     assert open_server.call(tokens["access_token"], "tools/list").status == 200
     assert flow.open(flow.link()).headers["location"].startswith("/consent")
-    (row,) = rows(open_server)
-    assert (row["agent"], row["verified"]) == (document["client_id"], False)
+    assert row_of(open_server, document)["verified"] is False
     open_server.ask("agent", "disable", document["client_id"])
     assert flow.open(flow.link()).status_code == 400
 
 
 @pytest.mark.parametrize("method", ["client_secret_basic", "client_secret_post", None])
 def test_a_client_with_a_secret_is_still_not_verified_and_gets_no_token_alone(
-    open_server: Installation, method: str | None
+    open_server: Installation, source: str, method: str | None
 ) -> None:
-    document = register(open_server, token_endpoint_auth_method=method).json()
+    document = register(open_server, source, token_endpoint_auth_method=method).json()
     assert document["client_secret"].startswith("bsc_ck_")
     assert document["client_secret_expires_at"] == 0
     flow = Flow(open_server, sign_in(open_server, "alice"), document["client_id"])
     flow.secret = document["client_secret"]
     flow.method = method or "client_secret_basic"
     assert "access_token" in flow.tokens()
-    assert [row["verified"] for row in rows(open_server)] == [False]
+    assert row_of(open_server, document)["verified"] is False
     assert flow.open(flow.link()).headers["location"].startswith("/consent")
     alone = requests.post(
         f"{open_server.url}/oauth/token",
@@ -130,29 +170,35 @@ def test_a_client_with_a_secret_is_still_not_verified_and_gets_no_token_alone(
     ids=str,
 )
 def test_what_cannot_be_registered_says_why(
-    open_server: Installation, change: dict[str, Any], error: str
+    open_server: Installation, source: str, change: dict[str, Any], error: str
 ) -> None:
-    answer = register(open_server, **change)
+    before = rows(open_server)
+    answer = register(open_server, source, **change)
     assert (answer.status_code, answer.json()["error"]) == (400, error)
-    assert rows(open_server) == []
+    assert rows(open_server) == before
 
 
-def test_a_form_is_no_registration(open_server: Installation) -> None:
-    answer = requests.post(f"{open_server.url}/oauth/register", GOOD, timeout=PATIENCE)
+def test_a_form_is_no_registration(open_server: Installation, source: str) -> None:
+    form = "application/x-www-form-urlencoded"
+    answer = register(open_server, source, form)
     assert (answer.status_code, answer.json()["error"]) == (400, "invalid_request")
 
 
-def test_native_clients_and_clients_with_keys_register(open_server: Installation) -> None:
+def test_native_clients_and_clients_with_keys_register(
+    open_server, source: Installation
+) -> None:
     local = {"application_type": "native", "redirect_uris": ["http://127.0.0.1:1/cb"]}
-    assert register(open_server, **local).json()["application_type"] == "native"
+    assert register(open_server, source, **local).json()["application_type"] == "native"
     keys = {"token_endpoint_auth_method": "private_key_jwt", "jwks": JWKS}
-    assert register(open_server, **keys).status_code == 201
+    assert register(open_server, source, **keys).status_code == 201
 
 
-def test_an_address_registers_a_few_in_a_minute(open_server: Installation) -> None:
-    found = [register(open_server).status_code for _ in range(PER_MINUTE + 2)]
+def test_an_address_registers_a_few_in_a_minute(
+    open_server: Installation, source: str
+) -> None:
+    found = [register(open_server, source).status_code for _ in range(PER_MINUTE + 2)]
     assert found == [201] * PER_MINUTE + [429] * 2
-    again = register(open_server)
+    again = register(open_server, source)
     assert again.headers["retry-after"]
 
 
@@ -162,21 +208,23 @@ def test_a_turnstile_tells_addresses_apart() -> None:
     assert turnstile.passes("b")
 
 
-def test_clients_that_are_not_used_are_forgotten(open_server: Installation) -> None:
-    unused = register(open_server).json()["client_id"]
-    used = register(open_server).json()["client_id"]
+def test_clients_that_are_not_used_are_forgotten(
+    open_server: Installation, source: str
+) -> None:
+    unused = register(open_server, source).json()["client_id"]
+    used = register(open_server, source).json()["client_id"]
     flow = Flow(open_server, sign_in(open_server, "alice"), used)
     flow.tokens()
     age(open_server, UNUSED_SECONDS)
     gone = Flow(open_server, flow.browser, unused)
     assert gone.open(gone.link()).status_code == 400
     assert "access_token" in flow.tokens()
-    register(open_server)
+    register(open_server, source)
     assert unused not in {row["agent"] for row in rows(open_server)}
     assert used in {row["agent"] for row in rows(open_server)}
 
 
-def test_there_are_only_so_many(open_server: Installation) -> None:
+def test_there_are_only_so_many(open_server: Installation, source: str) -> None:
     database = sqlite3.connect(open_server.data / "state.db", isolation_level=None)
     later = system_clock() + 1000
     with contextlib.closing(database):
@@ -185,7 +233,7 @@ def test_there_are_only_so_many(open_server: Installation) -> None:
             "VALUES (?, 0, 'dynamic', 'none', ?)",
             [(f"filler-{number}", later) for number in range(MAX_CLIENTS)],
         )
-    answer = register(open_server)
+    answer = register(open_server, source)
     assert (answer.status_code, answer.json()["error"]) == (503, "temporarily_unavailable")
     age(open_server, 2000)
-    assert register(open_server).status_code == 201
+    assert register(open_server, source).status_code == 201
