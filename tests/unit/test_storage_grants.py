@@ -10,7 +10,7 @@ from functools import partial
 import pytest
 
 from bascule.clock import UnixTime
-from bascule.identity.revocation import Kind
+from bascule.identity.revocation import LONGEST_LIFE_SECONDS, Kind
 from bascule.storage import (
     agents,
     authorization_requests,
@@ -27,7 +27,7 @@ from bascule.storage import (
 from bascule.storage.agents import Agent
 from bascule.storage.authorization_requests import AuthorizationRequest
 from bascule.storage.codes import Reused
-from bascule.storage.grants import LONGEST_TOKEN_SECONDS, Grant
+from bascule.storage.grants import Grant
 from bascule.storage.refresh_tokens import GRACE_SECONDS, IDLE_SECONDS, Retried, Rotated
 from bascule.storage.store import Store
 from oauth_state import (
@@ -201,7 +201,7 @@ def test_a_revocation_is_forgotten_when_nothing_it_names_can_be_valid(
     add_grant(store)
     store.run(partial(grants.end, grant_id="g-1", reason="r", now=NOW))
     revoke = partial(revocations.revoke, kind="user", key="user:bob", reason="r")
-    soon = UnixTime(NOW + LONGEST_TOKEN_SECONDS)
+    soon = UnixTime(NOW + LONGEST_LIFE_SECONDS)
     store.run(partial(revoke, now=soon))
     assert {it.key for it in store.read(revocations.every)} == {"g-1", "user:bob"}
     store.run(partial(revoke, now=UnixTime(soon + 1)))

@@ -7,11 +7,12 @@ from functools import partial
 from starlette.requests import Request
 from starlette.responses import Response
 
-from bascule.authserver.clients import LEEWAY_SECONDS, Client, authenticate
+from bascule.authserver.clients import Client, authenticate
 from bascule.authserver.introspect import verified_token
 from bascule.authserver.parameters import form_of
 from bascule.authserver.server import AuthorizationServer, digest_of
 from bascule.clock import UnixTime
+from bascule.identity.revocation import LONGEST_LIFE_SECONDS
 from bascule.storage import grants, refresh_tokens, revocations
 from bascule.web.source import peer_of
 
@@ -41,13 +42,14 @@ async def revoke(server: AuthorizationServer, request: Request) -> Response:
     access = await verified_token(server, token)
     if access is not None and access.agent == client.client_id:
         await _record(server, client, {"kind": "jti", "key": access.jti}, peer)
+        now = server.clock()
         end = partial(
             revocations.revoke,
             kind="jti",
             key=access.jti,
             reason=REASON,
-            now=server.clock(),
-            expires_at=UnixTime(access.expires_at + 2 * LEEWAY_SECONDS),
+            now=now,
+            expires_at=UnixTime(now + LONGEST_LIFE_SECONDS),
         )
         await server.change(end)
     return Response(status_code=200)

@@ -14,6 +14,10 @@ from typing import Literal
 from bascule.clock import UnixTime
 from bascule.identity.access_token import AccessToken
 
+LONGEST_LIFE_SECONDS = 25 * 3600
+"""Nothing lives longer that was issued before a revocation, or begun with what was: access
+tokens, sessions of MCP. What renews itself (a grant) is ended in its own row besides."""
+
 Kind = Literal["all", "user", "agent", "connector", "jti", "grant"]
 
 

@@ -7,11 +7,9 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, delete, insert, select, update
 
 from bascule.clock import UnixTime
+from bascule.identity.revocation import LONGEST_LIFE_SECONDS
 from bascule.storage import directory, issue_numbers, revocations
 from bascule.storage.schema import authorization_codes, grants, refresh_tokens
-
-LONGEST_TOKEN_SECONDS = 2 * 3600
-"""Longer than any access token of ours is accepted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,13 +137,14 @@ def end(conn: Connection, grant_id: str, *, reason: str, now: UnixTime) -> bool:
     ).scalar()
     if ended is None:
         return False
-    # The row above ends codes and refresh tokens; this one, access tokens that are out.
+    # The row above ends codes and refresh tokens; this one, access tokens that are out and
+    # sessions that were begun with them.
     revocations.revoke(
         conn,
         kind="grant",
         key=grant_id,
         reason=reason,
         now=now,
-        expires_at=UnixTime(now + LONGEST_TOKEN_SECONDS),
+        expires_at=UnixTime(now + LONGEST_LIFE_SECONDS),
     )
     return True
