@@ -13,7 +13,7 @@ from bascule.authserver.errors import (
     InvalidScopeError,
     InvalidTargetError,
 )
-from bascule.authserver.parameters import parse
+from bascule.authserver.parameters import MAX_FIELDS, parse
 from bascule.authserver.pkce import challenge_of, is_challenge
 from bascule.authserver.scopes import requested_connector, requested_scopes
 from bascule.authserver.sealed import seal, unseal
@@ -61,7 +61,13 @@ def test_any_form_is_read_or_refused(text: bytes) -> None:
         parse(text)
 
 
-@given(st.dictionaries(st.text(min_size=1, max_size=9), st.text(min_size=1, max_size=99)))
+@given(
+    st.dictionaries(
+        st.text(min_size=1, max_size=9),
+        st.text(min_size=1, max_size=99),
+        max_size=MAX_FIELDS,
+    )
+)
 def test_a_form_is_read_as_it_was_written(form: dict[str, str]) -> None:
     form.pop("resource", None)
     assert parse(urlencode(form).encode()).values == form
