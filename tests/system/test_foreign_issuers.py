@@ -292,6 +292,25 @@ def test_a_revocation_ends_a_token_and_its_stream(
     until(lambda: not site.ends(site.provider.login("alice", "api://desk", BOTH)[0]))
 
 
+@pytest.mark.parametrize("kind", ["user", "agent"])
+def test_who_is_disabled_stays_out_until_enabled(site: Site, kind: str) -> None:
+    name = f"{site.provider.url}|agent-7"
+    if kind == "user":
+        name = f"user:{site.provider.url}|erin"
+    token, _ = site.provider.login("erin", "api://desk", BOTH)
+    assert not site.ends(token)
+    assert site.bascule.ask(kind, "disable", name) == {kind: name, "disabled": True}
+    until(lambda: site.ends(token))
+    assert site.ends(site.provider.login("erin", "api://desk", BOTH)[0])
+    rows = site.bascule.cli(kind, "list", "--json").stdout.splitlines()
+    assert [row for row in rows if name in row]
+    assert site.bascule.ask(kind, "enable", name) == {kind: name, "disabled": False}
+    until(lambda: not site.ends(site.provider.login("erin", "api://desk", BOTH)[0]))
+    assert site.bascule.wait_for_records(f"--{kind}", name, "--type", f"{kind}.disable")
+    assert site.bascule.cli(kind, "enable", name).exit_code == 3
+    assert site.bascule.cli(kind, "disable", "|x").exit_code == 2
+
+
 # Keys
 
 

@@ -14,8 +14,17 @@ from sqlalchemy import Connection, delete, insert, select
 from bascule.clock import UnixTime
 from bascule.identity.access_token import AccessToken
 from bascule.identity.revocation import Kind
-from bascule.storage import agents, counters, directory, revocations, tokens, users
+from bascule.storage import (
+    agents,
+    counters,
+    directory,
+    foreigners,
+    revocations,
+    tokens,
+    users,
+)
 from bascule.storage.directory import BUILT_IN_AGENT, Directory, Subject
+from bascule.storage.foreigners import Foreigner
 from bascule.storage.schema import metadata
 from bascule.storage.store import Store
 from postgres import OpenStore
@@ -371,3 +380,46 @@ def test_a_revocation_covers_foreign_tokens_up_to_its_second(
     later = replace(FOREIGN, issued_at=UnixTime(NOW + seconds))
     found = store.read(directory.load).subject(later, "time")
     assert (found is None) == (seconds <= 0)
+
+
+FOREIGNERS = [
+    Foreigner("user", "user:https://corp.example|alice"),
+    Foreigner("agent", "https://corp.example|claude"),
+]
+
+
+@pytest.mark.parametrize("who", FOREIGNERS)
+def test_a_disabled_foreigner_stays_out_whatever_it_is_issued_and_revoked(
+    store: Store, who: Foreigner
+) -> None:
+    later = replace(FOREIGN, issued_at=UnixTime(NOW + 10**9))
+    store.run(partial(foreigners.disable, who=who, now=NOW))
+    assert store.read(directory.load).subject(later, "time") is None
+    again = partial(revocations.revoke, kind=who.kind, key=who.key, reason="again")
+    store.run(partial(again, now=UnixTime(NOW + 5)))
+    assert store.read(directory.load).subject(later, "time") is None
+    assert store.read(foreigners.every) == [who]
+
+
+@pytest.mark.parametrize("who", FOREIGNERS)
+def test_an_enabled_foreigner_comes_in_with_what_it_is_issued_afterwards(
+    store: Store, who: Foreigner
+) -> None:
+    store.run(partial(foreigners.disable, who=who, now=NOW))
+    assert store.run(partial(foreigners.enable, who=who, now=UnixTime(NOW + 5)))
+    assert not store.run(partial(foreigners.enable, who=who, now=UnixTime(NOW + 5)))
+    assert store.read(foreigners.every) == []
+    for seconds, is_in in ((5, False), (6, True)):
+        token = replace(FOREIGN, issued_at=UnixTime(NOW + seconds))
+        found = store.read(directory.load).subject(token, "time")
+        assert (found is not None) == is_in
+
+
+def test_a_clock_that_steps_back_takes_no_revocation_back(store: Store) -> None:
+    revoke = partial(
+        revocations.revoke, kind="user", key=str(FOREIGN.user), reason="a test"
+    )
+    store.run(partial(revoke, now=UnixTime(NOW + 100)))
+    store.run(partial(revoke, now=NOW))
+    token = replace(FOREIGN, issued_at=UnixTime(NOW + 50))
+    assert store.read(directory.load).subject(token, "time") is None

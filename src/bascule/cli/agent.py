@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from bascule.cli import foreigners
 from bascule.cli.context import CommandContext
 from bascule.cli.output import emit, emit_rows
 from bascule.cli.user import as_json_option
@@ -88,8 +89,8 @@ def add(
 @as_json_option
 @click.pass_obj
 def list_agents(context: CommandContext, as_json: bool) -> None:
-    """List all registered agents."""
-    rows = [
+    """List all registered agents, and those of foreign issuers that are disabled."""
+    rows: list[dict[str, object]] = [
         {
             "agent": found.client_id,
             "origin": found.origin,
@@ -101,6 +102,18 @@ def list_agents(context: CommandContext, as_json: bool) -> None:
         }
         for found in context.store().read(agents.every)
     ]
+    rows += [
+        {
+            "agent": key,
+            "origin": "issuer",
+            "name": None,
+            "authenticates": False,
+            "verified": False,
+            "redirect_uris": [],
+            "disabled": True,
+        }
+        for key in foreigners.listed(context, "agent")
+    ]
     columns = ("agent", "origin", "verified", "redirect_uris", "disabled")
     emit_rows(rows, columns=columns, as_json=as_json)
 
@@ -110,7 +123,14 @@ def list_agents(context: CommandContext, as_json: bool) -> None:
 @as_json_option
 @click.pass_obj
 def disable(context: CommandContext, client_id: str, as_json: bool) -> None:
-    """Refuse an agent from now on, and revoke all that was issued for it."""
+    """Refuse an agent from now on, and revoke all that was issued for it.
+
+    CLIENT_ID, or ISSUER|CLIENT_ID for one of a foreign issuer.
+    """
+    who = foreigners.foreign_agent(client_id)
+    if who is not None:
+        foreigners.disable(context, who, as_json=as_json)
+        return
     _require(context, client_id)
     context.record_admin("agent.disable", {}, agent=client_id)
     context.change(partial(agents.disable, client_id=client_id, now=system_clock()))
@@ -124,6 +144,10 @@ def disable(context: CommandContext, client_id: str, as_json: bool) -> None:
 @click.pass_obj
 def enable(context: CommandContext, client_id: str, as_json: bool) -> None:
     """Let a disabled agent in again; tokens of before stay revoked."""
+    who = foreigners.foreign_agent(client_id)
+    if who is not None:
+        foreigners.enable(context, who, as_json=as_json)
+        return
     _require(context, client_id)
     context.record_admin("agent.enable", {}, agent=client_id)
     context.change(partial(agents.enable, client_id=client_id))

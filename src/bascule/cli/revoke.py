@@ -7,6 +7,7 @@ from functools import partial
 import click
 
 from bascule.cli.context import CommandContext
+from bascule.cli.foreigners import foreign_user
 from bascule.cli.output import emit
 from bascule.cli.user import as_json_option, user_name
 from bascule.clock import system_clock
@@ -43,7 +44,7 @@ def revoke(
     A new login stays possible; `bascule user disable` ends that too.
     """
     named: dict[Kind, str | None] = {
-        "user": None if user is None else _user_key(user),
+        "user": None if user is None else user_key(user),
         "agent": agent,
         "connector": connector,
         "jti": jti,
@@ -88,13 +89,7 @@ def _require_text(text: str, option: str) -> None:
         raise click.UsageError(f"{option} is 1 to {MAX_CHARACTERS} characters of text")
 
 
-def _user_key(text: str) -> str:
+def user_key(text: str) -> str:
     """Read `alice`, `user:alice`, or `user:ISSUER|SUB` for one of a foreign issuer."""
-    issuer, bar, subject = text.removeprefix("user:").rpartition("|")
-    if not bar:
-        return f"user:{user_name(text)}"
-    if not (text.startswith("user:") and issuer and subject):
-        raise click.UsageError(
-            f"`{text}` is no user: write `alice`, `user:alice` or `user:ISSUER|SUB`"
-        )
-    return text
+    foreign = foreign_user(text)
+    return f"user:{user_name(text)}" if foreign is None else foreign.key

@@ -56,8 +56,9 @@ class Agent(Struct):
     """`agent list`: one registered agent."""
 
     agent: str
-    origin: Literal["operator", "document", "dynamic"]
-    """`agent add`, a client ID metadata document, or dynamic registration."""
+    origin: Literal["operator", "document", "dynamic", "issuer"]
+    """`agent add`, a client ID metadata document, dynamic registration, or a foreign
+    issuer, of whose agents only the disabled ones are listed."""
     name: str | None
     """What it calls itself; null for those of `agent add`."""
     authenticates: bool

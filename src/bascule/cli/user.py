@@ -11,6 +11,7 @@ from bascule.app.setup_links import (
     SETUP_SECONDS,
     new_setup_link,
 )
+from bascule.cli import foreigners
 from bascule.cli.context import CommandContext
 from bascule.cli.output import emit, emit_rows
 from bascule.clock import UnixTime, system_clock
@@ -109,8 +110,8 @@ def add_user(
 @as_json_option
 @click.pass_obj
 def list_users(context: CommandContext, as_json: bool) -> None:
-    """List all users."""
-    rows = [
+    """List all users, and those of foreign issuers that are disabled."""
+    rows: list[dict[str, object]] = [
         {
             "user": f"user:{found.name}",
             "groups": [f"group:{group}" for group in found.groups],
@@ -118,6 +119,10 @@ def list_users(context: CommandContext, as_json: bool) -> None:
             "disabled": found.disabled,
         }
         for found in context.store().read(users.every)
+    ]
+    rows += [
+        {"user": key, "groups": [], "admin": False, "disabled": True}
+        for key in foreigners.listed(context, "user")
     ]
     emit_rows(rows, columns=("user", "groups", "admin", "disabled"), as_json=as_json)
 
@@ -149,7 +154,14 @@ def reset_user(context: CommandContext, name: str) -> str:
 @as_json_option
 @click.pass_obj
 def disable(context: CommandContext, name: str, as_json: bool) -> None:
-    """Refuse a user from now on, and revoke all that was issued for it."""
+    """Refuse a user from now on, and revoke all that was issued for it.
+
+    NAME, or user:ISSUER|SUB for one of a foreign issuer.
+    """
+    who = foreigners.foreign_user(name)
+    if who is not None:
+        foreigners.disable(context, who, as_json=as_json)
+        return
     name = _existing(context, name)
     context.record_admin("user.disable", {}, user=f"user:{name}")
     context.change(partial(users.disable, name=name, now=system_clock()))
@@ -166,6 +178,10 @@ def disable(context: CommandContext, name: str, as_json: bool) -> None:
 @click.pass_obj
 def enable(context: CommandContext, name: str, as_json: bool) -> None:
     """Let a disabled user in again; tokens of before stay revoked."""
+    who = foreigners.foreign_user(name)
+    if who is not None:
+        foreigners.enable(context, who, as_json=as_json)
+        return
     name = _existing(context, name)
     context.record_admin("user.enable", {}, user=f"user:{name}")
     context.change(partial(users.enable, name=name))

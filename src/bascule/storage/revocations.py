@@ -18,21 +18,25 @@ def revoke(
     reason: str,
     now: UnixTime,
     expires_at: UnixTime | None = None,
+    revoked_at: UnixTime | None = None,
 ) -> int:
     """Revoke all that was issued until now for `key`; gives the new epoch.
 
+    `revoked_at`, if it is not now: the second up to which foreign tokens are revoked. A
+    later revocation never takes back an earlier one, whatever the clock says.
     `expires_at`: when nothing that it names can be valid any more. Entries beyond that go
     with the next revocation, so that clients which end their tokens leave no mountain.
     """
     up_to = issue_numbers.close(conn, now=now)
     same = and_(revocations.c.kind == kind, revocations.c.key == key)
+    before = conn.execute(select(revocations.c.revoked_at).where(same)).scalar() or 0
     conn.execute(delete(revocations).where(or_(same, revocations.c.expires_at < now)))
     conn.execute(
         insert(revocations).values(
             kind=kind,
             key=key,
             up_to=up_to,
-            revoked_at=now,
+            revoked_at=max(before, revoked_at or now),
             reason=reason,
             expires_at=expires_at,
         )

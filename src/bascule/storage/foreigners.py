@@ -1,0 +1,64 @@
+"""Users and agents of foreign issuers that are let in no more.
+
+They have no row of their own: their issuer vouches for them. To disable one is to revoke
+all that it was and will be issued: a foreign token is revoked when it was issued by the
+second of the revocation, and here that second never comes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, and_, delete, select
+
+from bascule.clock import UnixTime
+from bascule.identity.revocation import Kind
+from bascule.storage import revocations
+from bascule.storage.schema import revocations as table
+
+FOREVER = UnixTime(1 << 53)
+
+
+@dataclass(frozen=True, slots=True)
+class Foreigner:
+    """One that is disabled."""
+
+    kind: Kind
+    key: str
+    """`user:ISSUER|SUB`, or `ISSUER|CLIENT_ID`."""
+
+
+def disable(conn: Connection, *, who: Foreigner, now: UnixTime) -> None:
+    """Let one in no more, and revoke what it has."""
+    revocations.revoke(
+        conn,
+        kind=who.kind,
+        key=who.key,
+        reason=f"{who.kind} disabled",
+        now=now,
+        revoked_at=FOREVER,
+    )
+
+
+def enable(conn: Connection, *, who: Foreigner, now: UnixTime) -> bool:
+    """Let one in again; what was issued until now stays revoked.
+
+    False when it was not disabled.
+    """
+    if who not in every(conn):
+        return False
+    conn.execute(
+        delete(table).where(and_(table.c.kind == who.kind, table.c.key == who.key))
+    )
+    revocations.revoke(
+        conn, kind=who.kind, key=who.key, reason=f"{who.kind} enabled", now=now
+    )
+    return True
+
+
+def every(conn: Connection) -> list[Foreigner]:
+    """Give all that are disabled, in the order of their names."""
+    found = select(table.c.kind, table.c.key).where(table.c.revoked_at == FOREVER)
+    return [
+        Foreigner(row.kind, row.key) for row in conn.execute(found.order_by(table.c.key))
+    ]
