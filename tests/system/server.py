@@ -32,6 +32,7 @@ CONFIG = """\
 public_url = "http://127.0.0.1:{public}"
 listen = "127.0.0.1:{public}"
 admin_listen = "127.0.0.1:{admin}"
+{server}
 
 [connectors.desk]
 url = "http://127.0.0.1:{upstream}/mcp"
@@ -364,8 +365,21 @@ def _request(
     return connection.getresponse()
 
 
-def install(folder: Path, recorder: Recorder, *, more: str = "") -> Installation:
+def install(
+    folder: Path, recorder: Recorder, *, more: str = "", server: str = ""
+) -> Installation:
     """Write a configuration, and add two users and one agent; nothing runs yet."""
+    made = configure(folder, recorder, more=more, server=server)
+    for name in ("alice", "bob"):
+        made.ask("user", "add", name)
+    made.ask("agent", "add", "robot", "--secret")
+    return made
+
+
+def configure(
+    folder: Path, recorder: Recorder, *, more: str = "", server: str = ""
+) -> Installation:
+    """Write a configuration; `more` goes into its limits, `server` into its server."""
     public, admin = free_ports(2)
     folder.mkdir(exist_ok=True)
     secret = folder / "credential"
@@ -381,11 +395,9 @@ def install(folder: Path, recorder: Recorder, *, more: str = "") -> Installation
             secret=secret,
             tools=tools,
             more=more,
+            server=server,
         )
     )
-    for name in ("alice", "bob"):
-        made.ask("user", "add", name)
-    made.ask("agent", "add", "robot", "--secret")
     return made
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import sys
 
 from bascule.app import state
@@ -12,6 +13,13 @@ from bascule.app.place import Place
 from bascule.app.setup_links import offer_first_admin
 from bascule.app.supervisor import Options, Supervisor
 from bascule.errors import BasculeError
+
+log = logging.getLogger("bascule")
+
+ONE_HOST = (
+    "state and log are in PostgreSQL, which other hosts may share; legacy sessions and "
+    "stdio servers live on one host: have your load balancer send a client to the same one"
+)
 
 
 def serve(sources: Sources, *, workers: int = 1, watch: bool = False) -> None:
@@ -29,6 +37,8 @@ def serve(sources: Sources, *, workers: int = 1, watch: bool = False) -> None:
                 loaded.config.server.public_url,
                 _show_link if sys.stderr.isatty() else None,
             )
+            if place.is_shared:
+                log.warning(ONE_HOST)
             _run(sources, loaded, place, Options(workers, watch, lock))
         finally:
             place.close()
