@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
+import os
 import shutil
 import socket
 import subprocess
@@ -18,6 +19,7 @@ import pytest
 from certificates import Authority, new_authority
 from system.recorder import Recorder
 from system.server import (
+    COMMAND,
     PATIENCE,
     Answer,
     Installation,
@@ -252,3 +254,18 @@ def test_events_come_through_one_by_one(site: Site) -> None:
         assert b"acknowledged" in next(events)
         assert b"list_changed" in next(events)
         response.close()
+
+
+def test_the_doctor_goes_through_the_proxy(site: Site, tmp_path: Path) -> None:
+    command = [*COMMAND, *site.bascule.options, "doctor", "--connector", "desk", "--json"]
+    unknown = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    (check,) = json.loads(unknown.stdout)["checks"]
+    assert (unknown.returncode, check["check"]) == (1, "ready")
+    assert "certificate" in check["fix"]
+    authority = tmp_path / "authority.pem"
+    authority.write_text(site.authority.pem)
+    environment = {**os.environ, "SSL_CERT_FILE": str(authority)}
+    known = subprocess.run(
+        command, capture_output=True, text=True, timeout=60, env=environment
+    )
+    assert known.returncode == 0, known.stdout
