@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from postgres import PASSWORD, PostgresServer, postgres_cluster
+from postgres import PASSWORD, PostgresServer, postgres_cluster, program
 from system.recorder import Recorder
 from system.replicas import KEY_ENCRYPTION, on_postgres
 from system.server import Installation, free_ports, until
@@ -170,18 +170,44 @@ def test_a_record_that_waits_cannot_be_changed_or_taken_away(
     assert "missing" in result.stdout
 
 
+def test_records_that_nobody_takes_in_make_it_unready_and_then_taken_in_ready(
+    own: Installation, postgres_server: PostgresServer, database: str
+) -> None:
+    def readyz() -> int:
+        return own.send(b"", {}, path="/readyz", verb="GET").status
+
+    own.start()
+    token = own.token()
+    until(lambda: readyz() == 200)
+    # Another host took the lease and hangs: nobody takes records in, calls go on.
+    postgres_server.execute(
+        "UPDATE log_lease SET fence = fence + 1, held_until = 9999999999999", database
+    )
+    assert own.tool(token, "echo").status == 200
+    until(lambda: readyz() == 503)
+    assert own.tool(token, "echo").status == 200
+    # Long enough, and calls are refused.
+    postgres_server.execute(
+        "UPDATE log_segments SET written_at = written_at - 60000", database
+    )
+    until(lambda: own.tool(token, "echo").status == 503)
+    postgres_server.execute("UPDATE log_lease SET held_until = 0", database)
+    until(lambda: readyz() == 200)
+    until(lambda: own.tool(token, "echo").status == 200)
+
+
 def test_an_older_dump_brought_back_revokes_what_was_issued_and_is_no_log(
     own: Installation, postgres_server: PostgresServer, tmp_path: Path
 ) -> None:
     token = own.token()
     url = (own.folder / "database").read_text().strip()
     dump = tmp_path / "dump"
-    command = ["pg_dump", "--format=custom", f"--file={dump}", url]
+    command = [program("pg_dump"), "--format=custom", f"--file={dump}", url]
     subprocess.run(command, check=True, capture_output=True)
     epoch = own.ask("revoke", "--user", "bob", "--reason", "left")["epoch"]
     name = postgres_server.create()
     restored = postgres_server.url(name)
-    command = ["pg_restore", "--dbname", restored, str(dump)]
+    command = [program("pg_restore"), "--dbname", restored, str(dump)]
     subprocess.run(command, check=True, capture_output=True)
     (own.folder / "database").write_text(restored)
     # Records were signed that the dump does not have: this log may not go on.

@@ -118,6 +118,21 @@ def test_alembic_is_imported_only_to_migrate(tmp_path: Path) -> None:
     assert subprocess.check_output(command, text=True) == "False\n"
 
 
+def test_psycopg_is_imported_only_for_postgresql(tmp_path: Path) -> None:
+    """It is memory of each worker."""
+    script = (
+        "import sys; from pathlib import Path;"
+        "from bascule.app.place import Place; from bascule.config.model import Server;"
+        "import bascule.app.serve;"
+        "place = Place(Path(sys.argv[1]), Server()); place.open_state(); place.log_keys();"
+        "print('psycopg' in sys.modules)"
+    )
+    for part in ("audit", "keys"):
+        (tmp_path / part).mkdir(mode=0o700)
+    command = [sys.executable, "-c", script, str(tmp_path)]
+    assert subprocess.check_output(command, text=True) == "False\n"
+
+
 @pytest.mark.parametrize("table", schema.metadata.sorted_tables, ids=lambda it: it.name)
 def test_postgresql_has_types_that_hold_all_of_it(table: Table) -> None:
     dialect = postgresql.dialect()  # type: ignore[no-untyped-call]

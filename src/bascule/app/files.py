@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from pathlib import Path
 
 from bascule.errors import BasculeError
@@ -14,6 +15,8 @@ from bascule.storage.private_files import (
 )
 
 SECRET_BYTES = 64 << 10
+LOCK_ATTEMPTS = 10
+LOCK_PAUSE_SECONDS = 0.05
 
 
 class AlreadyRunningError(BasculeError):
@@ -104,11 +107,15 @@ def lock_data_directory(path: Path) -> int:
     Gives the file descriptor that holds it. Raises `AlreadyRunningError`.
     """
     descriptor = os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as exc:
-        os.close(descriptor)
-        raise AlreadyRunningError(
-            f"another `bascule up` serves `{path}`: stop it or use another `--data-dir`"
-        ) from exc
-    return descriptor
+    for _ in range(LOCK_ATTEMPTS):
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            # Workers of a server that was killed are about to end.
+            time.sleep(LOCK_PAUSE_SECONDS)
+        else:
+            return descriptor
+    os.close(descriptor)
+    raise AlreadyRunningError(
+        f"another `bascule up` serves `{path}`: stop it or use another `--data-dir`"
+    )

@@ -39,6 +39,7 @@ class Sequencing:
         self._sequencer: Sequencer | None = None
         self._lag = (0.0, monotonic())
         """Age of the oldest record, and when that was so."""
+        self._told = ""
         self._stop = threading.Event()
         self._thread = threading.Thread(
             target=self._work, name="audit-sequencer", daemon=True
@@ -93,10 +94,17 @@ class Sequencing:
             stopping = self._stop.wait(INTERVAL_SECONDS)
             try:
                 self._once()
+                self._told = ""
             except Exception as exc:  # noqa: BLE001 - told, and tried again: calls stop by lag
-                self._on_problem(exc)
+                self._tell(exc)
         if self._sequencer is not None:
             self._sequencer.close()
+
+    def _tell(self, problem: Exception) -> None:
+        """Tell a problem once, not each second as long as it lasts."""
+        if str(problem) != self._told:
+            self._told = str(problem)
+            self._on_problem(problem)
 
     def _once(self) -> None:
         if self._sequencer is None:
