@@ -188,10 +188,17 @@ def test_a_set_up_ends_sessions_of_before(store: Store) -> None:
 # The first administrator
 
 
-def offer(store: Store) -> bool:
-    expires_at = UnixTime(NOW + 900)
+def offer(
+    store: Store, token_hash: bytes = b"first", *, beside_others: bool = False
+) -> bool:
     return store.run(
-        lambda conn: first_admin.offer(conn, token_hash=b"first", expires_at=expires_at)
+        lambda conn: first_admin.offer(
+            conn,
+            token_hash=token_hash,
+            expires_at=UnixTime(NOW + 900),
+            now=NOW,
+            beside_others=beside_others,
+        )
     )
 
 
@@ -217,6 +224,19 @@ def test_the_first_administrator_comes_in_once(store: Store) -> None:
 def test_the_first_link_expires(store: Store, after: int, good: bool) -> None:
     assert offer(store)
     assert set_up_first(store, now=UnixTime(NOW + after)) is good
+
+
+@pytest.mark.parametrize("beside_others", [False, True])
+def test_a_start_ends_earlier_links_but_those_of_other_servers(
+    store: Store, beside_others: bool
+) -> None:
+    assert offer(store)
+    assert offer(store, b"another", beside_others=beside_others)
+    assert set_up_first(store) is beside_others
+    good = store.read(
+        lambda conn: first_admin.is_good(conn, token_hash=b"another", now=NOW)
+    )
+    assert good is not beside_others, "the first one who comes is the only one"
 
 
 def test_the_first_link_does_not_make_an_administrator_of_somebody(store: Store) -> None:

@@ -31,12 +31,8 @@ def serve(sources: Sources, *, workers: int = 1, watch: bool = False) -> None:
     with state.exclusive(sources.data_dir) as lock:
         place = Place(sources.data_dir, loaded.config.server)
         try:
-            offer_first_admin(
-                place.open_state(),
-                sources.data_dir,
-                loaded.config.server.public_url,
-                _show_link if sys.stderr.isatty() else None,
-            )
+            show = _show_link if sys.stderr.isatty() else None
+            offer_first_admin(place, loaded.config.server.public_url, show)
             if place.is_shared:
                 log.warning(ONE_HOST)
             _run(sources, loaded, place, Options(workers, watch, lock))

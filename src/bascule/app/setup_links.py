@@ -8,9 +8,9 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from bascule.app.place import Place
 from bascule.clock import UnixTime, system_clock, system_entropy
 from bascule.storage import first_admin
-from bascule.storage.store import Store
 
 SETUP_SECONDS = 24 * 3600
 FIRST_ADMIN_SETUP_SECONDS = 15 * 60
@@ -25,7 +25,7 @@ def new_setup_link(public_url: str) -> tuple[str, bytes]:
 
 
 def offer_first_admin(
-    store: Store, data_dir: Path, public_url: str, show: Callable[[str], None] | None
+    place: Place, public_url: str, show: Callable[[str], None] | None
 ) -> None:
     """Make a link for the first administrator, unless there is one.
 
@@ -33,15 +33,21 @@ def offer_first_admin(
     server's user alone can read. It goes nowhere else.
     """
     link, digest = new_setup_link(public_url)
-    expires_at = UnixTime(system_clock() + FIRST_ADMIN_SETUP_SECONDS)
-    forget_first_admin_file(data_dir)
-    offer = partial(first_admin.offer, token_hash=digest, expires_at=expires_at)
-    if not store.run(offer):
+    now = system_clock()
+    forget_first_admin_file(place.data_dir)
+    offer = partial(
+        first_admin.offer,
+        token_hash=digest,
+        expires_at=UnixTime(now + FIRST_ADMIN_SETUP_SECONDS),
+        now=now,
+        beside_others=place.is_shared,
+    )
+    if not place.open_state().run(offer):
         return
     if show is not None:
         show(link)
     else:
-        _write(data_dir / FILE, f"{link}\n")
+        _write(place.data_dir / FILE, f"{link}\n")
 
 
 def forget_first_admin_file(data_dir: Path) -> None:

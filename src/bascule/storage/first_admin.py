@@ -10,9 +10,22 @@ from bascule.storage.schema import first_admin_links
 from bascule.storage.schema import users as users_table
 
 
-def offer(conn: Connection, *, token_hash: bytes, expires_at: UnixTime) -> bool:
-    """Make a link good, in place of earlier ones; False when there is an administrator."""
-    conn.execute(delete(first_admin_links))
+def offer(
+    conn: Connection,
+    *,
+    token_hash: bytes,
+    expires_at: UnixTime,
+    now: UnixTime,
+    beside_others: bool,
+) -> bool:
+    """Make a link good; False when there is an administrator.
+
+    Earlier links end, unless other servers on the same database may have made them.
+    """
+    ending = delete(first_admin_links)
+    if beside_others:
+        ending = ending.where(first_admin_links.c.expires_at <= now)
+    conn.execute(ending)
     if users.admin_exists(conn):
         return False
     row = {"token_hash": token_hash, "expires_at": expires_at}

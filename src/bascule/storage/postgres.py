@@ -95,6 +95,7 @@ def open_postgres(url: str) -> PostgresStore:
     parsed = _parsed(url)
     engine = create_engine(
         parsed,
+        hide_parameters=True,
         isolation_level="SERIALIZABLE",
         pool_size=POOL_SIZE,
         max_overflow=POOL_SIZE,

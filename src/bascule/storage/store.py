@@ -110,7 +110,9 @@ def open_store(path: Path, *, busy_seconds: float = BUSY_SECONDS) -> Store:
     except OSError as exc:
         raise StateUnavailableError(f"cannot open `{path}`: {exc.strerror}") from exc
     # Not as a URL's text, where a `?` in the path would begin its options.
-    engine = create_engine(URL.create("sqlite", database=str(path)))
+    # Values of a statement that fails stay out of the message, and so out of logs.
+    url = URL.create("sqlite", database=str(path))
+    engine = create_engine(url, hide_parameters=True)
 
     def prepare(connection: Any, _: object) -> None:
         _prepare(connection, busy_seconds)
