@@ -311,6 +311,24 @@ def test_a_session_outlives_a_restart(bascule: Installation, lodge: Recorder) ->
     assert client.tool("echo").status == 200
 
 
+def test_a_session_outlives_a_crash(bascule: Installation) -> None:
+    """The call that was on its way is closed in the log; its client goes on."""
+    client = begun(bascule)
+    stream = client.stream("opens")
+    stream.expect()
+    bascule.kill()
+    assert stream.next() is None
+    stream.close()
+    bascule.start()
+    assert client.tool("echo").status == 200
+    until(
+        lambda: any(
+            it.get("result", {}).get("outcome") == "outcome_unknown"
+            for it in bascule.whole_records()
+        )
+    )
+
+
 def test_streams_with_a_revoked_token_do_not_open(
     bascule: Installation, lodge: Recorder
 ) -> None:
