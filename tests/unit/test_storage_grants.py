@@ -80,6 +80,7 @@ def test_a_code_gives_its_grant_once_and_again_ends_it(store: Store) -> None:
     assert live(store) == grant
     assert redeem(store) == Reused("g-1")
     assert live(store) is None
+    assert redeem(store) is None
 
 
 @pytest.mark.parametrize(
@@ -110,7 +111,7 @@ def test_of_six_that_redeem_a_code_one_wins_and_the_grant_ends(store: Store) -> 
         grant = add_grant(store, f"g-{number}")
         found = race(lambda _, name=grant.id: redeem(store, name))  # type: ignore[misc]
         assert sum(isinstance(it, Grant) for it in found) == 1
-        assert found.count(Reused(grant.id)) == 5
+        assert found.count(Reused(grant.id)) == 1
         assert live(store, grant.id) is None
 
 

@@ -66,38 +66,39 @@ async def _refresh_token(
 async def _access_token(
     server: AuthorizationServer, client: Client, token: str
 ) -> dict[str, object]:
-    found = await verified_token(server, token)
-    connector = connector_of(server.issuer, claimed_audience(token.encode()) or "")
-    if found is None or connector is None or found.agent != client.client_id:
+    found = await token_in_force(server, client, token)
+    if found is None:
         return INACTIVE
-    known = await server.store.look(directory.load)
-    in_force = known.subject(found, connector) is not None
-    if not in_force or connector not in server.config().connectors:
-        return INACTIVE
-    subject = found.agent if found.user is None else found.user.removeprefix("user:")
+    claims, connector = found
+    subject = claims.user or claims.agent
     return {
         "active": True,
-        "scope": " ".join(sorted(found.scopes)),
-        "client_id": found.agent,
-        "sub": subject,
+        "scope": " ".join(sorted(claims.scopes)),
+        "client_id": claims.agent,
+        "sub": subject.removeprefix("user:"),
         "aud": resource_identifier(server.issuer, connector),
         "iss": server.issuer,
-        "exp": found.expires_at,
-        "iat": found.issued_at,
-        "jti": found.jti,
+        "exp": claims.expires_at,
+        "iat": claims.issued_at,
+        "jti": claims.jti,
         "token_type": "Bearer",
     }
 
 
-async def verified_token(server: AuthorizationServer, token: str) -> AccessToken | None:
-    """Give the claims of an access token of ours that has not expired, revoked or not."""
-    audience = claimed_audience(token.encode())
-    connector = connector_of(server.issuer, audience or "")
-    if connector is None:
+async def token_in_force(
+    server: AuthorizationServer, client: Client, token: str
+) -> tuple[AccessToken, str] | None:
+    """Give the claims and the connector of an access token of that client, else None.
+
+    Not of one that has expired, was revoked, or is for a connector that is gone.
+    """
+    shown = token.encode()
+    connector = connector_of(server.issuer, claimed_audience(shown) or "")
+    if connector is None or connector not in server.config().connectors:
         return None
     try:
-        return verify(
-            token.encode(),
+        claims = verify(
+            shown,
             keys=await asyncio.to_thread(server.keys),
             issuer=server.issuer,
             resource=resource_identifier(server.issuer, connector),
@@ -106,3 +107,7 @@ async def verified_token(server: AuthorizationServer, token: str) -> AccessToken
         )
     except InvalidTokenError:
         return None
+    known = await server.store.look(directory.load)
+    if claims.agent != client.client_id or known.subject(claims, connector) is None:
+        return None
+    return claims, connector

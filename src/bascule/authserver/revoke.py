@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from bascule.authserver.clients import Client, authenticate
-from bascule.authserver.introspect import verified_token
+from bascule.authserver.introspect import token_in_force
 from bascule.authserver.parameters import form_of
 from bascule.authserver.server import AuthorizationServer, digest_of
 from bascule.clock import UnixTime
@@ -23,36 +23,44 @@ async def revoke(server: AuthorizationServer, request: Request) -> Response:
     """End a token of the client that asks. Raises `OAuthError`.
 
     A refresh token ends its whole family, an access token itself. What is no token of this
-    client is answered in the same way (§2.2), and nothing happens.
+    client, or has ended already, is answered in the same way (§2.2), and nothing happens.
     """
     form = await form_of(request)
     client = await authenticate(server, request, form)
     token, peer = form.require("token"), peer_of(request)
+    now = server.clock()
     find = partial(
         refresh_tokens.grant_of, token_hash=digest_of(token), client_id=client.client_id
     )
     grant_id = await server.store.look(find)
     if grant_id is not None:
-        await _record(server, client, {"kind": "grant", "key": grant_id}, peer)
-        end_grant = partial(
-            grants.end, grant_id=grant_id, reason=REASON, now=server.clock()
-        )
-        await server.change(end_grant)
+        await _end_grant(server, client, grant_id, peer, now)
         return Response(status_code=200)
-    access = await verified_token(server, token)
-    if access is not None and access.agent == client.client_id:
-        await _record(server, client, {"kind": "jti", "key": access.jti}, peer)
-        now = server.clock()
+    found = await token_in_force(server, client, token)
+    if found is not None:
+        jti = found[0].jti
+        await _record(server, client, {"kind": "jti", "key": jti}, peer)
         end = partial(
             revocations.revoke,
             kind="jti",
-            key=access.jti,
+            key=jti,
             reason=REASON,
             now=now,
             expires_at=UnixTime(now + LONGEST_LIFE_SECONDS),
         )
         await server.change(end)
     return Response(status_code=200)
+
+
+async def _end_grant(
+    server: AuthorizationServer, client: Client, grant_id: str, peer: str, now: UnixTime
+) -> None:
+    live = partial(grants.live, grant_id=grant_id, now=now)
+    if await server.store.look(live) is None:
+        return
+    await _record(server, client, {"kind": "grant", "key": grant_id}, peer)
+    end = partial(grants.end, grant_id=grant_id, reason=REASON, now=now)
+    await server.change(end)
 
 
 async def _record(

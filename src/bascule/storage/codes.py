@@ -56,6 +56,7 @@ def redeem(
 
     One statement, so that of two requests with the same code exactly one gets the grant
     (RFC 6749 §4.1.2). A second use ends the grant, whoever tries it: the code has leaked.
+    What comes after that is told as unknown.
     None when it is unknown, expired, or not for this client, redirect URI and verifier,
     which uses nothing up. A `redirect_uri` that is not repeated is none (OAuth 2.1 §10.2).
     """
@@ -78,8 +79,8 @@ def redeem(
     ).scalar()
     if used is None:
         return None
-    grants.end(conn, str(used), reason="authorization code used twice", now=now)
-    return Reused(str(used))
+    ended = grants.end(conn, str(used), reason="authorization code used twice", now=now)
+    return Reused(str(used)) if ended else None
 
 
 def is_usable(conn: Connection, *, code_hash: bytes, now: UnixTime) -> bool:
