@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from itertools import count
+from pathlib import Path
 from urllib.parse import quote
 
 import pytest
@@ -458,3 +459,30 @@ def test_logins_are_in_the_log_and_no_secrets(
     for word in (PASSWORD, WRONG, secret, visitor.cookies["bascule-browser"]):
         assert word not in whole
         assert word not in bascule.log
+
+
+def memory(server: Installation) -> int:
+    """Give the most memory that the server has had so far, in MiB."""
+    assert server.process is not None
+    status = Path(f"/proc/{server.process.pid}/status").read_text()
+    (line,) = (it for it in status.splitlines() if it.startswith("VmHWM:"))
+    return int(line.split()[1]) >> 10
+
+
+def test_a_flood_of_logins_takes_the_memory_of_one(
+    bascule: Installation, visitor: Visitor, name: str
+) -> None:
+    """And leaves those alone who are signed in."""
+    visitor.sign_in(name)
+    before = memory(bascule)
+
+    def guess(number: int) -> Callable[[], Page]:
+        source = f"127.0.1.{number}"
+        return lambda: Visitor(bascule, source=source).sign_in(f"guess{number}", WRONG)
+
+    pages = at_once(*(guess(number) for number in range(1, 25)))
+    assert {page.status for page in pages} == {403, 503}
+    refused = [page for page in pages if page.status == 503]
+    assert all(page.header("retry-after") for page in refused)
+    assert memory(bascule) - before < 40, "each hash takes 64 MiB"
+    assert visitor.signed_in
