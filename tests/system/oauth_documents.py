@@ -230,7 +230,10 @@ def placed(folder: Path, authority: Authority) -> Iterator[Place]:
             )
         )
         fetching = FetchPolicy(
-            resolver=_leads_here, allows=_loopback_as_public, trust=authority.trust
+            resolver=_leads_here,
+            allows=_loopback_as_public,
+            trust=authority.trust,
+            seconds=60,
         )
         yield Place(folder / "data", store, fetching)
 

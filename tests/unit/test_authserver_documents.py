@@ -47,7 +47,10 @@ def host(authority: Authority, tmp_path: Path) -> Iterator[Host]:
 
 def documents(authority: Authority, time: Time) -> Documents:
     policy = FetchPolicy(
-        resolver=_leads_here, allows=_loopback_as_public, trust=authority.trust
+        resolver=_leads_here,
+        allows=_loopback_as_public,
+        trust=authority.trust,
+        seconds=60,
     )
     return Documents(lambda: policy, now=time)
 

@@ -9,6 +9,7 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 from bascule.clock import monotonic
 from bascule.errors import BasculeError
@@ -95,8 +96,13 @@ class Documents:
         if task is None:
             task = asyncio.get_running_loop().create_task(self._fetch(client_id))
             self._running[client_id] = task
-            task.add_done_callback(lambda _: self._running.pop(client_id, None))
+            task.add_done_callback(partial(self._ended, client_id))
         return await asyncio.shield(task)
+
+    def _ended(self, client_id: str, task: asyncio.Task[Published]) -> None:
+        self._running.pop(client_id, None)
+        if not task.cancelled():
+            task.exception()  # all who wanted to know it may have gone away
 
     async def _fetch(self, client_id: str) -> Published:
         try:
