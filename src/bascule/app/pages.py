@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 
 from bascule.app.accounts import account_routes
 from bascule.app.place import Place
@@ -19,6 +20,7 @@ from bascule.gateway.public import public_application
 from bascule.identity.keys import KeySet
 from bascule.net.fetch import FetchPolicy
 from bascule.web.headers import SecurityHeaders
+from bascule.web.page import no_such_page
 from bascule.web.records import Records
 from bascule.web.site import Site
 from bascule.web.static import STATIC_ROUTE
@@ -64,6 +66,7 @@ def public_pages(parts: PageParts) -> Starlette:
     ]
     made = public_application(url, jwks, parts.late, routes)
     made.state.site = site
+    made.add_exception_handler(HTTPException, no_such_page)
     made.add_middleware(SecurityHeaders, url=url)
     return made
 

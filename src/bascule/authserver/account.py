@@ -87,11 +87,16 @@ class Account:
     def __init__(self, accounts: Accounts) -> None:
         self._accounts = accounts
         self.routes: list[Route] = [
+            page("/", self.home),
             page(HOME, self.show),
             page(f"{HOME}/ways-in", self.add, methods=("POST",)),
             page(f"{HOME}/passkeys/remove", self.remove, methods=("POST",)),
             page(f"{HOME}/sessions/end", self.end, methods=("POST",)),
         ]
+
+    async def home(self, _: Request) -> Response:
+        """`GET /`: where people begin who know the site's address alone."""
+        return redirect(HOME)
 
     async def show(self, request: Request) -> Response:
         """`GET /account`."""

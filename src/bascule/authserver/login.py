@@ -9,7 +9,6 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -26,6 +25,8 @@ from bascule.authserver.challenges import Challenge
 from bascule.authserver.passkeys import PasskeyError, credential_of
 from bascule.authserver.passwords import TooBusyError, is_outdated
 from bascule.storage import login_failures, passkeys, passwords, users
+from bascule.storage.passkeys import Passkey
+from bascule.storage.store import Store
 from bascule.web.forms import form_of
 from bascule.web.local_path import local_path
 from bascule.web.page import page
@@ -34,10 +35,6 @@ from bascule.web.render import redirect, render
 from bascule.web.sessions import begin_session, current_session, end_session
 from bascule.web.site import Site, site_of
 from bascule.web.source import peer_of, source_of
-
-if TYPE_CHECKING:
-    from bascule.storage.passkeys import Passkey
-    from bascule.storage.store import Store
 
 WRONG = "Name and password do not go together."
 WRONG_PASSKEY = (

@@ -14,14 +14,11 @@ import ipaddress
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from bascule.authserver.challenges import Challenge
 from bascule.errors import BasculeError
+from bascule.storage.passkeys import Passkey
 from bascule.storage.ways_in import NewPasskey
-
-if TYPE_CHECKING:
-    from bascule.storage.passkeys import Passkey
 
 ALGORITHMS = (-8, -7, -257)
 """EdDSA, ES256 and RS256 (COSE): what is verified below."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from bascule.audit.writer import LogUnavailableError
@@ -37,6 +38,23 @@ def page(path: str, endpoint: Endpoint, *, methods: tuple[str, ...] = ("GET",)) 
             )
 
     return Route(path, answer, methods=list(methods))
+
+
+async def no_such_page(request: Request, exc: Exception) -> Response:
+    """Answer what nobody serves: people get a page, programs a sentence."""
+    assert isinstance(exc, HTTPException)  # noqa: S101 - what it is registered for
+    if "text/html" in request.headers.get("accept", ""):
+        response = render_error(
+            PageError(
+                exc.status_code,
+                "There is no such page",
+                "Look at the address again, or begin at this site's first page.",
+            )
+        )
+    else:
+        response = PlainTextResponse(f"{exc.detail.lower()}\n", exc.status_code)
+    response.headers.update(exc.headers or {})
+    return response
 
 
 def _refuse_cross_site(request: Request) -> None:
