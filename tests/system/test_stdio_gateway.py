@@ -93,6 +93,16 @@ def test_a_call_is_recorded_before_and_after(bascule: Installation, token: str) 
     assert {it["decision"] for it in rows} == {"allow"}
 
 
+def test_the_start_of_a_process_is_recorded_without_its_arguments(
+    bascule: Installation, token: str
+) -> None:
+    value(bascule.tool(token, "echo"))
+    (row, *_) = bascule.wait_for_records("--type", "server.start", "--connector", "desk")
+    shown = bascule.cli("audit", "show", str(row["seq"]), "--json").stdout
+    admin = json.loads(shown)["admin"]
+    assert admin == {"program": sys.executable, "revision": "2026-07-28"}
+
+
 def test_a_server_killed_in_a_call_is_answered_for_and_started_again(
     bascule: Installation, token: str
 ) -> None:

@@ -17,7 +17,7 @@ from bascule.config.model import Limits
 from bascule.launch.backoff import HEALTHY_SECONDS, LONGEST_SECONDS, Backoff
 from bascule.launch.calls import ServerGoneError
 from bascule.launch.command import Command, LaunchError
-from bascule.launch.server import Wanted
+from bascule.launch.server import StdioServer, Wanted
 from bascule.protocol import modern
 from system.server import until
 from system.stdio_host import (
@@ -132,6 +132,21 @@ def test_a_program_that_cannot_be_executed_is_told_in_the_log(
     with caplog.at_level(logging.INFO, "bascule.stdio"):
         hosting(tmp_path, work, command=Command("desk", (str(broken),)))
     assert "[desk] cannot execute" in caplog.text
+
+
+def test_what_cannot_be_recorded_is_not_run(tmp_path: Path) -> None:
+    async def refuse(*_: object) -> None:
+        raise LaunchError("the log is full")
+
+    async def work(host: Host) -> None:
+        command = Command("child", child(tmp_path))
+        folder = tmp_path / "private"
+        server = StdioServer(command, folder, Limits(), host.ear, record=refuse)
+        with pytest.raises(LaunchError, match="log is full"):
+            await server.peer(SHARED)
+
+    hosting(tmp_path, work)
+    assert saw(tmp_path) == []
 
 
 # Ends

@@ -157,6 +157,10 @@ def test_users_have_processes_of_their_own_in_each_era(own: Installation) -> Non
             found.add(called(begun(own, user), "echo")["pid"])
             found.add(value(own.tool(own.token(user), "echo"))["pid"])
     assert len(pids["alice"]) == len(pids["bob"]) == 2
+    for user in pids:
+        selectors = ("--type", "server.start", "--user", user)
+        started = own.wait_for_records(*selectors, count=2)
+        assert {it["connector"] for it in started} == {"desk"}
     assert not pids["alice"] & pids["bob"]
 
 

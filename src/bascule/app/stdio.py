@@ -14,9 +14,10 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from bascule.app import files
+from bascule.app import files, state
 from bascule.app.follow import POLL_SECONDS
 from bascule.app.load import Loaded
+from bascule.app.place import Place
 from bascule.app.revocation_news import RevocationNews
 from bascule.app.timers import Timer
 from bascule.clock import monotonic, system_entropy
@@ -34,12 +35,12 @@ from bascule.launch.command import (
     operator_environment,
     program_of,
 )
-from bascule.launch.server import StdioServer
-from bascule.storage.store import Store
+from bascule.launch.server import StdioServer, Wanted
 
 log = logging.getLogger("bascule.stdio")
 
 TICK_SECONDS = 1.0
+MAX_RECORDED_CHARACTERS = 1000
 MAX_SOCKET_PATH_BYTES = 100
 """The kernel takes 108, some systems less."""
 
@@ -100,15 +101,16 @@ def missing_programs(config: Config) -> Iterator[tuple[str, str]]:
 class StdioHosts:
     """All stdio servers of one `bascule up`; lives in the process that was started."""
 
-    def __init__(self, data_dir: Path, config: Config, store: Store) -> None:
-        self._data_dir = data_dir
+    def __init__(self, place: Place, config: Config) -> None:
+        self._place = place
+        self._data_dir = place.data_dir
         self._sessions = Sessions(system_entropy)
         self._retired: list[StdioServer] = []
         self._handler = HostedHandler(self._sessions, config.limits, _crashed)
         self._listener: Listener | None = None
         self._fresh = config, commands_of(config)
         self.commit()
-        self._news = RevocationNews(store)
+        self._news = RevocationNews(place.open_state())
 
     @property
     def timers(self) -> list[Timer]:
@@ -131,7 +133,13 @@ class StdioHosts:
             per_user = config.connectors[name].per_user
             if old is None or (old.server.command, old.per_user) != (command, per_user):
                 folder = self._data_dir / "servers" / name
-                server = StdioServer(command, folder, config.limits, self._sessions)
+                server = StdioServer(
+                    command,
+                    folder,
+                    config.limits,
+                    self._sessions,
+                    record=self._record_start,
+                )
                 after[name] = Hosted(server, per_user)
             else:
                 old.server.limits = config.limits
@@ -163,6 +171,20 @@ class StdioHosts:
         self._listener = Listener([bound], self._handler, bounds)
         await self._listener.start()
         self._warn()
+
+    async def _record_start(self, connector: str, program: str, wanted: Wanted) -> None:
+        """Have it on disk before a program runs; arguments may hold secrets."""
+        itself = wanted.user.startswith(ITSELF)
+        record = partial(
+            state.record_admin,
+            self._place,
+            "server.start",
+            {"program": program[:MAX_RECORDED_CHARACTERS], "revision": wanted.revision},
+            user=None if itself else wanted.user or None,
+            agent=wanted.user.removeprefix(ITSELF) if itself else None,
+            connector=connector,
+        )
+        await asyncio.to_thread(record)
 
     async def _follow(self) -> None:
         for kind, key in await self._news.fresh():

@@ -130,7 +130,8 @@ class Record(Part, frozen=True, kw_only=True):
     type: str
     """`auth.fail`; `list`, `call.start` and `authz.decision` (a refusal) when decided;
     `call.end` when completed; `answer`, `notification` and `session.end` for what else a
-    client sends in a session; `token.issue`, `revoke`, `user.add`, … for events."""
+    client sends in a session; `token.issue`, `revoke`, `user.add`, `server.start`, … for
+    events."""
     user: UserPart | UnsetType = UNSET
     v: int
     writer: str

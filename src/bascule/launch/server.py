@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import Any
 
 from bascule.clock import monotonic
 from bascule.config.model import Limits
+from bascule.errors import BasculeError
 from bascule.launch.backoff import Backoff
 from bascule.launch.calls import CallError, CallTimeoutError
 from bascule.launch.command import (
@@ -58,6 +59,14 @@ class Wanted:
         return self.user, self.revision
 
 
+Record = Callable[[str, str, Wanted], Awaitable[None]]
+"""Writes that a connector's program is about to be run. Raises `BasculeError`."""
+
+
+async def no_record(connector: str, program: str, wanted: Wanted) -> None:
+    """Write nothing."""
+
+
 @dataclass(slots=True)
 class _Place:
     """Where one process is, was or will be."""
@@ -79,9 +88,12 @@ class StdioServer:
         limits: Limits,
         audience: Audience,
         *,
+        record: Record = no_record,
         patience: float = PATIENCE_SECONDS,
     ) -> None:
+        """`record` is awaited before a process is started."""
         self.command = command
+        self._record = record
         self._patience = patience
         self._folder = folder
         self.limits = limits
@@ -162,7 +174,7 @@ class StdioServer:
             async with asyncio.timeout(OPENING_SECONDS):
                 await self._start(peer, wanted)
                 peer.opening = await _opening(peer, wanted)
-        except (OSError, TimeoutError, LaunchError, CallError, EraRefusedError) as exc:
+        except (OSError, TimeoutError, BasculeError) as exc:
             problem = self._not_opened(place, peer, exc)
             self._stop(peer)
             place.opening = None
@@ -178,6 +190,7 @@ class StdioServer:
         inherited = operator_environment()
         program = program_of(self.command, inherited)
         directories = private_directories(self._folder, wanted.user)
+        await self._record(self.command.connector, program, wanted)
         await peer.process.start(
             program,
             self.command.argv,

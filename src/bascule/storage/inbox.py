@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import threading
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 from bascule.audit.inbox import Segment
 from bascule.audit.writer import LogUnavailableError
+from bascule.storage.database_file import database_file
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS segments (
@@ -49,7 +49,7 @@ class SqliteInbox:
         """Open or create the file, 0600. Raises `LogUnavailableError`."""
         self._lock = threading.Lock()
         try:
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+            database_file(path)
             # One connection for writing and one for reading: the sequencer must not make
             # calls wait for their records.
             self._writes = self._open(path)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import sqlite3
 import time
 from collections.abc import Callable, Mapping
@@ -21,6 +20,7 @@ from sqlalchemy.exc import (
 )
 
 from bascule.errors import BasculeError
+from bascule.storage.database_file import database_file
 
 T = TypeVar("T")
 Transaction = Connection
@@ -104,9 +104,7 @@ def open_store(path: Path, *, busy_seconds: float = BUSY_SECONDS) -> Store:
     Raises `StateUnavailableError`.
     """
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        with os.fdopen(descriptor, "rb") as file:
-            os.fchmod(file.fileno(), 0o600)
+        database_file(path)
     except OSError as exc:
         raise StateUnavailableError(f"cannot open `{path}`: {exc.strerror}") from exc
     # Not as a URL's text, where a `?` in the path would begin its options.
