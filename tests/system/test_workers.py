@@ -220,6 +220,35 @@ def test_a_replaced_worker_starts_with_the_configuration_in_force(
     assert {own.tool(token, "forbidden").status for _ in range(12)} == {200}
 
 
+def test_requests_in_flight_are_limited_over_all_workers(
+    tmp_path: Path, recorder: Recorder
+) -> None:
+    limit = 6
+    made = install(tmp_path, recorder, more=f"in_flight = {limit}")
+    text = made.config.read_text().replace(
+        "upstream_seconds = 2", "upstream_seconds = 30", 1
+    )
+    made.config.write_text(text)
+    made.start("--workers", "3")
+    try:
+        recorder.take()
+        token, other = made.token(), made.token("bob")
+        held = [made.abandoned(token, "hangs") for _ in range(limit)]
+        for _ in held:
+            recorder.wait()
+        assert {made.tool(token, "echo").status for _ in range(12)} == {429}
+        assert made.tool(other, "echo").status == 200
+        # What a worker had in flight that dies is not counted for ever.
+        for pid in workers(made):
+            os.kill(pid, signal.SIGKILL)
+        until(lambda: len(workers(made)) == 3)
+        until(lambda: made.tool(token, "echo").status == 200)
+        for it in held:
+            it.close()
+    finally:
+        made.kill()
+
+
 def test_up_says_when_a_worker_cannot_start(tmp_path: Path, recorder: Recorder) -> None:
     made = install(tmp_path, recorder)
     (tmp_path / "credential").unlink()

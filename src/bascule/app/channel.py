@@ -31,6 +31,13 @@ class Start(Struct, frozen=True, tag=True):
     """Random id of this run, under which it writes records."""
     listeners: list[int]
     """Descriptors of the bound sockets that it inherited."""
+    counts: int
+    """Descriptor of the memory in which workers count what the host limits."""
+    counts_key: bytes
+    row: int
+    """Which of the workers this is, from 0."""
+    rows: int
+    """How many there are."""
 
 
 class LogState(Struct, frozen=True, tag=True):

@@ -38,6 +38,7 @@ from bascule.app.worker import TICK_SECONDS, Recording, Worker
 from bascule.audit.log import GATEWAY_WRITER, open_writer
 from bascule.clock import monotonic, system_entropy
 from bascule.errors import BasculeError
+from bascule.gateway.host_counts import HostCounts
 
 PR_SET_PDEATHSIG = 1
 SUPERVISOR_GONE = 4
@@ -68,6 +69,9 @@ class WorkerProcess:
         )
         loaded = _load(start.settings)
         self._worker = Worker(place, loaded, recording)
+        self._worker.gateway.host = HostCounts(
+            start.counts, row=start.row, rows=start.rows, key=start.counts_key
+        )
         self._draining = asyncio.Event()
 
     async def run(self) -> None:

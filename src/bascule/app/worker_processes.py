@@ -26,6 +26,7 @@ from bascule.app.worker import DRAIN_SECONDS
 from bascule.audit.log import AuditLog
 from bascule.clock import monotonic, system_entropy
 from bascule.errors import BasculeError
+from bascule.gateway.host_counts import KEY_BYTES, clear_row, make_memory
 from bascule.gateway.listener import BACKLOG
 
 log = logging.getLogger("bascule")
@@ -61,6 +62,8 @@ class WorkerProcesses:
         """Of the configuration that workers were asked to prepare last."""
         self._audit = audit
         self._held = held
+        self._counts = make_memory(count)
+        self._counts_key = system_entropy(KEY_BYTES)
         self._sockets: Sequence[socket.socket] = ()
         self._children: dict[int, Child] = {}
         """By place, 0 to N-1."""
@@ -145,10 +148,22 @@ class WorkerProcesses:
         boot = system_entropy(8).hex()
         self._audit.writers.add(boot)
         descriptors = [it.fileno() for it in self._sockets]
-        ours, process = start_process([*descriptors, *self._held])
+        clear_row(self._counts, place)
+        ours, process = start_process([*descriptors, *self._held, self._counts])
         child = Child(process, await open_channel(ours), boot)
         settings = _settings(self._loaded)
-        child.channel.send(Start(settings, str(self._data_dir), boot, descriptors))
+        child.channel.send(
+            Start(
+                settings=settings,
+                data_dir=str(self._data_dir),
+                boot=boot,
+                listeners=descriptors,
+                counts=self._counts,
+                counts_key=self._counts_key,
+                row=place,
+                rows=self._count,
+            )
+        )
         self._tell_log_to(child)
         self._children[place] = child
         return child

@@ -17,6 +17,7 @@ from bascule.gateway.callers import CONFIRM_SECONDS, Caller, Callers
 from bascule.gateway.eras import Eras
 from bascule.gateway.failures import AuthFailures
 from bascule.gateway.handles import Sealer
+from bascule.gateway.host_counts import HostCounts
 from bascule.gateway.http1 import ClientGoneError, Exchange, Headers
 from bascule.gateway.ingress import Allowed
 from bascule.gateway.journal import Journal
@@ -73,13 +74,20 @@ class Gateway:
     idle: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the last open request ends; looked at when draining only."""
     in_flight: dict[str, int] = field(default_factory=dict)
-    """Unfinished requests by user and agent."""
+    """Unfinished requests by user and agent, in this process."""
+    host: HostCounts | None = None
+    """Those of the other workers of this host, where there are any."""
 
     def admit(self, work: Work, caller: Caller) -> None:
         """Count a request for its caller. Raises `TooManyRequestsError`."""
         unfinished = self.in_flight.get(caller.identity, 0)
         if unfinished >= self.limits.in_flight:
             raise TooManyRequestsError("too many unfinished requests")
+        if self.host is not None:
+            slot = self.host.slot(caller.identity)
+            if unfinished + self.host.elsewhere(slot) >= self.limits.in_flight:
+                raise TooManyRequestsError("too many unfinished requests")
+            self.host.add(slot, 1)
         self.in_flight[caller.identity] = unfinished + 1
         work.caller = caller
 
@@ -96,6 +104,8 @@ class Gateway:
         if work.caller is None:
             return
         identity = work.caller.identity
+        if self.host is not None:
+            self.host.add(self.host.slot(identity), -1)
         self.in_flight[identity] -= 1
         if not self.in_flight[identity]:
             del self.in_flight[identity]
