@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -10,17 +11,18 @@ import requests
 
 from system.oauth_browser import CALLBACK, Flow, answer_of, sign_in
 from system.recorder import Recorder
-from system.server import PATIENCE, Installation, install
+from system.server import PATIENCE, Installation, install, until
 
 ATTEMPTS = 12
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def bascule(
     tmp_path_factory: pytest.TempPathFactory, recorder: Recorder
 ) -> Iterator[Installation]:
     more = "[clients]\ndynamic_registration = true\n"
     made = install(tmp_path_factory.mktemp("workers"), recorder, more=more)
+    made.ask("agent", "add", "app", "--redirect-uri", CALLBACK)
     made.start("--workers", "3")
     try:
         yield made
@@ -46,7 +48,6 @@ def test_a_client_that_is_new_is_known_to_all_processes_when_it_has_a_token(
 def test_of_many_that_ask_different_processes_one_gets_the_code(
     bascule: Installation,
 ) -> None:
-    bascule.ask("agent", "add", "app", "--redirect-uri", CALLBACK)
     flow = Flow(bascule, sign_in(bascule, "alice"))
     code = answer_of(flow.callback())["code"]
     form = {
@@ -67,7 +68,6 @@ def test_of_many_that_ask_different_processes_one_gets_the_code(
 
 
 def test_retries_at_different_processes_get_one_successor(bascule: Installation) -> None:
-    bascule.ask("agent", "add", "app", "--redirect-uri", CALLBACK)
     flow = Flow(bascule, sign_in(bascule, "alice"))
     form = {
         "grant_type": "refresh_token",
@@ -83,3 +83,38 @@ def test_retries_at_different_processes_get_one_successor(bascule: Installation)
         found = set(pool.map(refresh, range(ATTEMPTS)))
     assert len(found) == 1
     assert found.pop().startswith("bsc_rt_")
+
+
+def test_a_key_that_was_just_dropped_signs_nothing(bascule: Installation) -> None:
+    secret = bascule.ask("agent", "add", "program", "--secret")["client_secret"]
+    form = {
+        "grant_type": "client_credentials",
+        "client_id": "program",
+        "client_secret": secret,
+        "resource": f"{bascule.url}/c/desk/mcp",
+    }
+    for words in ((), ("--compromised",), ("--compromised",)):
+        bascule.ask("key", "rotate", *words)
+        answer = requests.post(f"{bascule.url}/oauth/token", form, timeout=PATIENCE)
+        token = answer.json()["access_token"]
+        found = [bascule.call(token, "tools/list").status for _ in range(ATTEMPTS)]
+        assert found == [200] * ATTEMPTS
+
+
+def test_a_reload_opens_and_closes_registration_everywhere(bascule: Installation) -> None:
+    written = bascule.config.read_text()
+
+    def offered() -> set[bool]:
+        address = f"{bascule.url}/.well-known/oauth-authorization-server"
+        found = [requests.get(address, timeout=PATIENCE).json() for _ in range(ATTEMPTS)]
+        return {"registration_endpoint" in it for it in found}
+
+    assert offered() == {True}
+    bascule.config.write_text(written.replace("dynamic_registration = true", ""))
+    bascule.signal(signal.SIGHUP)
+    until(lambda: offered() == {False})
+    refused = requests.post(f"{bascule.url}/oauth/register", json={}, timeout=PATIENCE)
+    assert refused.status_code == 404
+    bascule.config.write_text(written)
+    bascule.signal(signal.SIGHUP)
+    until(lambda: offered() == {True})

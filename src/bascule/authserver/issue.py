@@ -120,8 +120,9 @@ async def give(
         connector=wanted.connector,
         admin={"jti": noted.jti, "scope": wanted.scope, **grant},
     )
-    signed = await asyncio.to_thread(partial(_sign, server, wanted, noted))
+    # First, so that it is signed with a key that all know, and none that was just dropped.
     await server.heard(await server.store.look(directory.generation))
+    signed = await asyncio.to_thread(partial(_sign, server, wanted, noted))
     return TokenResponse(signed, wanted.scope, refresh_token)
 
 
