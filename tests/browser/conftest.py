@@ -1,4 +1,7 @@
-"""One Chromium and one server, which has a name and so can have passkeys."""
+"""A Chromium and a server for each module; the server has a name, so it can have passkeys.
+
+Not for the whole session: while Playwright runs, no other event loop runs in its thread.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from system.recorder import recording
 from system.server import Installation, install
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     with chromium() as made:
         yield made
@@ -29,7 +32,7 @@ def site(made: Installation) -> str:
     return f"http://localhost:{made.public}"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def bascule(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     with recording() as upstream:
         made = install(tmp_path_factory.mktemp("site"), upstream)
