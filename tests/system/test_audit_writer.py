@@ -467,6 +467,17 @@ def test_denied_and_completed_calls_are_not_closed_again(log: LogFolder) -> None
         assert sequencer.open_calls(sequencer.chains()) == []
 
 
+@pytest.mark.parametrize("odd", [b"no JSON", b'{"id":1}', b'{},{"id":"x","stage":"y"}'])
+def test_a_record_that_cannot_be_read_hides_no_other(odd: bytes, log: LogFolder) -> None:
+    first, second = record(1), record(2)
+    ended = record(3, stage="completed", parent=first.id, type="call.end")
+    log.put(encode(first), odd, encode(second), encode(ended))
+    with log.inbox() as inbox, log.sequencer(inbox) as sequencer:
+        sequencer.step()
+        assert sequencer.open_calls(sequencer.chains()) == [second.id]
+    assert log.entries() == log.written
+
+
 def test_calls_of_this_run_are_not_closed(log: LogFolder) -> None:
     it = record(1)
     log.put(encode(it))
