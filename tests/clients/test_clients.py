@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from conformance.gateway import endpoint, guarding
+from conformance.gateway import at_port, endpoint, guarding
 from conformance.rig import (
     PACKAGES,
     PATIENCE,
@@ -103,7 +103,7 @@ def behind(
         def start(eras: str) -> Guarded:
             port = stack.enter_context(fixture_server(eras))
             folder = tmp_path_factory.mktemp(eras)
-            return Guarded(stack.enter_context(guarding(folder, port)))
+            return Guarded(stack.enter_context(guarding(folder, at_port(port))))
 
         yield start
 
@@ -112,7 +112,7 @@ def behind(
 def everything(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
     """Give Bascule before a server that this project did not write either."""
     folder = tmp_path_factory.mktemp("everything")
-    with everything_server() as port, guarding(folder, port) as own:
+    with everything_server() as port, guarding(folder, at_port(port)) as own:
         yield Guarded(own, "get-tiny-image", "get-env")
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,11 +18,11 @@ listen = "127.0.0.1:{public}"
 admin_listen = "127.0.0.1:{admin}"
 
 [connectors.desk]
-url = "http://127.0.0.1:{upstream}/mcp"
+{desk}
 may_ask = ["elicitation", "sampling", "roots"]
 
 [connectors.annex]
-url = "http://127.0.0.1:{upstream}/mcp"
+{desk}
 
 [roles.tester]
 members = ["user:alice"]
@@ -51,20 +53,36 @@ def names() -> list[str]:
     return [f"desk/{name}" for name in everything]
 
 
+def at_port(port: int) -> str:
+    """Give the configuration of a server on loopback."""
+    return f'url = "http://127.0.0.1:{port}/mcp"'
+
+
+def on_stdio(*, per_user: bool) -> str:
+    """Give the configuration of the fixture server as one that Bascule starts."""
+    command = [sys.executable, "-m", "conformance.fixture.server", "--stdio"]
+    tests = Path(__file__).parents[1]
+    return (
+        f"command = {json.dumps(command)}\n"
+        f"env = {{ PYTHONPATH = {json.dumps(str(tests))} }}\n"
+        f"per_user = {str(per_user).lower()}"
+    )
+
+
 @contextlib.contextmanager
-def guarding(folder: Path, upstream: int) -> Iterator[Installation]:
+def guarding(folder: Path, desk: str, *options: str) -> Iterator[Installation]:
     """Run a server for one upstream: user alice may all, agent `clerk` next to nothing."""
     public, admin = free_ports(2)
     made = Installation(folder, public, admin)
     quoted = ",\n    ".join(f'"{name}"' for name in names())
     made.config.write_text(
-        CONFIG.format(public=public, admin=admin, upstream=upstream, names=quoted)
+        CONFIG.format(public=public, admin=admin, desk=desk, names=quoted)
     )
     for name in ("alice", "bob"):
         made.ask("user", "add", name)
     for agent in ("suite", "clerk"):
         made.ask("agent", "add", agent, "--secret")
-    made.start()
+    made.start(*options)
     try:
         yield made
     finally:

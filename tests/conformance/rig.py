@@ -18,7 +18,7 @@ PACKAGES = SCRIPTS / "node_modules"
 NODE = (
     PACKAGES / f"node-linux-{platform.machine().replace('x86_64', 'x64')}" / "bin" / "node"
 )
-PATIENCE = 60.0
+PATIENCE = 100.0
 """Seconds after which a program of others is given up."""
 
 

@@ -48,10 +48,14 @@ def required(revision: str) -> frozenset[str]:
     return frozenset(re.findall(r"^ +- (\S+)", servers, re.MULTILINE))
 
 
-def exceptions(revision: str) -> Mapping[str, str]:
-    """Give the scenarios that are known to fail, each with its reason."""
-    found: Mapping[str, str] = tomllib.loads(EXCEPTIONS.read_text()).get(revision, {})
-    return found
+def exceptions(revision: str, variant: str = "") -> Mapping[str, str]:
+    """Give the scenarios that are known to fail, each with its reason.
+
+    With a `variant`, those that fail beside them when Bascule is run in that way.
+    """
+    found = tomllib.loads(EXCEPTIONS.read_text())
+    of_variant: Mapping[str, Mapping[str, str]] = found["variants"].get(variant, {})
+    return dict((of_variant if variant else found).get(revision, {}))
 
 
 def run(url: str, revision: str, folder: Path, *, token: str | None = None) -> Report:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from conformance.gateway import endpoint, guarding
+from conformance.gateway import at_port, endpoint, guarding
 from conformance.rig import fixture_server
 from conformance.rights import PROMPTS, RESOURCES, TOOLS
 from conformance.suite import FROZEN, REVISIONS, Report, exceptions, required, run
@@ -50,7 +50,7 @@ class Passed:
 def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
     folder = tmp_path_factory.mktemp("guarded")
     journal = folder / "journal"
-    with fixture_server(journal=journal) as port, guarding(folder, port) as own:
+    with fixture_server(journal=journal) as port, guarding(folder, at_port(port)) as own:
         yield Guarded(own, journal)
 
 
@@ -62,7 +62,7 @@ def passed(
     folder = tmp_path_factory.mktemp("passed")
     results = tmp_path_factory.mktemp("results")
     journal = folder / "journal"
-    with fixture_server(journal=journal) as port, guarding(folder, port) as own:
+    with fixture_server(journal=journal) as port, guarding(folder, at_port(port)) as own:
         token = own.token("alice", "desk", "--agent", "suite")
         report = run(endpoint(own), request.param, results, token=token)
         records = whole_log(own, journal)

@@ -1,0 +1,54 @@
+"""The suite through other ways of running: two workers, and servers on standard streams."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from conformance.gateway import at_port, endpoint, guarding, on_stdio
+from conformance.rig import fixture_server
+from conformance.suite import FROZEN, REVISIONS, exceptions, required, run
+from system.server import Installation, until
+
+VARIANTS = ("two workers", "stdio, per user", "stdio, shared")
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """Bascule, run in some way."""
+
+    name: str
+    own: Installation
+
+
+@pytest.fixture(scope="module", params=VARIANTS)
+def variant(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Variant]:
+    folder = tmp_path_factory.mktemp("variant")
+    if request.param == "two workers":
+        with (
+            fixture_server() as port,
+            guarding(folder, at_port(port), "--workers", "2") as own,
+        ):
+            yield Variant(request.param, own)
+        return
+    per_user = request.param == "stdio, per user"
+    with guarding(folder, on_stdio(per_user=per_user)) as own:
+        yield Variant(request.param, own)
+
+
+@pytest.mark.parametrize("revision", sorted(FROZEN))
+def test_what_fails_is_known(
+    revision: str, variant: Variant, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    own, folder = variant.own, tmp_path_factory.mktemp("results")
+    token = own.token("alice", "desk", "--agent", "suite")
+    report = run(endpoint(own), revision, folder, token=token)
+    expected = {*exceptions(revision), *exceptions(revision, variant.name)}
+    assert report.failing == expected
+    assert len(required(revision)) == REVISIONS[revision]
+    until(lambda: own.ask("audit", "verify")["pending"] == 0)
+    assert own.ask("audit", "verify")["ok"] is True
