@@ -155,8 +155,8 @@ def test_a_client_that_was_registered_gets_in(
         "refreshes": True,
     }
     rows = hall.wait_for_records("--agent", CLIENT, "--decision", "deny")
-    (refused,) = [row for row in rows if row["name"] == "forbidden"]
-    assert refused["user"] == "user:alice"
+    refused = rows[-1]
+    assert (refused["name"], refused["user"]) == ("forbidden", "user:alice")
     assert not refused["agent_verified"], "a redirect to loopback proves nothing"
     assert hall.ask("audit", "verify")["ok"]
 
