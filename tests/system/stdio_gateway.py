@@ -57,6 +57,14 @@ ALLOWED = (
 )
 
 
+MORE_SERVERS = """
+[connectors.own]
+command = {command}
+per_user = true
+"""
+"""One more, with a process for each user."""
+
+
 def write_config(made: Installation, *options: str, desk: str = "", more: str = "") -> None:
     made.config.write_text(
         CONFIG.format(
@@ -66,7 +74,7 @@ def write_config(made: Installation, *options: str, desk: str = "", more: str = 
             python=json.dumps(sys.executable),
             tools=", ".join(f'"desk/{it}"' for it in ALLOWED),
             desk=desk,
-            more=more,
+            more=more.format(command=json.dumps(child(made.folder, *options))),
         )
     )
 

@@ -188,7 +188,7 @@ def test_the_guide_leads_from_an_address_to_a_call_that_is_allowed(tmp_path: Pat
         assert result.returncode == exit_code
         return result.stdout
 
-    does(block("sh", "bascule add", GUARD))
+    does(block("sh", "bascule add notes", GUARD))
     with (tmp_path / "bascule.toml").open("a") as file:
         for word in ("[network]", "credential]", "[toolsets]"):
             file.write(block("toml", word, GUARD))
@@ -203,6 +203,21 @@ def test_the_guide_leads_from_an_address_to_a_call_that_is_allowed(tmp_path: Pat
     assert refusal.strip() == "deny: no_user_right"
     assert refusal.strip() in GUARD
     assert does(block("sh", "token issue", GUARD))
+
+
+def test_the_guide_adds_a_server_over_stdio(tmp_path: Path) -> None:
+    command = block("sh", "bascule add clock", GUARD)
+    options = f"--config {tmp_path}/bascule.toml --data-dir {tmp_path}/data"
+    script = command.replace(
+        "bascule add", f"{sys.executable} -m bascule.cli.main {options} add"
+    )
+    subprocess.run(["sh", "-euc", script], check=True, stdout=subprocess.DEVNULL)
+    with (tmp_path / "bascule.toml").open("a") as file:
+        file.write(block("toml", "[connectors.clock.env]", GUARD))
+    clock = load((tmp_path / "bascule.toml").read_text(), source="it").connectors["clock"]
+    assert clock.command is not None
+    assert clock.command[:2] == ("uvx", "mcp-server-time")
+    assert clock.env["TZ"] == "UTC"
 
 
 def test_the_unit_starts_what_there_is_and_lets_it_drain() -> None:

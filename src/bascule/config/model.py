@@ -104,13 +104,15 @@ class Connector(Table, frozen=True):
     url: str | None = None
     """Streamable HTTP endpoint: https, or http to loopback."""
     command: tuple[str, ...] | None = None
-    """Argument vector of a stdio server; no shell."""
+    """Argument vector of a stdio server that Bascule runs; no shell."""
     owner: str | None = None
     """Team that answers for it."""
     env: dict[str, str] = field(default_factory=dict)
-    """Environment of the command, beside the minimal one; values may refer to secrets."""
+    """Environment of the command, beside PATH, LANG, TZ, HOME and TMPDIR; a value that
+    begins with `file:` or `env:` is read from there."""
     per_user: bool = False
-    """One process for each user instead of one for all."""
+    """Give each user processes and directories of their own; a stdio server may then ask
+    its user."""
     mode: Mode | None = None
     """What happens without a valid approval; not acted on by this version."""
     boundary: Boundary = field(default_factory=Boundary)
