@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -194,6 +196,34 @@ def test_records_that_nobody_takes_in_make_it_unready_and_then_taken_in_ready(
     postgres_server.execute("UPDATE log_lease SET held_until = 0", database)
     until(lambda: readyz() == 200)
     until(lambda: own.tool(token, "echo").status == 200)
+
+
+def test_calls_of_a_killed_worker_are_closed_by_the_end_of_its_connection(
+    own: Installation, recorder: Recorder
+) -> None:
+    def outcomes() -> dict[str, str]:
+        records = own.whole_records()
+        return {it["parent"]: it["result"]["outcome"] for it in records if "parent" in it}
+
+    own.start("--workers", "2")
+    token = own.token()
+    recorder.take()
+    held = own.abandoned(token, "hangs")
+    recorder.wait()
+    assert own.process is not None
+    pid = own.process.pid
+    workers = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    assert len(workers) == 2
+    for worker in workers:
+        os.kill(int(worker), signal.SIGKILL)
+    held.close()
+    (call,) = own.wait_for_records("--type", "call.start", "--name", "hangs")
+    until(lambda: outcomes().get(call["id"]) == "outcome_unknown")
+    until(lambda: own.process is not None and own.log.count("is replaced") == 2)
+    assert own.tool(token, "echo").status == 200
+    assert own.stop() == 0
+    verdict = own.ask("audit", "verify")
+    assert (verdict["ok"], verdict["pending"]) == (True, 0)
 
 
 def test_an_older_dump_brought_back_revokes_what_was_issued_and_is_no_log(

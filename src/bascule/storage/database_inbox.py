@@ -131,7 +131,7 @@ class DatabaseInbox:
 
     def _ask(self, query: Any, values: dict[str, Any] | None = None) -> list[Any]:
         try:
-            return list(self._store.commit(lambda conn: conn.execute(query, values or {})))
+            return self._store.fetch(query, values)
         except BasculeError as exc:
             raise LogUnavailableError(f"the log's inbox cannot be read: {exc}") from exc
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, TextClause, delete, select, text
+from sqlalchemy import Connection, Executable, TextClause, delete, select, text
 from sqlalchemy.dialects.postgresql import insert
 
 from bascule.audit.log_files import SequencerBusyError
@@ -52,10 +52,10 @@ class DatabaseFiles:
         current = select(log_lease.c.log).scalar_subquery()
         query = select(log_files.c.data)
         query = query.where(log_files.c.log == current, log_files.c.name == name)
-        found = self._read(lambda conn: conn.execute(query).scalar())
-        if found is None:
+        found = self._fetch(query)
+        if not found:
             raise FileNotFoundError(name)
-        return bytes(found)
+        return bytes(found[0][0])
 
     def names(self, folder: str) -> list[str]:
         """Give the last parts of the names below a folder; none without it."""
@@ -65,8 +65,7 @@ class DatabaseFiles:
         query = select(log_files.c.name).where(
             log_files.c.log == current, name >= start, name < end
         )
-        found = self._read(lambda conn: list(conn.execute(query).scalars()))
-        parts = [it.removeprefix(start) for it in found]
+        parts = [row[0].removeprefix(start) for row in self._fetch(query)]
         return [it for it in parts if "/" not in it]
 
     def write(self, files: Sequence[tuple[str, bytes]]) -> None:
@@ -139,9 +138,9 @@ class DatabaseFiles:
         except BasculeError as exc:
             raise LogDatabaseError(str(exc)) from exc
 
-    def _read(self, work: Any) -> Any:
+    def _fetch(self, query: Executable) -> list[Any]:
         try:
-            return self._store.read(work)
+            return self._store.fetch(query)
         except BasculeError as exc:
             raise LogDatabaseError(str(exc)) from exc
 

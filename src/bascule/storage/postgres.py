@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from sqlalchemy import URL, Connection, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError, DatabaseError
+from sqlalchemy import URL, Connection, Executable, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError, DatabaseError, TimeoutError
 
 from bascule.errors import BasculeError
 from bascule.storage.store import StateUnavailableError, Store, Work, fail
@@ -66,7 +66,21 @@ class PostgresStore(Store):
                 connection.begin(),
             ):
                 return work(connection)
-        except DatabaseError as exc:
+        except (DatabaseError, TimeoutError) as exc:
+            fail(exc)
+
+    def fetch(
+        self, query: Executable, values: Mapping[str, Any] | None = None
+    ) -> list[Any]:
+        """Give the rows of one query, without a transaction around it.
+
+        Raises `StateUnavailableError`.
+        """
+        options = {"isolation_level": "AUTOCOMMIT"}
+        try:
+            with self.engine.connect().execution_options(**options) as connection:
+                return list(connection.execute(query, values or {}))
+        except (DatabaseError, TimeoutError) as exc:
             fail(exc)
 
     @contextlib.contextmanager
@@ -83,7 +97,7 @@ class PostgresStore(Store):
                     yield
                 finally:
                     connection.exec_driver_sql(f"SELECT pg_advisory_unlock({number})")
-        except DatabaseError as exc:
+        except (DatabaseError, TimeoutError) as exc:
             fail(exc)
 
 
