@@ -46,19 +46,19 @@ class BadResultError(BasculeError):
     """The upstream's result breaks the protocol, or asks for what it may not."""
 
 
-class _Named(Struct):
+class _Named(Struct, gc=False):
     name: str
 
 
-class _Located(Struct):
+class _Located(Struct, gc=False):
     uri: str
 
 
-class _Templated(Struct):
+class _Templated(Struct, gc=False):
     uri: str = msgspec.field(name="uriTemplate")
 
 
-class _Interim(Struct):
+class _Interim(Struct, gc=False):
     type: str | UnsetType = msgspec.field(name="resultType", default=UNSET)
     state: str | UnsetType = msgspec.field(name="requestState", default=UNSET)
     asks: dict[str, Any] | UnsetType = msgspec.field(name="inputRequests", default=UNSET)

@@ -31,7 +31,9 @@ class Step(Generic[T]):
             return
         self.done = True
         self._value = value
-        self._wake()
+        waiter, self._waiter = self._waiter, None  # or they would keep each other alive
+        if waiter is not None:
+            waiter.go_on()
 
     def fail(self, error: BaseException) -> None:
         """Raise `error` in the waiting coroutine; later calls do nothing."""
@@ -39,10 +41,7 @@ class Step(Generic[T]):
             return
         self.done = True
         self._error = error
-        self._wake()
-
-    def _wake(self) -> None:
-        waiter, self._waiter = self._waiter, None  # or the two would keep each other alive
+        waiter, self._waiter = self._waiter, None
         if waiter is not None:
             waiter.go_on()
 

@@ -33,7 +33,7 @@ class MalformedMessageError(BasculeError):
         self.message_id = message_id
 
 
-class Request(Struct, frozen=True):
+class Request(Struct, frozen=True, gc=False):
     """A request that wants an answer."""
 
     id: MessageId
@@ -41,7 +41,7 @@ class Request(Struct, frozen=True):
     params: dict[str, Any]
 
 
-class Notification(Struct, frozen=True):
+class Notification(Struct, frozen=True, gc=False):
     """A message without an answer."""
 
     method: str
@@ -67,7 +67,7 @@ class Response(Struct, frozen=True):
 Message = Request | Notification | Response
 
 
-class _Envelope(Struct):
+class _Envelope(Struct, gc=False):
     jsonrpc: str
     method: str | UnsetType = UNSET
     id: MessageId | UnsetType | None = UNSET
@@ -76,14 +76,14 @@ class _Envelope(Struct):
     error: Raw | UnsetType = UNSET
 
 
-class _Outgoing(Struct, omit_defaults=True):
+class _Outgoing(Struct, omit_defaults=True, gc=False):
     jsonrpc: str
     method: str
     params: dict[str, Any]
     id: MessageId | UnsetType = UNSET
 
 
-class Answer(Struct):
+class Answer(Struct, gc=False):
     """A response as an upstream gives it; exactly one of `result` and `error` is set."""
 
     jsonrpc: str = ""
