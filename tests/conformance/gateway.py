@@ -30,6 +30,12 @@ allow = [
     {names},
 ]
 
+[clients]
+dynamic_registration = true
+
+[agents]
+default_ceiling = ["desk/test_simple_text"]
+
 [agents.ceilings]
 suite = [
     {names},
