@@ -223,6 +223,17 @@ def test_a_token_of_another_issuer_is_none_of_ours(issuer: object) -> None:
         assert refused(token) == "token is malformed"
 
 
+def test_the_rules_of_another_issuer_are_never_applied() -> None:
+    with pytest.raises(InvalidTokenError, match="issuer is another"):
+        check(
+            read(GOOD.sign(CLAIMS)),
+            rules(issuer="https://other.example"),
+            connector="tickets",
+            now=NOW,
+            leeway=30,
+        )
+
+
 def test_a_token_for_one_connector_is_refused_at_another() -> None:
     assert "audience" in refused(GOOD.sign(CLAIMS), connector="time")
     assert "audience" in refused(GOOD.sign(CLAIMS), connector="nowhere")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import re
 import ssl
 import threading
 from collections.abc import Iterator
@@ -221,12 +222,9 @@ def test_no_other_answer_is_taken_or_repeated(
 @pytest.mark.parametrize(
     "answer",
     [
-        JSON + b"Content-Length: 1001\r\n\r\n" + b" " * 1001,
-        JSON
-        + b"Transfer-Encoding: chunked\r\n\r\n"
-        + b"1F4\r\n"
-        + b" " * 500
-        + b"\r\n" * 3,
+        JSON + b"Content-Length: 1001\r\n\r\n",  # said, and not even sent
+        JSON + b"Transfer-Encoding: chunked\r\n\r\n" + (b"1f4\r\n%500d\r\n" % 0) * 3,
+        JSON + b"\r\n" + b" " * 1001,
         JSON + b"X: " + b"x" * (17 << 10),
         b"HTTP/1.1 100 Continue\r\n\r\n" * 2000,
         b"x" * (17 << 10),
@@ -236,7 +234,7 @@ def test_an_answer_that_is_too_large_is_cut_while_it_comes(
     site: Site, policy: FetchPolicy, answer: bytes
 ) -> None:
     site.answer, site.then = answer, "wait"
-    assert "longer" not in refused(site, policy)
+    assert re.search("too large|not valid", refused(site, policy))
 
 
 def test_a_body_that_drips_is_cut_at_the_deadline(site: Site, policy: FetchPolicy) -> None:
@@ -306,6 +304,15 @@ def test_a_certificate_of_an_unknown_authority_is_refused(
     site: Site, policy: FetchPolicy
 ) -> None:
     assert "TLS failed" in refused(site, replace(policy, trust=new_authority().trust))
+
+
+def test_a_redirect_is_told_as_one(site: Site, policy: FetchPolicy) -> None:
+    site.answer = b"HTTP/1.1 302 Found\r\nLocation: https://169.254.169.254/\r\n\r\n"
+    assert refused(site, policy) == "status 302: redirects are not followed"
+
+
+def test_a_site_that_is_not_there_is_told(policy: FetchPolicy) -> None:
+    assert refused(Site(port=1), policy) == "the host cannot be reached"
 
 
 def test_a_site_without_tls_is_refused(policy: FetchPolicy) -> None:
