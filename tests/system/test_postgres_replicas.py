@@ -69,6 +69,16 @@ def test_a_token_of_one_counts_at_the_other_and_its_revocation_too(pair: Pair) -
     assert monotonic() - before < 6, "two seconds, and what this machine is slow by"
 
 
+def test_a_key_that_one_drops_is_dropped_by_the_other(pair: Pair) -> None:
+    first, second = pair
+    token = first.token()
+    assert second.tool(token, "echo").status == 200
+    first.ask("key", "rotate", "--compromised")
+    until(lambda: second.tool(token, "echo").status == 401)
+    fresh = second.token()
+    until(lambda: {it.tool(fresh, "echo").status for it in pair} == {200})
+
+
 def test_both_write_one_log(pair: Pair) -> None:
     first, second = pair
     token = first.token()

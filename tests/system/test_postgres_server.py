@@ -261,10 +261,14 @@ def test_without_its_database_nothing_is_served_and_with_it_all_is_again(
             own.start()
             token = own.token()
             assert own.tool(token, "echo").status == 200
+            stream = own.stream(token, "tools/call", {"name": "opens", "arguments": {}})
+            stream.expect()
             server.stop()
             recorder.take()
             assert own.tool(token, "echo").status == 503
             until(lambda: own.send(b"", {}, path="/readyz", verb="GET").status == 503)
+            assert stream.next() is None, "revocations can no longer be heard of"
+            stream.close()
             assert recorder.take() == []
             server.start()
             until(lambda: own.tool(token, "echo").status == 200)

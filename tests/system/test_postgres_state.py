@@ -6,6 +6,7 @@ import contextlib
 from functools import partial
 
 import pytest
+from sqlalchemy import Connection
 
 from bascule.errors import BasculeError
 from bascule.storage import counters
@@ -83,6 +84,21 @@ def test_parameters_of_the_url_come_first(postgres_server: PostgresServer) -> No
             lambda conn: conn.exec_driver_sql("SHOW application_name").scalar()
         )
     assert shown == "mine"
+
+
+def test_what_takes_long_alone_is_not_cut_off_and_sessions_may_idle(
+    postgres_server: PostgresServer,
+) -> None:
+    name = postgres_server.create()
+    postgres_server.execute(f"ALTER DATABASE {name} SET idle_session_timeout = '1s'")
+
+    def shown(conn: Connection) -> list[object]:
+        names = ("statement_timeout", "idle_session_timeout")
+        return [conn.exec_driver_sql(f"SHOW {it}").scalar() for it in names]
+
+    with contextlib.closing(open_postgres(postgres_server.url(name))) as store:
+        assert store.run_alone(shown) == ["0", "0"]
+        assert store.read(shown) == ["15s", "0"]
 
 
 def test_a_server_that_comes_back_is_used_again() -> None:

@@ -34,6 +34,8 @@ SESSION = (
     "SET tcp_keepalives_interval = 2",
     "SET tcp_keepalives_count = 3",
 )
+IDLE_TIMEOUT_SINCE = 140000
+"""Version of PostgreSQL that came to have `idle_session_timeout`."""
 _NO_URL = "`server.database` does not refer to a postgresql:// URL"
 _ALONE = 4702111234474983745
 """A number of ours among advisory locks."""
@@ -49,6 +51,7 @@ class PostgresStore(Store):
         """
 
         def alone(connection: Connection) -> Any:
+            connection.exec_driver_sql("SET LOCAL statement_timeout = 0")  # may take long
             connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_ALONE})")
             return work(connection)
 
@@ -137,6 +140,9 @@ def _prepare(connection: Any, _: object) -> None:
     with connection.cursor() as cursor:
         for statement in SESSION:
             cursor.execute(statement)
+        if connection.info.server_version >= IDLE_TIMEOUT_SINCE:
+            # A connection that waits for the next record holds its writer's lock.
+            cursor.execute("SET idle_session_timeout = 0")
         for name, good in (("synchronous_commit", DURABLE), ("fsync", ("on",))):
             cursor.execute(f"SHOW {name}")
             (value,) = cursor.fetchone()
