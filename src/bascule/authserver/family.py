@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Self
 
 from bascule.authserver import issue
@@ -18,6 +19,7 @@ from bascule.authserver.scopes import OFFLINE_ACCESS, repeated_connector
 from bascule.authserver.server import AuthorizationServer
 from bascule.clock import UnixTime
 from bascule.config.model import Config
+from bascule.storage import grants
 from bascule.storage.codes import Reused
 from bascule.storage.grants import Grant
 from bascule.storage.store import Transaction
@@ -77,10 +79,13 @@ async def report_reuse(
 ) -> None:
     """Record that a family was ended, which it already is: its secret has been copied."""
     await server.changed()
+    grant = await server.store.look(partial(grants.find, grant_id=reused.grant_id))
     await server.records.event(
         "grant.reuse",
         peer=peer,
+        user=None if grant is None else grant.user,
         agent=client.client_id,
         agent_verified=client.agent.verified,
+        connector=None if grant is None else grant.connector,
         admin={"grant": reused.grant_id, "shown_again": what},
     )

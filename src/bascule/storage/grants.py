@@ -27,6 +27,7 @@ class Grant:
     created_at: UnixTime
     expires_at: UnixTime
     """Nothing of the family is valid beyond."""
+    ended: bool = False
 
 
 def add(
@@ -71,19 +72,12 @@ def _forget_expired(conn: Connection, now: UnixTime) -> None:
     conn.execute(delete(grants).where(grants.c.expires_at <= now))
 
 
-def live(conn: Connection, grant_id: str, *, now: UnixTime) -> Grant | None:
-    """Give a grant under which tokens may be issued, else None.
-
-    Not one that was ended, has expired, was revoked, or whose user or agent is disabled.
-    """
-    row = conn.execute(
-        select(grants).where(
-            grants.c.id == grant_id, grants.c.ended_at.is_(None), grants.c.expires_at > now
-        )
-    ).one_or_none()
+def find(conn: Connection, grant_id: str) -> Grant | None:
+    """Give a grant, whether or not it still counts; None once it is forgotten."""
+    row = conn.execute(select(grants).where(grants.c.id == grant_id)).one_or_none()
     if row is None:
         return None
-    grant = Grant(
+    return Grant(
         id=row.id,
         number=row.number,
         user=row.user_name,
@@ -92,11 +86,20 @@ def live(conn: Connection, grant_id: str, *, now: UnixTime) -> Grant | None:
         scope=row.scope,
         created_at=UnixTime(row.created_at),
         expires_at=UnixTime(row.expires_at),
+        ended=row.ended_at is not None,
     )
-    enabled = directory.is_enabled(conn, user=grant.user, client_id=grant.client_id)
-    if not enabled or _is_revoked(conn, grant):
+
+
+def live(conn: Connection, grant_id: str, *, now: UnixTime) -> Grant | None:
+    """Give a grant under which tokens may be issued, else None.
+
+    Not one that was ended, has expired, was revoked, or whose user or agent is disabled.
+    """
+    grant = find(conn, grant_id)
+    if grant is None or grant.ended or grant.expires_at <= now:
         return None
-    return grant
+    enabled = directory.is_enabled(conn, user=grant.user, client_id=grant.client_id)
+    return grant if enabled and not _is_revoked(conn, grant) else None
 
 
 def _is_revoked(conn: Connection, grant: Grant) -> bool:
