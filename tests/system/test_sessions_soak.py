@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import http.client
 import random
+import sys
 import urllib.request
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,8 +14,9 @@ import pytest
 
 from system.legacy_client import LegacyClient
 from system.lodge import lodging
-from system.recorder import Recorder
-from system.server import Installation, until
+from system.recorder import Received, Recorder
+from system.server import COMMAND, Installation, until
+from system.test_soak import Log
 
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(3600)]
 
@@ -21,6 +25,7 @@ WARM = 1000
 """Rounds after which memory may grow no more than `GROWTH_KIB`."""
 GROWTH_KIB = 16 << 10
 FILES = 20
+LINES_LEFT_OUT = 40
 
 
 def answers(client: LegacyClient) -> None:
@@ -106,3 +111,56 @@ def test_nothing_of_a_session_stays_behind(tmp_path: Path, recorder: Recorder) -
         assert own.stop() == 0
         verified = own.ask("audit", "verify")
         assert (verified["ok"], verified["problems"]) == (True, [])
+
+
+def lived(own: Installation, token: str) -> bool:
+    """Live a whole session; tell whether the server did too."""
+    client = LegacyClient(own, token, "lodge")
+    try:
+        client.initialize()
+        client.notify("notifications/initialized")
+        answers(client)
+        return client.verb("DELETE").status == 204
+    except (OSError, http.client.HTTPException, AssertionError):
+        return False
+
+
+def type_of(sent: Received) -> str:
+    """Give the type of the record that must be there for what came upstream."""
+    if sent.head.startswith(b"DELETE"):
+        return "session.end"
+    method = sent.message.get("method")
+    if method is None:
+        return "answer"
+    if sent.message.get("id") is None:
+        return "notification"
+    return "list" if method == "initialize" else "call.start"
+
+
+def test_a_server_killed_at_any_line_of_a_session(
+    tmp_path: Path, recorder: Recorder
+) -> None:
+    """Whatever came upstream is in the log, and what began has ended."""
+    script = str(Path(__file__).with_name("breakpoint.py"))
+    with lodging(tmp_path / "made", recorder) as (own, lodge):
+        own.kill()
+        log, seen, line = Log(own), Counter[str](), 0
+        alive = False
+        while not alive:
+            line += 1 + LINES_LEFT_OUT
+            own.command = [sys.executable, script, "gateway", str(line)]
+            own.start()
+            token = own.token("alice", "lodge")
+            # The second since the last lines of the first run when it is answered already.
+            alive = lived(own, token) and lived(own, token)
+            own.kill()
+            seen.update(type_of(sent) for sent in lodge.take())
+            log.check()
+        own.command = list(COMMAND)
+        own.start()
+        log.assert_closed(seen["call.start"])
+        written = Counter(it["type"] for it in own.whole_records())
+        assert {it: count for it, count in seen.items() if written[it] < count} == {}
+        assert own.stop() == 0
+        log.check()
+        assert line > 1000
