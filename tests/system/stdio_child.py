@@ -244,6 +244,19 @@ class Child:
         self.waiting["ask-1"] = answered
         send(id="ask-1", method=method, params={"messages": [], "maxTokens": 1})
 
+    def tool_asks_much(self, message_id: Any, arguments: Message, meta: Message) -> None:
+        """Ask again and again; answer when enough was refused."""
+        refused: list[Message] = []
+
+        def answered(message: Message) -> None:
+            refused.append(message)
+            if len(refused) == arguments["refused"]:
+                send(id=message_id, result=text_result(len(refused)))
+
+        for number in range(arguments["asked"]):
+            self.waiting[f"ask-{number}"] = answered
+            send(id=f"ask-{number}", method="roots/list", params={})
+
     def tool_needs_input(self, message_id: Any, arguments: Message, meta: Message) -> None:
         asks = {"who": {"method": "elicitation/create", "params": {"message": "name?"}}}
         result = {"resultType": "input_required", "inputRequests": asks}

@@ -18,7 +18,8 @@ from bascule.config.model import Limits
 from bascule.launch.calls import Call, Reply
 from bascule.launch.command import Command
 from bascule.launch.peer import Peer
-from bascule.launch.server import PATIENCE_SECONDS, StdioServer, Wanted
+from bascule.launch.server import PATIENCE_SECONDS, StdioServer
+from bascule.launch.wanted import Wanted
 from bascule.protocol import modern
 
 CHILD = Path(__file__).with_name("stdio_child.py")
@@ -58,13 +59,15 @@ class Ear:
     told_of: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     asked_for: list[str] = field(default_factory=list)
     reasons: list[str] = field(default_factory=list)
+    patient: bool = False
+    """Takes what is asked, and never answers."""
 
     def told(self, peer: Peer, method: str, params: dict[str, Any]) -> None:
         self.told_of.append((method, params))
 
     def asked(self, peer: Peer, ask: int, method: str, params: dict[str, Any]) -> bool:
         self.asked_for.append(method)
-        return False
+        return self.patient
 
     def lost(self, peer: Peer, reason: str) -> None:
         self.reasons.append(reason)

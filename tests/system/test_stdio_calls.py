@@ -13,8 +13,8 @@ from bascule.config.model import Limits
 from bascule.launch.calls import CallError, CallTimeoutError, ServerGoneError
 from bascule.launch.command import Command
 from bascule.launch.opening import EraRefusedError
-from bascule.launch.peer import MAX_CALLS, BusyError
-from bascule.launch.server import Wanted
+from bascule.launch.peer import MAX_ASKS, MAX_CALLS, BusyError
+from bascule.launch.wanted import Wanted
 from system.stdio_host import (
     SHARED,
     Host,
@@ -118,6 +118,16 @@ def test_a_server_gets_an_error_when_it_asks_and_nobody_can_be_asked(
         assert (answer["id"], answer["error"]["code"]) == ("ask-1", -32601)
         assert host.ear.asked_for == ["sampling/createMessage"]
         assert await host.value("asks", method="ping") == {"id": "ask-1", "result": {}}
+
+    hosting(tmp_path, work)
+
+
+def test_what_a_server_asks_is_bounded(tmp_path: Path) -> None:
+    async def work(host: Host) -> None:
+        host.ear.patient = True
+        refused = await host.value("asks_much", asked=MAX_ASKS + 10, refused=10)
+        assert refused == 10
+        assert len(host.ear.asked_for) == MAX_ASKS
 
     hosting(tmp_path, work)
 

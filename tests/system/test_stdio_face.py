@@ -14,6 +14,7 @@ from mcp.client import Client
 from mcp.client.streamable_http import streamable_http_client
 
 from bascule.app.stdio import socket_path
+from bascule.gateway.hosted_sessions import MAX_SESSIONS_OF_USER
 from system.server import Installation, body_of, headers_of
 from system.stdio_gateway import MORE_SERVERS, serving
 
@@ -168,3 +169,30 @@ def test_an_intruder_in_the_sockets_folder_stops_the_start(tmp_path: Path) -> No
     assert result.returncode == 3
     assert "belongs to another user" in result.stderr
     assert list(elsewhere.iterdir()) == []
+
+
+def test_a_user_with_too_many_sessions_loses_the_oldest_of_their_own(
+    bascule: Installation,
+) -> None:
+    ping = {"jsonrpc": "2.0", "id": 2, "method": "ping"}
+
+    async def main() -> None:
+        async with http(bascule, {}) as client:
+            url, body = "http://stdio/desk", json.dumps(INITIALIZE)
+
+            async def begin(who: Mapping[str, str]) -> str:
+                answer = await client.post(url, content=body, headers=dict(who))
+                return str(answer.headers["mcp-session-id"])
+
+            async def status(who: Mapping[str, str], session: str) -> int:
+                headers = {**who, "Mcp-Session-Id": session}
+                answer = await client.post(url, content=json.dumps(ping), headers=headers)
+                return answer.status_code
+
+            carol = {**ALICE, "Bascule-User": "user:carol"}
+            bobs, first = await begin(BOB), await begin(carol)
+            others = [await begin(carol) for _ in range(MAX_SESSIONS_OF_USER)]
+            assert await status(carol, first) == 404
+            assert await status(carol, others[0]) == await status(BOB, bobs) == 200
+
+    asyncio.run(main())

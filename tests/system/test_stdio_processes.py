@@ -17,7 +17,8 @@ from bascule.config.model import Limits
 from bascule.launch.backoff import HEALTHY_SECONDS, LONGEST_SECONDS, Backoff
 from bascule.launch.calls import ServerGoneError
 from bascule.launch.command import Command, LaunchError
-from bascule.launch.server import StdioServer, Wanted
+from bascule.launch.server import StdioServer
+from bascule.launch.wanted import Wanted
 from bascule.protocol import modern
 from system.server import until
 from system.stdio_host import (

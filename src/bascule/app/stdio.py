@@ -35,7 +35,8 @@ from bascule.launch.command import (
     operator_environment,
     program_of,
 )
-from bascule.launch.server import StdioServer, Wanted
+from bascule.launch.server import StdioServer
+from bascule.launch.wanted import Wanted
 
 log = logging.getLogger("bascule.stdio")
 

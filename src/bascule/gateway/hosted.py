@@ -19,24 +19,19 @@ from bascule.config.model import Limits
 from bascule.errors import BasculeError
 from bascule.gateway import answers
 from bascule.gateway.hosted_headers import identity_of
-from bascule.gateway.hosted_sessions import Session, Sessions
+from bascule.gateway.hosted_relay import begin_call, pass_on, pass_stream
+from bascule.gateway.hosted_sessions import Session, SessionError, Sessions
 from bascule.gateway.http1 import ClientGoneError, Exchange, header_block
 from bascule.gateway.ingress import mirror_headers
-from bascule.gateway.sse import event
 from bascule.gateway.steps import Run
-from bascule.launch.calls import Call, CallError, Reply
-from bascule.launch.command import LaunchError
+from bascule.launch.calls import CallError
 from bascule.launch.opening import EraRefusedError, handshake_revision
-from bascule.launch.peer import Peer
-from bascule.launch.server import StdioServer, Wanted
+from bascule.launch.server import StdioServer
+from bascule.launch.wanted import Wanted
 from bascule.protocol import modern
 from bascule.protocol.message import (
-    HEADER_MISMATCH,
-    INVALID_PARAMS,
     INVALID_REQUEST,
     METHOD_NOT_FOUND,
-    MISSING_CAPABILITY,
-    UNSUPPORTED_VERSION,
     Error,
     MalformedMessageError,
     Notification,
@@ -50,25 +45,8 @@ from bascule.protocol.message import (
 log = logging.getLogger("bascule.stdio")
 
 _CANCELLED = 499
-_BAD_REQUESTS = frozenset(
-    {
-        INVALID_PARAMS,
-        INVALID_REQUEST,
-        HEADER_MISMATCH,
-        MISSING_CAPABILITY,
-        UNSUPPORTED_VERSION,
-    }
-)
 _fields = msgspec.json.Decoder(dict[str, Raw])
 _params = msgspec.json.Decoder(dict[str, Any])
-
-
-class SessionError(BasculeError):
-    """A request does not belong to a session; `status` is the HTTP status."""
-
-    def __init__(self, status: int, sentence: str) -> None:
-        super().__init__(sentence)
-        self.status = status
 
 
 class CancelledError(CallError):
@@ -144,7 +122,7 @@ class HostedHandler:
                 if message is not None:
                     await self._post(exchange, caller, message)
             elif exchange.method == "GET":
-                await _listen(exchange, self._session(exchange, caller))
+                await pass_stream(exchange, self._session(exchange, caller))
             elif exchange.method == "DELETE":
                 self._sessions.end(self._session(exchange, caller))
                 exchange.respond(204, b"", b"")
@@ -178,7 +156,7 @@ class HostedHandler:
             modern.check(message, mirrors)
             if isinstance(message, Request):
                 peer = await caller.hosted.server.peer(caller.wanted(modern.VERSION))
-                await _pass(exchange, await _call(peer, message), modern_era=True)
+                await pass_on(exchange, await begin_call(peer, message), modern_era=True)
             else:
                 answers.accepted(exchange)
         elif isinstance(message, Request) and message.method == "initialize":
@@ -188,7 +166,7 @@ class HostedHandler:
             if isinstance(message, Request):
                 await self._session_request(exchange, session, message)
             else:
-                _session_notification(session, message)
+                await _session_notification(session, message)
                 answers.accepted(exchange)
 
     async def _initialize(
@@ -205,8 +183,6 @@ class HostedHandler:
         session = self._sessions.begin(
             server, caller.user, caller.agent, wanted, shared=shared
         )
-        if session is None:
-            raise LaunchError("there are too many sessions")
         opening = _without_logging(peer.opening) if shared else peer.opening
         headers = answers.JSON + header_block((b"Mcp-Session-Id", session.id.encode()))
         exchange.respond(200, headers, write_result(request.id, opening))
@@ -240,79 +216,15 @@ class HostedHandler:
             exchange.respond(200, answers.JSON, write_result(request.id, Raw(b"{}")))
             return
         peer = await session.server.peer(session.wanted)
-        call = await _call(peer, request)
+        call = await begin_call(peer, request)
         session.calls[request.id] = call
         call.on_end = lambda: session.calls.pop(request.id, None)
-        reply = await _pass(exchange, call, modern_era=False)
+        reply = await pass_on(exchange, call, modern_era=False)
         if request.method == "resources/subscribe" and reply.error is UNSET:
             self._sessions.subscribe(session, uri, peer)
 
 
-async def _call(peer: Peer, request: Request) -> Call:
-    await peer.room()
-    return peer.call(request.id, request.method, request.params)
-
-
-async def _pass(exchange: Exchange, call: Call, *, modern_era: bool) -> Reply:
-    """Pass on what comes back; gives the response.
-
-    Of a modern client that goes away the request is cancelled, of an older one it is not
-    (MCP 2026-07-28 and 2025-11-25, transports).
-    """
-    try:
-        reply = await call.next()
-        if not reply.last:
-            return await _stream(exchange, call, reply)
-        status = _status(reply) if modern_era else 200
-        exchange.respond(status, answers.JSON, reply.data)
-        return reply
-    except ClientGoneError:
-        if modern_era:
-            call.cancel("the client is gone")
-        else:
-            call.go_deaf()
-        raise
-
-
-async def _stream(exchange: Exchange, call: Call, first: Reply) -> Reply:
-    """Pass on what comes before the response, and that, as a stream."""
-    exchange.start_stream(200, answers.EVENTS)
-    reply = first
-    while True:
-        exchange.send_chunk(event(reply.data))
-        if reply.last:
-            exchange.end_stream()
-            return reply
-        await exchange.drained()
-        reply = await call.next()
-
-
-def _status(reply: Reply) -> int:
-    """Give the HTTP status of a response (MCP 2026-07-28, transports)."""
-    if not isinstance(reply.error, Error):
-        return 200
-    if reply.error.code == METHOD_NOT_FOUND:
-        return 404
-    return 400 if reply.error.code in _BAD_REQUESTS else 200
-
-
-async def _listen(exchange: Exchange, session: Session) -> None:
-    """Open a session's own stream."""
-    stream = session.stream
-    if stream.open:
-        raise SessionError(409, "the session has a stream already")
-    exchange.start_stream(200, answers.EVENTS)
-    stream.open = True
-    try:
-        while (message := await stream.next()) is not None:
-            exchange.send_chunk(event(message))
-            await exchange.drained()
-    finally:
-        stream.open = False
-    exchange.end_stream()
-
-
-def _session_notification(session: Session, message: Notification) -> None:
+async def _session_notification(session: Session, message: Notification) -> None:
     if message.method == "notifications/cancelled":
         request_id = message.params.get("requestId")
         call = session.calls.get(request_id) if isinstance(request_id, int | str) else None
@@ -323,6 +235,7 @@ def _session_notification(session: Session, message: Notification) -> None:
     peer = session.server.running(session.wanted)
     # A shared process was initialised once, by the host, and knows no client.
     if message.method != "notifications/initialized" and not session.shared and peer:
+        await peer.room()
         peer.notify(message.method, message.params)
 
 

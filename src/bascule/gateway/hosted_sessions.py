@@ -9,17 +9,29 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bascule.clock import Entropy, monotonic
+from bascule.errors import BasculeError
 from bascule.launch.calls import Call
 from bascule.launch.peer import Peer
-from bascule.launch.server import StdioServer, Wanted
+from bascule.launch.server import StdioServer
+from bascule.launch.wanted import Wanted
 from bascule.protocol.message import MessageId, write_notification, write_request
 
 SESSION_BYTES = 18
 MAX_SESSIONS = 10_000
+MAX_SESSIONS_OF_USER = 200
+"""Beyond these the session that was not used for longest makes room."""
 IDLE_SECONDS = 24 * 3600.0
 """A session that nobody has used for so long is forgotten."""
 MAX_WAITING = 256
 """Messages that wait for a client that does not read its stream; then the oldest go."""
+
+
+class SessionError(BasculeError):
+    """A request does not belong to a session; `status` is the HTTP status."""
+
+    def __init__(self, status: int, sentence: str) -> None:
+        super().__init__(sentence)
+        self.status = status
 
 
 class Waiting:
@@ -86,15 +98,20 @@ class Sessions:
 
     def begin(
         self, server: StdioServer, user: str, agent: str, wanted: Wanted, *, shared: bool
-    ) -> Session | None:
-        """Begin a session; None when there are too many."""
-        if len(self._by_id) >= MAX_SESSIONS:
-            return None
+    ) -> Session:
+        """Begin a session. A user who has too many loses one of their own."""
+        self._make_room([it for it in self._by_id.values() if it.user == user])
         session_id = self._entropy(SESSION_BYTES).hex()
         made = Session(session_id, server, user, agent, wanted, shared)
         self._by_id[session_id] = made
         self._by_place.setdefault(server.place(wanted), []).append(made)
         return made
+
+    def _make_room(self, of_user: list[Session]) -> None:
+        full = len(of_user) >= MAX_SESSIONS_OF_USER
+        if full or len(self._by_id) >= MAX_SESSIONS:
+            oldest = of_user if full else self._by_id.values()
+            self.end(min(oldest, key=lambda it: it.last_used))
 
     def find(self, session_id: str, server: StdioServer, user: str) -> Session | None:
         """Give a session of this user with this server."""

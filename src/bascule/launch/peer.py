@@ -19,27 +19,32 @@ from msgspec import Raw
 from bascule.clock import monotonic
 from bascule.launch.calls import Call, CallError, CallTimeoutError, Reply, ServerGoneError
 from bascule.launch.lines import shown
+from bascule.launch.own_ids import (
+    decoded,
+    for_subscriber,
+    response_for,
+    with_own_token,
+)
 from bascule.launch.process import Process
 from bascule.protocol import modern
 from bascule.protocol.message import (
+    INTERNAL_ERROR,
     METHOD_NOT_FOUND,
     Answer,
     Error,
     MalformedMessageError,
     MessageId,
-    encode,
     parse_answer,
-    parse_error,
-    write_error,
     write_notification,
     write_request,
     write_response,
-    write_result,
 )
 
 log = logging.getLogger("bascule.stdio")
 
 MAX_CALLS = 512
+MAX_ASKS = 256
+"""Requests of the server that nobody has answered."""
 MAX_BAD_LINES = 64
 """Lines in a row that are no JSON-RPC; some servers greet on standard output."""
 MAX_UNASKED = 10_000
@@ -132,7 +137,7 @@ class Peer:
             raise BusyError("the server has too much to do")
         self.last_used = monotonic()
         ours = next(self._ids)
-        written, token = _with_own_token(params, ours)
+        written, token = with_own_token(params, ours)
         made = Call(self, ours, method, client_id, token)
         self._calls[ours] = made
         self.process.write(write_request(ours, method, written))
@@ -204,7 +209,7 @@ class Peer:
         try:
             message = parse_answer(line)
             if isinstance(message.method, str):
-                params = _decoded(message.params)
+                params = decoded(message.params)
                 self._spontaneous(message.method, message.id, params)
             else:
                 self._response(message)
@@ -240,7 +245,7 @@ class Peer:
         self._unasked = 0
         self.forget(call)
         try:
-            call.deliver(_response_for(call, answer))
+            call.deliver(response_for(call, answer))
         except (MalformedMessageError, msgspec.DecodeError):
             call.fail(CallError("the server sent no valid answer"))
 
@@ -262,7 +267,7 @@ class Peer:
         else:
             if method == "notifications/progress":
                 params[modern.PROGRESS_TOKEN] = call.client_token
-            data = write_notification(method, _for_subscriber(params, call))
+            data = write_notification(method, for_subscriber(params, call))
             call.deliver(Reply(data))
 
     def _asked(self, method: str, theirs: MessageId, params: dict[str, Any]) -> None:
@@ -270,6 +275,8 @@ class Peer:
         self._asks[ask] = theirs
         if method == "ping":
             self.answer(ask, {})
+        elif len(self._asks) > MAX_ASKS:
+            self.answer(ask, Error(INTERNAL_ERROR, "too much was asked already"))
         elif not self._audience.asked(self, ask, method, params):
             self.answer(ask, Error(METHOD_NOT_FOUND, "nobody can be asked here"))
 
@@ -299,42 +306,3 @@ class Peer:
         self._unasked += 1
         if self._unasked > MAX_UNASKED:
             self.process.output_closed("sends too much that nobody asked for")
-
-
-def _response_for(call: Call, answer: Answer) -> Reply:
-    if isinstance(answer.error, Raw):
-        problem = parse_error(answer.error)
-        return Reply(write_error(call.client_id, problem), last=True, error=problem)
-    assert isinstance(answer.result, Raw)  # noqa: S101 - one of both is set
-    result = answer.result
-    if call.listening:
-        result = Raw(encode(_for_subscriber(_params.decode(result), call)))
-    return Reply(write_result(call.client_id, result), last=True, result=result)
-
-
-def _decoded(params: object) -> dict[str, Any]:
-    return _params.decode(params) if isinstance(params, Raw) else {}
-
-
-def _with_own_token(
-    params: Mapping[str, Any], ours: int
-) -> tuple[dict[str, Any], MessageId | None]:
-    """Put our progress token in the place of the caller's; gives that one too."""
-    written = dict(params)
-    meta = written.get(modern.META)
-    if not isinstance(meta, dict) or modern.PROGRESS_TOKEN not in meta:
-        return written, None
-    token = meta[modern.PROGRESS_TOKEN]
-    others = {key: it for key, it in meta.items() if key != modern.PROGRESS_TOKEN}
-    if isinstance(token, bool) or not isinstance(token, int | str):
-        return {**written, modern.META: others}, None
-    return {**written, modern.META: {**others, modern.PROGRESS_TOKEN: ours}}, token
-
-
-def _for_subscriber(params: dict[str, Any], call: Call) -> dict[str, Any]:
-    """Put the caller's own subscription id back."""
-    meta = params.get(modern.META)
-    if isinstance(meta, dict) and meta.get(modern.SUBSCRIPTION_ID) == call.id:
-        meta = {**meta, modern.SUBSCRIPTION_ID: call.client_id}
-        return {**params, modern.META: meta}
-    return params

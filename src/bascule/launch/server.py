@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -29,42 +29,19 @@ from bascule.launch.command import (
 )
 from bascule.launch.opening import EraRefusedError, discover, initialize
 from bascule.launch.peer import Audience, Peer
+from bascule.launch.wanted import Record, Wanted, no_record
 from bascule.protocol import modern
 
 log = logging.getLogger("bascule.stdio")
 
-OPENING_SECONDS = 60.0
-"""Longest time from the start of a process to its first answer."""
+OPENING_SECONDS = 180.0
+"""Longest time from the start of a process to its first answer: `uvx` and `npx` fetch
+packages meanwhile. Callers give up sooner and find it ready when they come again."""
 PATIENCE_SECONDS = 10.0
 """Longest that a caller waits for a server that may not speak the era at all, or that has
 failed and is not started again for a while."""
 ERA_SECONDS = 600.0
 """How long a refusal of an era is remembered."""
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """The process that a request needs."""
-
-    user: str
-    """For whom it is; empty for the one that all share."""
-    revision: str
-    capabilities: Mapping[str, Any] = field(default_factory=dict)
-    """What its client can be asked; nothing, where several clients share a process."""
-    client_info: Mapping[str, Any] | None = None
-
-    @property
-    def key(self) -> tuple[str, str]:
-        """What tells processes apart."""
-        return self.user, self.revision
-
-
-Record = Callable[[str, str, Wanted], Awaitable[None]]
-"""Writes that a connector's program is about to be run. Raises `BasculeError`."""
-
-
-async def no_record(connector: str, program: str, wanted: Wanted) -> None:
-    """Write nothing."""
 
 
 @dataclass(slots=True)
