@@ -487,6 +487,20 @@ def test_calls_of_this_run_are_not_closed(log: LogFolder) -> None:
         assert sequencer.open_calls({f"gateway {log.chain.boot}"}) == [it.id]
 
 
+def test_a_log_starts_while_a_command_takes_records_in(log: LogFolder) -> None:
+    async def run() -> None:
+        with log.inbox() as inbox, log.sequencer(inbox) as command:
+            audit = audit_log(log, inbox, [])
+            loop = asyncio.get_running_loop()
+            starting = asyncio.create_task(asyncio.to_thread(audit.start, loop))
+            await asyncio.sleep(0)
+            command.close()
+            await starting
+            audit.close()
+
+    asyncio.run(run())
+
+
 def test_a_running_log_keeps_commands_from_being_its_sequencer(log: LogFolder) -> None:
     async def run() -> None:
         with log.inbox() as inbox:

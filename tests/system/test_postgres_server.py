@@ -56,6 +56,23 @@ def test_calls_are_served_and_recorded_and_all_commands_read_the_log(
     assert (verdict["ok"], verdict["pending"]) == (True, 0)
 
 
+def test_a_role_that_owns_its_database_and_nothing_else_is_enough(
+    tmp_path: Path, recorder: Recorder, postgres_server: PostgresServer
+) -> None:
+    postgres_server.execute(f"CREATE ROLE owner LOGIN PASSWORD '{PASSWORD}'")
+    postgres_server.execute("CREATE DATABASE owned OWNER owner")
+    url = f"postgresql://owner:{PASSWORD}@127.0.0.1:{postgres_server.port}/owned"
+    own = on_postgres(tmp_path, recorder, url)
+    own.start()
+    try:
+        assert own.tool(own.token(), "echo").status == 200
+        own.wait_for_records("--type", "call.end")
+        assert own.stop() == 0
+        assert own.ask("audit", "verify")["ok"]
+    finally:
+        own.kill()
+
+
 def test_the_data_directory_holds_neither_state_nor_keys_nor_log(
     own: Installation, postgres_server: PostgresServer, database: str
 ) -> None:

@@ -256,3 +256,28 @@ def test_up_says_when_a_worker_cannot_start(tmp_path: Path, recorder: Recorder) 
     assert result.returncode == 3
     assert "credential" in result.stderr
     assert "ready" not in result.stderr
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(1800)
+def test_workers_killed_again_and_again_lose_no_record(
+    own: Installation, recorder: Recorder
+) -> None:
+    token = own.token("alice", "desk", "--ttl", "3600")
+    for turn in range(60):
+        recorder.take()
+        held = own.abandoned(token, "hangs")
+        recorder.wait()
+        before = workers(own)
+        victims = before if turn % 3 == 0 else before[turn % WORKERS :][:1]
+        for pid in victims:
+            os.kill(pid, signal.SIGKILL)
+        held.close()
+        until(lambda: len(workers(own)) == WORKERS)
+        until(lambda: own.tool(token, "echo").status == 200)
+    assert own.stop() == 0
+    assert_log_is_whole(own)
+    calls = [it for it in own.whole_records() if it["type"] == "call.start"]
+    ended = outcomes(own)
+    assert [it for it in calls if it["id"] not in ended] == []
+    assert "outcome_unknown" in ended.values()

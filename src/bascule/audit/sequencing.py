@@ -12,6 +12,8 @@ from bascule.clock import monotonic
 
 INTERVAL_SECONDS = 1.0
 IDLE_SECONDS = 600.0
+BUSY_SECONDS = 3.0
+BUSY_PAUSE_SECONDS = 0.05
 
 Elect = Callable[[], Sequencer]
 """Takes the log over. Raises `SequencerBusyError` while another process has it."""
@@ -51,13 +53,17 @@ class Sequencing:
 
         Raises `SequencerBusyError` where no other may be, `TamperedLogError`, `TreeError`.
         """
-        try:
-            self._sequencer = self._elect()
-        except SequencerBusyError:
-            if self._waiting is None:
-                raise
-            self._look()
-            return
+        end = monotonic() + BUSY_SECONDS
+        while self._sequencer is None:
+            try:
+                self._sequencer = self._elect()
+            except SequencerBusyError:
+                if self._waiting is not None:
+                    self._look()
+                    return
+                # A command takes records in, which is soon over.
+                if monotonic() > end or self._stop.wait(BUSY_PAUSE_SECONDS):
+                    raise
         self._sequencer.step()
         self._closing.close_ended(self._sequencer)
 
