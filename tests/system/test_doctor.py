@@ -143,7 +143,7 @@ def test_a_public_url_that_leads_elsewhere_is_found_and_shown_no_token(
 ) -> None:
     text = alone.config.read_text()
     with ThreadingHTTPServer(("127.0.0.1", 0), Anything) as other:
-        threading.Thread(target=other.serve_forever, daemon=True).start()
+        threading.Thread(target=other.serve_forever, args=(0.02,), daemon=True).start()
         for port, check in ((1, "ready"), (other.server_port, "no_token")):
             elsewhere = text.replace(
                 f'public_url = "http://127.0.0.1:{alone.public}"',

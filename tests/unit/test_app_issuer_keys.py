@@ -95,7 +95,7 @@ class Answering(BaseHTTPRequestHandler):
 def provider() -> Iterator[Provider]:
     with Provider() as made:
         made.publish(FIRST)
-        thread = threading.Thread(target=made.serve_forever)
+        thread = threading.Thread(target=made.serve_forever, args=(0.02,))
         thread.start()
         yield made
         made.shutdown()
@@ -142,12 +142,23 @@ def test_keys_are_found_by_the_metadata_and_their_change_is_recorded(
     ]
 
 
+@pytest.mark.parametrize("first", [None, b"{}", b"<html>", b'{"issuer": "https://x"}'])
 def test_the_second_place_of_metadata_is_asked_when_the_first_has_none(
-    provider: Provider,
+    provider: Provider, first: bytes | None
 ) -> None:
     document = provider.documents.pop("/.well-known/openid-configuration")
     provider.documents["/.well-known/oauth-authorization-server"] = document
+    if first is not None:
+        provider.documents["/.well-known/openid-configuration"] = first
     assert knows(Reader(provider).read(), FIRST)
+
+
+def test_what_was_wrong_with_the_first_place_is_told(
+    provider: Provider, caplog: pytest.LogCaptureFixture
+) -> None:
+    provider.publish(FIRST, issuer="https://other.example")
+    Reader(provider).read()
+    assert "the metadata is of another issuer" in caplog.text
 
 
 def test_a_configured_place_of_keys_needs_no_metadata(provider: Provider) -> None:

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from bascule.audit.writer import LogUnavailableError
 from bascule.clock import monotonic
 from bascule.config.model import Config, Issuer
+from bascule.errors import BasculeError
 from bascule.gateway.callers import Callers
 from bascule.gateway.issuers import ForeignIssuer
 from bascule.identity.issuer_documents import (
@@ -186,13 +187,17 @@ async def _read_documents(rules: Issuer, policy: FetchPolicy) -> tuple[IssuerKey
 
 
 async def _discovered(rules: Issuer, policy: FetchPolicy) -> str:
-    """Find where the keys are: where the first metadata says that is the issuer's own."""
-    first, second = metadata_urls(rules.issuer)
-    try:
-        fetched = await fetch(first, policy)
-    except FetchError:
-        fetched = await fetch(second, policy)
-    return read_metadata(fetched.body, rules.issuer)
+    """Find where the keys are, by the first metadata that is the issuer's own.
+
+    Raises what was wrong with the first place when no place has it.
+    """
+    problems: list[BasculeError] = []
+    for url in metadata_urls(rules.issuer):
+        try:
+            return read_metadata((await fetch(url, policy)).body, rules.issuer)
+        except (FetchError, BadDocumentError) as exc:
+            problems.append(exc)
+    raise problems[0]
 
 
 def _listed(thumbprints: frozenset[str]) -> str:
