@@ -335,9 +335,9 @@ def test_streams_with_a_revoked_token_do_not_open(
     client = begun(bascule)
     bascule.ask("revoke", "--user", "alice", "--reason", "test")
     until(lambda: client.tool("echo").status == 401)
-    lodge.take()
     assert [client.verb(verb).status for verb in ("GET", "DELETE")] == [401, 401]
-    assert lodge.take() == []
+    # A call that was cut off by the revocation may have gone upstream.
+    assert {it.head.partition(b" ")[0] for it in lodge.take()} <= {b"POST"}
 
 
 # Tokens
