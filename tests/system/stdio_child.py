@@ -180,6 +180,12 @@ class Child:
     def tool_hangs(self, message_id: Any, arguments: Message, meta: Message) -> None:
         pass
 
+    def tool_waits(self, message_id: Any, arguments: Message, meta: Message) -> None:
+        """Answer once a file exists; nothing else is done meanwhile."""
+        while not Path(arguments["path"]).exists():
+            threading.Event().wait(0.01)
+        send(id=message_id, result=text_result("done"))
+
     def tool_closes(self, message_id: Any, arguments: Message, meta: Message) -> None:
         os.close(1)
 

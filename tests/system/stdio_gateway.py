@@ -45,6 +45,7 @@ ALLOWED = (
     "env",
     "dies",
     "hangs",
+    "waits",
     "progress",
     "changes",
     "stderr",

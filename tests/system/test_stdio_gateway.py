@@ -8,6 +8,7 @@ import signal
 import stat
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -247,6 +248,32 @@ def test_a_reload_ends_what_has_changed_and_keeps_what_has_not(tmp_path: Path) -
         until(lambda: own.log.count("configuration reloaded") == 2)
         assert value(own.tool(token, "env"))["env"]["NEW"] == "yes"
         until(lambda: not is_running(first))
+
+
+@pytest.mark.parametrize("by", ["SIGTERM", "SIGHUP"])
+def test_a_call_that_is_going_on_is_answered_before_its_process_ends(
+    by: str, tmp_path: Path
+) -> None:
+    with serving(tmp_path) as own:
+        token = own.token()
+        pid = value(own.tool(token, "echo"))["pid"]
+        done = tmp_path / "done"
+        params = {"name": "waits", "arguments": {"path": str(done)}}
+        answers: list[Any] = []
+        calling = threading.Thread(
+            target=lambda: answers.append(own.call(token, "tools/call", params))
+        )
+        calling.start()
+        until(lambda: bool(saw_calls(tmp_path, "waits")))
+        write_config(own, desk='env = { NEW = "yes" }')
+        own.signal(signal.Signals[by])
+        if by == "SIGHUP":
+            until(lambda: "configuration reloaded" in own.log)
+        assert is_running(pid)
+        done.touch()
+        calling.join()
+        assert value(answers[0]) == "done"
+        until(lambda: not is_running(pid))
 
 
 def test_secrets_of_the_environment_are_read_and_not_shown(tmp_path: Path) -> None:

@@ -164,6 +164,7 @@ class StdioHosts:
 
     async def start(self) -> None:
         """Listen. Raises `BasculeError`."""
+        await self._news.fresh()  # what was before is no news
         limits = self._fresh[0].limits
         # The gateway writes bodies anew, and may need more bytes than the client did.
         bounds = Limits(body_bytes=min(limits.body_bytes * 2, 64 << 20))
