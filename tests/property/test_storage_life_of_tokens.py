@@ -14,7 +14,9 @@ import tempfile
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import ClassVar
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule
@@ -25,7 +27,9 @@ from bascule.identity.revocation import Kind
 from bascule.storage import directory, high_water, revocations, tokens, users
 from bascule.storage.directory import BUILT_IN_AGENT
 from bascule.storage.migrate import migrate
+from bascule.storage.postgres import open_postgres
 from bascule.storage.store import Store, open_store
+from postgres import PostgresServer
 
 USERS = ("alice", "bob")
 CONNECTORS = ("tickets", "notes")
@@ -38,6 +42,50 @@ def _empty() -> Path:
     with contextlib.closing(open_store(path)) as store:
         migrate(store)
     return path
+
+
+class SqliteFiles:
+    """A database that is a file, and copies of it."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._copies = 0
+        shutil.copy(_empty(), folder / "state.db")
+
+    def open(self) -> Store:
+        return open_store(self._folder / "state.db")
+
+    def copy(self) -> str:
+        """Copy it, while nobody has it open."""
+        self._copies += 1
+        name = f"copy-{self._copies}.db"
+        shutil.copy(self._folder / "state.db", self._folder / name)
+        return name
+
+    def restore(self, name: str) -> None:
+        """Bring a copy back, while nobody has it open."""
+        for leftover in self._folder.glob("state.db*"):
+            leftover.unlink()
+        shutil.copy(self._folder / name, self._folder / "state.db")
+
+
+class PostgresDatabases:
+    """A database of a server, and copies of it."""
+
+    server: ClassVar[PostgresServer]
+    template: ClassVar[str]
+
+    def __init__(self, _: Path) -> None:
+        self._name = self.server.create(template=self.template)
+
+    def open(self) -> Store:
+        return open_postgres(self.server.url(self._name))
+
+    def copy(self) -> str:
+        return self.server.create(template=self._name)
+
+    def restore(self, name: str) -> None:
+        self._name = self.server.create(template=name)
 
 
 @dataclass
@@ -53,16 +101,16 @@ class LifeOfTokens(RuleBasedStateMachine):
     """Runs the database beside the model."""
 
     copies = Bundle("copies")
+    databases: type[SqliteFiles | PostgresDatabases] = SqliteFiles
 
     @initialize()
     def start(self) -> None:
         self.folder = Path(tempfile.mkdtemp())
-        shutil.copy(_empty(), self.folder / "state.db")
+        self.database = self.databases(self.folder)
         self.mark = self.folder / "generation"
         self.now = UnixTime(1_800_000_000)
         self.issued: list[Issued] = []
         self.disabled: set[str] = set()
-        self.copies_made = 0
         self.store = self._open()
         for name in USERS:
             self._change(
@@ -83,7 +131,7 @@ class LifeOfTokens(RuleBasedStateMachine):
             shutil.rmtree(self.folder)
 
     def _open(self) -> Store:
-        return open_store(self.folder / "state.db")
+        return self.database.open()
 
     def _change(self, work: object) -> None:
         self.store.run(work)  # type: ignore[arg-type]
@@ -159,25 +207,21 @@ class LifeOfTokens(RuleBasedStateMachine):
         self.now = UnixTime(self.now + seconds)
 
     @rule(target=copies)
-    def copy(self) -> tuple[Path, int, frozenset[str]]:
+    def copy(self) -> tuple[str, int, frozenset[str]]:
         """Keep a copy as a careful operator does: of a database that nobody has open."""
         self.store.close()
-        self.copies_made += 1
-        place = self.folder / f"copy-{self.copies_made}.db"
-        shutil.copy(self.folder / "state.db", place)
+        place = self.database.copy()
         self.store = self._open()
         generation = self.store.read(directory.generation)
         return place, generation, frozenset(self.disabled)
 
     @rule(copy=copies)
-    def restore(self, copy: tuple[Path, int, frozenset[str]]) -> None:
+    def restore(self, copy: tuple[str, int, frozenset[str]]) -> None:
         """Bring a copy back. What happened since is known by the mark alone."""
         place, generation, disabled = copy
         self.now = UnixTime(self.now + 1)
         self.store.close()
-        for leftover in self.folder.glob("state.db*"):
-            leftover.unlink()
-        shutil.copy(place, self.folder / "state.db")
+        self.database.restore(place)
         self.store = self._open()
         known = high_water.read(self.mark)
         found = self.store.run(
@@ -208,3 +252,24 @@ LifeOfTokens.TestCase.settings = settings(
     suppress_health_check=[HealthCheck.too_slow],
 )
 TestLifeOfTokens = LifeOfTokens.TestCase
+
+
+class LifeOfTokensInPostgres(LifeOfTokens):
+    """The same in PostgreSQL, where making a database takes longer."""
+
+    databases = PostgresDatabases
+
+
+LifeOfTokensInPostgres.TestCase.settings = settings(
+    LifeOfTokens.TestCase.settings, max_examples=5
+)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def postgres(postgres_server: PostgresServer, migrated_template: str) -> None:
+    """Say where databases are made; a state machine takes no fixtures."""
+    PostgresDatabases.server = postgres_server
+    PostgresDatabases.template = migrated_template
+
+
+TestLifeOfTokensInPostgres = LifeOfTokensInPostgres.TestCase

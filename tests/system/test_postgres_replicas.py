@@ -134,8 +134,8 @@ def test_a_sequencer_that_slept_and_was_replaced_writes_nothing(
         first.signal(signal.SIGCONT)
     # It wakes up, finds out, and serves on as the one that waits.
     until(lambda: first.tool(token, "echo").status == 200)
-    assert fence() == replaced
-    until(lambda: "taken over" in first.log or first.tool(token, "echo").status == 200)
+    assert fence() >= replaced
+    until(lambda: "taken over" in first.log)
     assert first.stop() == 0
     assert second.stop() == 0
     assert_one_whole_log(second)
