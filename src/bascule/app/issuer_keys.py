@@ -24,6 +24,7 @@ from bascule.identity.issuer_documents import (
 )
 from bascule.net.addresses import spells_loopback
 from bascule.net.fetch import FetchError, FetchPolicy, fetch
+from bascule.net.resolver import system_resolver
 from bascule.web.records import Records
 
 log = logging.getLogger("bascule")
@@ -31,9 +32,10 @@ log = logging.getLogger("bascule")
 START_SECONDS = 5.0
 """How long the start waits for keys; without them the tokens of that issuer get 503."""
 LEAST_SECONDS = 60
-MOST_SECONDS = 3600
-USUAL_SECONDS = 600
-"""Between two readings: as the issuer says, within these bounds; else the last."""
+MOST_SECONDS = 600
+USUAL_SECONDS = 300
+"""Between two readings: as the issuer says, within these bounds; else the last. A key that
+the issuer takes back is to count no longer than that, whatever it said before."""
 RETRY_SECONDS = 1.0
 MAX_RETRY_SECONDS = 60.0
 """After a failure, doubled each time."""
@@ -56,6 +58,7 @@ _POLICY = FetchPolicy(
         }
     ),
     max_bytes=256 << 10,
+    resolver=system_resolver,
 )
 
 
