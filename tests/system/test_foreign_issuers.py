@@ -16,10 +16,11 @@ from typing import Any
 import pytest
 
 from bascule.clock import monotonic, system_clock
+from conformance.rig import fixture_server
 from foreign import Signer, changed, segment, signer
 from system.provider import Provider, providing
 from system.recorder import Recorder
-from system.server import Installation, Stream, free_ports, install, serving, until
+from system.server import Answer, Installation, Stream, free_ports, install, serving, until
 from system.test_refusals import METHODS, PARAMS
 
 ISSUERS = """
@@ -422,3 +423,57 @@ def test_every_worker_reads_the_keys_and_hears_of_revocations(
             until(lambda: {own.tool(token, "echo").status for _ in range(20)} == {401})
         finally:
             own.kill()
+
+
+def test_a_session_of_the_older_revisions_belongs_to_the_foreign_user_who_began_it(
+    tmp_path: Path, recorder: Recorder
+) -> None:
+    key = signer("first", "RS256")
+    (port,) = free_ports(1)
+    more = ISSUERS.format(url=f"http://127.0.0.1:{port}")
+    with providing(tmp_path, port, key) as provider, fixture_server("legacy") as behind:
+        own = install(tmp_path, recorder, more=more)
+        here = f"http://127.0.0.1:{recorder.port}/mcp"
+        there = f"http://127.0.0.1:{behind}/mcp"
+        own.config.write_text(own.config.read_text().replace(here, there))
+        own.start()
+        try:
+            alice, _ = provider.login("alice", "api://desk", BOTH)
+            carol, _ = provider.login("carol", "api://desk", BOTH)
+            params = {"protocolVersion": LEGACY, "capabilities": {}, "clientInfo": CLIENT}
+            begun = legacy(own, alice, "initialize", params)
+            assert begun.status == 200, begun.body
+            session = {"Mcp-Session-Id": begun.headers["mcp-session-id"]}
+            assert legacy(own, alice, "tools/list", {}, **session).status == 200
+            assert legacy(own, carol, "tools/list", {}, **session).status == 404
+            user = f"user:{provider.url}|alice"
+            own.ask("revoke", "--user", user, "--reason", "a test")
+            until(lambda: legacy(own, alice, "tools/list", {}, **session).status == 401)
+
+            def again() -> str:
+                return provider.login("alice", "api://desk", BOTH)[0]
+
+            until(lambda: legacy(own, again(), "initialize", params).status == 200)
+            assert legacy(own, again(), "tools/list", {}, **session).status == 404
+        finally:
+            own.kill()
+
+
+LEGACY = "2025-11-25"
+CLIENT = {"name": "tests", "version": "1"}
+
+
+def legacy(
+    bascule: Installation, token: str, method: str, params: dict[str, Any], **headers: str
+) -> Answer:
+    """Send a request of an older revision."""
+    return bascule.send(
+        {"jsonrpc": "2.0", "id": 1, "method": method, "params": params},
+        {
+            "Authorization": f"Bearer {token}",
+            "Content-Type": "application/json",
+            "Accept": "application/json, text/event-stream",
+            **({} if method == "initialize" else {"MCP-Protocol-Version": LEGACY}),
+            **headers,
+        },
+    )
