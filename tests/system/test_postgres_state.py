@@ -6,15 +6,15 @@ import contextlib
 from functools import partial
 
 import pytest
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 
 from bascule.errors import BasculeError
 from bascule.storage import counters
 from bascule.storage.migrate import require_current
-from bascule.storage.postgres import open_postgres
+from bascule.storage.postgres import PostgresStore, open_postgres
 from bascule.storage.store import StateUnavailableError
 from postgres import PASSWORD, PostgresServer, postgres_cluster
-from system.server import free_ports
+from system.server import free_ports, until
 
 
 @pytest.mark.parametrize("level", ["off", "local", "remote_write"])
@@ -26,6 +26,55 @@ def test_a_database_that_may_lose_commits_is_refused(
     with (
         contextlib.closing(open_postgres(postgres_server.url(name))) as store,
         pytest.raises(StateUnavailableError, match=f"synchronous_commit = {level}"),
+    ):
+        require_current(store)
+
+
+def test_the_url_cannot_ask_for_less_than_durable_commits(
+    postgres_server: PostgresServer,
+) -> None:
+    url = postgres_server.url(postgres_server.create())
+    with (
+        contextlib.closing(
+            open_postgres(f"{url}?options=-csynchronous_commit%3Doff")
+        ) as it,
+        pytest.raises(StateUnavailableError, match="synchronous_commit = off"),
+    ):
+        require_current(it)
+
+
+def test_commits_stay_durable_when_the_server_is_told_otherwise(
+    postgres_server: PostgresServer,
+) -> None:
+    def level(store: PostgresStore) -> object:
+        return store.fetch(text("SHOW synchronous_commit"))[0][0]
+
+    url = postgres_server.url(postgres_server.create())
+    with contextlib.closing(open_postgres(url)) as store:
+        assert level(store) == "on"
+        postgres_server.execute("ALTER SYSTEM SET synchronous_commit = off")
+        try:
+            postgres_server.execute("SELECT pg_reload_conf()")
+            off = "SHOW synchronous_commit"
+            until(lambda: postgres_server.execute(off) == [("off",)])
+            assert level(store) == "on"
+            with (
+                contextlib.closing(open_postgres(url)) as fresh,
+                pytest.raises(StateUnavailableError),
+            ):
+                level(fresh)
+        finally:
+            postgres_server.execute("ALTER SYSTEM RESET synchronous_commit")
+            postgres_server.execute("SELECT pg_reload_conf()")
+        until(lambda: postgres_server.execute(off) == [("on",)])
+
+
+def test_a_server_that_only_reads_is_not_used(postgres_server: PostgresServer) -> None:
+    name = postgres_server.create()
+    postgres_server.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+    with (
+        contextlib.closing(open_postgres(postgres_server.url(name))) as store,
+        pytest.raises(StateUnavailableError, match="read-only"),
     ):
         require_current(store)
 

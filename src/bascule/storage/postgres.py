@@ -24,9 +24,11 @@ PARAMETERS = {
     "keepalives_interval": "2",
     "keepalives_count": "3",
     "tcp_user_timeout": "10000",
+    "target_session_attrs": "read-write",
 }
 """Connection parameters (libpq) unless the URL has them: a server that is gone is noticed
-within about ten seconds, here and there."""
+within about ten seconds, here and there; of several
+hosts the one that takes writes is used."""
 SESSION = (
     "SET statement_timeout = '15s'",
     "SET idle_in_transaction_session_timeout = '15s'",
@@ -152,4 +154,7 @@ def _prepare(connection: Any, _: object) -> None:
                     f"PostgreSQL has {name} = {value}, so that a commit may be lost: set "
                     f"{name} = {good[0]} for the server, the database and the role"
                 )
+            if name == "synchronous_commit":
+                # For this session, whatever the server's configuration comes to say.
+                cursor.execute(f"SET {name} = {value}")
     connection.commit()
