@@ -16,6 +16,7 @@ CONFIG = """\
 public_url = "http://localhost:{public}"
 listen = "127.0.0.1:{public}"
 admin_listen = "127.0.0.1:{admin}"
+{server}
 
 [connectors.desk]
 {desk}
@@ -76,13 +77,15 @@ def on_stdio(*, per_user: bool) -> str:
 
 
 @contextlib.contextmanager
-def guarding(folder: Path, desk: str, *options: str) -> Iterator[Installation]:
+def guarding(
+    folder: Path, desk: str, *options: str, server: str = ""
+) -> Iterator[Installation]:
     """Run a server for one upstream: user alice may all, agent `clerk` next to nothing."""
     public, admin = free_ports(2)
     made = Installation(folder, public, admin)
     quoted = ",\n    ".join(f'"{name}"' for name in names())
     made.config.write_text(
-        CONFIG.format(public=public, admin=admin, desk=desk, names=quoted)
+        CONFIG.format(public=public, admin=admin, desk=desk, names=quoted, server=server)
     )
     for name in ("alice", "bob"):
         made.ask("user", "add", name)

@@ -10,9 +10,11 @@ import pytest
 from conformance.gateway import at_port, endpoint, guarding, on_stdio
 from conformance.rig import fixture_server
 from conformance.suite import FROZEN, REVISIONS, exceptions, required, run
+from postgres import PostgresServer
+from system.replicas import in_database
 from system.server import Installation, until
 
-VARIANTS = ("two workers", "stdio, per user", "stdio, shared")
+VARIANTS = ("two workers, PostgreSQL", "two workers", "stdio, per user", "stdio, shared")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,13 +27,19 @@ class Variant:
 
 @pytest.fixture(scope="module", params=VARIANTS)
 def variant(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    postgres_server: PostgresServer,
+    migrated_template: str,
 ) -> Iterator[Variant]:
     folder = tmp_path_factory.mktemp("variant")
-    if request.param == "two workers":
+    if request.param.startswith("two workers"):
+        on_postgres = request.param.endswith("PostgreSQL")
+        url = postgres_server.url(postgres_server.create(template=migrated_template))
+        server = in_database(folder, url) if on_postgres else ""
         with (
             fixture_server() as port,
-            guarding(folder, at_port(port), "--workers", "2") as own,
+            guarding(folder, at_port(port), "--workers", "2", server=server) as own,
         ):
             yield Variant(request.param, own)
         return

@@ -14,14 +14,14 @@ def on_postgres(
     folder: Path, recorder: Recorder, url: str, *, key: str = KEY_ENCRYPTION, more: str = ""
 ) -> Installation:
     """Install a server whose state, keys and log are in a database."""
-    return install(folder, recorder, server=_database(folder, url, key), more=more)
+    return install(folder, recorder, server=in_database(folder, url, key), more=more)
 
 
 def replica(
     folder: Path, recorder: Recorder, url: str, first: Installation
 ) -> Installation:
     """Configure another server on the same database, of the same public address."""
-    made = configure(folder, recorder, server=_database(folder, url, KEY_ENCRYPTION))
+    made = configure(folder, recorder, server=in_database(folder, url, KEY_ENCRYPTION))
     text = made.config.read_text().replace(
         f'public_url = "{made.url}"',
         f'public_url = "{first.url}"\nallowed_hosts = ["127.0.0.1:{made.public}"]',
@@ -31,7 +31,7 @@ def replica(
     return made
 
 
-def _database(folder: Path, url: str, key: str) -> str:
+def in_database(folder: Path, url: str, key: str = KEY_ENCRYPTION) -> str:
     folder.mkdir(exist_ok=True)
     for name, text in (("database", url), ("key-encryption", key)):
         (folder / name).touch(0o600)
