@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
 from bascule.clock import monotonic
 from system.legacy_client import VERSION, LegacyClient, request
-from system.legacy_recorder import TOOLS
+from system.legacy_recorder import TOOLS, LegacyServer
 from system.lodge import begun, lodging
-from system.recorder import FORBIDDEN, Recorder
+from system.recorder import FORBIDDEN, Recorder, recording
 from system.server import CREDENTIAL, Answer, Installation, until
 
 IN_FORCE_SECONDS = 2.0
@@ -327,6 +329,25 @@ def test_a_session_outlives_a_crash(bascule: Installation) -> None:
             for it in bascule.whole_records()
         )
     )
+
+
+def test_a_session_is_unknown_at_another_server_of_the_same_name(
+    tmp_path: Path, recorder: Recorder
+) -> None:
+    """A connector may lead elsewhere after a reload; its old session ids do not."""
+    with (
+        lodging(tmp_path / "made", recorder) as (own, lodge),
+        recording(LegacyServer()) as other,
+    ):
+        client = begun(own)
+        text = own.config.read_text().replace(f":{lodge.port}/", f":{other.port}/")
+        own.config.write_text(text)
+        own.signal(signal.SIGHUP)
+        until(lambda: client.tool("echo").status == 404)
+        assert other.take() == []
+        assert client.initialize().status == 200
+        assert client.tool("echo").status == 200
+        assert [it.message["method"] for it in other.take()] == ["initialize", "tools/call"]
 
 
 def test_streams_with_a_revoked_token_do_not_open(

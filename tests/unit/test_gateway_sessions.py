@@ -62,7 +62,8 @@ def sessions() -> Sessions:
 
 def begin(made: Sessions, caller: Caller = ALICE) -> bytes:
     """Begin a session and give its id."""
-    session = begun(made.new_tag(), "2025-11-25", b"raw", ("roots",), caller.token, NOW)
+    tag, asks = made.new_tag(), ("roots",)
+    session = begun(tag, "2025-11-25", b"raw", "here", asks, caller.token, NOW)
     return made.seal(session, caller.principal, caller.connector).encode()
 
 

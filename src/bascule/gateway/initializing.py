@@ -49,7 +49,15 @@ async def begin(turn: Turn, request: Request, version: str) -> Outcome:
     if not usable_upstream_id(response.session_id):
         raise UpstreamError("upstream sent a session id that MCP does not allow")
     asks = legacy.declared_asks(capabilities)
-    session = begun(tag, agreed, response.session_id, asks, turn.caller.token, turn.now)
+    session = begun(
+        tag,
+        agreed,
+        response.session_id,
+        turn.server,
+        asks,
+        turn.caller.token,
+        turn.now,
+    )
     sealed = turn.gateway.sessions.seal(session, turn.caller.principal, turn.connector)
     body = write_result(request.id, result)
     head = answers.JSON + header_block((b"Mcp-Session-Id", sealed.encode("ascii")))

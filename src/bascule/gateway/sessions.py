@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections import OrderedDict
 from dataclasses import dataclass
+from functools import lru_cache
 
 import msgspec
 from msgspec import Struct
@@ -48,6 +49,8 @@ class Session(Struct, frozen=True, array_like=True):
     """Revision that client and server have agreed on."""
     upstream_id: str | None
     """The server's own session id; None where it keeps no sessions."""
+    server: str
+    """Which server that is, see `server_of`: no other one gets to see the id."""
     asks: tuple[str, ...]
     """Capabilities that the client declared for what a server may ask."""
     origin: Origin
@@ -141,6 +144,7 @@ def begun(
     tag: str,
     version: str,
     upstream_id: bytes,
+    server: str,
     asks: tuple[str, ...],
     token: AccessToken,
     now: UnixTime,
@@ -150,10 +154,17 @@ def begun(
         tag=tag,
         version=version,
         upstream_id=upstream_id.decode("ascii") or None,
+        server=server,
         asks=asks,
         origin=Origin(token.jti, token.issued_at, token.issue_number, token.grant),
         expires=now + SESSION_SECONDS,
     )
+
+
+@lru_cache(1024)
+def server_of(url: str | None, command: tuple[str, ...] | None) -> str:
+    """Give a short digest of where a connector's server is."""
+    return hashlib.sha256(encode([url, command])).hexdigest()[:16]
 
 
 def is_revoked(held: Held, callers: Callers) -> bool:

@@ -14,7 +14,7 @@ from bascule.gateway.http1 import Exchange, Headers, header_block
 from bascule.gateway.message_headers import LISTENING, POSTED
 from bascule.gateway.outgoing import handle_binding
 from bascule.gateway.results import Passage
-from bascule.gateway.sessions import Held, not_found
+from bascule.gateway.sessions import Held, not_found, server_of
 from bascule.gateway.upstream import Response, request_head
 
 
@@ -47,14 +47,25 @@ class Turn:
             raise not_found()
         return self.upstream
 
+    @property
+    def server(self) -> str:
+        """Which server a session is at. Raises `ProtocolError` when there is none."""
+        connector = self.there.connector
+        return server_of(connector.url, connector.command)
+
     def find_session(self) -> Held:
-        """Give the session of this request. Raises `ProtocolError`."""
+        """Give the session of this request. Raises `ProtocolError`.
+
+        A session at a server that the connector no longer leads to is none.
+        """
         held = self.gateway.sessions.find(
             self.exchange.header(b"mcp-session-id"),
             self.caller,
             self.gateway.callers,
             self.now,
         )
+        if held.session.server != self.server:
+            raise not_found()
         self.work.held = held
         return held
 
