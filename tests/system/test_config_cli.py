@@ -142,7 +142,7 @@ PRINTED = {
 
 
 def test_every_published_shape_is_tried() -> None:
-    elsewhere = ["config", "bench"]
+    elsewhere = ["config", "bench", "doctor"]
     assert sorted(SCHEMAS) == sorted([*PRINTED, *elsewhere])
 
 
