@@ -345,7 +345,7 @@ def test_a_token_that_says_it_is_something_else_is_refused_also_there(typ: str) 
         ({"scope": None, "scp": ["a", "b"]}, {"a", "b"}),
         ({"scope": "a", "scp": "b"}, {"a"}),
         ({"scope": ""}, set()),
-        ({"scope": None}, set()),
+        ({"scope": None}, {"mcp:tickets"}),
     ],
 )
 def test_scopes_in_the_forms_of_providers(claims: dict[str, Any], scopes: set[str]) -> None:
@@ -353,11 +353,11 @@ def test_scopes_in_the_forms_of_providers(claims: dict[str, Any], scopes: set[st
 
 
 def test_a_token_without_a_scope_claim_gets_the_configured_ones() -> None:
-    with_default = rules(default_scopes=("mcp:tickets",))
-    assert accepted(GOOD.sign(changed(CLAIMS, scope=None)), with_default).scopes == {
-        "mcp:tickets"
-    }
-    assert accepted(GOOD.sign(changed(CLAIMS, scope="")), with_default).scopes == set()
+    unscoped = GOOD.sign(changed(CLAIMS, scope=None))
+    some, none = rules(default_scopes=("tickets.read",)), rules(default_scopes=())
+    assert accepted(unscoped, some).scopes == {"tickets.read"}
+    assert accepted(unscoped, none).scopes == set()
+    assert accepted(GOOD.sign(changed(CLAIMS, scope="")), some).scopes == set()
 
 
 @pytest.mark.parametrize(

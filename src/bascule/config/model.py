@@ -181,9 +181,9 @@ class Issuer(Table, frozen=True):
     """Claim that is compared with `audiences`."""
     untyped: bool = False
     """Accept access tokens that do not say that they are (`typ` missing or `JWT`)."""
-    default_scopes: tuple[str, ...] = ()
-    """Scopes of a token that has no claim for them; without it, such a token permits
-    nothing."""
+    default_scopes: tuple[str, ...] | None = None
+    """Scopes of a token that has no claim for them. Absent: the built-in `mcp:CONNECTOR`;
+    an empty list: none, and then such a token permits nothing."""
 
 
 class Audit(Table, frozen=True):

@@ -21,6 +21,7 @@ from bascule.identity.access_token import (
     decoded,
 )
 from bascule.identity.issuer_documents import ALGORITHMS, PublicKey
+from bascule.identity.resource import baseline_scope
 
 MAX_TOKEN_BYTES = 16 << 10
 """Tokens that list two hundred groups take more than ten thousand bytes."""
@@ -111,7 +112,7 @@ def check(
         user=None if _is_agent_alone(claims, subject, client) else _user(rules, subject),
         agent=f"{rules.issuer}|{client}",
         jti=_token_id(unverified),
-        scopes=_scopes(claims, rules),
+        scopes=_scopes(claims, rules, connector),
         issued_at=issued_at,
         expires_at=expires_at,
         issue_number=None,
@@ -196,13 +197,19 @@ def _token_id(unverified: Unverified) -> str:
     return hashlib.sha256(unverified.token).hexdigest()
 
 
-def _scopes(claims: Mapping[str, Any], rules: Issuer) -> frozenset[str]:
-    """Give the scopes; `scp` is what Okta and Entra call them, as a list or a text."""
+def _scopes(claims: Mapping[str, Any], rules: Issuer, connector: str) -> frozenset[str]:
+    """Give the scopes; `scp` is what Okta and Entra call them, as a list or a text.
+
+    A token that has no claim for them was issued for this connector without a limit to a
+    part of it; an empty claim is one that permits nothing.
+    """
     for claim in ("scope", "scp"):
         if claim in claims:
             return frozenset(
                 scope for text in _texts(claims[claim]) for scope in text.split()
             )
+    if rules.default_scopes is None:
+        return frozenset({baseline_scope(connector)})
     return frozenset(rules.default_scopes)
 
 
