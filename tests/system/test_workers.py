@@ -80,6 +80,7 @@ def test_all_workers_serve_and_their_counters_are_summed(own: Installation) -> N
     token = own.token()
     assert {own.tool(token, "echo").status for _ in range(30)} == {200}
     until(lambda: metric(own, 'bascule_calls_total{outcome="ok"}') == 30)
+    until(lambda: metric(own, "bascule_workers") == WORKERS)
 
     def both_served() -> bool:
         own.tool(token, "echo")

@@ -53,6 +53,9 @@ class Collector:
             value=counts.in_flight,
         )
         yield GaugeMetricFamily(
+            "bascule_workers", "Processes that serve.", value=counts.workers
+        )
+        yield GaugeMetricFamily(
             "bascule_log_pending_seconds",
             "Age of the oldest record that is not in the tree yet.",
             value=self._log_age(),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from bascule.gateway.gateway import Gateway
 
@@ -19,6 +20,12 @@ class Counts(Struct):
     authentication_failures: int = 0
     in_flight: int = 0
     """Requests that are being answered now."""
+    workers: int = 0
+    """Processes that serve now."""
+
+    def without_what_is_now(self) -> Counts:
+        """Give what stays of a process that has ended."""
+        return replace(self, in_flight=0, workers=0)
 
     def plus(self, other: Counts) -> Counts:
         """Give the sum."""
@@ -27,6 +34,7 @@ class Counts(Struct):
             _sum(self.outcomes, other.outcomes),
             self.authentication_failures + other.authentication_failures,
             self.in_flight + other.in_flight,
+            self.workers + other.workers,
         )
 
 
@@ -42,4 +50,5 @@ def counts_of(gateway: Gateway) -> Counts:
         dict(journal.outcomes),
         journal.authentication_failures,
         len(gateway.work),
+        1,
     )

@@ -188,15 +188,20 @@ class WorkerProcesses:
             log.error("worker %d ended with %d and is replaced", child.process.pid, code)
             if monotonic() - started > LASTING_SECONDS:
                 pause = FIRST_PAUSE_SECONDS
-            await asyncio.sleep(pause)
-            pause = min(2 * pause, MAX_PAUSE_SECONDS)
-            await self._spawn(place)
+            while self._children[place] is child:
+                await asyncio.sleep(pause)
+                if self._draining:
+                    return
+                pause = min(2 * pause, MAX_PAUSE_SECONDS)
+                try:
+                    await self._spawn(place)
+                except OSError as exc:  # no memory, no processes, no descriptors
+                    log.error("a worker cannot be started: %s", exc)
 
     def _forget(self, child: Child) -> None:
         """Let the calls of a worker that is gone be closed, and keep what it counted."""
         self._audit.writers.discard(child.boot)
-        child.counts.in_flight = 0
-        self._before = self._before.plus(child.counts)
+        self._before = self._before.plus(child.counts.without_what_is_now())
         child.counts = Counts()
 
     async def _tell_log(self) -> None:
