@@ -19,6 +19,11 @@ from conformance.suite import FROZEN, REVISIONS, Report, exceptions, required, r
 from system.server import Installation, until
 
 NARROW = tomllib.loads((Path(__file__).parent / "narrow.toml").read_text())
+VACUOUS = {
+    "input-required-result-unsupported-methods",
+    "input-required-result-validate-input",
+}
+"""Scenarios that pass with a server that refuses everything."""
 RECEIPTS = 5
 LISTEN: dict[str, Any] = {"method": "subscriptions/listen"}
 """What a GET of 2025-11-25 is recorded as."""
@@ -194,6 +199,16 @@ def test_narrow_rights_fail_exactly_what_they_leave_out(
     assert required(revision) & report.failing == set(what[revision])
     names = {name_of(it) for it in forwarded(guarded.journal)}
     assert names <= {None, *what["names"]}
+
+
+@pytest.mark.parametrize("revision", sorted(FROZEN))
+def test_without_a_token_nothing_at_all_reaches_the_server(
+    revision: str, guarded: Guarded, tmp_path: Path
+) -> None:
+    guarded.journal.write_text("")
+    report = run(endpoint(guarded.own), revision, tmp_path)
+    assert guarded.journal.read_text() == ""
+    assert required(revision) & report.passing <= VACUOUS
 
 
 def test_rights_name_all_that_the_fixture_server_offers(guarded: Guarded) -> None:
