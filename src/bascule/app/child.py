@@ -16,10 +16,14 @@ from bascule.app.counts import Counts
 def start_process(
     inherited: Sequence[int],
 ) -> tuple[socket.socket, subprocess.Popen[bytes]]:
-    """Start a worker with a fresh interpreter; gives our end of the channel to it."""
+    """Start a worker with a fresh interpreter; gives our end of the channel to it.
+
+    `-P`: with `-m` alone Python would look for modules in the working directory first, and
+    whoever may write there would be in the process that has the keys (CWE-427).
+    """
     ours, theirs = socket.socketpair()
     ours.setblocking(False)
-    command = [sys.executable, "-m", "bascule.app.worker_process"]
+    command = [sys.executable, "-P", "-m", "bascule.app.worker_process"]
     with theirs:
         process = subprocess.Popen(  # noqa: S603 - no part of it is from outside
             [*command, str(theirs.fileno()), str(os.getpid())],

@@ -114,9 +114,9 @@ def tickets_server() -> Iterator[None]:
     with socket.socket() as probe:
         if probe.connect_ex(("127.0.0.1", TICKETS_PORT)) == 0:
             raise BasculeError(f"port {TICKETS_PORT} is taken: stop what listens there")
-    command = [sys.executable, "-m", "bascule.demo.tickets", "--port", str(TICKETS_PORT)]
+    command = [sys.executable, "-P", "-m", "bascule.demo.tickets"]
     process = subprocess.Popen(  # noqa: S603 - our own module, no shell
-        [*command, "--until-stdin-closes"],
+        [*command, "--port", str(TICKETS_PORT), "--until-stdin-closes"],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
