@@ -69,7 +69,7 @@ class WorkerProcesses:
         """By place, 0 to N-1."""
         self._before = Counts()
         """What workers counted that are gone."""
-        self._draining = False
+        self._draining = asyncio.Event()
         self._keeping: list[asyncio.Task[None]] = []
 
     @property
@@ -122,7 +122,7 @@ class WorkerProcesses:
 
     async def drain(self) -> None:
         """Let all answer what they began; who does not end is killed."""
-        self._draining = True
+        self._draining.set()
         for sock in self._sockets:
             sock.close()
         for child in self._children.values():
@@ -182,7 +182,7 @@ class WorkerProcesses:
             child = self._children[place]
             await child.gone.wait()
             self._forget(child)
-            if self._draining:
+            if self._draining.is_set():
                 return
             code = child.process.returncode
             log.error("worker %d ended with %d and is replaced", child.process.pid, code)
@@ -190,7 +190,7 @@ class WorkerProcesses:
                 pause = FIRST_PAUSE_SECONDS
             while self._children[place] is child:
                 await asyncio.sleep(pause)
-                if self._draining:
+                if self._draining.is_set():
                     return
                 pause = min(2 * pause, MAX_PAUSE_SECONDS)
                 try:
