@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import http.server
 import threading
 from collections.abc import Iterator
@@ -183,6 +185,24 @@ def test_passkeys_are_added_and_removed_beside_a_password(
     use_passkey(page)
     expect(page.get_by_role("alert").first).to_contain_text("not known here")
     sign_in(page, name)
+    expect(page.get_by_text(f"signed in as {name}")).to_be_visible()
+
+
+def test_the_last_way_in_cannot_be_removed(
+    bascule: Installation, page: Page, name: str
+) -> None:
+    """The page has no button for it, and a form that somebody writes does not either."""
+    authenticator = Authenticator(page)
+    make_passkey(page, link_for(bascule, name))
+    (credential,) = authenticator.credentials
+    digest = hashlib.sha256(base64.b64decode(credential["credentialId"])).hexdigest()
+    answer = page.context.request.post(
+        f"{site(bascule)}/account/passkeys/remove", form={"id": digest[:32]}
+    )
+    assert answer.status == 400
+    assert "the only way in" in answer.text()
+    sign_out(page)
+    use_passkey(page)
     expect(page.get_by_text(f"signed in as {name}")).to_be_visible()
 
 

@@ -114,6 +114,15 @@ def test_any_answer_is_refused_by_the_one_error(answer: str) -> None:
         return
 
 
+def test_an_answer_that_was_made_within_another_site_is_refused() -> None:
+    sealed = base64.urlsafe_b64encode(b'{"crossOrigin": true}').decode()
+    answer = json.dumps({"response": {"clientDataJSON": sealed}})
+    with pytest.raises(PasskeyError, match="another site"):
+        SITE.verify_new(answer, CHALLENGE, user_handle=b"h")
+    with pytest.raises(PasskeyError, match="another site"):
+        SITE.verify_use(answer, CHALLENGE, PASSKEY)
+
+
 @pytest.mark.parametrize("answer", ["[" * 100_000, '{"a":' * 6000, "1" * 5000])
 def test_an_answer_that_is_deep_or_long_is_refused(answer: str) -> None:
     with pytest.raises(PasskeyError):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 import threading
 from collections.abc import Callable
 from itertools import count
@@ -275,6 +277,27 @@ def test_a_new_password_ends_all_other_sessions(
     assert visitor.cookies["bascule-session"] != before
     assert other.sign_in(name).status == 403
     assert other.sign_in(name, "something else entirely").status == 303
+
+
+def test_a_browser_that_was_left_open_is_not_enough_to_come_back(
+    bascule: Installation, visitor: Visitor, name: str
+) -> None:
+    """After ten minutes, ways in are changed by somebody who signs in again alone."""
+    visitor.sign_in(name)
+    older = "UPDATE browser_sessions SET created_at = created_at - 601 WHERE user_name = ?"
+    with contextlib.closing(sqlite3.connect(bascule.data / "state.db")) as database:
+        database.execute(older, (name,))
+        database.commit()
+    page = visitor.get("/account")
+    assert page.status == 200
+    assert "sign in again" in page.text
+    assert 'name="password"' not in page.text
+    for path in ("/account/ways-in", "/account/passkeys/remove"):
+        answer = visitor.post(path, {"password": "something else entirely", "id": "x"})
+        assert answer.location == "/login?next=/account"
+    assert Visitor(bascule).sign_in(name, "something else entirely").status == 403
+    visitor.sign_in(name, next="/account")
+    assert 'name="password"' in visitor.get("/account").text
 
 
 def test_somebody_ends_own_sessions_and_no_others(

@@ -6,7 +6,7 @@ import re
 
 MAX_CHARACTERS = 2048
 
-_LOCAL = re.compile(r"/(?![/\\])[!-\[\]-~]*")
+_LOCAL = re.compile(r"/(?!/)[!-\[\]-~]*")
 """Visible ASCII without a backslash; not `//`, which begins with another host."""
 
 
