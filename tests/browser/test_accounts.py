@@ -145,6 +145,21 @@ def test_a_copy_of_a_passkey_is_refused(
     expect(page.get_by_role("alert").first).to_contain_text("not known here")
 
 
+def test_a_passkey_that_says_it_is_of_another_user_is_refused(
+    bascule: Installation, page: Page, name: str
+) -> None:
+    authenticator = Authenticator(page)
+    make_passkey(page, link_for(bascule, name))
+    sign_out(page)
+    (own,) = authenticator.credentials
+    authenticator.put_back({**own, "userHandle": base64.b64encode(b"x" * 32).decode()})
+    use_passkey(page)
+    expect(page.get_by_role("alert").first).to_contain_text("not known here")
+    authenticator.put_back(own | {"signCount": own["signCount"] + 9})
+    use_passkey(page)
+    expect(page.get_by_text(f"signed in as {name}")).to_be_visible()
+
+
 def test_an_answer_is_good_once_and_in_one_browser(
     bascule: Installation, browser: Browser, page: Page, name: str
 ) -> None:
