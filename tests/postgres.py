@@ -87,8 +87,10 @@ class PostgresServer:
             "logging_collector": "off",
         }
         options = [f"--{name}={value}" for name, value in settings.items()]
+        # It ends with the tests, however these end.
+        bound = ("setpriv", "--pdeathsig", "QUIT")
         self.process = subprocess.Popen(
-            [program("postgres"), "-D", str(self.data), *options],
+            [*bound, program("postgres"), "-D", str(self.data), *options],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
