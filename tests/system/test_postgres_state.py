@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import subprocess
+import sys
 from functools import partial
 
 import pytest
@@ -124,6 +126,18 @@ def test_a_server_that_does_not_let_us_in_is_told_without_the_password(
         require_current(store)
     assert password not in str(caught.value)
     assert "not available" in str(caught.value)
+
+
+def test_without_its_driver_it_says_what_to_install() -> None:
+    script = (
+        "import sys; sys.modules['psycopg'] = None\n"
+        "from bascule.errors import BasculeError\n"
+        "from bascule.storage.postgres import open_postgres\n"
+        "try: open_postgres('postgresql://a@b/c')\n"
+        "except BasculeError as exc: print(exc)"
+    )
+    said = subprocess.check_output([sys.executable, "-c", script], text=True)
+    assert "pip install 'bascule[postgres]'" in said
 
 
 def test_parameters_of_the_url_come_first(postgres_server: PostgresServer) -> None:

@@ -112,16 +112,20 @@ def open_postgres(url: str) -> PostgresStore:
     No message has the URL, which may hold a password. Raises `BasculeError`.
     """
     parsed = _parsed(url)
-    engine = create_engine(
-        parsed,
-        hide_parameters=True,
-        isolation_level="SERIALIZABLE",
-        pool_size=POOL_SIZE,
-        max_overflow=POOL_SIZE,
-        pool_timeout=POOL_SECONDS,
-        pool_pre_ping=True,
-        connect_args={k: v for k, v in PARAMETERS.items() if k not in parsed.query},
-    )
+    try:
+        engine = create_engine(
+            parsed,
+            isolation_level="SERIALIZABLE",
+            pool_size=POOL_SIZE,
+            max_overflow=POOL_SIZE,
+            pool_timeout=POOL_SECONDS,
+            pool_pre_ping=True,
+            connect_args={k: v for k, v in PARAMETERS.items() if k not in parsed.query},
+        )
+    except ImportError as exc:
+        raise BasculeError(
+            "PostgreSQL needs its driver: run `pip install 'bascule[postgres]'`"
+        ) from exc
     event.listen(engine, "connect", _prepare)
     reading = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
     return PostgresStore(engine, reading=reading)
