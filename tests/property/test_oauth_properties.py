@@ -50,6 +50,7 @@ REGISTERED = (
     "http://[::1]:7/cb?a=b",
     "http://localhost/cb",
 )
+characters = st.characters(codec="utf-8", exclude_characters="\0")
 scopes = st.sampled_from(
     ["mcp:desk", "mcp:annex", "desk.echo", "both", "offline_access", "x"]
 )
@@ -63,8 +64,8 @@ def test_any_form_is_read_or_refused(text: bytes) -> None:
 
 @given(
     st.dictionaries(
-        st.text(min_size=1, max_size=9),
-        st.text(min_size=1, max_size=99),
+        st.text(characters, min_size=1, max_size=9),
+        st.text(characters, min_size=1, max_size=99),
         max_size=MAX_FIELDS,
     )
 )

@@ -93,3 +93,30 @@ def test_one_use_is_one_use_and_a_copied_token_ends_the_family(
     last = post(bascule, refresh_token=third["refresh_token"], **refresh)
     assert last.json()["error"] == "invalid_grant"
     assert bascule.wait_for_records("--type", "grant.reuse")
+
+
+def test_text_that_postgresql_does_not_take_is_refused_like_other_nonsense(
+    bascule: Installation,
+) -> None:
+    """U+0000 from a stranger is wrong input, not a bug with a page of the log to itself."""
+    visitor = Visitor(bascule)
+    assert visitor.post("/login", {"username": "a\0", "password": "x"}).status == 400
+    assert visitor.get("/oauth/authorize?client_id=a%00").status == 400
+    answer = post(bascule, grant_type="authorization_code", client_id="a\0")
+    assert answer.json()["error"] == "invalid_request"
+    basic = requests.post(
+        f"{bascule.url}/oauth/token",
+        {"grant_type": "client_credentials"},
+        auth=("a%00", "x"),
+        timeout=PATIENCE,
+    )
+    assert basic.json()["error"] == "invalid_client"
+    claims = [base64.urlsafe_b64encode(it).decode() for it in (b"{}", b'{"sub":"\\u0000"}')]
+    by_assertion = post(
+        bascule,
+        grant_type="client_credentials",
+        client_assertion=".".join([*claims, "c2ln"]),
+        client_assertion_type="urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
+    )
+    assert by_assertion.json()["error"] == "invalid_client"
+    assert "a request failed on a bug" not in bascule.log

@@ -100,6 +100,7 @@ def test_a_form_is_read() -> None:
         b"a=1&a=2",
         b"a=%FF",
         b"a=\xff",
+        b"a=x%00",
         b"&".join(b"f%d=" % number for number in range(MAX_FIELDS + 1)),
     ],
 )

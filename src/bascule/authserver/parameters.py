@@ -39,7 +39,8 @@ class Parameters:
 def parse(text: bytes) -> Parameters:
     """Read a query or form. Raises `InvalidRequestError`, and nothing else, for any bytes.
 
-    A parameter that is sent twice has no meaning (RFC 6749 §3.1).
+    A parameter that is sent twice has no meaning (RFC 6749 §3.1). One with U+0000 has none
+    either, and PostgreSQL keeps no such text.
     """
     if len(text) > MAX_BYTES:
         raise InvalidRequestError("the request is too large")
@@ -56,6 +57,8 @@ def parse(text: bytes) -> Parameters:
     resources = []
     seen = set()
     for name, value in pairs:
+        if "\0" in name + value:
+            raise InvalidRequestError("a parameter holds a character that no text has")
         if name == "resource":
             resources.append(value)
             continue

@@ -26,7 +26,10 @@ async def form_of(request: Request) -> Mapping[str, str]:
 
 
 def parse_form(body: bytes) -> Mapping[str, str]:
-    """Read a form; a field that stands twice has no meaning. Raises `PageError`."""
+    """Read a form; a field that stands twice has no meaning. Raises `PageError`.
+
+    Nor has one with U+0000, which nobody types and PostgreSQL does not keep.
+    """
     try:
         pairs = parse_qsl(
             body.decode("ascii"),
@@ -36,6 +39,8 @@ def parse_form(body: bytes) -> Mapping[str, str]:
         )
     except ValueError as exc:
         raise PageError(400, "The form cannot be read", "Go back and try again.") from exc
+    if any("\0" in name + value for name, value in pairs):
+        raise PageError(400, "The form cannot be read", "Go back and try again.")
     fields = dict(pairs)
     if len(fields) != len(pairs):
         raise PageError(400, "The form has a field twice", "Go back and try again.")
