@@ -230,6 +230,34 @@ def test_a_reload_takes_up_new_rights(own: Installation) -> None:
     assert own.wait_for_records("--type", "policy.reload")
 
 
+def test_a_call_that_hangs_across_a_reload_is_given_up_in_time(
+    own: Installation, recorder: Recorder
+) -> None:
+    """Its connector has changed, so its connection is none of those in use any more."""
+    connection = own.abandoned(own.token(), "hangs")
+    recorder.wait()
+    text = own.config.read_text()
+    own.config.write_text(text.replace('may_ask = ["elicitation"]', "may_ask = []"))
+    own.signal(signal.SIGHUP)
+    own.wait_for_records("--type", "policy.reload")
+    response = connection.getresponse()
+    assert response.status == 504
+    response.read()
+    connection.close()
+
+
+def test_streams_of_a_connector_that_is_taken_away_end(own: Installation) -> None:
+    params: dict[str, Any] = {"notifications": {}}
+    with own.stream(own.token(), "subscriptions/listen", params) as stream:
+        stream.expect()
+        text = own.config.read_text().replace("connectors.desk", "connectors.other")
+        own.config.write_text(text.replace('"desk', '"other'))
+        own.signal(signal.SIGHUP)
+        while "error" not in (message := stream.expect()):
+            continue
+    assert message["error"]["code"] == 502
+
+
 @pytest.mark.parametrize(
     ("file", "text", "words"),
     [

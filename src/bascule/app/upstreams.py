@@ -39,12 +39,19 @@ def _credential(name: str, connector: Connector) -> bytes:
 
 def keep_unchanged(
     old: Mapping[str, Upstream], fresh: Mapping[str, Upstream]
-) -> dict[str, Upstream]:
-    """Give `fresh`, but for connectors that did not change; retire the others' pools."""
-    kept = dict(fresh)
+) -> tuple[dict[str, Upstream], list[UpstreamPool]]:
+    """Give `fresh`, but for connectors that did not change; and the pools of the others.
+
+    What goes on there comes to its end. Streams that clients only listen to have none: those
+    of a connector that is gone are cut.
+    """
+    kept, retired = dict(fresh), []
     for name, upstream in old.items():
         if name in fresh and fresh[name].connector == upstream.connector:
             kept[name] = upstream
-        else:
-            upstream.pool.retire()
-    return kept
+            continue
+        upstream.pool.retire()
+        retired.append(upstream.pool)
+        if name not in fresh:
+            upstream.pool.end_listening()
+    return kept, retired

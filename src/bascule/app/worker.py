@@ -37,7 +37,6 @@ from bascule.gateway.listener import Listener
 from bascule.gateway.proxies import Proxies
 from bascule.gateway.public import PagesHandler, PublicHandler
 from bascule.gateway.sessions import Sessions
-from bascule.gateway.upstream import UpstreamPool
 from bascule.storage import directory, key_files
 from bascule.storage.private_files import refuse_readable_by_others
 
@@ -131,7 +130,9 @@ class Worker:
         assert self._fresh is not None  # noqa: S101 - only after `prepare`
         (loaded, fresh), self._fresh = self._fresh, None
         self._loaded = loaded
-        self.gateway.upstreams = keep_unchanged(self.gateway.upstreams, fresh)
+        kept, retired = keep_unchanged(self.gateway.upstreams, fresh)
+        self.gateway.upstreams = kept
+        self.gateway.retired += retired
         self.gateway.limits = loaded.config.limits
         self.gateway.snapshot = loaded.snapshot
         self._issuer_keys.configure(loaded.config)
@@ -146,7 +147,7 @@ class Worker:
         if listener is None:
             return
         listener.stop_accepting()
-        for pool in self._pools():
+        for pool in self.gateway.pools:
             pool.end_listening()
         if self.gateway.work:
             self.gateway.idle.clear()
@@ -154,13 +155,10 @@ class Worker:
                 async with asyncio.timeout(DRAIN_SECONDS):
                     await self.gateway.idle.wait()
         listener.abort()
-        for pool in self._pools():
+        for pool in self.gateway.pools:
             pool.close()
         # Requests that were cut now write how they ended.
         await asyncio.sleep(0)
-
-    def _pools(self) -> list[UpstreamPool]:
-        return [it.pool for it in self.gateway.upstreams.values()]
 
     def _late(self) -> list[str]:
         found = self._recording.late()

@@ -77,6 +77,13 @@ class Gateway:
     """Unfinished requests by user and agent, in this process."""
     host: HostCounts | None = None
     """Those of the other workers of this host, where there are any."""
+    retired: list[UpstreamPool] = field(default_factory=list)
+    """Pools that a reload replaced, as long as calls may go on there."""
+
+    @property
+    def pools(self) -> list[UpstreamPool]:
+        """All connections to upstreams."""
+        return [*(it.pool for it in self.upstreams.values()), *self.retired]
 
     def admit(self, work: Work, caller: Caller) -> None:
         """Count a request for its caller. Raises `TooManyRequestsError`."""
@@ -125,8 +132,9 @@ class Gateway:
     def tick(self) -> None:
         """Keep time: upstream time-outs and quiet streams; called about once a second."""
         now = monotonic()
-        for upstream in self.upstreams.values():
-            upstream.pool.expire(now)
+        for pool in self.pools:
+            pool.expire(now)
+        self.retired = [pool for pool in self.retired if not pool.over]
         for work in list(self.work):
             exchange = work.exchange
             if exchange.streaming and now - exchange.last_sent > QUIET_SECONDS:

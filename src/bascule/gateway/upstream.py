@@ -356,6 +356,7 @@ class UpstreamPool:
         self.request_head = request_head(endpoint.url, "POST")
         """Request line and `Host`, the same for each request."""
         self._closed = False
+        self._retired_at = 0.0
 
     async def send(self, data: bytes, *, listening: bool = False) -> Response:
         """Send one request. Raises `UpstreamError`.
@@ -444,13 +445,20 @@ class UpstreamPool:
     def end_listening(self) -> None:
         """End the streams that clients only listen to: they never end by themselves."""
         for connection in [it for it in self.active if it.listening]:
-            connection.fail(UpstreamError("the gateway is shutting down"))
+            connection.fail(UpstreamError("the gateway has ended the stream"))
 
     def retire(self) -> None:
         """Keep no connection any more; what is going on comes to its end."""
         self._closed = True
+        self._retired_at = monotonic()
         while self._idle:
             self._idle.popleft().abandon()
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing goes on in a retired pool, nor what was allowed before comes yet."""
+        since = monotonic() - self._retired_at
+        return not self.active and since > self.limits.upstream_total_seconds
 
     def close(self) -> None:
         """Cut all connections."""
