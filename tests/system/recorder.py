@@ -322,6 +322,8 @@ async def _answer(it: Conversation) -> None:
             meta = {SUBSCRIPTION: it.id}
             await it.notify("notifications/subscriptions/acknowledged", _meta=meta)
             await it.notify("notifications/tools/list_changed", _meta=meta)
+            for uri in ("file:///etc/passwd", "note:1"):  # whoever has asked for it
+                await it.notify("notifications/resources/updated", uri=uri, _meta=meta)
             await it.gone
         case _:
             await it.result({"resultType": "complete"})

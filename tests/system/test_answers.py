@@ -575,6 +575,17 @@ def test_only_resources_that_may_be_read_are_listened_to(
     assert received.params["notifications"] == {"resourceSubscriptions": ["note:1"]}
 
 
+def test_nobody_hears_of_a_resource_that_they_may_not_read(
+    bascule: Installation, token: str
+) -> None:
+    """Whatever the server sends, and whatever was allowed when the stream began."""
+    heard = bascule.stream(token, "subscriptions/listen", {"notifications": {}})
+    with heard as stream:
+        while (message := stream.expect())["method"] != "notifications/resources/updated":
+            continue
+    assert message["params"]["uri"] == "note:1"
+
+
 def test_notifications_are_accepted_and_go_nowhere(
     bascule: Installation, token: str, upstream: Recorder
 ) -> None:

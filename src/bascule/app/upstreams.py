@@ -42,7 +42,7 @@ def keep_unchanged(
 ) -> tuple[dict[str, Upstream], list[UpstreamPool]]:
     """Give `fresh`, but for connectors that did not change; and the pools of the others.
 
-    What goes on there comes to its end. Streams that clients only listen to have none: those
+    What goes on there comes to its end. Streams that only listen have none: those
     of a connector that is gone are cut.
     """
     kept, retired = dict(fresh), []

@@ -60,7 +60,7 @@ async def find_client(server: AuthorizationServer, client_id: str) -> Client:
 
     Nobody else's document is fetched. Raises `InvalidClientError`.
     """
-    if "\0" in client_id:  # no database has such text, and PostgreSQL takes no such question
+    if "\0" in client_id:  # PostgreSQL does not even take the question
         raise InvalidClientError("client is unknown")
     agent = await server.store.look(partial(agents.get, client_id=client_id))
     if agent is None:

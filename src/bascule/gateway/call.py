@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from bascule.decision.facts import CallFacts, Denied, Principal
 from bascule.decision.snapshot import Snapshot
 from bascule.gateway import answers, refusal
-from bascule.gateway.deciding import Forwarding, decided, on_disk
+from bascule.gateway.deciding import Forwarding, decided, may_read, on_disk
 from bascule.gateway.facts import facts_of, without_forbidden_subscriptions
 from bascule.gateway.gateway import Gateway, Upstream, Work
 from bascule.gateway.hosted_headers import identity_headers
@@ -117,7 +119,8 @@ async def forward(
             now=facts.now,
             max_event_bytes=gateway.limits.response_bytes,
         )
-        it.outcome = await relay(response, work.exchange, sent, passage)
+        reads = partial(may_read, gateway, principal, facts.connector)
+        it.outcome = await relay(response, work.exchange, sent, passage, reads)
 
 
 def write(upstream: Upstream, sent: Outgoing, principal: Principal) -> bytes:

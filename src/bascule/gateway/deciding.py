@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bascule.audit.writer import LogUnavailableError
 from bascule.decision.decide import decide
-from bascule.decision.facts import CallFacts, Decision
+from bascule.decision.facts import Allowed, CallFacts, Decision, Principal
 from bascule.decision.snapshot import Snapshot
 from bascule.gateway import refusal
 from bascule.gateway.arguments import commit_arguments
@@ -59,6 +59,17 @@ async def on_disk(gateway: Gateway, entry: Entry) -> None:
         raise
     if not durable:
         raise LogUnavailableError("the record could not be written")
+
+
+def may_read(gateway: Gateway, principal: Principal, connector: str, uri: object) -> bool:
+    """Tell whether somebody may hear of a resource, as of now.
+
+    A stream may be older than the configuration.
+    """
+    facts = CallFacts(
+        principal, connector, "resources/read", "resource", str(uri), gateway.clock()
+    )
+    return isinstance(decide(facts, gateway.snapshot), Allowed)
 
 
 class Forwarding:

@@ -7,10 +7,9 @@ from typing import Any
 from msgspec import UNSET, Raw, Struct
 
 from bascule.clock import UnixTime
-from bascule.decision.decide import decide
-from bascule.decision.facts import Allowed, CallFacts
 from bascule.gateway import answers
 from bascule.gateway.asks import Asks, params_of
+from bascule.gateway.deciding import may_read
 from bascule.gateway.handles import Sealer
 from bascule.gateway.http1 import Headers
 from bascule.gateway.legacy_results import pass_legacy_result
@@ -228,18 +227,11 @@ class LegacyRelay:
             params[PROGRESS_TOKEN] = found[1]
         elif method == "notifications/cancelled":
             return self._asks.void(params)
-        elif method == "notifications/resources/updated" and not self._may_read(params):
+        elif method == "notifications/resources/updated" and not may_read(
+            self._turn.gateway,
+            self._turn.caller.principal,
+            self._turn.connector,
+            params.get("uri"),
+        ):
             return None
         return write_notification(method, params)
-
-    def _may_read(self, params: dict[str, Any]) -> bool:
-        turn = self._turn
-        facts = CallFacts(
-            turn.caller.principal,
-            turn.connector,
-            "resources/read",
-            "resource",
-            str(params.get("uri")),
-            turn.gateway.clock(),
-        )
-        return isinstance(decide(facts, turn.gateway.snapshot), Allowed)

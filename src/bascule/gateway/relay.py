@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -49,8 +49,16 @@ class ForeignAnswerError(BasculeError):
     """The upstream answered something that was not asked."""
 
 
+MayRead = Callable[[object], bool]
+"""Tells whether the caller may hear of a resource, as of now."""
+
+
 async def relay(
-    response: Response, exchange: Exchange, sent: Outgoing, passage: Passage
+    response: Response,
+    exchange: Exchange,
+    sent: Outgoing,
+    passage: Passage,
+    may_read: MayRead,
 ) -> Outcome:
     """Give the upstream's answer to the client.
 
@@ -62,7 +70,7 @@ async def relay(
             response.abandon()
         raise UpstreamError("upstream failed")
     if response.streams:
-        return await _relay_stream(response, exchange, sent, passage)
+        return await _relay_stream(response, exchange, sent, passage, may_read)
     if not response.content_type.startswith(b"application/json"):
         raise UpstreamError("upstream answered with an unknown content type")
     try:
@@ -112,7 +120,11 @@ async def _rewrite(
 
 
 async def _relay_stream(
-    response: Response, exchange: Exchange, sent: Outgoing, passage: Passage
+    response: Response,
+    exchange: Exchange,
+    sent: Outgoing,
+    passage: Passage,
+    may_read: MayRead,
 ) -> Outcome:
     """Pass events on one by one, as fast as the client takes them.
 
@@ -124,7 +136,9 @@ async def _relay_stream(
     try:
         while (chunk := await response.chunk()) is not None:
             for data in reader.feed(chunk):
-                message, outcome = await _pass_event(data, response.status, sent, passage)
+                message, outcome = await _pass_event(
+                    data, response.status, sent, passage, may_read
+                )
                 if message is None:
                     continue
                 if not exchange.streaming:
@@ -155,7 +169,7 @@ async def _relay_stream(
 
 
 async def _pass_event(
-    data: bytes, status: int, sent: Outgoing, passage: Passage
+    data: bytes, status: int, sent: Outgoing, passage: Passage, may_read: MayRead
 ) -> tuple[bytes | None, Outcome | None]:
     """Give the client's message for an event, and the outcome if it was the answer."""
     answer = parse_answer(data)
@@ -164,10 +178,10 @@ async def _pass_event(
     if answer.id is not None:
         # A request from server to client does not exist in this revision.
         return None, None
-    return _notification(answer, sent), None
+    return _notification(answer, sent, may_read), None
 
 
-def _notification(answer: Answer, sent: Outgoing) -> bytes | None:
+def _notification(answer: Answer, sent: Outgoing, may_read: MayRead) -> bytes | None:
     """Write a notification with the client's own ids, or None for one that is not its."""
     assert isinstance(answer.method, str)  # noqa: S101 - narrows for mypy
     try:
@@ -181,6 +195,10 @@ def _notification(answer: Answer, sent: Outgoing) -> bytes | None:
         ):
             return None
         params[modern.PROGRESS_TOKEN] = sent.client_progress_token
+    elif answer.method == "notifications/resources/updated" and not may_read(
+        params.get("uri")
+    ):
+        return None
     _restore_subscription(params, sent)
     return write_notification(answer.method, params)
 

@@ -456,7 +456,7 @@ class UpstreamPool:
 
     @property
     def over(self) -> bool:
-        """Whether nothing goes on in a retired pool, nor what was allowed before comes yet."""
+        """Whether a retired pool has no calls and gets none that were allowed before."""
         since = monotonic() - self._retired_at
         return not self.active and since > self.limits.upstream_total_seconds
 
