@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -17,7 +17,7 @@ from msgspec import UNSET, Raw
 
 from bascule.config.model import Limits
 from bascule.errors import BasculeError
-from bascule.gateway import answers
+from bascule.gateway import answers, hosted_params
 from bascule.gateway.hosted_headers import identity_of
 from bascule.gateway.hosted_relay import begin_call, pass_on, pass_stream
 from bascule.gateway.hosted_sessions import Session, SessionError, Sessions
@@ -59,6 +59,8 @@ class Hosted:
 
     server: StdioServer
     per_user: bool
+    mirrored: hosted_params.Mirrored = field(default_factory=dict, compare=False)
+    """Arguments that headers repeat, of the tools that were listed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,8 +157,7 @@ class HostedHandler:
         if modern.is_modern(message, mirrors):
             modern.check(message, mirrors)
             if isinstance(message, Request):
-                peer = await caller.hosted.server.peer(caller.wanted(modern.VERSION))
-                await pass_on(exchange, await begin_call(peer, message), modern_era=True)
+                await _modern_request(exchange, caller, message)
             else:
                 answers.accepted(exchange)
         elif isinstance(message, Request) and message.method == "initialize":
@@ -222,6 +223,16 @@ class HostedHandler:
         reply = await pass_on(exchange, call, modern_era=False)
         if request.method == "resources/subscribe" and reply.error is UNSET:
             self._sessions.subscribe(session, uri, peer)
+
+
+async def _modern_request(exchange: Exchange, caller: _Caller, request: Request) -> None:
+    mirrored = caller.hosted.mirrored
+    if request.method == "tools/call":
+        hosted_params.check(request.params, exchange.headers, mirrored)
+    peer = await caller.hosted.server.peer(caller.wanted(modern.VERSION))
+    reply = await pass_on(exchange, await begin_call(peer, request), modern_era=True)
+    if request.method == "tools/list" and isinstance(reply.result, Raw):
+        hosted_params.learn(reply.result, mirrored)
 
 
 async def _session_notification(session: Session, message: Notification) -> None:
