@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import sqlite3
 from base64 import urlsafe_b64decode
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -148,6 +150,29 @@ def test_a_disabled_agent_is_out_until_enabled_and_then_needs_a_new_token(
     new = bascule.token("alice", "desk", "--agent", "robot")
     until(lambda: not refused(bascule, new))
     assert refused(bascule, token)
+
+
+def test_clients_that_wait_for_the_database_keep_no_news_from_calls(
+    bascule: Installation,
+) -> None:
+    token = bascule.token()
+    assert not refused(bascule, token)
+    bascule.ask("agent", "add", "waiting", "--redirect-uri", "http://localhost/back")
+    form = b"grant_type=refresh_token&client_id=waiting&refresh_token=bsc_rt_none"
+    media = {"Content-Type": "application/x-www-form-urlencoded"}
+    writer = sqlite3.connect(bascule.data / "state.db", isolation_level=None)
+    with contextlib.closing(writer), ThreadPoolExecutor(12) as clients:
+        writer.execute("BEGIN IMMEDIATE")
+        asked = [
+            clients.submit(bascule.send, form, media, path="/oauth/token")
+            for _ in range(12)
+        ]
+        end = monotonic() + 2 * IN_FORCE_SECONDS
+        while monotonic() < end:
+            assert bascule.call(token, "tools/list").status == 200
+        assert not any(it.done() for it in asked)
+        writer.execute("ROLLBACK")
+    assert {it.result().status for it in asked} == {400}
 
 
 def test_a_rotated_key_still_vouches_for_what_it_signed(bascule: Installation) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from concurrent.futures import ThreadPoolExecutor
 
 from bascule.app.place import Place
 from bascule.clock import monotonic, system_clock
@@ -32,6 +33,8 @@ class Follower:
         self._place = place
         self._store = place.open_state()
         self._identity = place.identity()
+        # Not a thread that pages wait for too: many of them would keep news from coming.
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="state")
         self._problem = ""
         self._adopted = monotonic() - HEARD_SECONDS
         self._news = asyncio.Event()
@@ -49,8 +52,10 @@ class Follower:
         self._gateway.end_revoked()
 
     async def _refresh(self) -> None:
-        callers = self._gateway.callers
-        current = await asyncio.to_thread(self._store.read, directory.generation)
+        callers, loop = self._gateway.callers, asyncio.get_running_loop()
+        current = await loop.run_in_executor(
+            self._thread, self._store.read, directory.generation
+        )
         if self._place.identity() != self._identity:
             raise StateUnavailableError("the database was replaced: restart `bascule up`")
         if current < callers.generation:
@@ -58,7 +63,7 @@ class Follower:
         if current == callers.generation:
             callers.confirm()
             return
-        keys, fresh = await asyncio.to_thread(self._read)
+        keys, fresh = await loop.run_in_executor(self._thread, self._read)
         callers.trust(keys)
         callers.confirm(fresh)
         self._adopted = monotonic()

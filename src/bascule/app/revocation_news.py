@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from concurrent.futures import ThreadPoolExecutor
 
 from bascule.errors import BasculeError
 from bascule.identity.revocation import Kind
@@ -18,6 +19,8 @@ class RevocationNews:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        # Of its own, so that it does not wait for the pages of a flood.
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="revocations")
         self._generation = -1
         self._entries: set[tuple[Kind, str, int]] = set()
         self._enabled: set[tuple[Kind, str]] = set()
@@ -25,7 +28,8 @@ class RevocationNews:
     async def fresh(self) -> list[tuple[Kind, str]]:
         """Give kind and key of each; a state that cannot be read is told by who serves."""
         try:
-            return await asyncio.to_thread(self._look)
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(self._thread, self._look)
         except BasculeError as exc:
             log.debug("revocations: %s", exc)
             return []
