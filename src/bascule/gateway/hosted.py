@@ -211,6 +211,12 @@ class HostedHandler:
             answers.error(exchange, 200, request.id, problem)
             return
         uri = str(request.params.get("uri"))
+        if request.method == "resources/subscribe" and not self._sessions.may_subscribe(
+            session, uri
+        ):
+            problem = Error(answers.TOO_MANY_REQUESTS, "too many subscriptions")
+            answers.error(exchange, 200, request.id, problem)
+            return
         if request.method == "resources/unsubscribe" and not self._sessions.unsubscribe(
             session, uri
         ):

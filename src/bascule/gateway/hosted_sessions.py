@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -22,6 +23,8 @@ MAX_SESSIONS_OF_USER = 200
 """Beyond these the session that was not used for longest makes room."""
 IDLE_SECONDS = 24 * 3600.0
 """A session that nobody has used for so long is forgotten."""
+MAX_SUBSCRIBED = 500
+"""Resources that one session hears of."""
 MAX_WAITING = 256
 """Messages that wait for a client that does not read its stream; then the oldest go."""
 
@@ -82,8 +85,9 @@ class Session:
     """Unfinished requests by the client's id."""
     asks: dict[int, Peer] = field(default_factory=dict)
     """Requests of the server that the client has not answered, by our id."""
-    subscribed: dict[str, Peer] = field(default_factory=dict)
-    """Resources that the client wants to hear of, with the process that knows it."""
+    subscribed: dict[bytes, Peer] = field(default_factory=dict)
+    """Resources that the client wants to hear of, with the process that knows it. By the
+    digest of the URI, since clients choose how long that is."""
     last_used: float = field(default_factory=monotonic)
 
 
@@ -130,8 +134,9 @@ class Sessions:
         session.stream.wake()
         for call in list(session.calls.values()):
             call.cancel("the session has ended")
-        for uri in list(session.subscribed):
-            self.unsubscribe(session, uri)
+        for peer in session.subscribed.values():
+            peer.held -= 1
+        session.subscribed.clear()
 
     def end_those(self, ends: Callable[[Session], bool]) -> None:
         """End the sessions for which this is so."""
@@ -153,20 +158,25 @@ class Sessions:
 
     # Subscriptions to resources
 
+    def may_subscribe(self, session: Session, uri: str) -> bool:
+        """Tell whether a session may hear of one more resource, or of this one already."""
+        count = len(session.subscribed)
+        return count < MAX_SUBSCRIBED or _digest(uri) in session.subscribed
+
     def subscribe(self, session: Session, uri: str, peer: Peer) -> None:
-        """Remember that a session hears of a resource."""
-        if uri not in session.subscribed:
-            session.subscribed[uri] = peer
+        """Remember that a session hears of a resource, unless it has ended meanwhile."""
+        if session.id in self._by_id and _digest(uri) not in session.subscribed:
+            session.subscribed[_digest(uri)] = peer
             peer.held += 1
 
     def unsubscribe(self, session: Session, uri: str) -> bool:
         """Forget it; False when another session still hears of it from that process."""
-        peer = session.subscribed.pop(uri, None)
+        peer = session.subscribed.pop(_digest(uri), None)
         if peer is None:
             return True
         peer.held -= 1
         others = (it for it in self._of(peer) if it is not session)
-        return not any(it.subscribed.get(uri) is peer for it in others)
+        return not any(it.subscribed.get(_digest(uri)) is peer for it in others)
 
     # Audience of the processes
 
@@ -180,11 +190,13 @@ class Sessions:
         self, peer: Peer, method: str, params: Mapping[str, Any]
     ) -> Iterator[Session]:
         only = self._only(peer)
+        updated = method == "notifications/resources/updated"
+        resource = _digest(str(params.get("uri"))) if updated else b""
         for session in self._of(peer):
             if method.endswith("/list_changed"):
                 yield session  # says nothing of anybody
-            elif method == "notifications/resources/updated":
-                if session.subscribed.get(str(params.get("uri"))) is peer:
+            elif updated:
+                if session.subscribed.get(resource) is peer:
                     yield session
             elif session is only:
                 yield session
@@ -239,3 +251,7 @@ class Sessions:
 
 def _can_be_asked(session: Session, method: str) -> bool:
     return method.partition("/")[0] in session.wanted.capabilities
+
+
+def _digest(uri: str) -> bytes:
+    return hashlib.sha256(uri.encode("utf-8", "surrogatepass")).digest()
