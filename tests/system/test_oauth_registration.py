@@ -98,6 +98,19 @@ def age(bascule: Installation, seconds: int) -> None:
         database.execute("UPDATE agents SET expires_at = expires_at - ?", (seconds,))
 
 
+def test_nobody_is_sent_to_a_self_registered_client_before_signing_in(
+    open_server: Installation, source: str
+) -> None:
+    """A link to a server that people trust must not lead wherever its writer likes."""
+    client_id = register(open_server, source).json()["client_id"]
+    stranger = Flow(open_server, requests.Session(), client_id)
+    wrong = stranger.link(scope="nonsense")
+    there = stranger.open(wrong).headers["location"]
+    assert there.startswith("/login?next=")
+    user = Flow(open_server, sign_in(open_server, "alice"), client_id)
+    assert user.open(wrong).headers["location"].startswith(f"{CALLBACK}?error=")
+
+
 def test_it_is_off_by_default(bascule: Installation, source: str) -> None:
     answer = register(bascule, source)
     assert answer.status_code == 404

@@ -37,6 +37,10 @@ def test_what_cannot_be_recorded_is_not_done(own: Installation, recorder: Record
     for _ in range(3):
         answer = own.tool(token, "echo")
         assert (answer.status, answer.json["id"], answer.error["code"]) == (503, 7, 503)
+        assert answer.error["message"] == "the record cannot be written"
+    ready = own.send(b"", {}, path="/readyz", verb="GET")
+    assert (ready.status, ready.body) == (503, b"the log is late or cannot be written\n")
+    until(lambda: "log: the log cannot be written: " in own.log)
     assert own.call(token, "tools/list").status == 503
     assert recorder.take() == []
     limit_files(own, "unlimited")

@@ -70,6 +70,8 @@ class Worker:
         self._fresh: tuple[Loaded, dict[str, Upstream]] | None = None
         self._recording = recording
         self._listener: Listener | None = None
+        self._told: list[str] = []
+        """What was said last to be late with the log."""
         self.gateway = _gateway(place, loaded, recording)
         self._follower = Follower(self.gateway, place)
         records = PageRecords(
@@ -161,7 +163,8 @@ class Worker:
         await asyncio.sleep(0)
 
     def _late(self) -> list[str]:
-        found = self._recording.late()
+        """Say to strangers what is late: paths and addresses are for the operator alone."""
+        found = ["the log is late or cannot be written"] if self._recording.late() else []
         if self.gateway.callers.state_age > STATE_SECONDS:
             found.append("users and revocations cannot be read")
         return found
@@ -171,6 +174,15 @@ class Worker:
             self._listener.expire()
         self.gateway.tick()
         self.gateway.journal.refuses = self._recording.lag() > REFUSE_SECONDS
+        self._tell_late()
+
+    def _tell_late(self) -> None:
+        """Tell the operator why the log is late, each time that changes."""
+        late = self._recording.late()
+        for sentence in late:
+            if sentence not in self._told:
+                log.error("log: %s", sentence)
+        self._told = late
 
 
 def _gateway(place: Place, loaded: Loaded, recording: Recording) -> Gateway:

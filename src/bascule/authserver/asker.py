@@ -42,6 +42,11 @@ class Asker:
     """Its document, if it is known by that."""
     redirect_uris: tuple[str, ...]
 
+    @property
+    def self_registered(self) -> bool:
+        """Whether nobody but itself vouches for anything of it."""
+        return self.agent is not None and self.agent.origin == "dynamic"
+
     def verified(self, redirect_uri: str) -> bool:
         """Whether only it can use an answer that goes there."""
         if is_local(redirect_uri):

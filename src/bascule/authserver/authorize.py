@@ -1,7 +1,8 @@
 """`GET /oauth/authorize` (OAuth 2.1 §4.1.1).
 
 A wrong client or redirect URI is told to the user; everything else to the client. Nothing
-is kept and nothing is fetched for who is not signed in.
+is kept and nothing is fetched for who is not signed in, who is sent to no client that
+registered itself.
 """
 
 from __future__ import annotations
@@ -58,6 +59,9 @@ async def authorize(server: AuthorizationServer, request: Request) -> Response:
             return to_login(request)
         asker = await published_asker(server, client_id)
     redirect_uri = require_redirect(asker, query.get("redirect_uri"))
+    if session is None and asker.self_registered:
+        # Or anybody could make links to here that lead anywhere (RFC 9700 §4.11.2).
+        return to_login(request)
     try:
         user = None if session is None else session.user
         asked = _checked(server, asker, query, redirect_uri, user)

@@ -129,17 +129,16 @@ def _page(
     config = server.config()
     place = web_address(asked.redirect_uri)
     address = web_address(asked.client_id) if asker.published is not None else None
-    self_registered = asker.agent is not None and asker.agent.origin == "dynamic"
     known = asked.client_id if address is None else str(address.hostname)
     page = ConsentPage(
         request=name,
         user=asked.user.removeprefix("user:"),
         connector=asked.connector,
-        who="an unknown app" if self_registered else known,
+        who="an unknown app" if asker.self_registered else known,
         client_name=asker.name or asked.client_id,
         client_id=asked.client_id,
         client_host=None if address is None else address.hostname,
-        self_registered=self_registered,
+        self_registered=asker.self_registered,
         verified=asker.verified(asked.redirect_uri),
         redirect_host="" if place is None else place.netloc,
         redirect_is_local=is_local(asked.redirect_uri),

@@ -77,7 +77,10 @@ def answer(
         case TooManyRequestsError():
             error = Error(answers.TOO_MANY_REQUESTS, str(problem))
             answers.error(exchange, 429, message_id, error)
-        case StateUnconfirmedError() | IssuerUnavailableError() | LogUnavailableError():
+        case LogUnavailableError():
+            # Why is the operator's to know: it may name places inside.
+            answers.unavailable(exchange, message_id, "the record cannot be written")
+        case StateUnconfirmedError() | IssuerUnavailableError():
             answers.unavailable(exchange, message_id, str(problem))
         case _:
             raise problem
