@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from bascule.app.files import UnsafeFileError, data_directory
+from bascule.app.files import data_directory
+from bascule.storage.private_files import UnsafeFileError
 
 NOBODYS_GROUP = 65534
 
