@@ -56,6 +56,18 @@ async def ask(port: int, head: str, body: bytes = b"") -> tuple[list[str], bytes
 
 
 @pytest.mark.anyio
+async def test_a_body_without_an_end_is_refused_before_it_is_all_there() -> None:
+    """Strangers may send bodies to pages: what is kept of one is what a page may take."""
+    async with bridged([]) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        head = "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+        size = MAX_BODY_BYTES + 1
+        writer.write(head.encode() + b"%x\r\n%b\r\n" % (size, b"x" * size))
+        assert (await reader.readline()).startswith(b"HTTP/1.1 413")
+        writer.close()
+
+
+@pytest.mark.anyio
 async def test_each_cookie_has_a_line_of_its_own() -> None:
     async with bridged([]) as port:
         lines, _ = await ask(port, "GET /echo?cookie=a=1&cookie=b=2 HTTP/1.1")

@@ -94,3 +94,11 @@ def test_an_event_over_the_limit_is_refused_before_it_is_complete(piece: bytes) 
     for reader in (EventReader(100), ResumableReader(100)):
         with pytest.raises(EventTooLargeError):
             reader.feed(piece)
+
+
+def test_an_event_of_several_lines_is_passed_on_as_one_event() -> None:
+    """JSON may have line ends between its tokens; written as they are they end the event."""
+    (data,) = EventReader(99).feed(b'data: {"a":1,\ndata: \ndata: "b":2}\n\n')
+    assert EventReader(99).feed(event(data)) == [b'{"a":1,  "b":2}']
+    (read,) = ResumableReader(99).feed(resumable_event(data, "1", None))
+    assert (read.data, read.id) == (b'{"a":1,  "b":2}', b"1")

@@ -46,6 +46,7 @@ class AsgiBridge:
 
     def handle(self, exchange: Exchange) -> None:
         """Read the body and start the application."""
+        exchange.body_limit = min(exchange.body_limit, MAX_BODY_BYTES)
         Run(self._start(exchange), self)
 
     def crashed(self, problem: Exception) -> None:

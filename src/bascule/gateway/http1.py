@@ -115,6 +115,7 @@ class Exchange:
         "_connection",
         "_on_gone",
         "answered",
+        "body_limit",
         "complete",
         "discard",
         "header",
@@ -136,6 +137,8 @@ class Exchange:
         self._body_bytes = 0
         self._body_step: Step[bytes] | None = None
         self._on_gone: Callable[[], None] | None = None
+        self.body_limit = connection.limits.body_bytes
+        """Bytes of the body from which the request is refused; a handler may lower it."""
         self.peer = connection.peer
         """Address of the client, without port; behind a proxy, as that says."""
         self.method = ""
@@ -208,10 +211,10 @@ class Exchange:
 
     # Called by the connection only.
 
-    def add_body(self, data: bytes, limit: int) -> bool:
+    def add_body(self, data: bytes) -> bool:
         """Take a piece; False when it is too much."""
         self._body_bytes += len(data)
-        if self._body_bytes > limit:
+        if self._body_bytes > self.body_limit:
             return False
         if not self.discard:
             self._body.append(data)
@@ -246,8 +249,7 @@ class ServerConnection(asyncio.Protocol):
         "_handler",
         "_head_bytes",
         "_incoming",
-        "_limits",
-        "_max_head_bytes",
+                "_max_head_bytes",
         "_parser",
         "_proxies",
         "_queue",
@@ -258,6 +260,7 @@ class ServerConnection(asyncio.Protocol):
         "_trailers",
         "_transport",
         "_write_paused",
+        "limits",
         "peer",
     )
 
@@ -271,7 +274,7 @@ class ServerConnection(asyncio.Protocol):
         self._handler = handler
         self._proxies = proxies
         """Who may connect, when it is not the clients themselves."""
-        self._limits = limits
+        self.limits = limits
         self._connections = connections
         self._transport: asyncio.Transport | None = None
         self._parser = httptools.HttpRequestParser(self)
@@ -301,7 +304,7 @@ class ServerConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the connection, or refuse it when there are too many."""
         self._transport = cast("asyncio.Transport", transport)
-        if len(self._connections) >= self._limits.connections:
+        if len(self._connections) >= self.limits.connections:
             self._transport.abort()
             return
         self._connections.add(self)
@@ -402,7 +405,7 @@ class ServerConnection(asyncio.Protocol):
         exchange.method = self._parser.get_method().decode("ascii")
         exchange.version = self._parser.get_http_version()
         exchange.keep_alive = self._parser.should_keep_alive()
-        problem = head_problem(exchange, self._limits)
+        problem = head_problem(exchange, self.limits)
         if self._proxies is not None and problem is None:
             problem = self._ask_proxy(self._proxies, exchange)
         if problem is not None:
@@ -430,9 +433,7 @@ class ServerConnection(asyncio.Protocol):
 
     def on_body(self, body: bytes) -> None:
         """A piece of the body."""
-        if self._incoming is not None and not self._incoming.add_body(
-            body, self._limits.body_bytes
-        ):
+        if self._incoming is not None and not self._incoming.add_body(body):
             self._refuse(413, "request body is too large")
 
     def on_message_complete(self) -> None:
@@ -521,15 +522,15 @@ class ServerConnection(asyncio.Protocol):
         incoming = self._incoming
         if self._closing:
             # Who does not read what was written to it would keep the connection for ever.
-            if self._current is None and waited > self._limits.idle_seconds:
+            if self._current is None and waited > self.limits.idle_seconds:
                 self.abort()
         elif incoming is not None:
             limit = (
-                self._limits.body_seconds if self._trailers else self._limits.header_seconds
+                self.limits.body_seconds if self._trailers else self.limits.header_seconds
             )
             if waited > limit:
                 self._refuse(408, "request took too long to arrive")
-        elif self._current is None and (draining or waited > self._limits.idle_seconds):
+        elif self._current is None and (draining or waited > self.limits.idle_seconds):
             self.close()
 
     def close(self) -> None:

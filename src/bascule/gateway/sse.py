@@ -92,8 +92,16 @@ class EventReader:
 
 
 def event(data: bytes) -> bytes:
-    """Write one message as an event; `data` is JSON on one line."""
-    return b"event: message\ndata: %b\n\n" % data
+    """Write one message, which is JSON, as an event."""
+    return b"event: message\ndata: %b\n\n" % _on_one_line(data)
+
+
+def _on_one_line(data: bytes) -> bytes:
+    """Write JSON without line ends, which only stand between its tokens.
+
+    Upstreams may have them there: in several `data` lines. Here they would end the event.
+    """
+    return data.replace(b"\n", b" ") if b"\n" in data else data
 
 
 class Event(Struct, frozen=True):
@@ -158,7 +166,7 @@ def resumable_event(data: bytes, event_id: str | None, retry: bytes | None) -> b
     fields = b"" if event_id is None else b"id: %b\n" % event_id.encode("ascii")
     if retry is not None:
         fields += b"retry: %b\n" % retry
-    return b"%bevent: message\ndata: %b\n\n" % (fields, data)
+    return b"%bevent: message\ndata: %b\n\n" % (fields, _on_one_line(data))
 
 
 KEEP_ALIVE = b": keep-alive\n\n"
