@@ -97,7 +97,7 @@ def test_an_event_over_the_limit_is_refused_before_it_is_complete(piece: bytes) 
 
 
 def test_an_event_of_several_lines_is_passed_on_as_one_event() -> None:
-    """JSON may have line ends between its tokens; written as they are they end the event."""
+    """JSON may have line ends between its tokens; as they are they would end the event."""
     (data,) = EventReader(99).feed(b'data: {"a":1,\ndata: \ndata: "b":2}\n\n')
     assert EventReader(99).feed(event(data)) == [b'{"a":1,  "b":2}']
     (read,) = ResumableReader(99).feed(resumable_event(data, "1", None))

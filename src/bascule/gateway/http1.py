@@ -249,7 +249,7 @@ class ServerConnection(asyncio.Protocol):
         "_handler",
         "_head_bytes",
         "_incoming",
-                "_max_head_bytes",
+        "_max_head_bytes",
         "_parser",
         "_proxies",
         "_queue",

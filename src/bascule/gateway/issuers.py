@@ -87,8 +87,11 @@ class Issuers:
             raise IssuerUnavailableError("new keys of the token's issuer cannot be read")
 
     def trusts(self, token: AccessToken) -> bool:
-        """Tell whether the issuer of a verified token, and its key, still count."""
+        """Tell whether the issuer of a verified token, and its key, still count.
+
+        Under other rules it would mean something else: then it has to be read anew.
+        """
         issuer = self._issuers.get(token.issuer or "")
-        if issuer is None or issuer.keys is None:
+        if issuer is None or issuer.keys is None or issuer.rules != token.rules:
             return False
         return token.signed_by in issuer.keys.thumbprints

@@ -11,6 +11,7 @@ from joserfc import jws
 from joserfc.errors import JoseError
 
 from bascule.clock import UnixTime
+from bascule.config.model import Issuer
 from bascule.errors import BasculeError
 from bascule.identity.keys import ALGORITHM, KeySet, SigningKey
 
@@ -49,6 +50,8 @@ class AccessToken:
     """None for a token of ours."""
     groups: frozenset[str] = frozenset()
     """`group:ISSUER|NAME`, as a foreign issuer says; ours are in the directory."""
+    rules: Issuer | None = field(default=None, repr=False, compare=False)
+    """What the configuration said of its foreign issuer when it was read."""
 
 
 class _Header(msgspec.Struct):

@@ -118,6 +118,7 @@ def check(
         issue_number=None,
         issuer=rules.issuer,
         groups=_groups(claims, rules),
+        rules=rules,
     )
 
 
