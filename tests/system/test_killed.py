@@ -25,7 +25,7 @@ STEPS = {
     "11": (CALL, "body = write_request("),
     "12": (CALL, "passage = Passage("),
     "12, in mid-stream": ("gateway/relay.py", "await exchange.drained()"),
-    "13": (CALL, "gateway.journal.completed(entry, outcome)"),
+    "13": ("gateway/deciding.py", "journal.completed(self._entry"),
 }
 """Where a call is killed; 9 is for calls that are denied."""
 DENIED = {

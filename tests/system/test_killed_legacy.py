@@ -27,7 +27,7 @@ STEPS = {
     ),
     "before its end is recorded": (
         "gateway/deciding.py",
-        "gateway.journal.completed(entry, it.outcome)",
+        "journal.completed(self._entry",
     ),
 }
 BEFORE_THE_RECORD = {"before the decision", "before it is recorded"}
