@@ -47,6 +47,11 @@ class _Peek(msgspec.Struct, gc=False):
     parent: str = ""
     authz: _Authz | None = None
 
+    @property
+    def is_allowed(self) -> bool:
+        """Whether the decision lets the call go on."""
+        return self.authz is not None and self.authz.decision == "allow"
+
 
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError)
 _peek = msgspec.json.Decoder(_Peek)
@@ -193,15 +198,12 @@ class Sequencer:
         self._state.chains[name] = end
 
     def _note_calls(self, leaves: list[bytes], chain: str) -> None:
-        for record in _peek_all(leaves):
-            if record.stage == "completed":
-                self._state.open.pop(record.parent, None)
-            elif (
-                record.stage == "decided"
-                and record.authz is not None
-                and record.authz.decision == "allow"
-            ):
-                self._state.open[record.id] = chain
+        """Note which calls begin and end in one segment; none ends before it begins."""
+        records = _peek_all(leaves)
+        begun = [it.id for it in records if it.stage == "decided" and it.is_allowed]
+        self._state.open.update(dict.fromkeys(begun, chain))
+        for call in [it.parent for it in records if it.stage == "completed"]:
+            self._state.open.pop(call, None)
 
     def _commit(self) -> None:
         self._require_own()
