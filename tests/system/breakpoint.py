@@ -29,10 +29,12 @@ def at_text(file: str, text: str) -> Any:
     """Make a tracer that dies at the one line that holds a text."""
     path = str(SOURCE / file)
     lines = Path(path).read_text().splitlines()
-    (number,) = (n for n, line in enumerate(lines, 1) if text in line)
+    found = [number for number, line in enumerate(lines, 1) if text in line]
+    if len(found) != 1:
+        sys.exit(f"{file} has {len(found)} lines with `{text}`: name the place anew")
 
     def lines_of(frame: FrameType, event: str, _: Any) -> Any:
-        if event == "line" and frame.f_lineno == number:
+        if event == "line" and frame.f_lineno in found:
             die()
         return lines_of
 
