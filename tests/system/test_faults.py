@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import signal
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,15 @@ import pytest
 
 from bascule.clock import monotonic
 from system.recorder import Recorder
-from system.server import Installation, body_of, headers_of, serving, until
+from system.server import (
+    PATIENCE,
+    Installation,
+    body_of,
+    headers_of,
+    install,
+    serving,
+    until,
+)
 
 
 @pytest.fixture(scope="module")
@@ -228,6 +238,30 @@ def test_a_reload_takes_up_new_rights(own: Installation) -> None:
     until(lambda: own.tool(token, "forbidden").status == 200)
     assert own.tool(token, "echo").status == 400
     assert own.wait_for_records("--type", "policy.reload")
+
+
+def test_connections_of_strangers_leave_files_for_the_work(
+    tmp_path: Path, recorder: Recorder
+) -> None:
+    """Whoever opens connections and says nothing must not keep the log from its files."""
+    own = install(tmp_path / "few", recorder)
+    own.command = ["prlimit", "--nofile=400:400", *own.command]
+    own.start("--workers", "1")
+    token = own.token()
+    body = body_of("tools/call", {"name": "echo", "arguments": {}})
+    with contextlib.ExitStack() as stack:
+        stack.callback(own.kill)
+        client = http.client.HTTPConnection("127.0.0.1", own.public, timeout=PATIENCE)
+        stack.callback(client.close)
+        client.connect()
+        for _ in range(500):
+            stranger = socket.create_connection(("127.0.0.1", own.public), PATIENCE)
+            stack.callback(stranger.close)
+        client.request("POST", "/c/desk/mcp", json.dumps(body), headers_of(body, token))
+        answer = client.getresponse()
+        assert (answer.status, b"error" in answer.read()) == (200, False)
+        own.wait_for_records("--type", "call.end")
+        assert "client connections at most" in own.log
 
 
 def test_a_call_that_hangs_across_a_reload_is_given_up_in_time(

@@ -246,7 +246,9 @@ def test_there_are_only_so_many(open_server: Installation, source: str) -> None:
             "VALUES (?, 0, 'dynamic', 'none', ?)",
             [(f"filler-{number}", later) for number in range(MAX_CLIENTS)],
         )
+    before = len(open_server.records("--type", "client.register"))
     answer = register(open_server, source)
     assert (answer.status_code, answer.json()["error"]) == (503, "temporarily_unavailable")
+    assert len(open_server.records("--type", "client.register")) == before
     age(open_server, 2000)
     assert register(open_server, source).status_code == 201

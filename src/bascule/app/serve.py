@@ -7,6 +7,7 @@ import logging
 import sys
 
 from bascule.app import state
+from bascule.app.descriptors import raise_limit
 from bascule.app.dumpable import forbid_reading
 from bascule.app.load import Loaded, Sources, load
 from bascule.app.place import Place
@@ -27,6 +28,7 @@ def serve(sources: Sources, *, workers: int = 1, watch: bool = False) -> None:
     if workers > 1 and sys.platform != "linux":
         raise BasculeError("more than one worker needs Linux: leave out --workers")
     forbid_reading()
+    raise_limit()
     loaded = load(sources)
     with state.exclusive(sources.data_dir) as lock:
         place = Place(sources.data_dir, loaded.config.server)

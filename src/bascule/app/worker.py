@@ -11,7 +11,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from bascule.app.counts import Counts, counts_of
+from bascule.app.descriptors import possible_connections
 from bascule.app.follow import POLL_SECONDS, Follower
 from bascule.app.issuer_keys import IssuerKeyReader
 from bascule.app.load import Loaded
@@ -110,10 +113,11 @@ class Worker:
     async def start(self, sockets: Sequence[socket.socket]) -> None:
         """Accept connections on bound sockets from now on."""
         config = self._loaded.config
+        most = possible_connections(config.limits.connections)
         self._listener = Listener(
             sockets,
             self._handler,
-            config.limits,
+            replace(config.limits, connections=most),
             tls=tls_context(config),
             proxies=proxies_of(config),
         )

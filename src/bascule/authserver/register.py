@@ -73,6 +73,9 @@ async def register(
     if not turnstile.passes(source_of(request)):
         raise TooManyRequestsError("too many registrations: try again in a minute")
     found, keys = _read(await _body(request))
+    if not await server.store.look(partial(_has_room, now=server.clock())):
+        # Before the record: strangers must not fill the log with what does not happen.
+        raise UnavailableError("too many clients have registered")
     client_id = f"dcr-{server.entropy(ID_BYTES).hex()}"
     by_secret = found.token_endpoint_auth_method.startswith("client_secret")
     secret = server.new_secret(CLIENT_SECRET_PREFIX) if by_secret else None
@@ -113,6 +116,10 @@ def _read(body: bytes) -> tuple[Registration, str | None]:
         raise error(str(exc)) from exc
 
 
+def _has_room(conn: Transaction, *, now: UnixTime) -> bool:
+    return agents.count_dynamic(conn, now=now) < MAX_CLIENTS
+
+
 def _add(
     conn: Transaction,
     *,
@@ -124,7 +131,7 @@ def _add(
 ) -> bool:
     """Add the client unless there are too many; forgotten ones make room."""
     agents.forget_expired(conn, now=now)
-    if agents.count_dynamic(conn) >= MAX_CLIENTS:
+    if not _has_room(conn, now=now):
         return False
     return agents.add(
         conn,

@@ -219,7 +219,9 @@ def forget_expired(conn: Connection, *, now: UnixTime) -> None:
         counters.advance(conn, "generation")
 
 
-def count_dynamic(conn: Connection) -> int:
-    """Give how many clients have registered themselves."""
-    query = select(func.count()).select_from(agents).where(agents.c.origin == "dynamic")
+def count_dynamic(conn: Connection, *, now: UnixTime) -> int:
+    """Give how many clients have registered themselves and are not to be forgotten."""
+    kept = (agents.c.expires_at > now) | agents.c.disabled_at.is_not(None)
+    query = select(func.count()).select_from(agents)
+    query = query.where(agents.c.origin == "dynamic", kept)
     return int(conn.execute(query).scalar_one())
