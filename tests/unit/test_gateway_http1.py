@@ -15,7 +15,7 @@ import pytest
 
 from bascule.clock import monotonic
 from bascule.config.model import Limits
-from bascule.gateway.http1 import ClientGoneError, Exchange
+from bascule.gateway.exchange import ClientGoneError, Exchange
 from bascule.gateway.listener import Listener, bind
 from bascule.gateway.steps import Run
 from certificates import new_authority

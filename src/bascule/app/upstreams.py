@@ -9,8 +9,8 @@ from bascule.app import files
 from bascule.app.stdio import endpoint_of
 from bascule.config.model import Config, Connector
 from bascule.errors import BasculeError
+from bascule.gateway.exchange import header_block
 from bascule.gateway.gateway import Upstream
-from bascule.gateway.http1 import header_block
 from bascule.gateway.upstream import Endpoint, UpstreamPool
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bascule.gateway.http1 import Exchange, Headers, header_block
+from bascule.gateway.exchange import Exchange, Headers, header_block
 from bascule.protocol.message import (
     INVALID_PARAMS,
     Error,

@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from bascule.gateway import answers
-from bascule.gateway.http1 import ClientGoneError, Exchange, header_block
+from bascule.gateway.exchange import ClientGoneError, Exchange, header_block
 from bascule.gateway.steps import Run
 
 Message = MutableMapping[str, Any]

@@ -9,8 +9,8 @@ from bascule.decision.snapshot import Snapshot
 from bascule.gateway import refusal
 from bascule.gateway.arguments import commit_arguments
 from bascule.gateway.callers import Caller
+from bascule.gateway.exchange import ClientGoneError, Exchange
 from bascule.gateway.gateway import Gateway, RevokedError
-from bascule.gateway.http1 import ClientGoneError, Exchange
 from bascule.gateway.journal import Entry
 from bascule.gateway.relay import Outcome
 from bascule.gateway.upstream import UpstreamError

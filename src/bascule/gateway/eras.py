@@ -18,7 +18,7 @@ from msgspec import Raw, Struct
 
 from bascule.clock import monotonic
 from bascule.gateway import answers
-from bascule.gateway.http1 import Headers, header_block
+from bascule.gateway.exchange import Headers, header_block
 from bascule.gateway.message_headers import OWN_REQUEST, POSTED
 from bascule.gateway.single import BAD_ANSWERS, single_answer
 from bascule.gateway.steps import Step

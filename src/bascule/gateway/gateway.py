@@ -15,10 +15,10 @@ from bascule.errors import BasculeError
 from bascule.gateway import answers
 from bascule.gateway.callers import CONFIRM_SECONDS, Caller, Callers
 from bascule.gateway.eras import Eras
+from bascule.gateway.exchange import ClientGoneError, Exchange, Headers
 from bascule.gateway.failures import AuthFailures
 from bascule.gateway.handles import Sealer
 from bascule.gateway.host_counts import HostCounts
-from bascule.gateway.http1 import ClientGoneError, Exchange, Headers
 from bascule.gateway.ingress import Allowed
 from bascule.gateway.journal import Journal
 from bascule.gateway.sessions import Held, Sessions, is_revoked

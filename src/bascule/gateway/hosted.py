@@ -18,10 +18,10 @@ from msgspec import UNSET, Raw
 from bascule.config.model import Limits
 from bascule.errors import BasculeError
 from bascule.gateway import answers, hosted_params
+from bascule.gateway.exchange import ClientGoneError, Exchange, header_block
 from bascule.gateway.hosted_headers import identity_of
 from bascule.gateway.hosted_relay import begin_call, pass_on, pass_stream
 from bascule.gateway.hosted_sessions import Session, SessionError, Sessions
-from bascule.gateway.http1 import ClientGoneError, Exchange, header_block
 from bascule.gateway.ingress import mirror_headers
 from bascule.gateway.steps import Run
 from bascule.launch.calls import CallError

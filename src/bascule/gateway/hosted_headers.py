@@ -12,7 +12,7 @@ from functools import lru_cache
 
 from bascule.config.model import Connector
 from bascule.decision.facts import Principal
-from bascule.gateway.http1 import Exchange, Headers, header_block
+from bascule.gateway.exchange import Exchange, Headers, header_block
 from bascule.protocol import header_value
 
 USER = b"bascule-user"

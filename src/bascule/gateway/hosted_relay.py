@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from bascule.gateway import answers
+from bascule.gateway.exchange import ClientGoneError, Exchange
 from bascule.gateway.hosted_sessions import Session, SessionError
-from bascule.gateway.http1 import ClientGoneError, Exchange
 from bascule.gateway.sse import event
 from bascule.launch.calls import Call, Reply
 from bascule.launch.peer import Peer

@@ -1,23 +1,23 @@
 """HTTP/1.1 towards clients: one protocol for every path of a port.
 
 llhttp (through httptools) parses; what it lets through and could mean two things to two
-readers is refused here: see `head_problem`. Requests of a connection are answered in order,
+readers is refused: see `heads.py`. Requests of a connection are answered in order,
 one at a time.
 """
 
 from __future__ import annotations
 
 import asyncio
-import re
 from collections import deque
-from collections.abc import Callable
 from http import HTTPStatus
-from typing import Protocol, cast
+from typing import cast
 
 import httptools
 
 from bascule.clock import monotonic
 from bascule.config.model import Limits
+from bascule.gateway.exchange import ClientGoneError, Exchange, Handler, Headers
+from bascule.gateway.heads import head_problem
 from bascule.gateway.proxies import Proxies
 from bascule.gateway.steps import Step
 
@@ -39,203 +39,10 @@ _SINGLE = frozenset(
         b"expect",
     }
 )
-_UNUSUAL = frozenset({b"upgrade", b"transfer-encoding", b"expect"})
-_TARGET = re.compile(rb"/[!-\"$-~]*")
-"""Origin form in visible ASCII, without a fragment."""
 _STATUS_LINES = {
     status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode()
     for status in HTTPStatus
 }
-
-Headers = bytes
-"""Header lines, each with its line end."""
-
-
-class ClientGoneError(Exception):
-    """The client closed its connection before it had its answer."""
-
-
-class Handler(Protocol):
-    """Who answers requests; called when the head of one is complete."""
-
-    def handle(self, exchange: Exchange) -> None:
-        """Start answering; must not raise."""
-
-
-def head_problem(request: Exchange, limits: Limits) -> tuple[int, str] | None:
-    """Give status and sentence for a head that is refused, None for a good one.
-
-    But for those on sizes, each rule takes away a way for two parsers to disagree about
-    where a request ends, to whom it goes or who sent it (RFC 9112 §3, §6; RFC 9110 §5).
-    Headers that stand twice are noticed as they come.
-    """
-    headers = request.headers
-    names, values = b"".join(headers), b"".join(headers.values())
-    # Four bytes go with each header: a colon, a space and the line's end.
-    size = len(request.target) + len(names) + len(values) + 4 * len(headers)
-    if size > limits.header_bytes:
-        return 431, "request head is too large"
-    length = headers.get(b"content-length", b"0")
-    if length.isdigit() and int(length) > limits.body_bytes:
-        return 413, "request body is too large"
-    if request.version not in {"1.1", "1.0"}:
-        return 505, "HTTP version is not supported"
-    if _TARGET.fullmatch(request.target) is None:
-        return 400, "request target must be a path"
-    if b"_" in names:
-        return 400, "header name has an underscore"
-    if not values.isascii():
-        return 400, "header value is not ASCII"
-    if b"host" not in headers:
-        return 400, "header `host` is missing"
-    return None if _UNUSUAL.isdisjoint(headers) else _unusual_problem(request)
-
-
-def _unusual_problem(request: Exchange) -> tuple[int, str] | None:
-    headers = request.headers
-    if b"upgrade" in headers:
-        return 400, "upgrade is not supported"
-    if b"transfer-encoding" in headers:
-        if headers[b"transfer-encoding"].lower() != b"chunked":
-            return 400, "transfer encoding is not supported"
-        if request.version == "1.0":
-            return 400, "transfer encoding is not part of HTTP/1.0"
-    if headers.get(b"expect", b"100-continue") != b"100-continue":
-        return 417, "expectation is not supported"
-    return None
-
-
-class Exchange:
-    """One request and its answer."""
-
-    __slots__ = (
-        "_body",
-        "_body_bytes",
-        "_body_step",
-        "_connection",
-        "_on_gone",
-        "answered",
-        "body_limit",
-        "complete",
-        "discard",
-        "header",
-        "headers",
-        "keep_alive",
-        "last_sent",
-        "method",
-        "peer",
-        "started",
-        "status",
-        "streaming",
-        "target",
-        "version",
-    )
-
-    def __init__(self, connection: ServerConnection) -> None:
-        self._connection = connection
-        self._body: list[bytes] = []
-        self._body_bytes = 0
-        self._body_step: Step[bytes] | None = None
-        self._on_gone: Callable[[], None] | None = None
-        self.body_limit = connection.limits.body_bytes
-        """Bytes of the body from which the request is refused; a handler may lower it."""
-        self.peer = connection.peer
-        """Address of the client, without port; behind a proxy, as that says."""
-        self.method = ""
-        self.target = b""
-        self.version = ""
-        self.headers: dict[bytes, bytes] = {}
-        """Names in lower case; what stood on several lines is joined by commas."""
-        self.header = self.headers.get
-        """Gives a header's value, or None; name in lower case."""
-        self.keep_alive = True
-        self.discard = False
-        """Read the body but keep nothing of it: it is refused already."""
-        self.complete = False
-        """The whole request has arrived."""
-        self.answered = False
-        self.streaming = False
-        self.status = 0
-        self.started = self.last_sent = monotonic()
-
-    @property
-    def path(self) -> str:
-        """The target without its query."""
-        return self.target.partition(b"?")[0].decode("ascii")
-
-    def body(self) -> Step[bytes]:
-        """Wait for the whole body.
-
-        Fails with `ClientGoneError`. A body over the limit or too slow is answered by the
-        connection itself, which then fails this with `ClientGoneError`.
-        """
-        step = self._body_step = Step()
-        if self.complete:
-            step.resolve(self._whole_body())
-        else:
-            self._connection.expect_body(self)
-        return step
-
-    def on_gone(self, callback: Callable[[], None] | None) -> None:
-        """Call when the client goes away before the answer is complete."""
-        self._on_gone = callback
-
-    def respond(self, status: int, headers: Headers, body: bytes) -> None:
-        """Send the whole answer."""
-        self.answered = True
-        self.status = status
-        self._connection.send_whole(self, status, headers, body)
-
-    def start_stream(self, status: int, headers: Headers) -> None:
-        """Send the head of a streamed answer."""
-        self.answered = self.streaming = True
-        self.status = status
-        self._connection.send_head(self, status, headers)
-
-    def send_chunk(self, data: bytes) -> None:
-        """Send a piece of a streamed answer."""
-        self.last_sent = monotonic()
-        self._connection.send_chunk(data)
-
-    def drained(self) -> Step[None]:
-        """Wait until the client has taken enough of what was sent."""
-        return self._connection.drained()
-
-    def end_stream(self) -> None:
-        """End a streamed answer."""
-        self._connection.end_stream(self)
-
-    def abort(self) -> None:
-        """Cut the connection: the answer cannot be completed truthfully."""
-        self._connection.abort()
-
-    # Called by the connection only.
-
-    def add_body(self, data: bytes) -> bool:
-        """Take a piece; False when it is too much."""
-        self._body_bytes += len(data)
-        if self._body_bytes > self.body_limit:
-            return False
-        if not self.discard:
-            self._body.append(data)
-        return True
-
-    def end_body(self) -> None:
-        """The request is complete."""
-        self.complete = True
-        if self._body_step is not None:
-            self._body_step.resolve(self._whole_body())
-
-    def _whole_body(self) -> bytes:
-        pieces, self._body = self._body, []
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
-
-    def lose(self) -> None:
-        """The client is gone."""
-        if self._body_step is not None:
-            self._body_step.fail(ClientGoneError())
-        if self._on_gone is not None:
-            self._on_gone()
 
 
 class ServerConnection(asyncio.Protocol):
@@ -596,8 +403,3 @@ class ServerConnection(asyncio.Protocol):
             if incoming is not None:
                 incoming.lose()
             self.close()
-
-
-def header_block(*pairs: tuple[bytes, bytes]) -> Headers:
-    """Write header lines."""
-    return b"".join([b"%b: %b\r\n" % pair for pair in pairs])

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from bascule.config.model import Server
 from bascule.errors import BasculeError
-from bascule.gateway.http1 import Exchange
+from bascule.gateway.exchange import Exchange
 from bascule.protocol.modern import MirrorHeaders
 
 _TAKES_JSON = frozenset({b"*/*", b"application/json", b"application/*"})

@@ -6,7 +6,7 @@ from msgspec import Raw
 
 from bascule.gateway import answers
 from bascule.gateway.eras import no_legacy
-from bascule.gateway.http1 import header_block
+from bascule.gateway.exchange import header_block
 from bascule.gateway.legacy_results import pass_initialized
 from bascule.gateway.outgoing import without_progress
 from bascule.gateway.relay import Outcome

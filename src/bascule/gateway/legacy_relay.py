@@ -10,8 +10,8 @@ from bascule.clock import UnixTime
 from bascule.gateway import answers
 from bascule.gateway.asks import Asks, params_of
 from bascule.gateway.deciding import may_read
+from bascule.gateway.exchange import Headers
 from bascule.gateway.handles import Sealer
-from bascule.gateway.http1 import Headers
 from bascule.gateway.legacy_results import pass_legacy_result
 from bascule.gateway.message_headers import OWN_REQUEST
 from bascule.gateway.relay import ForeignAnswerError, Outcome

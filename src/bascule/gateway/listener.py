@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from bascule.clock import monotonic
 from bascule.config.model import Limits
 from bascule.errors import BasculeError
-from bascule.gateway.http1 import Handler, ServerConnection
+from bascule.gateway.exchange import Handler
+from bascule.gateway.http1 import ServerConnection
 from bascule.gateway.proxies import Proxies
 
 BACKLOG = 2048

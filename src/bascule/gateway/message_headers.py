@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bascule.gateway.http1 import header_block
+from bascule.gateway.exchange import header_block
 from bascule.net.fetch import USER_AGENT
 
 POSTED = header_block(

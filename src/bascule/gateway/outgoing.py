@@ -10,8 +10,8 @@ from msgspec import Struct
 from bascule.clock import UnixTime
 from bascule.config.model import Connector
 from bascule.decision.facts import Principal
+from bascule.gateway.exchange import Exchange, Headers, header_block
 from bascule.gateway.handles import InvalidHandleError, Sealer
-from bascule.gateway.http1 import Exchange, Headers, header_block
 from bascule.protocol import header_value, modern
 from bascule.protocol.message import INVALID_PARAMS, Error, MessageId, Request
 

@@ -13,8 +13,8 @@ from starlette.routing import Route
 from bascule.gateway import answers
 from bascule.gateway.asgi import AsgiBridge
 from bascule.gateway.call import handle_call
+from bascule.gateway.exchange import Exchange
 from bascule.gateway.gateway import Gateway, Work
-from bascule.gateway.http1 import Exchange
 from bascule.gateway.ingress import Allowed, BadHeadError, check_origin
 from bascule.identity.resource import resource_identifier
 

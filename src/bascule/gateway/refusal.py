@@ -8,8 +8,8 @@ from bascule.audit.writer import LogUnavailableError
 from bascule.decision.facts import CallFacts, Denied, Reason
 from bascule.gateway import answers
 from bascule.gateway.callers import StateUnconfirmedError, UnauthenticatedError
+from bascule.gateway.exchange import ClientGoneError, Exchange
 from bascule.gateway.gateway import Gateway, RevokedError, TooManyRequestsError
-from bascule.gateway.http1 import ClientGoneError, Exchange
 from bascule.gateway.ingress import BadHeadError
 from bascule.gateway.issuers import IssuerUnavailableError
 from bascule.gateway.relay import end_with_error

@@ -10,7 +10,7 @@ from msgspec import UNSET, Raw, Struct
 
 from bascule.errors import BasculeError
 from bascule.gateway import answers
-from bascule.gateway.http1 import Exchange
+from bascule.gateway.exchange import Exchange
 from bascule.gateway.outgoing import Outgoing
 from bascule.gateway.results import BadResultError, Passage, pass_result, unchanged
 from bascule.gateway.sse import EventReader, EventTooLargeError, event

@@ -8,9 +8,9 @@ from bascule.clock import UnixTime
 from bascule.decision.facts import Principal
 from bascule.decision.snapshot import Snapshot
 from bascule.gateway.callers import Caller
+from bascule.gateway.exchange import Exchange, Headers, header_block
 from bascule.gateway.gateway import Gateway, Upstream, Work
 from bascule.gateway.hosted_headers import identity_headers
-from bascule.gateway.http1 import Exchange, Headers, header_block
 from bascule.gateway.message_headers import LISTENING, POSTED
 from bascule.gateway.outgoing import handle_binding
 from bascule.gateway.results import Passage
