@@ -35,6 +35,9 @@ ANSWERABLE = frozenset({*legacy.ASKS, PING})
 MAX_ASKS = 64
 """Asks that one stream may carry within `ASKS_SECONDS`."""
 ASKS_SECONDS = 60.0
+MAX_ID_CHARACTERS = 256
+"""Ids of asks are kept as long as their stream lasts."""
+TOO_LONG = Error(INVALID_REQUEST, "the id is too long")
 TOO_MANY = Error(answers.TOO_MANY_REQUESTS, "too many requests to the client")
 NOT_TAKEN = Error(METHOD_NOT_FOUND, "the client does not take this request")
 
@@ -52,8 +55,12 @@ class Asks:
         self._open: OrderedDict[MessageId, str] = OrderedDict()
         """The client's id of an ask by the server's, of the newest."""
 
-    def refusal(self, method: str, may_ask: tuple[str, ...]) -> Error | None:
+    def refusal(
+        self, method: str, upstream_id: MessageId, may_ask: tuple[str, ...]
+    ) -> Error | None:
         """Give what the server is told instead of the client's answer; None to pass."""
+        if isinstance(upstream_id, str) and len(upstream_id) > MAX_ID_CHARACTERS:
+            return TOO_LONG
         capability = legacy.ASKS.get(method)
         if method != PING and not (
             capability in may_ask and capability in self._held.session.asks

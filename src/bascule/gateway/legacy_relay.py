@@ -204,7 +204,7 @@ class LegacyRelay:
         # As of now: a stream may be older than the configuration.
         connector = self._turn.gateway.upstreams.get(self._turn.connector)
         may_ask = () if connector is None else connector.connector.may_ask
-        problem = self._asks.refusal(method, may_ask)
+        problem = self._asks.refusal(method, upstream_id, may_ask)
         if problem is None:
             response.wait_for_client()
             return self._asks.ask(method, upstream_id, params)
