@@ -382,20 +382,53 @@ def test_a_connection_without_a_request_is_closed(server: Server) -> None:
         assert sock.recv(1) == b""
 
 
+def connect(stack: contextlib.ExitStack, server: Server, source: str) -> socket.socket:
+    """Connect from an address of loopback."""
+    place = ("127.0.0.1", server.listener.port)
+    made = socket.create_connection(place, 5, source_address=(source, 0))
+    return stack.enter_context(made)
+
+
+def fill(stack: contextlib.ExitStack, server: Server, *sources: str) -> socket.socket:
+    """Take half of all connections from each source; gives the first one."""
+    made = [
+        connect(stack, server, source)
+        for source in sources
+        for _ in range(LIMITS.connections // 2)
+    ]
+    server.expire_until(lambda: len(server.listener.connections) == len(made))
+    return made[0]
+
+
+def assert_refused(sock: socket.socket) -> None:
+    with contextlib.suppress(ConnectionResetError):
+        assert sock.recv(1) == b""
+
+
+def assert_served(sock: socket.socket) -> None:
+    sock.sendall(post(b"served"))
+    assert b"<served>" in sock.recv(1000)
+
+
 def test_more_connections_than_allowed_are_refused_and_the_others_served(
     server: Server,
 ) -> None:
-    place = ("127.0.0.1", server.listener.port)
     with contextlib.ExitStack() as stack:
-        first = stack.enter_context(socket.create_connection(place, 5))
-        for _ in range(LIMITS.connections - 1):
-            stack.enter_context(socket.create_connection(place, 5))
-        server.expire_until(lambda: len(server.listener.connections) == LIMITS.connections)
-        refused = stack.enter_context(socket.create_connection(place, 5))
-        with contextlib.suppress(ConnectionResetError):
-            assert refused.recv(1) == b""
-        first.sendall(post(b"still served"))
-        assert b"<still served>" in first.recv(1000)
+        first = fill(stack, server, "127.0.0.1", "127.0.0.2")
+        assert_refused(connect(stack, server, "127.0.0.3"))
+        assert_served(first)
+
+
+def test_one_source_does_not_take_all_connections(server: Server) -> None:
+    with contextlib.ExitStack() as stack:
+        first = fill(stack, server, "127.0.0.1")
+        assert_refused(connect(stack, server, "127.0.0.1"))
+        assert_served(connect(stack, server, "127.0.0.2"))
+        first.close()
+        server.expire_until(
+            lambda: len(server.listener.connections) < LIMITS.connections // 2 + 1
+        )
+        assert_served(connect(stack, server, "127.0.0.1"))
 
 
 def test_who_never_ends_a_tls_handshake_is_cut(tmp_path: Path) -> None:

@@ -213,7 +213,7 @@ class Limits(Table, frozen=True):
     in_flight: Annotated[int, Meta(ge=1, le=100_000)] = 64
     """Unfinished requests per identity."""
     connections: Annotated[int, Meta(ge=1, le=1_000_000)] = 10_000
-    """Open client connections."""
+    """Open client connections; half of them from one address at most."""
     upstream_seconds: Annotated[int, Meta(ge=1, le=3600)] = 60
     """Silence of an upstream after which a call fails."""
     upstream_total_seconds: Annotated[int, Meta(ge=1, le=86_400)] = 900

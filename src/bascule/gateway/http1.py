@@ -8,7 +8,7 @@ one at a time.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from http import HTTPStatus
 from typing import cast
 
@@ -20,6 +20,7 @@ from bascule.gateway.exchange import ClientGoneError, Exchange, Handler, Headers
 from bascule.gateway.heads import head_problem
 from bascule.gateway.proxies import Proxies
 from bascule.gateway.steps import Step
+from bascule.net.addresses import source_network
 
 MAX_PIPELINED = 64
 MAX_HEADERS = 100
@@ -63,6 +64,8 @@ class ServerConnection(asyncio.Protocol):
         "_read_paused",
         "_repeated_lines",
         "_since",
+        "_source",
+        "_sources",
         "_to_handle",
         "_trailers",
         "_transport",
@@ -76,9 +79,13 @@ class ServerConnection(asyncio.Protocol):
         handler: Handler,
         limits: Limits,
         connections: set[ServerConnection],
+        sources: Counter[str],
         proxies: Proxies | None = None,
     ) -> None:
         self._handler = handler
+        self._sources = sources
+        """Connections by source, of clients that connect themselves."""
+        self._source = ""
         self._proxies = proxies
         """Who may connect, when it is not the clients themselves."""
         self.limits = limits
@@ -111,17 +118,31 @@ class ServerConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the connection, or refuse it when there are too many."""
         self._transport = cast("asyncio.Transport", transport)
-        if len(self._connections) >= self.limits.connections:
+        peername = transport.get_extra_info("peername")
+        if isinstance(peername, tuple):
+            self.peer = peername[0]
+            self._source = "" if self._proxies is not None else source_network(self.peer)
+        else:
+            self.peer = "local"
+        if self._is_too_many():
             self._transport.abort()
             return
         self._connections.add(self)
+        if self._source:
+            self._sources[self._source] += 1
         self._transport.set_write_buffer_limits(high=WRITE_HIGH_WATER)
-        peername = transport.get_extra_info("peername")
-        self.peer = peername[0] if isinstance(peername, tuple) else "local"
+
+    def _is_too_many(self) -> bool:
+        """Tell whether there is no place: one source gets half of them at most."""
+        most = self.limits.connections
+        of_source = self._sources[self._source] if self._source else 0
+        return len(self._connections) >= most or of_source >= max(most // 2, 1)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell whoever works for this client."""
-        self._connections.discard(self)
+        if self in self._connections:
+            self._connections.discard(self)
+            self._leave_source()
         self._closing = True
         self._queue.clear()
         lost = [item for item in (self._current, self._incoming) if item is not None]
@@ -130,6 +151,12 @@ class ServerConnection(asyncio.Protocol):
             exchange.lose()
         if self._drain is not None:
             self._drain.fail(ClientGoneError())
+
+    def _leave_source(self) -> None:
+        if self._source:
+            self._sources[self._source] -= 1
+            if not self._sources[self._source]:
+                del self._sources[self._source]
 
     def data_received(self, data: bytes) -> None:
         """Parse what arrived."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
+from collections import Counter
 from collections.abc import Sequence
 
 from bascule.clock import monotonic
@@ -79,6 +80,7 @@ class Listener:
         self._servers: list[asyncio.Server] = []
         self._draining = False
         self.connections: set[ServerConnection] = set()
+        self._sources: Counter[str] = Counter()
 
     @property
     def port(self) -> int:
@@ -105,7 +107,7 @@ class Listener:
 
     def _connection(self) -> ServerConnection:
         return ServerConnection(
-            self._handler, self._limits, self.connections, self._proxies
+            self._handler, self._limits, self.connections, self._sources, self._proxies
         )
 
     def expire(self) -> None:

@@ -77,6 +77,22 @@ def is_loopback_address(text: str) -> bool:
     return unmapped(ipaddress.ip_address(text.partition("%")[0])).is_loopback
 
 
+def source_network(host: str) -> str:
+    """Give whom limits of one source are counted for: an IPv4 address, or an IPv6 /64.
+
+    Who has one IPv6 address has a whole /64 of them. What is no address stands for itself.
+    """
+    try:
+        address = ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return host
+    if isinstance(address, ipaddress.IPv4Address):
+        return str(address)
+    if address.ipv4_mapped is not None:
+        return str(address.ipv4_mapped)
+    return str(ipaddress.ip_network((address, 64), strict=False))
+
+
 def literal(host: str) -> Address | None:
     """Read a host that is an IP address written the ordinary way, else None."""
     try:

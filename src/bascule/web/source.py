@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import ipaddress
-
 from starlette.requests import Request
+
+from bascule.net.addresses import source_network
 
 
 def peer_of(request: Request) -> str:
@@ -13,17 +13,5 @@ def peer_of(request: Request) -> str:
 
 
 def source_of(request: Request) -> str:
-    """Give whom failures are counted for: an IPv4 address, or an IPv6 network of /64.
-
-    Who has one IPv6 address has a whole /64 of them.
-    """
-    host = peer_of(request)
-    try:
-        address = ipaddress.ip_address(host.partition("%")[0])
-    except ValueError:
-        return host
-    if isinstance(address, ipaddress.IPv4Address):
-        return str(address)
-    if address.ipv4_mapped is not None:
-        return str(address.ipv4_mapped)
-    return str(ipaddress.ip_network((address, 64), strict=False))
+    """Give whom failures are counted for; see `source_network`."""
+    return source_network(peer_of(request))
