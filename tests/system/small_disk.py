@@ -7,6 +7,7 @@ prints what it found as one JSON object.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -26,7 +27,8 @@ def fill(folder: Path, leave: int) -> Path:
     """Fill the disk but for so many bytes."""
     filler = folder / "filler"
     disk = os.statvfs(folder)
-    with filler.open("ab") as file:
+    # The server writes meanwhile, so there may be less room than was seen.
+    with contextlib.suppress(OSError), filler.open("ab", buffering=0) as file:
         for _ in range(disk.f_bavail - leave // disk.f_frsize):
             file.write(bytes(disk.f_frsize))
     return filler
