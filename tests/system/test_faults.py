@@ -7,6 +7,7 @@ import http.client
 import json
 import signal
 import socket
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -262,6 +263,31 @@ def test_connections_of_strangers_leave_files_for_the_work(
         assert (answer.status, b"error" in answer.read()) == (200, False)
         own.wait_for_records("--type", "call.end")
         assert "client connections at most" in own.log
+
+
+@pytest.mark.parametrize("options", [[], ["--watch"]], ids=["asked", "watching"])
+def test_a_reload_that_finds_no_file_to_open_ends_nothing(
+    own: Installation, options: list[str]
+) -> None:
+    """Somebody floods, and the operator's first answer is a reload."""
+    own.stop()
+    own.start(*options)
+    assert own.process is not None
+    (own.config.parent / "policies").mkdir(mode=0o700)
+    command = ["prlimit", "--pid", str(own.process.pid)]
+    before = subprocess.run(
+        [*command, "--nofile", "--noheadings", "--raw", "--output", "SOFT,HARD"],
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout.split()
+    subprocess.run([*command, "--nofile=3:"], check=True)
+    own.signal(signal.SIGHUP)
+    until(lambda: "reload refused" in own.log)
+    subprocess.run([*command, f"--nofile={before[0]}:"], check=True)
+    own.signal(signal.SIGHUP)
+    assert own.wait_for_records("--type", "policy.reload")
+    assert own.tool(own.token(), "echo").status == 200
 
 
 def test_a_call_that_hangs_across_a_reload_is_given_up_in_time(

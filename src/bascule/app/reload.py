@@ -70,7 +70,7 @@ class Reloading:
         self._asked.clear()
         try:
             await self._reload()
-        except BasculeError as exc:
+        except (BasculeError, OSError) as exc:  # no file could be opened, for instance
             log.error("reload refused, the old configuration stays: %s", exc)
 
     async def _reload(self) -> None:
@@ -105,7 +105,10 @@ class Reloading:
 
     async def _watch_files(self) -> None:
         """Ask for a reload once files have changed, and then stayed the same for a look."""
-        now = self._look()
+        try:
+            now = self._look()
+        except OSError:
+            return  # looked at again in a moment
         if now == self._seen and now != self._settled:
             self._settled = now
             self.ask()
