@@ -194,6 +194,22 @@ def test_what_it_asks_reaches_its_user_and_the_answer_it(own: Installation) -> N
         assert next_of(his)["method"] == "notifications/message"
 
 
+def test_what_nobody_can_answer_any_more_is_answered_for_the_client(
+    own: Installation,
+) -> None:
+    """A server has so many unanswered asks and no more: sessions must not use them up."""
+
+    def given_up() -> int:
+        ended = {"code": -32603, "message": "the session has ended"}
+        return [it["message"].get("error") for it in saw(own.folder)].count(ended)
+
+    alice, before = begun(own, "alice"), given_up()
+    with alice.stream("asks") as stream:
+        next_of(stream)
+        assert alice.verb("DELETE").status == 204
+        until(lambda: given_up() == before + 1)
+
+
 def test_another_user_cannot_answer_what_was_asked(own: Installation) -> None:
     alice, bob = begun(own, "alice"), begun(own, "bob")
     with alice.stream("asks") as stream:

@@ -15,7 +15,13 @@ from bascule.launch.calls import Call
 from bascule.launch.peer import Peer
 from bascule.launch.server import StdioServer
 from bascule.launch.wanted import Wanted
-from bascule.protocol.message import MessageId, write_notification, write_request
+from bascule.protocol.message import (
+    INTERNAL_ERROR,
+    Error,
+    MessageId,
+    write_notification,
+    write_request,
+)
 
 SESSION_BYTES = 18
 MAX_SESSIONS = 10_000
@@ -134,6 +140,10 @@ class Sessions:
         session.stream.wake()
         for call in list(session.calls.values()):
             call.cancel("the session has ended")
+        for ask, asking in session.asks.items():
+            # Or the server would wait for ever, and soon could ask nobody any more.
+            asking.answer(ask, Error(INTERNAL_ERROR, "the session has ended"))
+        session.asks.clear()
         for peer in session.subscribed.values():
             peer.held -= 1
         session.subscribed.clear()
