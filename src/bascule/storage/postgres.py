@@ -116,6 +116,7 @@ def open_postgres(url: str) -> PostgresStore:
         engine = create_engine(
             parsed,
             isolation_level="SERIALIZABLE",
+            hide_parameters=True,
             pool_size=POOL_SIZE,
             max_overflow=POOL_SIZE,
             pool_timeout=POOL_SECONDS,
