@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from system.recorder import Recorder
-from system.server import Answer, Installation, serving, until
+from system.server import Answer, Installation, install, serving, until
 
 SECRET = "hunter2-canary"
 
@@ -47,6 +47,26 @@ def test_what_cannot_be_recorded_is_not_done(own: Installation, recorder: Record
     until(lambda: own.tool(token, "echo").status == 200)
     assert own.stop() == 0
     assert own.ask("audit", "verify")["ok"] is True
+
+
+def test_what_is_too_large_to_be_recorded_is_not_done(
+    tmp_path: Path, recorder: Recorder
+) -> None:
+    own = install(tmp_path, recorder, more="body_bytes = 33554432")
+    text = own.config.read_text()
+    keeping = text.replace("[connectors.desk]", "[connectors.desk]\nrecord_values = true")
+    own.config.write_text(keeping)
+    own.start()
+    try:
+        token = own.token()
+        assert own.tool(token, "echo", text="x" * (7 << 20)).status == 200
+        recorder.take()
+        answer = own.tool(token, "echo", text="x" * (9 << 20))
+        assert (answer.status, answer.json["id"]) == (413, 7)
+        assert recorder.take() == []
+        assert own.tool(token, "echo").status == 200
+    finally:
+        own.kill()
 
 
 def test_a_client_that_is_gone_at_once_leaves_no_call_open(own: Installation) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from bascule.audit.record import RecordTooLargeError
 from bascule.audit.writer import LogUnavailableError
 from bascule.decision.facts import CallFacts, Denied, Reason
 from bascule.gateway import answers
@@ -35,6 +36,7 @@ EXPECTED = (
     MalformedMessageError,
     ProtocolError,
     LogUnavailableError,
+    RecordTooLargeError,
     ClientGoneError,
     RevokedError,
 )
@@ -80,6 +82,9 @@ def answer(
         case LogUnavailableError():
             # Why is the operator's to know: it may name places inside.
             answers.unavailable(exchange, message_id, "the record cannot be written")
+        case RecordTooLargeError():
+            error = Error(INVALID_REQUEST, "the request is too large to be recorded")
+            answers.error(exchange, 413, message_id, error)
         case StateUnconfirmedError() | IssuerUnavailableError():
             answers.unavailable(exchange, message_id, str(problem))
         case _:
