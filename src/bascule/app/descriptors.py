@@ -27,10 +27,12 @@ def possible_connections(wanted: int) -> int:
     """Give how many clients may be connected: `wanted`, or fewer where files are few.
 
     Each may need a connection to a server behind, so that half of what is left is theirs.
+    The operator is told when it is less than half of what was wanted: a few thousand serve
+    most places as well.
     """
     most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     possible = max(most - RESERVED, most // 2) // 2
-    if possible < wanted:
+    if possible < wanted // 2:
         log.warning(
             "%d client connections at most, since only %d files may be open "
             "(`limits.connections` is %d): raise the limit (`ulimit -n`, `LimitNOFILE`)",
