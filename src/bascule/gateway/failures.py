@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 
 from bascule.clock import monotonic
 
@@ -22,12 +23,14 @@ class AuthFailures:
     others do from the same address.
     """
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, *, now: Callable[[], float] = monotonic) -> None:
         """`limit`: failures a minute from one address that are answered 401, not 429."""
         self._limit = limit
-        self._since = monotonic()
+        self._now = now
+        self._since = now()
         self._counts: Counter[str] = Counter()
-        self._recorded = 0
+        self._recorded: set[str] = set()
+        """Sources whose first failure was recorded in full."""
 
     def count(self, peer: str) -> tuple[bool, bool]:
         """Count one failure; tell whether to record it in full, and whether it is too many.
@@ -36,16 +39,18 @@ class AuthFailures:
         """
         source = peer if len(self._counts) < MAX_SOURCES or peer in self._counts else OTHERS
         self._counts[source] += 1
-        first = self._counts[source] == 1 and self._recorded < MAX_RECORDS
-        self._recorded += first
+        first = self._counts[source] == 1 and len(self._recorded) < MAX_RECORDS
+        if first:
+            self._recorded.add(source)
         return first, self._counts[source] > self._limit
 
     def unrecorded(self) -> dict[str, int] | None:
         """Give what was only counted, once the minute is over, and begin anew."""
-        now = monotonic()
+        now = self._now()
         if now - self._since < WINDOW_SECONDS:
             return None
         counts, self._counts = self._counts, Counter()
+        recorded, self._recorded = self._recorded, set()
         self._since = now
-        self._recorded = 0
-        return {source: count - 1 for source, count in counts.items() if count > 1}
+        rest = {source: count - (source in recorded) for source, count in counts.items()}
+        return {source: count for source, count in rest.items() if count}
