@@ -48,6 +48,7 @@ clean: ## Remove what the other targets made
 system-packages: requirements/apt.list
 	@scripts/system-packages requirements/apt.list
 
+# The locks are whole: pip resolves nothing, and so needs no pin for a dependency's extra.
 # A virtual environment without ensurepip, which Debian keeps in a package of its own: the
 # pip that the machine has installs into it.
 $(BIN)/python:
@@ -57,12 +58,12 @@ $(BIN)/python:
 	$(PYTHON) -m venv --without-pip $(VENV)
 
 $(VENV)/.demo: $(BIN)/python requirements/demo.txt requirements/build.txt pyproject.toml
-	$(PIP) install --require-hashes -r requirements/demo.txt -r requirements/build.txt
+	$(PIP) install --no-deps --require-hashes -r requirements/demo.txt -r requirements/build.txt
 	$(PIP) install --no-deps --no-build-isolation -e .
 	@touch $@
 
 $(VENV)/.dev: $(BIN)/python $(LOCKED) pyproject.toml
-	$(PIP) install --require-hashes -r requirements/dev.txt
+	$(PIP) install --no-deps --require-hashes -r requirements/dev.txt
 	$(PIP) install --no-deps --no-build-isolation -e .
 	@touch $@
 
