@@ -1,0 +1,129 @@
+"""One definition of a tool, prompt or resource template, and the digest that pins it.
+
+A definition is hashed whole, fields that nobody knows included: models and clients read
+all of it. What two parsers could read differently, or what has no canonical form, has no
+digest, and what has no digest cannot be approved.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any, Literal, NoReturn
+
+import rfc8785
+
+from bascule.lock.model import LockError
+from bascule.protocol.message import deeper_than
+
+Kind = Literal["tools", "prompts", "resourceTemplates"]
+"""Of definition, by the key that the list has in a result."""
+
+NAME_KEY: dict[Kind, str] = {
+    "tools": "name",
+    "prompts": "name",
+    "resourceTemplates": "uriTemplate",
+}
+"""What a definition is called by."""
+
+MAX_DEFINITION_BYTES = 256 << 10
+MAX_DEPTH = 64
+"""Nested objects and arrays of one definition."""
+MAX_NAME_CHARACTERS = {"tools": 256, "prompts": 256, "resourceTemplates": 2048}
+MAX_DEFINITIONS = 2000
+"""Of one kind; a list that is longer is refused whole."""
+
+
+class SurfaceError(LockError):
+    """What a server serves cannot be pinned, or cannot be read."""
+
+
+class UnpinnableError(SurfaceError):
+    """One definition has no digest; the others are not concerned."""
+
+
+def parse_definition(raw: bytes) -> dict[str, Any]:
+    """Read one definition strictly (RFC 8259, I-JSON of RFC 7493).
+
+    Raises `UnpinnableError`, and nothing else, for any bytes: doubled keys at any depth,
+    numbers that a double does not hold as written, what is too large or too deep.
+    """
+    if len(raw) > MAX_DEFINITION_BYTES:
+        raise UnpinnableError(f"is larger than {MAX_DEFINITION_BYTES} bytes")
+    try:
+        value = _decoder.decode(str(raw, "utf-8"))
+    except UnicodeDecodeError as exc:
+        raise UnpinnableError("is not UTF-8") from exc
+    except RecursionError as exc:
+        raise UnpinnableError(_TOO_DEEP) from exc
+    except ValueError as exc:
+        raise UnpinnableError("is not valid JSON") from exc
+    if not isinstance(value, dict):
+        raise UnpinnableError("is no JSON object")
+    if deeper_than(value, MAX_DEPTH, size_hint=raw):
+        raise UnpinnableError(_TOO_DEEP)
+    return value
+
+
+def canonical_digest(value: Any) -> str:
+    """Hash a parsed JSON value in its canonical form (RFC 8785).
+
+    Raises `UnpinnableError` for integers beyond 2**53 and for lone surrogates.
+    """
+    try:
+        return hashlib.sha256(rfc8785.dumps(value)).hexdigest()
+    except rfc8785.IntegerDomainError as exc:
+        raise UnpinnableError("has an integer beyond 2**53") from exc
+    except (rfc8785.CanonicalizationError, UnicodeEncodeError) as exc:
+        raise UnpinnableError("has a character that is no Unicode (a surrogate)") from exc
+
+
+def definition_digest(raw: bytes) -> str:
+    """Give the digest of one definition. Raises `UnpinnableError`."""
+    return canonical_digest(parse_definition(raw))
+
+
+def name_of(definition: dict[str, Any], kind: Kind) -> str:
+    """Give what a definition is called by. Raises `UnpinnableError`."""
+    name = definition.get(NAME_KEY[kind])
+    if not isinstance(name, str) or not name:
+        raise UnpinnableError(f"has no `{NAME_KEY[kind]}`")
+    if len(name) > MAX_NAME_CHARACTERS[kind]:
+        raise UnpinnableError(
+            f"has a `{NAME_KEY[kind]}` of more than {MAX_NAME_CHARACTERS[kind]} characters"
+        )
+    return name
+
+
+_TOO_DEEP = f"is nested deeper than {MAX_DEPTH}"
+
+
+def _object(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    # Parsers keep the first, the last or both: the reviewer and the model would differ.
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise UnpinnableError("has a key twice in one object")
+    return found
+
+
+def _float(text: str) -> float:
+    number = float(text)
+    # Two texts that a double cannot tell apart would have one digest.
+    try:
+        exact = Decimal(text) == Decimal(repr(number))
+    except ArithmeticError:
+        exact = False
+    if not exact:
+        raise UnpinnableError("has a number that no double holds as it is written")
+    return number
+
+
+def _constant(text: str) -> NoReturn:
+    raise UnpinnableError(f"has `{text}`, which is no JSON")
+
+
+_decoder = json.JSONDecoder(
+    object_pairs_hook=_object, parse_float=_float, parse_constant=_constant
+)
