@@ -22,7 +22,15 @@ from bascule.decision.entries import (
     TargetKind,
     parse_entry,
 )
-from bascule.decision.facts import Allowed, CallFacts, Denied, Principal, Reason
+from bascule.decision.facts import (
+    UNREADABLE,
+    Allowed,
+    CallFacts,
+    Denied,
+    Principal,
+    Reason,
+)
+from bascule.decision.gate import Gate, Pins
 from bascule.decision.lines import statements
 from bascule.decision.model import USE_ACTIONS
 from bascule.decision.snapshot import Snapshot, build_snapshot, policy_problems
@@ -145,6 +153,77 @@ def test_adding_a_forbid_never_allows_more(
     before = allowed(principal, snapshot(config, texts))
     after = allowed(principal, snapshot(config, [*texts, f"forbid({head}) {condition};"]))
     assert after <= before
+
+
+digests = st.sampled_from(("one", "two", UNREADABLE, None))
+pins = st.dictionaries(
+    st.sampled_from(NAMES), st.frozensets(st.sampled_from(("one", "two")), max_size=2)
+)
+gates = st.builds(
+    Gate,
+    mode=st.sampled_from(("observe", "warn", "enforce")),
+    missing=st.sampled_from((None, Reason.NOT_APPROVED, Reason.LOCK_DRIFTED)),
+    until=st.sampled_from((None, UnixTime(NOW - 1), UnixTime(NOW + 1))),
+    pins=st.fixed_dictionaries({}, optional={"tools": pins, "prompts": pins}),
+)
+
+
+def gated(
+    config: Config, gate: Gate | None, principal: Principal, served: str | None
+) -> set[tuple[str, str]]:
+    policies = build_snapshot(config, {}, None if gate is None else {"tickets": gate})
+    return {
+        (call.kind, call.name)
+        for call in calls(principal)
+        if isinstance(decide(replace(call, definition=served), policies), Allowed)
+    }
+
+
+@given(configs, principals, gates, digests)
+def test_a_gate_never_allows_more(
+    config: Config, principal: Principal, gate: Gate, served: str | None
+) -> None:
+    after = gated(config, gate, principal, served)
+    assert after <= gated(config, None, principal, served)
+    if gate.mode != "enforce":
+        assert after == gated(config, None, principal, served)
+
+
+@given(
+    configs,
+    principals,
+    gates,
+    digests,
+    st.sampled_from((Reason.NOT_APPROVED, Reason.APPROVAL_REJECTED)),
+)
+def test_taking_an_approval_away_leaves_nothing(
+    config: Config, principal: Principal, gate: Gate, served: str | None, why: Reason
+) -> None:
+    enforcing = replace(gate, mode="enforce", missing=why)
+    assert not gated(config, enforcing, principal, served)
+
+
+@given(configs, principals, gates, digests, st.sampled_from(NAMES))
+def test_taking_a_pin_away_never_allows_more(
+    config: Config, principal: Principal, gate: Gate, served: str | None, name: str
+) -> None:
+    kept: Pins = {
+        kind: {key: it for key, it in names.items() if key != name}
+        for kind, names in gate.pins.items()
+    }
+    narrower = gated(config, replace(gate, pins=kept), principal, served)
+    assert narrower <= gated(config, gate, principal, served)
+
+
+@given(configs, principals, gates, digests, st.integers(0, 2))
+def test_an_earlier_end_never_allows_more(
+    config: Config, principal: Principal, gate: Gate, served: str | None, end: int
+) -> None:
+    ending = replace(gate, until=UnixTime(NOW - 1 + end))
+    endless = replace(gate, until=None)
+    assert gated(config, ending, principal, served) <= gated(
+        config, endless, principal, served
+    )
 
 
 @given(configs, principals, st.sampled_from(SCOPES))

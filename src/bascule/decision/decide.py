@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from bascule.decision.entries import TargetKind
 from bascule.decision.evaluation import Evaluation
@@ -48,6 +49,23 @@ def decide(facts: CallFacts, snapshot: Snapshot) -> Decision:
     if facts.connector not in snapshot.connectors:
         return _UNKNOWN_CONNECTOR
 
+    # Without an approval nothing of a connector is there, whoever asks.
+    gate = snapshot.gates[facts.connector]
+    if gate is None:
+        return _by_rights(facts, snapshot)
+    shut = gate.shuts(facts.now)
+    if shut is not None:
+        return Denied(shut)
+
+    # Rights first: who has none learns nothing of what was approved.
+    decision = _by_rights(facts, snapshot)
+    if isinstance(decision, Denied) or (finding := gate.finding(facts)) is None:
+        return decision
+    return Denied(finding) if gate.enforces else replace(decision, finding=finding)
+
+
+def _by_rights(facts: CallFacts, snapshot: Snapshot) -> Decision:
+    """Decide by method, and by what user, agent and token may."""
     # Only methods that are known pass: one that came with a new revision may do anything.
     method, kind = facts.method, facts.kind
     kinds = KINDS.get(method)

@@ -12,6 +12,9 @@ from bascule.clock import UnixTime
 
 Kind = Literal["tool", "prompt", "resource", "none"]
 
+UNREADABLE = "unreadable"
+"""In the place of a digest: what the server serves could not be read when asked."""
+
 
 class Principal(Struct, frozen=True, cache_hash=True):
     """Who asks: verified, never self-asserted.
@@ -44,6 +47,9 @@ class CallFacts(Struct, frozen=True):
     name: str
     """Tool or prompt name, or resource URI, as the connector itself serves it."""
     now: UnixTime
+    definition: str | None = None
+    """Digest of the definition that the server was last seen to serve under that name;
+    None when it serves none. Looked at for a connector that has a gate."""
 
 
 class Reason(StrEnum):
@@ -66,6 +72,21 @@ class Reason(StrEnum):
     ABOVE_CEILING = "above_ceiling"
     INSUFFICIENT_SCOPE = "insufficient_scope"
     """User and agent may; only the token's scope is missing."""
+    NOT_APPROVED = "not_approved"
+    """Nobody has approved the connector as it is locked now, or not enough people have."""
+    APPROVAL_EXPIRED = "approval_expired"
+    APPROVAL_REJECTED = "approval_rejected"
+    """The approval was withdrawn, or the connector was rejected."""
+    LOCK_DRIFTED = "lock_drifted"
+    """The configuration is not the one that was locked and approved."""
+    DEFINITION_UNAPPROVED = "definition_unapproved"
+    """The server's surface had no such name when it was approved."""
+    DEFINITION_DRIFTED = "definition_drifted"
+    """The server serves another definition under this name than the approved one."""
+    DEFINITION_WITHDRAWN = "definition_withdrawn"
+    """The name was approved, and the server does not list it any more."""
+    DEFINITIONS_UNREADABLE = "definitions_unreadable"
+    """What the server serves could not be read, and so not be compared."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +96,8 @@ class Allowed:
     policies: tuple[str, ...] = ()
     """`@id`s of the policies that permit, sorted."""
     reason: Reason = Reason.ALLOWED
+    finding: Reason | None = None
+    """What `enforce` would have denied for; in other modes it is recorded alone."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ import msgspec
 from bascule.config.model import Config
 from bascule.decision.callers import Callers
 from bascule.decision.compile import Compiled, compile_config, own_ceilings
+from bascule.decision.gate import Gate, without_approval
 from bascule.decision.memo import Memo
 from bascule.decision.model import SCHEMA
 from bascule.decision.policy_files import read_policy_files
@@ -31,19 +32,30 @@ class Snapshot:
     policies: Policies
     toolsets: Toolsets
     callers: Callers
+    gates: Mapping[str, Gate | None]
+    """What was approved, for each connector; None where nothing is compared."""
     memo: Memo = field(default_factory=Memo, repr=False, compare=False)
 
 
-def build_snapshot(config: Config, policy_files: Mapping[str, str]) -> Snapshot:
+def build_snapshot(
+    config: Config,
+    policy_files: Mapping[str, str],
+    gates: Mapping[str, Gate] | None = None,
+) -> Snapshot:
     """Compile a configuration and the text of its `.cedar` files, by file name.
 
-    Raises `PolicyError` with every problem found, when one of them is an error.
+    `gates`: of the connectors that are locked; the others have no approval. Raises
+    `PolicyError` with every problem found, when one of them is an error.
     """
     compiled, problems = _compile(config, policy_files)
     if any(problem.severity == "error" for problem in problems):
         raise PolicyError(problems)
     members = _roles_by_member(config)
     capped = own_ceilings(config)
+    every = {
+        name: (gates or {}).get(name) or without_approval(connector.mode or "observe")
+        for name, connector in config.connectors.items()
+    }
     return Snapshot(
         config_digest=_sha256(config),
         digest=_sha256(
@@ -57,12 +69,14 @@ def build_snapshot(config: Config, policy_files: Mapping[str, str]) -> Snapshot:
                 },
                 "roles": members,
                 "ceilings": sorted(capped),
+                "gates": every,
             }
         ),
         connectors=frozenset(config.connectors),
         policies=Policies(compiled.policies),
         toolsets=Toolsets(compiled.toolsets),
         callers=Callers(members, capped),
+        gates=every,
     )
 
 
