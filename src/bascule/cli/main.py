@@ -30,6 +30,7 @@ COMMANDS: Mapping[str, str] = {
     "schema": "config:schema",
     "key": "key:key",
     "db": "db:db",
+    "import": "import_:import_",
     "bench": "bench:bench",
 }
 """Command → module and attribute below `bascule.cli`, imported when it is used."""

@@ -144,6 +144,17 @@ class Examined(Struct):
     checks: list[Finding]
 
 
+class FeedImported(Struct):
+    """`import osv`, a line for each ecosystem: what is known now."""
+
+    ecosystem: str
+    advisories: int
+    newest: str
+    """When the latest advisory was changed (RFC 3339): how old the feed is."""
+    sha256: str
+    """Of the file."""
+
+
 SCHEMAS: Mapping[str, type[Struct] | None] = {
     "add": Added,
     "agent-add": AgentAdded,
@@ -155,6 +166,7 @@ SCHEMAS: Mapping[str, type[Struct] | None] = {
     "config-check": ConfigCheck,
     "decide": Decided,
     "doctor": Examined,
+    "import-osv": FeedImported,
     "key-rotate": KeyRotated,
     "policy-check": PolicyCheck,
     "revoke": Revoked,

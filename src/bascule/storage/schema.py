@@ -15,9 +15,9 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-VERSION = "0006"
+VERSION = "0007"
 """The migration that this code works with."""
-EARLIER_VERSIONS: tuple[str, ...] = ("0001", "0002", "0003", "0004", "0005")
+EARLIER_VERSIONS: tuple[str, ...] = ("0001", "0002", "0003", "0004", "0005", "0006")
 """Migrations before it, from which `bascule db migrate` leads here."""
 
 metadata = MetaData(
@@ -253,6 +253,29 @@ counters = Table(
 )
 """`issued`: highest issue number; `epoch`: raised by each revocation; `generation`: raised
 by each change of users, groups, agents or revocations."""
+
+advisories = Table(
+    "advisories",
+    metadata,
+    Column("ecosystem", Text, primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("id", Text, primary_key=True),
+    Column("modified", Text, nullable=False),
+    Column("document", LargeBinary, nullable=False),
+    Index("ix_advisories_id", "ecosystem", "id"),
+)
+"""Of feeds that were imported, a row for each package that one is about."""
+
+advisory_feeds = Table(
+    "advisory_feeds",
+    metadata,
+    Column("ecosystem", Text, primary_key=True),
+    Column("newest", Text, nullable=False),
+    Column("advisories", BigInteger, nullable=False),
+    Column("sha256", Text, nullable=False),
+    Column("imported_at", BigInteger, nullable=False),
+)
+"""What was read to its end, and how old its latest advisory is."""
 
 # With SQLite the tables below stay empty: keys and the log are files then.
 

@@ -1,0 +1,76 @@
+"""Advisories from a file into the state, and from there to an assessment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+
+from bascule.clock import UnixTime
+from bascule.lock.advisories import Advisory, parse_advisory
+from bascule.lock.advisory_feed import AboutPackage, Progress, file_digest, read_feed
+from bascule.lock.assessment import Assessment, assess, packages_of
+from bascule.lock.model import Entry
+from bascule.storage import advisories
+from bascule.storage.advisories import Feed, Row
+from bascule.storage.store import Store
+
+_ROWS_AT_ONCE = 2000
+"""In one transaction: others who write the state wait for as long."""
+
+
+def import_feed(
+    store: Store, path: Path, *, now: UnixTime, progress: Callable[[Progress], None]
+) -> list[Feed]:
+    """Take in a ZIP of advisories; gives the feeds of the ecosystems that it is about.
+
+    What was taken in before it broke off stays, and counts as not imported. Raises
+    `LockError`, `StateUnavailableError`.
+    """
+    digest = file_digest(path)
+    newest: dict[str, str] = {}
+    waiting: dict[str, list[AboutPackage]] = {}
+    for row in read_feed(path, progress):
+        rows = waiting.setdefault(row.ecosystem, [])
+        if len(rows) >= _ROWS_AT_ONCE and rows[-1].id != row.id:
+            _put(store, row.ecosystem, rows)
+            rows.clear()
+        rows.append(row)
+        newest[row.ecosystem] = max(newest.get(row.ecosystem, ""), row.modified)
+    for ecosystem, rows in waiting.items():
+        _put(store, ecosystem, rows)
+    return [
+        store.run(
+            partial(
+                advisories.finish,
+                ecosystem=ecosystem,
+                newest=newest[ecosystem],
+                sha256=digest,
+                now=now,
+            )
+        )
+        for ecosystem in sorted(newest)
+    ]
+
+
+def _put(store: Store, ecosystem: str, rows: list[AboutPackage]) -> None:
+    kept = [Row(it.ecosystem, it.name, it.id, it.modified, it.document) for it in rows]
+    store.run(partial(advisories.put, ecosystem=ecosystem, rows=kept))
+
+
+def assess_all(
+    store: Store, entries: Mapping[str, Entry], *, now: UnixTime
+) -> dict[str, Assessment]:
+    """Hold entries against all advisories that are known, by connector.
+
+    Raises `StateUnavailableError`.
+    """
+    rows, feeds = store.read(
+        partial(advisories.about, packages=packages_of(entries.values()))
+    )
+    about: dict[tuple[str, str], list[Advisory]] = {}
+    for row in rows:
+        known = about.setdefault((row.ecosystem, row.name), [])
+        known.append(parse_advisory(row.document))
+    newest = {it.ecosystem: it.newest for it in feeds}
+    return {name: assess(it, about, newest, now=now) for name, it in entries.items()}
