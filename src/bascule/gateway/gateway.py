@@ -22,10 +22,10 @@ from bascule.gateway.host_counts import HostCounts
 from bascule.gateway.ingress import Allowed
 from bascule.gateway.journal import Journal
 from bascule.gateway.sessions import Held, Sessions, is_revoked
-from bascule.gateway.sse import KEEP_ALIVE
 from bascule.gateway.steps import Run
 from bascule.gateway.upstream import UpstreamPool
 from bascule.protocol.message import Error
+from bascule.protocol.sse import KEEP_ALIVE
 
 QUIET_SECONDS = 15.0
 """A stream is sent a comment after this much silence, so that nothing between closes it."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from bascule.gateway import answers
 from bascule.gateway.exchange import ClientGoneError, Exchange
 from bascule.gateway.hosted_sessions import Session, SessionError
-from bascule.gateway.sse import event
 from bascule.launch.calls import Call, Reply
 from bascule.launch.peer import Peer
 from bascule.protocol.message import (
@@ -18,6 +17,7 @@ from bascule.protocol.message import (
     Error,
     Request,
 )
+from bascule.protocol.sse import event
 
 _BAD_REQUESTS = frozenset(
     {

@@ -17,7 +17,6 @@ from bascule.gateway.message_headers import OWN_REQUEST
 from bascule.gateway.relay import ForeignAnswerError, Outcome
 from bascule.gateway.sessions import Held, not_found
 from bascule.gateway.single import BAD_ANSWERS
-from bascule.gateway.sse import Event, ResumableReader, resumable_event
 from bascule.gateway.turn import Turn
 from bascule.gateway.upstream import Response, UpstreamError
 from bascule.protocol import legacy
@@ -31,6 +30,7 @@ from bascule.protocol.message import (
     write_result,
 )
 from bascule.protocol.modern import PROGRESS_TOKEN
+from bascule.protocol.sse import Event, ResumableReader, resumable_event
 
 
 class Sent(Struct, frozen=True):

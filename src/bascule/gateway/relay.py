@@ -13,7 +13,6 @@ from bascule.gateway import answers
 from bascule.gateway.exchange import Exchange
 from bascule.gateway.outgoing import Outgoing
 from bascule.gateway.results import BadResultError, Passage, pass_result, unchanged
-from bascule.gateway.sse import EventReader, EventTooLargeError, event
 from bascule.gateway.upstream import Response, UpstreamError
 from bascule.protocol import modern
 from bascule.protocol.message import (
@@ -29,6 +28,7 @@ from bascule.protocol.message import (
     write_notification,
     write_result,
 )
+from bascule.protocol.sse import EventReader, EventTooLargeError, event
 
 _params = msgspec.json.Decoder(dict[str, Any])
 

@@ -7,9 +7,9 @@ from msgspec import UNSET
 
 from bascule.gateway.relay import ForeignAnswerError
 from bascule.gateway.results import BadResultError
-from bascule.gateway.sse import EventReader, EventTooLargeError
 from bascule.gateway.upstream import Response, UpstreamError
 from bascule.protocol.message import Answer, MalformedMessageError, MessageId, parse_answer
+from bascule.protocol.sse import EventReader, EventTooLargeError
 
 BAD_ANSWERS = (
     MalformedMessageError,

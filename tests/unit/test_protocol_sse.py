@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bascule.gateway.sse import (
+from bascule.protocol.sse import (
     Event,
     EventReader,
     EventTooLargeError,
