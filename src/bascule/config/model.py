@@ -186,6 +186,43 @@ class Issuer(Table, frozen=True):
     an empty list: none, and then such a token permits nothing."""
 
 
+class ApprovalRule(Table, frozen=True, omit_defaults=True):
+    """`[approvals.rules.NAME]`: what some connectors need beyond `[approvals]`."""
+
+    connectors: tuple[str, ...] = ()
+    """Names of the connectors that it is for; `*` matches any run of characters."""
+    owners: tuple[str, ...] = ()
+    """Owners whose connectors it is for, beside those in `connectors`."""
+    approvers: tuple[str, ...] = ()
+    """Principals who may approve; empty: all who may by the other rules."""
+    quorum: Annotated[int, Meta(ge=1, le=20)] = 1
+    """How many different persons must approve; the largest that applies counts."""
+    not_author: bool = False
+    """Who made the entry in the lock must not approve it."""
+    longest_days: Annotated[int, Meta(ge=1, le=90)] = 90
+    """Days after which an approval expires at the latest."""
+
+
+class Approvals(Table, frozen=True, omit_defaults=True):
+    """`[approvals]`: who may approve. A change takes effect once it is approved."""
+
+    approvers: tuple[str, ...] = ()
+    """Principals who may approve; empty: all in `allowed_signers`."""
+    quorum: Annotated[int, Meta(ge=1, le=20)] = 1
+    """How many different persons must approve."""
+    not_author: bool = False
+    """Who made the entry in the lock must not approve it."""
+    longest_days: Annotated[int, Meta(ge=1, le=90)] = 90
+    """Days after which an approval expires at the latest."""
+    break_glass: tuple[str, ...] = ()
+    """Principals who may approve alone, for 24 hours at most; empty: nobody."""
+    change_by: tuple[str, ...] = ()
+    """Principals who may approve changes of this table and of `allowed_signers`, as many
+    as the largest `quorum` in it says; empty: those in `approvers`."""
+    rules: dict[str, ApprovalRule] = field(default_factory=dict)
+    """Stricter rules, by a name of your choice."""
+
+
 class Audit(Table, frozen=True):
     """`[audit]`: where checkpoints go besides the log itself."""
 
@@ -247,6 +284,8 @@ class Config(Table, frozen=True):
     """OAuth scope → entries as in `roles.*.allow`; `mcp:CONNECTOR` is built in."""
     issuers: dict[str, Issuer] = field(default_factory=dict)
     """Foreign authorization servers, by a name of your choice."""
+    approvals: Approvals = field(default_factory=Approvals)
+    """Who may approve connectors."""
     audit: Audit = field(default_factory=Audit)
     """Copies of the log's checkpoints."""
     limits: Limits = field(default_factory=Limits)
