@@ -21,6 +21,26 @@ def connector(settings: str) -> list[str]:
     return paths(f"[connectors.a]\n{settings}\n")
 
 
+@pytest.mark.parametrize("path", ["/srv/files", "/a", "/a b/.c"])
+def test_a_sandbox_has_absolute_paths(path: str) -> None:
+    for key in ("read", "write"):
+        assert connector(f'command = ["a"]\nsandbox.{key} = ["{path}"]') == []
+
+
+@pytest.mark.parametrize(
+    "path", ["", "/", "files", "/a/", "/a//b", "/a/../b", "/./a", "~/a"]
+)
+def test_other_paths_are_not_let_into_a_sandbox(path: str) -> None:
+    for key in ("read", "write"):
+        found = connector(f'command = ["a"]\nsandbox.{key} = ["/b", "{path}"]')
+        assert found == [f"connectors.a.sandbox.{key}[1]"]
+
+
+def test_a_sandbox_is_for_commands() -> None:
+    found = connector('url = "https://a.example/"\nsandbox.read = ["/b"]')
+    assert found == ["connectors.a.sandbox"]
+
+
 @pytest.mark.parametrize("settings", ["", 'url = "https://a.example/"\ncommand = ["a"]'])
 def test_a_connector_has_exactly_one_of_url_and_command(settings: str) -> None:
     assert connector(settings) == ["connectors.a"]

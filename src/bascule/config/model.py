@@ -98,6 +98,19 @@ class Credential(Table, frozen=True):
     """Several users may act upstream under this one credential."""
 
 
+class SandboxTable(Table, frozen=True):
+    """`[connectors.NAME.sandbox]`: what a stdio server may touch beside its own files."""
+
+    read: tuple[str, ...] = ()
+    """Absolute paths that it may read."""
+    write: tuple[str, ...] = ()
+    """Absolute paths that it may read and change."""
+    memory_mib: Annotated[int, Meta(ge=0, le=1 << 20)] = 0
+    """Mebibytes of memory; 0: the default cap."""
+    processes: Annotated[int, Meta(ge=0, le=1 << 15)] = 0
+    """Processes and threads; 0: the default cap."""
+
+
 class Connector(Table, frozen=True):
     """`[connectors.NAME]`: one MCP server that Bascule guards; `url` or `command`."""
 
@@ -117,6 +130,8 @@ class Connector(Table, frozen=True):
     """What happens without a valid approval; not acted on by this version."""
     boundary: Boundary = field(default_factory=Boundary)
     """Declared reach, inward and outward."""
+    sandbox: SandboxTable = field(default_factory=SandboxTable)
+    """What the process may touch."""
     credential: Credential = field(default_factory=Credential)
     """What Bascule shows to the server."""
     may_ask: tuple[Literal["elicitation", "sampling", "roots"], ...] = ()

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from urllib.parse import SplitResult
 
 from bascule.config.addresses import host_and_port, is_loopback, is_network, web_address
-from bascule.config.model import Config, Connector, Credential
+from bascule.config.model import Config, Connector, Credential, SandboxTable
 from bascule.config.paths import below, quoted
 
 Found = Iterator[tuple[str, str]]
@@ -18,6 +18,7 @@ _TOKEN = re.compile(r"[!#$%&'*+.^`|~0-9A-Za-z-]+")
 _ENVIRONMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#@*\s]+")
 _DOMAIN = re.compile(r"(\*\.)?[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?")
+_NO_PATH = "must be an absolute path, without `.`, `..` or a `/` at its end"
 _OURS = re.compile(r"(?i)host|connection|transfer-encoding|accept|content-.*|mcp-.*")
 """Headers that Bascule itself writes; a credential must not stand in their place."""
 
@@ -140,6 +141,22 @@ def _connector(path: str, name: str, connector: Connector) -> Found:
         boundary.may_reach,
         lambda it: host_and_port(it) is not None,
         "must be HOST:PORT",
+    )
+    for key in ("read", "write"):
+        paths = getattr(connector.sandbox, key)
+        yield from _each(f"{path}.sandbox.{key}", paths, _is_plain_path, _NO_PATH)
+    if connector.sandbox != SandboxTable() and connector.url is not None:
+        yield f"{path}.sandbox", "is for connectors with a `command`"
+
+
+def _is_plain_path(text: str) -> bool:
+    """Tell whether a path means the same from everywhere; the root would be everything."""
+    parts = text.split("/")
+    return (
+        len(parts) > 1
+        and parts[0] == ""
+        and not {"", ".", ".."} & set(parts[1:])
+        and "\0" not in text
     )
 
 

@@ -1,0 +1,118 @@
+"""What the configuration declares, in the lock's words; and where the two differ."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from bascule.config.model import Config, Connector
+from bascule.decision.entries import Entry as Names
+from bascule.decision.entries import parse_entry
+from bascule.lock.model import Access, Entry, Launch, LockError, Sandbox
+
+MIB = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """One thing that is not as it was locked."""
+
+    part: str
+    """Part of the entry and what of it: `launch.command`."""
+    want: str
+    """As locked."""
+    have: str
+    """As found."""
+
+
+def launch_of(connector: Connector, argv: Sequence[str] = ()) -> Launch:
+    """Give how a connector is started; `argv` is what is executed in place of its command.
+
+    The environment is as it is declared: references, never the secrets that they lead to.
+    """
+    if connector.url is not None:
+        return Launch("http", url=connector.url)
+    return Launch(
+        "stdio",
+        command=connector.command or (),
+        argv=tuple(argv),
+        env=dict(connector.env),
+    )
+
+
+def access_of(name: str, config: Config, tools: Collection[str]) -> Access:
+    """Give who answers for a connector, who reaches it and as whom it acts.
+
+    `tools` are the names that its toolsets are resolved against.
+    """
+    connector = config.connectors[name]
+    credential = connector.credential
+    return Access(
+        owner=connector.owner or "",
+        reachable_from=connector.boundary.reachable_from,
+        credential=credential.kind,
+        credential_header="" if credential.kind == "none" else credential.header,
+        credential_reference=credential.value or "",
+        credential_shared=credential.shared,
+        per_user=connector.per_user,
+        may_ask=tuple(sorted(connector.may_ask)),
+        toolsets=dict(_toolsets(name, config, tools)),
+    )
+
+
+def sandbox_of(connector: Connector) -> Sandbox:
+    """Give what a connector may touch beside its tree and its interpreter."""
+    declared = connector.sandbox
+    return Sandbox(
+        read=tuple(sorted(declared.read)),
+        write=tuple(sorted(declared.write)),
+        may_reach=tuple(sorted(connector.boundary.may_reach)),
+        memory_bytes=declared.memory_mib * MIB,
+        processes=declared.processes,
+    )
+
+
+def differences(name: str, config: Config, entry: Entry) -> list[Drift]:
+    """Give where the configuration is not what was locked; none for a fresh lock.
+
+    Raises `LockError` for a connector that is not configured.
+    """
+    if name not in config.connectors:
+        raise LockError(f"connector `{name}` is in the lock and not in the configuration")
+    connector = config.connectors[name]
+    tools = entry.surface.tools if entry.surface is not None else {}
+    found = [
+        *_differ("launch", entry.launch, launch_of(connector, entry.launch.argv)),
+        *_differ("sandbox", entry.sandbox, sandbox_of(connector)),
+        *_differ("access", entry.access, access_of(name, config, tools)),
+    ]
+    return sorted(found, key=lambda it: it.part)
+
+
+def _toolsets(
+    name: str, config: Config, tools: Collection[str]
+) -> Iterator[tuple[str, tuple[str, ...]]]:
+    for toolset, members in sorted(config.toolsets.items()):
+        if toolset.partition(":")[0] == name:
+            entries = [parse_entry(it, where=f"toolsets.{toolset}") for it in members]
+            yield toolset, tuple(sorted(tool for tool in tools if _covers(entries, tool)))
+
+
+def _covers(entries: Sequence[object], tool: str) -> bool:
+    return any(
+        isinstance(it, Names) and it.matches(it.connector, "tool", tool) for it in entries
+    )
+
+
+def _differ(part: str, locked: msgspec.Struct, found: msgspec.Struct) -> Iterator[Drift]:
+    for field in type(locked).__struct_fields__:
+        want, have = getattr(locked, field), getattr(found, field)
+        if want != have:
+            yield Drift(f"{part}.{field}", _shown(want), _shown(have))
+
+
+def _shown(value: Any) -> str:
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
