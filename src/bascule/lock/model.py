@@ -130,6 +130,8 @@ class Runtime(Item, frozen=True):
     version: str = ""
     sha256: str = ""
     """Of the interpreter's executable."""
+    library_sha256: str = ""
+    """Of its standard library and of shared libraries of its own."""
 
 
 class Tree(Item, frozen=True):
