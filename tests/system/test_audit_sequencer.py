@@ -209,6 +209,22 @@ def test_an_error_between_the_steps_is_made_good_by_the_next(log: LogFolder) -> 
     assert_whole(log)
 
 
+def test_a_sequencer_goes_on_when_places_in_the_inbox_begin_again(log: LogFolder) -> None:
+    with log.inbox() as inbox, log.sequencer(inbox) as sequencer:
+        for segments in (3, 1, 0, 2, 40):
+            for _ in range(segments):
+                log.fill(2)
+            assert sequencer.step() == 2 * segments
+            assert log.entries() == log.written
+            assert log.waiting() == 0
+        log.fill(1)
+        log.fill(1)
+        lost = "DELETE FROM SEGMENTS WHERE place = (SELECT min(place) FROM SEGMENTS)"
+        log.edit_inbox(lost)
+        with pytest.raises(TamperedLogError, match="missing"):
+            sequencer.step()
+
+
 def test_two_sequencers_cannot_run(log: LogFolder) -> None:
     with (
         log.inbox() as inbox,

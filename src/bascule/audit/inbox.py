@@ -107,7 +107,10 @@ class Inbox(Protocol):
         """Write something that is no record; raises whatever `write` would raise now."""
 
     def read(self, after: int, limit: int) -> list[tuple[int, Segment]]:
-        """Give up to `limit` segments beyond a place, in the order of arrival."""
+        """Give up to `limit` segments beyond a place, in the order of arrival.
+
+        Places are from 1; after `remove` they may begin again, so read from 0 then.
+        """
 
     def remove(self, up_to: int) -> None:
         """Drop segments up to a place, which are in the tree by now."""

@@ -97,7 +97,7 @@ class Sequencer:
         """What the state on disk may be: what was read, or written since."""
         self._state.fence += 1
         self._place = 0
-        """Place in the inbox up to which segments were taken."""
+        """Place in the inbox up to which segments were taken and not removed yet."""
         self._dirty = False
         """Something was taken and is not committed yet."""
         self._caught_up = monotonic()
@@ -219,7 +219,8 @@ class Sequencer:
         self._crash_point("state")
         self._signing.sign(self._state)
         self._crash_point("checkpoint")
-        self._inbox.remove(self._place)
+        taken, self._place = self._place, 0
+        self._inbox.remove(taken)
         self._crash_point("inbox")
         self._touched.clear()
         self._dirty = False

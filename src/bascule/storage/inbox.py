@@ -13,7 +13,7 @@ from bascule.storage.database_file import database_file
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS segments (
-    place INTEGER PRIMARY KEY AUTOINCREMENT,
+    place INTEGER PRIMARY KEY,
     writer TEXT NOT NULL,
     boot TEXT NOT NULL,
     first INTEGER NOT NULL,
@@ -21,9 +21,11 @@ CREATE TABLE IF NOT EXISTS segments (
     prev BLOB NOT NULL,
     head BLOB NOT NULL,
     leaves BLOB NOT NULL,
-    openings BLOB NOT NULL,
-    UNIQUE (writer, boot, first)
+    openings BLOB NOT NULL
 )
+"""
+"""Nothing but the table: an index, or a count of what was ever in it, would be another page
+of each commit. That a segment is there once and none is missing is for its chain to say.
 """
 _COLUMNS = "writer, boot, first, count, prev, head, leaves, openings"
 _INSERT = f"INSERT INTO segments ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
@@ -99,7 +101,11 @@ class SqliteInbox:
         return [(row[0], Segment(*row[1:])) for row in rows]
 
     def remove(self, up_to: int) -> None:
-        """Drop segments up to a place."""
+        """Drop segments up to a place.
+
+        SQLite numbers a row behind the last one: as long as what was read is there, nothing
+        new comes before it.
+        """
         with self._lock:
             self._writes.execute("DELETE FROM segments WHERE place <= ?", (up_to,))
 
