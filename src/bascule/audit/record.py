@@ -46,6 +46,12 @@ class AuthzPart(Part, frozen=True):
 
     decision: str
     """`allow` or `deny`."""
+    definition: str | UnsetType = UNSET
+    """Digest of the definition that was served then, where one is compared."""
+    finding: str | UnsetType = UNSET
+    """What `enforce` would have denied for, in a mode that allows it."""
+    mode: str | UnsetType = UNSET
+    """Of the connector, where something is compared with an approval."""
     policies: tuple[str, ...] = ()
     policy_digest: str | UnsetType = UNSET
     reason: str = ""
@@ -77,7 +83,8 @@ class ResultPart(Part, frozen=True):
     is_error: bool = False
     """The tool itself reported failure."""
     outcome: str = "ok"
-    """`ok`, `error`, `timeout`, `upstream_failed`, `client_gone`, `revoked`, `refused`,
+    """`ok`, `error`, `timeout`, `upstream_failed`, `client_gone`, `revoked`, `unapproved`
+    (the approval of its connector ended meanwhile), `refused`,
     `suspended` (the server ended the stream to answer on another), `outcome_unknown`."""
     status: int | UnsetType = UNSET
     """HTTP status of the upstream."""
@@ -130,7 +137,8 @@ class Record(Part, frozen=True, kw_only=True):
     type: str
     """`auth.fail`; `list`, `call.start` and `authz.decision` (a refusal) when decided;
     `call.end` when completed; `answer`, `notification` and `session.end` for what else a
-    client sends in a session; `token.issue`, `revoke`, `user.add`, `server.start`, … for
+    client sends in a session; `definition.deviates` and `approval.missing` for what is not
+    as it was approved; `token.issue`, `revoke`, `user.add`, `server.start`, … for
     events."""
     user: UserPart | UnsetType = UNSET
     v: int

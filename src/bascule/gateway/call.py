@@ -7,6 +7,7 @@ from functools import partial
 from bascule.decision.facts import CallFacts, Denied, Principal
 from bascule.decision.snapshot import Snapshot
 from bascule.gateway import answers, refusal
+from bascule.gateway.approval import compared_modern, watch_modern
 from bascule.gateway.deciding import Forwarding, decided, may_read, on_disk
 from bascule.gateway.facts import facts_of, without_forbidden_subscriptions
 from bascule.gateway.gateway import Gateway, Upstream, Work
@@ -58,6 +59,10 @@ async def handle_call(gateway: Gateway, work: Work, connector: str) -> None:
             return
         # 6. + 7. Facts, and the decision.
         facts = facts_of(message, caller.principal, connector, now)
+        if snapshot.gates.get(connector) is not None:
+            # What the server serves under that name, asked anew when that is not known.
+            upstream = upstreams.get(connector)
+            facts = await compared_modern(gateway, upstream, message, facts, snapshot)
         decision, entry = decided(
             gateway, caller, message, facts, snapshot, peer=exchange.peer
         )
@@ -85,6 +90,7 @@ async def forward(
     """Send an allowed request upstream, relay the answer, record how it ended."""
     principal = facts.principal
     binding = handle_binding(principal, facts.connector, request.method)
+    watch = watch_modern(gateway, upstream, request, principal, facts.connector, snapshot)
     with Forwarding(gateway, work.exchange, entry, request.id) as it:
         if upstream.eras.refuses_modern:
             upstream.eras.check_modern()
@@ -118,6 +124,8 @@ async def forward(
             binding=binding,
             now=facts.now,
             max_event_bytes=gateway.limits.response_bytes,
+            watch=watch,
+            from_start="cursor" not in sent.params,
         )
         reads = partial(may_read, gateway, principal, facts.connector)
         it.outcome = await relay(response, work.exchange, sent, passage, reads)

@@ -10,7 +10,7 @@ from bascule.gateway import refusal
 from bascule.gateway.arguments import commit_arguments
 from bascule.gateway.callers import Caller
 from bascule.gateway.exchange import ClientGoneError, Exchange
-from bascule.gateway.gateway import Gateway, RevokedError
+from bascule.gateway.gateway import Gateway, RevokedError, UnapprovedError
 from bascule.gateway.journal import Entry
 from bascule.gateway.relay import Outcome
 from bascule.gateway.upstream import UpstreamError
@@ -30,6 +30,7 @@ def decided(
 ) -> tuple[Decision, Entry]:
     """Decide, and hand in the record that says so. Raises `LogUnavailableError`."""
     decision = decide(facts, snapshot)
+    gate = snapshot.gates.get(facts.connector)
     args, opening = commit_arguments(
         request, keep_values=gateway.keeps_values(facts.connector)
     )
@@ -42,6 +43,7 @@ def decided(
         args=args,
         opening=opening,
         proto=proto,
+        mode="" if gate is None else gate.mode,
     )
     return decision, entry
 
@@ -53,7 +55,7 @@ async def on_disk(gateway: Gateway, entry: Entry) -> None:
     """
     try:
         durable = await entry.durable
-    except (ClientGoneError, RevokedError) as exc:
+    except (ClientGoneError, RevokedError, UnapprovedError) as exc:
         if not entry.code:
             gateway.journal.completed(entry, Outcome(refusal.OUTCOMES[type(exc)]))
         raise

@@ -10,10 +10,12 @@ from typing import Any
 
 from bascule.clock import Clock, monotonic
 from bascule.config.model import Connector, Limits
+from bascule.decision.facts import Reason
 from bascule.decision.snapshot import Snapshot
 from bascule.errors import BasculeError
 from bascule.gateway import answers
 from bascule.gateway.callers import CONFIRM_SECONDS, Caller, Callers
+from bascule.gateway.definitions import Definitions
 from bascule.gateway.eras import Eras
 from bascule.gateway.exchange import ClientGoneError, Exchange, Headers
 from bascule.gateway.failures import AuthFailures
@@ -35,6 +37,17 @@ class RevokedError(Exception):
     """The caller's token expired or was revoked while its request was open."""
 
 
+class UnapprovedError(Exception):
+    """The connector is not approved, or not any more while a request was open."""
+
+    def __init__(self, connector: str, reason: Reason, code: str = "") -> None:
+        super().__init__(reason.value)
+        self.connector = connector
+        self.reason = reason
+        self.code = code
+        """Of the record of the refusal; empty when none was written."""
+
+
 class TooManyRequestsError(BasculeError):
     """The caller has as many unfinished requests as it may."""
 
@@ -49,6 +62,8 @@ class Upstream:
     """The connector's own credential; the client's token never goes upstream."""
     eras: Eras = field(default_factory=Eras)
     """What it was found to speak."""
+    definitions: Definitions = field(default_factory=Definitions)
+    """What it was last seen to serve."""
 
 
 @dataclass(slots=True)
@@ -118,7 +133,7 @@ class Gateway:
             del self.in_flight[identity]
 
     def end_revoked(self) -> None:
-        """Close what is open for callers that are no longer valid."""
+        """Close what is open for callers, and at connectors, that are no longer valid."""
         now = self.clock()
         stale = self.callers.state_age
         for work in list(self.work):
@@ -128,6 +143,11 @@ class Gateway:
             ended = work.held is not None and is_revoked(work.held, self.callers)
             if ended or not valid:
                 work.interrupt(RevokedError())
+                continue
+            gate = self.snapshot.gates.get(work.caller.connector)
+            shut = None if gate is None else gate.shuts(now)
+            if shut is not None:
+                work.interrupt(UnapprovedError(work.caller.connector, shut))
 
     def tick(self) -> None:
         """Keep time: upstream time-outs and quiet streams; called about once a second."""

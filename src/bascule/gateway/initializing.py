@@ -5,6 +5,7 @@ from __future__ import annotations
 from msgspec import Raw
 
 from bascule.gateway import answers
+from bascule.gateway.approval import watch_legacy
 from bascule.gateway.eras import no_legacy
 from bascule.gateway.exchange import header_block
 from bascule.gateway.legacy_results import pass_initialized
@@ -43,7 +44,7 @@ async def begin(turn: Turn, request: Request, version: str) -> Outcome:
             return _refused(turn, request, response, answer.error)
         if response.status != 200 or not isinstance(answer.result, Raw):
             raise UpstreamError("upstream did not take `initialize`")
-        agreed, result = pass_initialized(answer.result)
+        agreed, result = pass_initialized(answer.result, watch_legacy(turn, None))
     except BAD_ANSWERS as exc:
         raise UpstreamError(str(exc)) from exc
     if not usable_upstream_id(response.session_id):

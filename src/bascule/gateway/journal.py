@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
-from msgspec import UNSET, Struct
+from msgspec import UNSET, Struct, UnsetType
 from msgspec.structs import replace
 
 from bascule.audit.record import (
@@ -74,6 +74,7 @@ class Forms(Struct, frozen=True):
     policy_digest: str
     peer: str
     proto: str
+    definition: str | None
     with_args: bool
     counted: tuple[str, str]
     """Result and reason, for the counter."""
@@ -142,17 +143,22 @@ class Journal:
         args: ArgsPart | None,
         opening: bytes | None,
         proto: str = modern.VERSION,
+        mode: str = "",
     ) -> Entry:
         """Hand in the record of a decision; wait for `durable` before acting on it.
 
-        Raises `LogUnavailableError`.
+        `mode`: of a connector that has a gate. Raises `LogUnavailableError`.
         """
         if self.refuses:
             raise LogUnavailableError("records are not taken into the log")
         key = (caller, facts.method, facts.kind, facts.name)
         forms = self._forms.get(key)
-        if forms is None or not forms.fit(
-            decision, policy_digest, peer, proto, with_args=args is not None
+        if (
+            forms is None
+            or forms.definition != facts.definition
+            or not forms.fit(
+                decision, policy_digest, peer, proto, with_args=args is not None
+            )
         ):
             forms = self._make_forms(
                 caller,
@@ -161,6 +167,7 @@ class Journal:
                 policy_digest,
                 peer,
                 proto,
+                mode,
                 with_args=args is not None,
             )
             self._keep(key, forms)
@@ -212,6 +219,7 @@ class Journal:
         policy_digest: str,
         peer: str,
         proto: str,
+        mode: str,
         *,
         with_args: bool,
     ) -> Forms:
@@ -234,7 +242,15 @@ class Journal:
         )
         decided = replace(
             common,
-            authz=AuthzPart(result, decision.policies, policy_digest, reason),
+            authz=AuthzPart(
+                decision=result,
+                definition=facts.definition or UNSET,
+                finding=_finding(decision),
+                mode=mode or UNSET,
+                policies=decision.policies,
+                policy_digest=policy_digest,
+                reason=reason,
+            ),
             cred=caller.cred_part,
             mcp=McpPart(
                 method=clip(facts.method, MAX_NAME_CHARACTERS),
@@ -250,6 +266,7 @@ class Journal:
             policy_digest=policy_digest,
             peer=peer,
             proto=proto,
+            definition=facts.definition,
             with_args=with_args,
             counted=(result, reason),
             decided=form(decided, {**blanks, **(_REFUSED if result == "deny" else {})}),
@@ -308,6 +325,35 @@ class Journal:
         if rest:
             self._event("auth.fail", "others", reason="repeated", count=rest)
 
+    def deviates(
+        self, connector: str, kind: str, name: str, reason: Reason, have: str, mode: str
+    ) -> None:
+        """Hand in that a server serves what was not approved; nobody waits for it.
+
+        `kind`: the list that it stands in, `instructions` or `server`; `have`: its digest.
+        """
+        now = system_micros()
+        record = Record(
+            admin={"digest": have, "kind": kind},
+            authz=AuthzPart(
+                decision="deny" if mode == "enforce" else "allow",
+                mode=mode,
+                reason=reason.value,
+            ),
+            boot=self._boot,
+            connector=connector,
+            id=new_id(now),
+            log=self._log,
+            mcp=McpPart(method=kind, name=clip(name, MAX_NAME_CHARACTERS) or UNSET),
+            stage="event",
+            ts=now,
+            type="definition.deviates",
+            v=RECORD_VERSION,
+            writer=self._writer,
+        )
+        with contextlib.suppress(LogUnavailableError):
+            self._sink.append(encode(record))
+
     def _event(
         self,
         type: str,
@@ -337,6 +383,12 @@ class Journal:
 
     def _random_code(self) -> str:
         return base64.urlsafe_b64encode(self._entropy(CODE_BYTES)).decode("ascii")
+
+
+def _finding(decision: Decision) -> str | UnsetType:
+    if isinstance(decision, Allowed) and decision.finding is not None:
+        return decision.finding.value
+    return UNSET
 
 
 def _type_of(decision: Decision) -> str:

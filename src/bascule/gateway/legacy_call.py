@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from bascule.decision.facts import Denied
+from bascule.decision.facts import CallFacts, Denied
 from bascule.gateway import answers, refusal
+from bascule.gateway.approval import compared_legacy, require_approval, watch_legacy
 from bascule.gateway.asks import ANSWERABLE, unstamped
 from bascule.gateway.deciding import Forwarding, decided, on_disk
 from bascule.gateway.facts import facts_of
@@ -40,6 +41,8 @@ from bascule.protocol.modern import ProtocolError
 async def with_message(turn: Turn, message: Message) -> None:
     """Answer a POST. Raises what `refusal` knows."""
     legacy.check_version(turn.exchange.header(b"mcp-protocol-version"))
+    method = "answer" if isinstance(message, Response) else message.method
+    await require_approval(turn, method)
     try:
         match message:
             case Request(method=legacy.INITIALIZE):
@@ -60,7 +63,8 @@ async def with_message(turn: Turn, message: Message) -> None:
 async def _initialize(turn: Turn, request: Request) -> None:
     """Begin a session at the upstream, and one for the client."""
     version = legacy.check_initialize(request)
-    entry = await _allowed(turn, request, version)
+    facts = facts_of(request, turn.caller.principal, turn.connector, turn.now)
+    entry = await _allowed(turn, request, facts, version)
     if entry is None:
         return
     with Forwarding(turn.gateway, turn.exchange, entry, request.id) as it:
@@ -70,19 +74,28 @@ async def _initialize(turn: Turn, request: Request) -> None:
 async def _call(turn: Turn, held: Held, request: Request) -> None:
     """Send an allowed request upstream and relay the answer."""
     legacy.check(request)
-    entry = await _allowed(turn, request, held.session.version)
+    facts = facts_of(request, turn.caller.principal, turn.connector, turn.now)
+    facts = await compared_legacy(turn, held, facts)
+    entry = await _allowed(turn, request, facts, held.session.version)
     if entry is None:
         return
     with Forwarding(turn.gateway, turn.exchange, entry, request.id) as it:
         upstream_id = legacy.upstream_id(held.session.tag, request.method, request.id)
         params = _upstream_params(turn, held, request)
         session = session_headers(held)
+        watch = watch_legacy(turn, held)
         response = await turn.post(
             write_request(upstream_id, request.method, params), session
         )
         check_status(turn, held, response, 400)
-        sent = Sent(request.method, upstream_id, request.id, _progress_token(params))
-        relay = LegacyRelay(turn, held, session, sent)
+        sent = Sent(
+            request.method,
+            upstream_id,
+            request.id,
+            _progress_token(params),
+            from_start="cursor" not in params,
+        )
+        relay = LegacyRelay(turn, held, session, sent, watch)
         relayed = relay.stream if response.streams else relay.whole
         it.outcome = await relayed(response)
 
@@ -122,9 +135,10 @@ def _cancelled_id(held: Held, client_id: Any) -> str:
     return legacy.upstream_id(held.session.tag, "", client_id)
 
 
-async def _allowed(turn: Turn, request: Request, version: str) -> Entry | None:
+async def _allowed(
+    turn: Turn, request: Request, facts: CallFacts, version: str
+) -> Entry | None:
     """Decide and record; a request that is denied is answered, and gives None."""
-    facts = facts_of(request, turn.caller.principal, turn.connector, turn.now)
     decision, entry = decided(
         turn.gateway,
         turn.caller,

@@ -10,6 +10,7 @@ from bascule.clock import UnixTime
 from bascule.gateway import answers
 from bascule.gateway.asks import Asks, params_of
 from bascule.gateway.deciding import may_read
+from bascule.gateway.definitions import Watch
 from bascule.gateway.exchange import Headers
 from bascule.gateway.handles import Sealer
 from bascule.gateway.legacy_results import pass_legacy_result
@@ -41,6 +42,8 @@ class Sent(Struct, frozen=True):
     client_id: MessageId
     progress_token: Any = None
     """The upstream's, if the client wants progress."""
+    from_start: bool = False
+    """A list was asked for from its beginning."""
 
 
 def check_status(turn: Turn, held: Held, response: Response, *fine: int) -> None:
@@ -67,7 +70,14 @@ def places_of(turn: Turn, held: Held) -> Sealer:
 class LegacyRelay:
     """Gives what an upstream sends on one response to the client of that session."""
 
-    def __init__(self, turn: Turn, held: Held, session: Headers, sent: Sent | None) -> None:
+    def __init__(
+        self,
+        turn: Turn,
+        held: Held,
+        session: Headers,
+        sent: Sent | None,
+        watch: Watch | None,
+    ) -> None:
         """`sent`: the request that is answered; None on a stream that only listens."""
         self._turn = turn
         self._held = held
@@ -75,6 +85,7 @@ class LegacyRelay:
         self._sent = sent
         self._places: Sealer | None = None
         self._asks = Asks(turn.gateway.sealer, held)
+        self._watch = watch
         self._bytes = 0
         self._outcome: Outcome | None = None
         self.resumable = False
@@ -168,7 +179,7 @@ class LegacyRelay:
     async def _answer(self, it: Answer, response: Response) -> bytes | None:
         sent = self._sent
         if sent is not None:
-            method, client_id = sent.method, sent.client_id
+            method, client_id, from_start = sent.method, sent.client_id, sent.from_start
             no_id = it.id is None and it.error is not UNSET
             if it.id != sent.upstream_id and not no_id:
                 raise ForeignAnswerError("upstream answered another request")
@@ -177,7 +188,7 @@ class LegacyRelay:
             found = legacy.client_id_of(self._held.session.tag, it.id)
             if found is None or not self.resumes:
                 return None
-            method, client_id = found
+            (method, client_id), from_start = found, False
         if isinstance(it.error, Raw):
             problem = parse_error(it.error)
             body = write_error(client_id, problem)
@@ -187,7 +198,8 @@ class LegacyRelay:
             return body
         if response.status != 200 or not isinstance(it.result, Raw):
             raise ForeignAnswerError("upstream sent a result with an error status")
-        passed = await pass_legacy_result(it.result, self._turn.passage(method))
+        passage = self._turn.passage(method, self._watch, from_start=from_start)
+        passed = await pass_legacy_result(it.result, passage)
         body = write_result(client_id, passed.result)
         self._outcome = Outcome(
             "ok", self._bytes + len(body), response.status, is_error=passed.is_error
@@ -234,4 +246,6 @@ class LegacyRelay:
             params.get("uri"),
         ):
             return None
+        elif self._watch is not None:
+            self._watch.definitions.said_to_change(method)
         return write_notification(method, params)

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
+from bascule.gateway.definitions import Watch
 from bascule.gateway.results import (
     CARRIED_CAPABILITIES,
     LISTS,
@@ -51,7 +52,7 @@ async def pass_legacy_result(result: Raw, passage: Passage) -> Passed:
         raise BadResultError("upstream sent a result of the wrong shape") from exc
 
 
-def pass_initialized(result: Raw) -> tuple[str, Raw]:
+def pass_initialized(result: Raw, watch: Watch | None) -> tuple[str, Raw]:
     """Give the revision that a server agrees to, and the client's result.
 
     The result tells only what gateway and upstream can do together. Raises
@@ -68,6 +69,8 @@ def pass_initialized(result: Raw) -> tuple[str, Raw]:
         raise BadResultError(
             f"upstream speaks {version[:32]!r}; Bascule speaks {spoken} and 2026-07-28"
         )
+    if watch is not None:
+        watch.greeting(fields)
     carried = {k: v for k, v in capabilities.items() if k in CARRIED_CAPABILITIES}
     fields["capabilities"] = Raw(encode(carried))
     return version, Raw(encode(fields))

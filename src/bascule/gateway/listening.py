@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bascule.decision.facts import Denied
 from bascule.gateway import answers
+from bascule.gateway.approval import require_approval, watch_legacy
 from bascule.gateway.deciding import Forwarding, decided, on_disk
 from bascule.gateway.facts import facts_of
 from bascule.gateway.handles import InvalidHandleError
@@ -27,6 +28,7 @@ async def without_message(turn: Turn) -> None:
     if version == modern.VERSION.encode():
         raise BadHeadError(405, "only POST is served at this revision")
     legacy.check_version(version)
+    await require_approval(turn, turn.exchange.method)
     if turn.exchange.method == "GET":
         check_listening(turn.exchange)
         await _listen(turn, turn.find_session())
@@ -60,7 +62,8 @@ async def _listen(turn: Turn, held: Held) -> None:
             return
         if not response.streams:
             raise UpstreamError("upstream answered with an unknown content type")
-        relay = LegacyRelay(turn, held, session_headers(held), None)
+        watch = watch_legacy(turn, held)
+        relay = LegacyRelay(turn, held, session_headers(held), None, watch)
         relay.resumes = b"last-event-id" in turn.exchange.headers
         it.outcome = await relay.stream(response)
 

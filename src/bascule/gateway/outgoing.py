@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
@@ -85,13 +86,7 @@ def _rewrite_meta(
     if not capabilities and modern.PROGRESS_TOKEN not in meta:
         return None  # as it mostly is: nothing to change
     meta = params[modern.META] = dict(meta)
-    if capabilities and (
-        refused := [
-            it for it in _ASKS if it in capabilities and it not in connector.may_ask
-        ]
-    ):
-        kept = {key: value for key, value in capabilities.items() if key not in refused}
-        meta[modern.CLIENT_CAPABILITIES] = kept
+    meta[modern.CLIENT_CAPABILITIES] = carried_capabilities(capabilities, connector)
     if modern.PROGRESS_TOKEN not in meta:
         return None
     token = meta.pop(modern.PROGRESS_TOKEN)
@@ -99,6 +94,16 @@ def _rewrite_meta(
         return None
     meta[modern.PROGRESS_TOKEN] = message_id
     return token
+
+
+def carried_capabilities(
+    capabilities: Mapping[str, Any], connector: Connector
+) -> Mapping[str, Any]:
+    """Give a client's capabilities, less what the connector may not ask."""
+    refused = [it for it in _ASKS if it in capabilities and it not in connector.may_ask]
+    if not refused:
+        return capabilities
+    return {key: value for key, value in capabilities.items() if key not in refused}
 
 
 def open_handle(

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from msgspec import UNSET
+
 from bascule.audit.record import RecordTooLargeError
 from bascule.audit.writer import LogUnavailableError
 from bascule.decision.facts import CallFacts, Denied, Reason
+from bascule.decision.gate import MISSING
 from bascule.gateway import answers
 from bascule.gateway.callers import StateUnconfirmedError, UnauthenticatedError
 from bascule.gateway.exchange import ClientGoneError, Exchange
-from bascule.gateway.gateway import Gateway, RevokedError, TooManyRequestsError
+from bascule.gateway.gateway import (
+    Gateway,
+    RevokedError,
+    TooManyRequestsError,
+    UnapprovedError,
+)
 from bascule.gateway.ingress import BadHeadError
 from bascule.gateway.issuers import IssuerUnavailableError
 from bascule.gateway.relay import end_with_error
@@ -39,12 +47,14 @@ EXPECTED = (
     RecordTooLargeError,
     ClientGoneError,
     RevokedError,
+    UnapprovedError,
 )
 """What may go wrong; anything else is a bug."""
 
 OUTCOMES: Mapping[type[Exception], str] = {
     ClientGoneError: "client_gone",
     RevokedError: "revoked",
+    UnapprovedError: "unapproved",
     ProtocolError: "refused",
 }
 """What the completed record says when a forwarded request ends in one of these."""
@@ -65,6 +75,8 @@ def answer(
             return
         case RevokedError():
             _revoked(gateway, exchange, connector)
+        case UnapprovedError():
+            _unapproved(exchange, message_id, problem)
         case UnauthenticatedError():
             _unauthenticated(gateway, exchange, connector, problem)
         case BadHeadError(status=405):
@@ -103,20 +115,55 @@ def denied(
 ) -> None:
     """Answer what the caller may not do, as if it were not there.
 
-    Only a token that lacks scope is told so: its user and agent may know already. Before
-    2026-07-28 an error of the call is no error of HTTP.
+    That a connector is not approved is said to all who have a token for it. Only a token
+    that lacks scope is told so: its user and agent may know already. Before 2026-07-28 an
+    error of the call is no error of HTTP.
     """
     if decision.reason is Reason.INSUFFICIENT_SCOPE:
         value = challenge.insufficient_scope(
             gateway.public_url, facts.connector, decision.scopes
         )
         answers.insufficient_scope(exchange, value, request.id, decision.scopes)
+    elif decision.reason in MISSING:
+        missing = UnapprovedError(facts.connector, decision.reason, code)
+        _unapproved(exchange, request.id, missing)
+    elif decision.reason is Reason.DEFINITIONS_UNREADABLE:
+        answers.unavailable(
+            exchange, request.id, "what the server serves cannot be checked"
+        )
     elif decision.reason is Reason.UNKNOWN_METHOD:
         problem = Error(METHOD_NOT_FOUND, "method not found")
         answers.error(exchange, 404 if modern else 200, request.id, problem)
     else:
         problem = answers.not_there(code, facts.kind, facts.name)
         answers.error(exchange, 400 if modern else 200, request.id, problem)
+
+
+_TO_DO: Mapping[Reason, str] = {
+    Reason.NOT_APPROVED: "review it with `bascule diff {0}`, then `bascule approve {0}`",
+    Reason.APPROVAL_EXPIRED: "its approval has expired; `bascule approve {0}` renews it",
+    Reason.APPROVAL_REJECTED: "it was rejected; `bascule diff {0}` shows what it is now",
+    Reason.LOCK_DRIFTED: "it is not configured as it was locked; `bascule verify {0}` says "
+    "what differs",
+}
+
+
+def _unapproved(
+    exchange: Exchange, message_id: MessageId | None, problem: UnapprovedError
+) -> None:
+    """Answer that nothing of a connector is served, and what its operators do about it."""
+    if exchange.streaming:
+        exchange.abort()
+    elif not exchange.answered:
+        what = _TO_DO[problem.reason].format(problem.connector)
+        said = f"connector `{problem.connector}` is not approved: {what}"
+        data = {"code": problem.code} if problem.code else UNSET
+        answers.error(
+            exchange,
+            answers.UNAVAILABLE,
+            message_id,
+            Error(answers.UNAVAILABLE, said, data),
+        )
 
 
 def upstream_failed(

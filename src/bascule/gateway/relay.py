@@ -10,6 +10,7 @@ from msgspec import UNSET, Raw, Struct
 
 from bascule.errors import BasculeError
 from bascule.gateway import answers
+from bascule.gateway.definitions import Watch
 from bascule.gateway.exchange import Exchange
 from bascule.gateway.outgoing import Outgoing
 from bascule.gateway.results import BadResultError, Passage, pass_result, unchanged
@@ -178,10 +179,12 @@ async def _pass_event(
     if answer.id is not None:
         # A request from server to client does not exist in this revision.
         return None, None
-    return _notification(answer, sent, may_read), None
+    return _notification(answer, sent, may_read, passage.watch), None
 
 
-def _notification(answer: Answer, sent: Outgoing, may_read: MayRead) -> bytes | None:
+def _notification(
+    answer: Answer, sent: Outgoing, may_read: MayRead, watch: Watch | None
+) -> bytes | None:
     """Write a notification with the client's own ids, or None for one that is not its."""
     assert isinstance(answer.method, str)  # noqa: S101 - narrows for mypy
     try:
@@ -199,6 +202,8 @@ def _notification(answer: Answer, sent: Outgoing, may_read: MayRead) -> bytes | 
         params.get("uri")
     ):
         return None
+    elif watch is not None:
+        watch.definitions.said_to_change(answer.method)
     _restore_subscription(params, sent)
     return write_notification(answer.method, params)
 

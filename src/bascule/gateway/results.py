@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,10 +13,12 @@ from bascule.clock import UnixTime
 from bascule.config.model import Connector
 from bascule.decision.decide_many import decide_many
 from bascule.decision.facts import Allowed, Kind, Principal
+from bascule.decision.gate import DefinitionKind
 from bascule.decision.snapshot import Snapshot
 from bascule.errors import BasculeError
+from bascule.gateway.definitions import Watch
 from bascule.gateway.handles import Sealer
-from bascule.gateway.steps import Step
+from bascule.gateway.steps import next_turn
 from bascule.protocol import modern
 from bascule.protocol.message import encode
 
@@ -71,16 +72,26 @@ class _List:
     kind: Kind
     names: msgspec.json.Decoder[Any]
     attribute: str
+    pinned: DefinitionKind | None = None
+    """None where what is listed is data, not definitions."""
 
 
 LISTS: Mapping[str, _List] = {
-    "tools/list": _List("tools", "tool", msgspec.json.Decoder(list[_Named]), "name"),
-    "prompts/list": _List("prompts", "prompt", msgspec.json.Decoder(list[_Named]), "name"),
+    "tools/list": _List(
+        "tools", "tool", msgspec.json.Decoder(list[_Named]), "name", "tools"
+    ),
+    "prompts/list": _List(
+        "prompts", "prompt", msgspec.json.Decoder(list[_Named]), "name", "prompts"
+    ),
     "resources/list": _List(
         "resources", "resource", msgspec.json.Decoder(list[_Located]), "uri"
     ),
     "resources/templates/list": _List(
-        "resourceTemplates", "resource", msgspec.json.Decoder(list[_Templated]), "uri"
+        "resourceTemplates",
+        "resource",
+        msgspec.json.Decoder(list[_Templated]),
+        "uri",
+        "resourceTemplates",
     ),
 }
 _WRONG_SHAPE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
@@ -103,6 +114,10 @@ class Passage(Struct, frozen=True, gc=False):
     binding: tuple[str, ...]
     now: UnixTime
     max_event_bytes: int
+    watch: Watch | None = None
+    """Compares what passes with what was approved; None for a connector without gate."""
+    from_start: bool = False
+    """A list was asked for from its beginning."""
 
 
 class Passed(Struct, frozen=True, gc=False):
@@ -156,6 +171,8 @@ async def _pass_result(result: Raw, passage: Passage) -> Passed:
     if passage.method in LISTS:
         await filter_list(fields, LISTS[passage.method], passage)
     elif passage.method == "server/discover":
+        if passage.watch is not None:
+            passage.watch.greeting(fields)
         _narrow(fields)
     return Passed(Raw(encode(fields)), is_error)
 
@@ -196,8 +213,12 @@ async def filter_list(fields: dict[str, Raw], shape: _List, passage: Passage) ->
     )
     for turn, batch in enumerate(batches):
         if turn:
-            await _next_turn()
+            await next_turn()
         allowed.update([name for name, decision in batch if type(decision) is Allowed])
+    if passage.watch is not None and shape.pinned is not None:
+        whole = passage.from_start and "nextCursor" not in fields
+        items = _items.decode(listed)
+        allowed &= await passage.watch.approved(shape.pinned, names, items, whole=whole)
     if len(allowed) < len(set(names)):
         pairs = zip(_items.decode(listed), names, strict=True)
         kept = [item for item, name in pairs if name in allowed]
@@ -221,10 +242,3 @@ def _narrow(fields: dict[str, Raw]) -> None:
     capabilities = _fields.decode(fields.get("capabilities", Raw(b"{}")))
     carried = {k: v for k, v in capabilities.items() if k in CARRIED_CAPABILITIES}
     fields["capabilities"] = Raw(encode(carried))
-
-
-def _next_turn() -> Step[None]:
-    """Let the event loop serve others."""
-    step: Step[None] = Step()
-    asyncio.get_running_loop().call_soon(step.resolve, None)
-    return step

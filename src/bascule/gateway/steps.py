@@ -121,3 +121,10 @@ class Run:
         if self._waiting is future:
             self._waiting = None
             self.go_on()
+
+
+def next_turn() -> Step[None]:
+    """Let the event loop serve others."""
+    step: Step[None] = Step()
+    asyncio.get_running_loop().call_soon(step.resolve, None)
+    return step

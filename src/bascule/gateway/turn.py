@@ -8,6 +8,7 @@ from bascule.clock import UnixTime
 from bascule.decision.facts import Principal
 from bascule.decision.snapshot import Snapshot
 from bascule.gateway.callers import Caller
+from bascule.gateway.definitions import Watch
 from bascule.gateway.exchange import Exchange, Headers, header_block
 from bascule.gateway.gateway import Gateway, Upstream, Work
 from bascule.gateway.hosted_headers import identity_headers
@@ -69,7 +70,9 @@ class Turn:
         self.work.held = held
         return held
 
-    def passage(self, method: str) -> Passage:
+    def passage(
+        self, method: str, watch: Watch | None = None, *, from_start: bool = False
+    ) -> Passage:
         """Give for whom and under what a result of a method passes."""
         principal = self.caller.principal
         return Passage(
@@ -82,6 +85,8 @@ class Turn:
             binding=handle_binding(principal, self.connector, method),
             now=self.now,
             max_event_bytes=self.gateway.limits.response_bytes,
+            watch=watch,
+            from_start=from_start,
         )
 
     def known(self) -> Headers:

@@ -1,0 +1,202 @@
+"""What is compared with the approval of a connector before a request goes on."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from bascule.config.model import Connector
+from bascule.decision.decide import decide
+from bascule.decision.facts import UNREADABLE, CallFacts, Denied, Principal, Reason
+from bascule.decision.gate import DefinitionKind, Gate, pinned_kind
+from bascule.decision.snapshot import Snapshot
+from bascule.gateway.deciding import decided, on_disk
+from bascule.gateway.definitions import Key, Watch
+from bascule.gateway.gateway import Gateway, UnapprovedError, Upstream
+from bascule.gateway.hosted_headers import identity_headers
+from bascule.gateway.outgoing import carried_capabilities
+from bascule.gateway.rereading import Ask, ask_legacy, ask_modern, read_again
+from bascule.gateway.sessions import Held
+from bascule.gateway.turn import Turn
+from bascule.gateway.upstream import UpstreamError
+from bascule.protocol import legacy, modern
+from bascule.protocol.message import Request
+
+READINGS = 2
+"""Of a list that the server says to have changed while it was read."""
+
+
+async def require_approval(turn: Turn, method: str) -> None:
+    """Refuse what goes to a connector that serves nothing, whatever it is.
+
+    Raises `UnapprovedError` once the record of it is on disk.
+    """
+    gate = turn.snapshot.gates.get(turn.connector)
+    if gate is None or gate.shuts(turn.now) is None:
+        return
+    named = turn.exchange.header(b"mcp-protocol-version")
+    facts = CallFacts(turn.caller.principal, turn.connector, method, "none", "", turn.now)
+    decision, entry = decided(
+        turn.gateway,
+        turn.caller,
+        Request("", method, {}),
+        facts,
+        turn.snapshot,
+        peer=turn.exchange.peer,
+        proto=legacy.LATEST if named is None else named.decode("latin-1"),
+    )
+    await on_disk(turn.gateway, entry)
+    if isinstance(decision, Denied):
+        raise UnapprovedError(turn.connector, decision.reason, entry.code)
+
+
+def watch_modern(
+    gateway: Gateway,
+    upstream: Upstream | None,
+    request: Request,
+    principal: Principal,
+    connector: str,
+    snapshot: Snapshot,
+) -> Watch | None:
+    """Give what compares a request of 2026-07-28; None where nothing is compared.
+
+    What such a request is shown depends on its capabilities, and on its user where each
+    has a process of their own.
+    """
+    gate = snapshot.gates.get(connector)
+    if gate is None or upstream is None:
+        return None
+    capabilities = _capabilities(request, upstream.connector)
+    of_user = _of_user(upstream.connector, principal)
+    key = (modern.VERSION, of_user, _digest(capabilities))
+    return _watch(gateway, upstream, connector, gate, key)
+
+
+def watch_legacy(turn: Turn, held: Held | None) -> Watch | None:
+    """Give what compares a request in a session; None where nothing is compared.
+
+    What is listed depends on the session, but for a process that all sessions share.
+    """
+    gate = turn.snapshot.gates.get(turn.connector)
+    upstream = turn.upstream
+    if gate is None or upstream is None:
+        return None
+    key: Key = ("session", "" if held is None else held.session.tag)
+    if held is not None and upstream.connector.command is not None:
+        of_user = _of_user(upstream.connector, turn.caller.principal)
+        key = (held.session.version, of_user, *held.session.asks)
+    return _watch(turn.gateway, upstream, turn.connector, gate, key)
+
+
+def _watch(
+    gateway: Gateway, upstream: Upstream, connector: str, gate: Gate, key: Key
+) -> Watch:
+    definitions = upstream.definitions
+    view = definitions.view(key)
+    return Watch(connector, gate, definitions, view, gateway.journal)
+
+
+async def compared_modern(
+    gateway: Gateway,
+    upstream: Upstream | None,
+    request: Request,
+    facts: CallFacts,
+    snapshot: Snapshot,
+) -> CallFacts:
+    """Add to the facts what the server serves now under the name that is asked for.
+
+    Raises `ProtocolError` when the server turns out not to speak the revision.
+    """
+    kind = pinned_kind(facts.method, facts.kind, facts.name)
+    if kind is None or upstream is None:
+        return facts
+    watch = watch_modern(
+        gateway, upstream, request, facts.principal, facts.connector, snapshot
+    )
+    if watch is None:
+        return facts
+    if _must_be_read(watch, kind, facts, snapshot):
+        if upstream.eras.refuses_modern:
+            upstream.eras.check_modern()
+        capabilities = _capabilities(request, upstream.connector)
+        ask = ask_modern(upstream, _known(upstream, facts.principal), capabilities)
+        return await _read(watch, kind, facts, ask, gateway.limits.response_bytes)
+    return _with(facts, watch.view.digest(kind, facts.name))
+
+
+async def compared_legacy(turn: Turn, held: Held, facts: CallFacts) -> CallFacts:
+    """Add the same for a request in a session.
+
+    Raises `ProtocolError` when the server no longer knows the session.
+    """
+    kind = pinned_kind(facts.method, facts.kind, facts.name)
+    watch = None if kind is None else watch_legacy(turn, held)
+    if kind is None or watch is None:
+        return facts
+    if _must_be_read(watch, kind, facts, turn.snapshot):
+        ask = ask_legacy(turn, held, _known(turn.there, turn.caller.principal))
+        return await _read(watch, kind, facts, ask, turn.gateway.limits.response_bytes)
+    return _with(facts, watch.view.digest(kind, facts.name))
+
+
+def _must_be_read(
+    watch: Watch, kind: DefinitionKind, facts: CallFacts, snapshot: Snapshot
+) -> bool:
+    """Tell whether the list must be read again: only for who may use what is asked for."""
+    if watch.definitions.is_known(watch.view, kind, watch.gate.entry):
+        return False
+    decision = decide(_with(facts, UNREADABLE), snapshot)
+    found = decision.reason if isinstance(decision, Denied) else decision.finding
+    return found is Reason.DEFINITIONS_UNREADABLE
+
+
+async def _read(
+    watch: Watch, kind: DefinitionKind, facts: CallFacts, ask: Ask, limit: int
+) -> CallFacts:
+    definitions, view, gate = watch.definitions, watch.view, watch.gate
+    for _ in range(READINGS):
+        try:
+            await read_again(definitions, view, gate, kind, ask, limit)
+        except UpstreamError:
+            break
+        if definitions.is_known(view, kind, gate.entry):
+            return _with(facts, view.digest(kind, facts.name))
+    return _with(facts, UNREADABLE)
+
+
+def _with(facts: CallFacts, definition: str | None) -> CallFacts:
+    return CallFacts(
+        facts.principal,
+        facts.connector,
+        facts.method,
+        facts.kind,
+        facts.name,
+        facts.now,
+        definition,
+    )
+
+
+def _known(upstream: Upstream, principal: Principal) -> bytes:
+    """Write the headers of a reading; who has a process of their own is named."""
+    if not upstream.connector.per_user:
+        return upstream.credential
+    return upstream.credential + identity_headers(upstream.connector, principal)
+
+
+def _of_user(connector: Connector, principal: Principal) -> str:
+    return (principal.user or f"agent:{principal.agent}") if connector.per_user else ""
+
+
+def _capabilities(request: Request, connector: Connector) -> Mapping[str, Any]:
+    meta = request.params[modern.META]
+    return carried_capabilities(meta[modern.CLIENT_CAPABILITIES], connector)
+
+
+def _digest(capabilities: Mapping[str, Any]) -> str:
+    if not capabilities:
+        return ""
+    written = msgspec.json.encode(capabilities, order="sorted")
+    return hashlib.sha256(written).hexdigest()
