@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import itertools
 import json
 from collections.abc import Callable
 from typing import Any
@@ -145,6 +146,7 @@ def test_one_audience_may_stand_in_an_array() -> None:
         (signed(json.dumps(HEADER).encode(), b"{" * 2), "malformed"),
         (signed(json.dumps(HEADER).encode(), b'{"exp":' + b"[" * 4000), "malformed"),
     ],
+    ids=itertools.count(),
 )
 def test_what_is_no_token_is_refused(token: bytes, reason: str) -> None:
     assert reason in refusal(token)

@@ -90,7 +90,6 @@ def test_a_client_with_keys_says_them_or_where_they_are() -> None:
         {"grant_types": ["client_credentials"]},
         {"response_types": ["token"]},
     ],
-    ids=str,
 )
 def test_a_document_with_one_wrong_member_is_refused(change: dict[str, Any]) -> None:
     with pytest.raises(InvalidDocumentError):
