@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,12 +15,21 @@ from audit_logs import LogFolder, close_databases, new_log, use_database
 from bascule.storage.migrate import migrate
 from bascule.storage.postgres import open_postgres
 from bascule.storage.store import open_store
+from ports import free_ports
 from postgres import OpenStore, PostgresServer, postgres_cluster
-from system.server import free_ports
 
 # A busy machine is no fault of what is tested.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
+
+
+MOST_WORKERS = 12
+"""Each has a PostgreSQL and a Chromium of its own, in time."""
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Say what `-n auto` is: two workers for each core, since most tests wait."""
+    return min(2 * len(os.sched_getaffinity(0)), MOST_WORKERS)
 
 
 @pytest.fixture(scope="session")
@@ -38,6 +49,15 @@ def migrated_template(postgres_server: PostgresServer) -> str:
     return name
 
 
+@pytest.fixture(scope="session")
+def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give a file of SQLite with all tables, to copy."""
+    path = tmp_path_factory.mktemp("migrated") / "state.db"
+    with contextlib.closing(open_store(path)) as store:
+        migrate(store)
+    return path
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def open_empty(request: pytest.FixtureRequest, tmp_path: Path) -> OpenStore:
     """Give what opens an empty database, of either engine."""
@@ -52,12 +72,12 @@ def open_empty(request: pytest.FixtureRequest, tmp_path: Path) -> OpenStore:
 def open_state(request: pytest.FixtureRequest, tmp_path: Path) -> OpenStore:
     """Give what opens a database with all tables, of either engine."""
     if request.param == "sqlite":
-        with contextlib.closing(open_store(tmp_path / "state.db")) as made:
-            migrate(made)
-        return lambda: open_store(tmp_path / "state.db")
+        template: Path = request.getfixturevalue("migrated_file")
+        path = shutil.copy(template, tmp_path / "state.db")
+        return lambda: open_store(path)
     server: PostgresServer = request.getfixturevalue("postgres_server")
-    template: str = request.getfixturevalue("migrated_template")
-    url = server.url(server.create(template=template))
+    database: str = request.getfixturevalue("migrated_template")
+    url = server.url(server.create(template=database))
     return lambda: open_postgres(url)
 
 

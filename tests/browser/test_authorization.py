@@ -26,8 +26,9 @@ from bascule.app.demo import CONFIGURATION, TICKETS_PORT
 from browser.chromium import barriers, visiting
 from browser.conftest import site
 from certificates import new_authority
+from ports import free_ports
 from system.mcp_server import running
-from system.server import Installation, free_ports
+from system.server import Installation
 from system.visitor import PASSWORD, Visitor, path_of
 
 CONFIG = """\

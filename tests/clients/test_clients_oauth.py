@@ -12,8 +12,9 @@ import pytest
 
 from conformance.gateway import at_port, endpoint, guarding
 from conformance.rig import NODE, SCRIPTS, fixture_server
+from ports import free_ports
 from system.oauth_browser import Flow, sign_in
-from system.server import Installation, free_ports
+from system.server import Installation
 
 ALLOWED = "test_simple_text"
 REFUSED = "test_error_handling"

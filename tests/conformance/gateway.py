@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from conformance.rights import PROMPTS, RESOURCES, TOOLS
-from system.server import Installation, free_ports
+from ports import free_ports
+from system.server import Installation
 
 CONFIG = """\
 [server]

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from system.server import free_ports
+from ports import free_ports
 
 ROOT = Path(__file__).parents[2]
 SCRIPTS = ROOT / "tests" / "node"

@@ -14,9 +14,10 @@ import pytest
 
 from conformance.rig import NODE, PATIENCE
 from conformance.suite import PROGRAM
+from ports import free_ports
 from system.oauth_browser import Flow, sign_in
 from system.recorder import Recorder, recording
-from system.server import Installation, free_ports, serving
+from system.server import Installation, serving
 
 SCENARIOS = {"authorization-server-metadata-endpoint", "authorization-code-grant"}
 _FOLDER = re.compile(r"authorization-server-(.*)-\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d-\d{3}Z")

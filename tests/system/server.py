@@ -7,10 +7,10 @@ import http.client
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,12 +20,15 @@ from click.testing import CliRunner, Result
 
 from bascule.cli.main import main
 from bascule.clock import monotonic
+from ports import free_ports
 from system.recorder import FORBIDDEN, TOOLS, VERSION, Recorder
 
 CREDENTIAL = "desk-credential-canary"
 COMMAND = [sys.executable, "-m", "bascule.cli.main"]
 PATIENCE = 30.0
 """Seconds after which a test gives up; nothing here takes as long."""
+PAUSE = 0.02
+"""Seconds between two looks, in which others have the core."""
 
 CONFIG = """\
 [server]
@@ -64,20 +67,12 @@ failed_auth_per_minute = 100000
 """
 
 
-def free_ports(count: int) -> list[int]:
-    """Give ports that are free on loopback, all different."""
-    with contextlib.ExitStack() as stack:
-        held = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for sock in held:
-            sock.bind(("127.0.0.1", 0))
-        return [sock.getsockname()[1] for sock in held]
-
-
 def until(reached: Callable[[], bool]) -> None:
     """Ask again and again until it is so."""
     end = monotonic() + PATIENCE
     while not reached():
         assert monotonic() < end, "it never came to that"
+        time.sleep(PAUSE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,6 +225,7 @@ class Installation:
         end = monotonic() + PATIENCE
         while len(found := self.records(*selectors)) < count:
             assert monotonic() < end, f"only {found}"
+            time.sleep(PAUSE)
         return found
 
     def whole_records(self) -> list[dict[str, Any]]:

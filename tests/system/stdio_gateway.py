@@ -11,7 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from system.server import Installation, free_ports
+from ports import free_ports
+from system.server import Installation
 from system.stdio_host import child
 
 SDK_CLIENT = Path(__file__).parents[1] / "clients" / "mcp_sdk.py"

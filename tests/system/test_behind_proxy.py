@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from certificates import Authority, new_authority
+from ports import free_ports
 from system.recorder import Recorder
 from system.server import (
     COMMAND,
@@ -24,7 +25,6 @@ from system.server import (
     Answer,
     Installation,
     body_of,
-    free_ports,
     headers_of,
     install,
     until,

@@ -8,7 +8,6 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -22,6 +21,7 @@ from bascule.app.worker import DRAIN_SECONDS
 from bascule.cli.main import COULD_NOT_RUN, main
 from bascule.config.load import load
 from bascule.config.rules import exposure_problems
+from ports import free_ports
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
@@ -35,15 +35,6 @@ def block(language: str, word: str, page: str = README) -> str:
     blocks = [match.groups() for match in BLOCK.finditer(page)]
     (found,) = (text for name, text in blocks if name == language and word in text)
     return str(found)
-
-
-def free_ports(count: int) -> list[int]:
-    """Give ports that are free on loopback, all different."""
-    with contextlib.ExitStack() as stack:
-        held = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for sock in held:
-            sock.bind(("127.0.0.1", 0))
-        return [sock.getsockname()[1] for sock in held]
 
 
 def wait_for(stream: IO[str], words: str) -> None:

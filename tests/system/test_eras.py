@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from ports import free_ports
 from system.legacy_client import LegacyClient
 from system.lodge import begun, lodging
 from system.mcp_server import running
 from system.recorder import Recorder
-from system.server import Answer, Installation, free_ports, serving, until
+from system.server import Answer, Installation, serving, until
 
 
 @pytest.fixture(scope="module")

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from ports import free_ports
 from postgres import PASSWORD, PostgresServer, postgres_cluster, program
 from system.recorder import Recorder
 from system.replicas import KEY_ENCRYPTION, on_postgres
-from system.server import Installation, free_ports, until
+from system.server import Installation, until
 
 
 @pytest.fixture

@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 
 from bascule.app.stdio import socket_path
-from system.server import COMMAND, Installation, free_ports, until
+from ports import free_ports
+from system.server import COMMAND, Installation, until
 from system.stdio_gateway import install, sdk_client, serving, value, write_config
 from system.stdio_host import child, is_running, saw, saw_calls
 
