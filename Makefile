@@ -22,7 +22,7 @@ test: $(VENV)/.dev node-packages system-packages ## Check style, types, layers, 
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto --dist worksteal
 
 lint: $(VENV)/.dev ## Check style, types and layers
 	$(BIN)/ruff check
