@@ -15,6 +15,7 @@ WITHOUT_JSON = {
     ("config", "schema"),
     ("schema",),
     ("audit", "prove"),
+    ("sbom",),
 }
 """Commands that serve, or that print a document of a format of its own."""
 

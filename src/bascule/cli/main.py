@@ -31,6 +31,7 @@ COMMANDS: Mapping[str, str] = {
     "key": "key:key",
     "db": "db:db",
     "import": "import_:import_",
+    "sbom": "sbom:sbom",
     "bench": "bench:bench",
 }
 """Command → module and attribute below `bascule.cli`, imported when it is used."""

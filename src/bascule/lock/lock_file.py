@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any, Literal, NoReturn
 
@@ -163,6 +163,19 @@ def with_entry(lock: LockFile, connector: str, entry: Entry) -> LockFile:
     """Give a lock file with one entry put in or replaced."""
     connectors = {**lock.connectors, refuse_no_name(connector): entry}
     return msgspec.structs.replace(lock, connectors=connectors)
+
+
+def entries_of(lock: LockFile, names: Collection[str]) -> dict[str, Entry]:
+    """Give the entries of those names, all for none. Raises `LockError` for unlocked ones.
+
+    A lock without any entry is an error as well: there is nothing to tell of.
+    """
+    for name in names:
+        if name not in lock.connectors:
+            raise LockError(f"connector `{name}` is not locked: run `bascule lock {name}`")
+    if not lock.connectors:
+        raise LockError("nothing is locked: `bascule add` or `bascule lock` makes entries")
+    return {it: lock.connectors[it] for it in names or lock.connectors}
 
 
 def refuse_no_name(name: str) -> str:
