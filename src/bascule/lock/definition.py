@@ -13,7 +13,9 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any, Literal, NoReturn
 
+import msgspec
 import rfc8785
+from msgspec import Struct
 
 from bascule.lock.model import LockError
 from bascule.protocol.message import deeper_than
@@ -52,19 +54,24 @@ def parse_definition(raw: bytes) -> dict[str, Any]:
     """
     if len(raw) > MAX_DEFINITION_BYTES:
         raise UnpinnableError(f"is larger than {MAX_DEFINITION_BYTES} bytes")
+    value = strict_json(raw)
+    if not isinstance(value, dict):
+        raise UnpinnableError("is no JSON object")
+    if deeper_than(value, MAX_DEPTH, size_hint=raw):
+        raise UnpinnableError(_TOO_DEEP)
+    return value
+
+
+def strict_json(raw: bytes) -> Any:
+    """Read JSON that every parser reads the same way. Raises `UnpinnableError`."""
     try:
-        value = _decoder.decode(str(raw, "utf-8"))
+        return _decoder.decode(str(raw, "utf-8"))
     except UnicodeDecodeError as exc:
         raise UnpinnableError("is not UTF-8") from exc
     except RecursionError as exc:
         raise UnpinnableError(_TOO_DEEP) from exc
     except ValueError as exc:
         raise UnpinnableError("is not valid JSON") from exc
-    if not isinstance(value, dict):
-        raise UnpinnableError("is no JSON object")
-    if deeper_than(value, MAX_DEPTH, size_hint=raw):
-        raise UnpinnableError(_TOO_DEEP)
-    return value
 
 
 def canonical_digest(value: Any) -> str:
@@ -96,6 +103,32 @@ def name_of(definition: dict[str, Any], kind: Kind) -> str:
         )
     return name
 
+
+def listed_name(raw: bytes, kind: Kind) -> str:
+    """Give the name of an entry of a list as whoever passes it on reads it.
+
+    Of a doubled key the last counts. Raises `SurfaceError` without a name: such an entry
+    could not be left out.
+    """
+    try:
+        return _names[kind].decode(raw).name
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
+        raise SurfaceError(f"`{kind}` has an entry without a name") from exc
+
+
+class _Named(Struct, gc=False):
+    name: str
+
+
+class _Templated(Struct, gc=False):
+    name: str = msgspec.field(name="uriTemplate")
+
+
+_names: dict[Kind, msgspec.json.Decoder[_Named] | msgspec.json.Decoder[_Templated]] = {
+    "tools": msgspec.json.Decoder(_Named),
+    "prompts": msgspec.json.Decoder(_Named),
+    "resourceTemplates": msgspec.json.Decoder(_Templated),
+}
 
 _TOO_DEEP = f"is nested deeper than {MAX_DEPTH}"
 

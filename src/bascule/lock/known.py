@@ -6,34 +6,23 @@ import hashlib
 from collections.abc import Iterable
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Raw
 
 from bascule.lock.definition import (
     MAX_DEFINITIONS,
-    MAX_NAME_CHARACTERS,
     Kind,
     SurfaceError,
     UnpinnableError,
-    definition_digest,
+    canonical_digest,
+    listed_name,
+    name_of,
+    parse_definition,
 )
 
 MOST_KNOWN = 4096
 """Definitions of one connector that are remembered; with one more it begins anew."""
 
 
-class _Named(Struct, gc=False):
-    name: str
-
-
-class _Templated(Struct, gc=False):
-    name: str = msgspec.field(name="uriTemplate")
-
-
-_NAMES: dict[Kind, msgspec.json.Decoder[_Named] | msgspec.json.Decoder[_Templated]] = {
-    "tools": msgspec.json.Decoder(_Named),
-    "prompts": msgspec.json.Decoder(_Named),
-    "resourceTemplates": msgspec.json.Decoder(_Templated),
-}
 _items = msgspec.json.Decoder(list[Raw])
 
 _Seen = tuple[str, str | None]
@@ -87,17 +76,10 @@ class Known:
 
 
 def _read(item: bytes, kind: Kind) -> _Seen:
-    """Give name and digest. Raises `SurfaceError` without a name: it could not be left out.
-
-    The name is read as whoever passes the list on reads it, doubled keys and all.
-    """
+    name = listed_name(item, kind)
     try:
-        name = _NAMES[kind].decode(item).name
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
-        raise SurfaceError(f"`{kind}` has an entry without a name") from exc
-    if not name or len(name) > MAX_NAME_CHARACTERS[kind]:
-        return name, None
-    try:
-        return name, definition_digest(item)
+        definition = parse_definition(item)
+        name_of(definition, kind)
+        return name, canonical_digest(definition)
     except UnpinnableError:
         return name, None
