@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import msgspec
+from packaging.utils import canonicalize_name
+
 from bascule.clock import UnixTime
-from bascule.lock.cooldown import Cooldown, Fixes
+from bascule.lock.cooldown import Cooldown, Fixes, Rule, is_undated
 from bascule.lock.launcher import Asked
 from bascule.lock.lock_file import NativeFormat
 from bascule.lock.model import LockError, Package
+from bascule.lock.names import Ecosystem, well_known
+from bascule.lock.npm import Npm
+from bascule.lock.purl import name_of, told
+from bascule.lock.pypi import Uv
+from bascule.lock.requirement import npm_source, python_name, python_source
+from bascule.lock.resolver import Resolved
 
 Progress = Callable[[str], None]
 """Hears what is being done, one sentence each."""
@@ -52,4 +61,97 @@ def resolve(
     will run Python packages. `internal_names` are the organisation's own packages, which
     must not come from a public registry. Raises `LockError`.
     """
-    raise LockError(f"packages of `{asked.source.kind}` cannot be resolved yet")
+    rule = Rule(cooldown, now, fixes)
+    match asked.source.kind:
+        case "pypi":
+            found = Uv(environment, python, progress).resolve(_requirements(asked), rule)
+            native_format: NativeFormat = "requirements"
+        case "npm":
+            npm = Npm(environment, progress)
+            found = npm.resolve(_wanted(asked), rule)
+            native_format = "package-lock"
+            asked = _with_index(asked, npm.scope_index(asked.source.spec))
+        case "path" | "mcpb":
+            _refuse_missing(folder / asked.source.spec)
+            return Resolution(asked, warnings=asked.notes)
+        case "oci" | "http":
+            return Resolution(asked, warnings=asked.notes)
+    _refuse_strangers(found, internal_names)
+    return Resolution(
+        asked=asked,
+        root=found.root,
+        packages=found.packages,
+        native_lock=found.native,
+        native_format=native_format,
+        warnings=tuple(
+            sorted({*asked.notes, *_look_alikes(asked), *_remarks(found, rule)})
+        ),
+    )
+
+
+def _requirements(asked: Asked) -> list[str]:
+    return [f"{asked.source.spec}{asked.source.requested}", *asked.extra]
+
+
+def _wanted(asked: Asked) -> list[tuple[str, str]]:
+    sources = [asked.source, *map(npm_source, asked.extra)]
+    return [(source.spec, source.requested or "latest") for source in sources]
+
+
+def _with_index(asked: Asked, index: str) -> Asked:
+    return replace(asked, source=msgspec.structs.replace(asked.source, index=index))
+
+
+def _refuse_missing(path: Path) -> None:
+    if not path.exists():
+        raise LockError(f"`{path}` does not exist")
+
+
+def _refuse_strangers(found: Resolved, internal_names: Collection[str]) -> None:
+    """Refuse what has the name of an own package and came from the public registry."""
+    own = {*internal_names, *map(canonicalize_name, internal_names)}
+    for package in found.packages:
+        if package.purl in found.public and name_of(package.purl) in own:
+            raise LockError(
+                f"`{told(package.purl)}` has the name of a package of your own and comes "
+                "from the public registry: configure the registry that has yours, and see "
+                "who published this one"
+            )
+
+
+def _look_alikes(asked: Asked) -> list[str]:
+    """Warn of names that somebody typed; what those need was named by their authors."""
+    ecosystem: Ecosystem = "pypi" if asked.source.kind == "pypi" else "npm"
+    if ecosystem == "pypi":
+        extra = [python_source(each).spec for each in asked.extra]
+        names = [python_name(each) for each in (asked.source.spec, *extra)]
+    else:
+        names = [asked.source.spec, *(npm_source(each).spec for each in asked.extra)]
+    return [each for name in names for each in well_known().warnings(ecosystem, name)]
+
+
+def _remarks(found: Resolved, rule: Rule) -> list[str]:
+    """Say what a reviewer would not see in names and versions."""
+    remarks = []
+    for package in found.packages:
+        name = told(package.purl)
+        if package.yanked:
+            remarks.append(f"`{name}` was yanked{_because(package.yanked)}")
+        if package.deprecated:
+            remarks.append(f"`{name}` is deprecated{_because(package.deprecated)}")
+        if package.install_scripts:
+            remarks.append(f"`{name}` has install scripts, and they are not run")
+    undated = [package for package in found.packages if is_undated(package)]
+    if undated and rule.cooldown.is_any:
+        remarks.append(_age_not_assessed(undated))
+    return remarks
+
+
+def _because(reason: str) -> str:
+    return "" if reason == "yes" else f": {reason}"
+
+
+def _age_not_assessed(undated: Sequence[Package]) -> str:
+    names = ", ".join(f"`{told(package.purl)}`" for package in undated[:3])
+    more = f" and {len(undated) - 3} more" if len(undated) > 3 else ""
+    return f"not assessed: the registry does not say when {names}{more} was published"

@@ -1,0 +1,206 @@
+"""Packages of npm, resolved by the operator's `npm`; no script of a package is run."""
+
+from __future__ import annotations
+
+import json
+import platform
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
+from pathlib import Path
+
+from bascule.clock import UnixTime
+from bascule.lock.cooldown import Rule, rfc3339, unix_time
+from bascule.lock.model import LockError, Package
+from bascule.lock.npm_cache import Packument, read_packument
+from bascule.lock.npm_lock import Machine, NpmLock, without
+from bascule.lock.purl import name_of, version_of
+from bascule.lock.resolver import Resolved, complaint, run
+
+PUBLIC_REGISTRY = "https://registry.npmjs.org/"
+
+_LOCK = "package-lock.json"
+_FOLDER = "connector"
+"""npm writes its name into the lock."""
+_FLAGS = (
+    *("--package-lock-only", "--package-lock", "--ignore-scripts", "--no-audit"),
+    *("--no-fund", "--save-exact", "--lockfile-version=3", "--install-strategy=hoisted"),
+    *("--omit-lockfile-registry-resolved=true", "--include=optional", "--omit=dev"),
+    *("--legacy-peer-deps=false", "--global=false", "--no-update-notifier"),
+    *("--fetch-timeout=15000", "--fetch-retries=2", "--color=false", "--loglevel=error"),
+)
+_NEWER_FLAGS = tuple(
+    f"--allow-{kind}=none" for kind in ("git", "remote", "file", "directory")
+)
+"""Since npm 11; older ones know nothing of it, and what comes that way is refused later."""
+
+
+def this_machine() -> Machine:
+    """Give this platform in npm's words."""
+    cpus = {"x86_64": "x64", "amd64": "x64", "aarch64": "arm64", "i686": "ia32"}
+    cpu = platform.machine().lower()
+    libc = ""
+    if sys.platform == "linux":
+        libc = "glibc" if platform.libc_ver()[0] == "glibc" else "musl"
+    return Machine(sys.platform, cpus.get(cpu, cpu), libc)
+
+
+@dataclass(frozen=True)
+class Npm:
+    """The operator's `npm`."""
+
+    environment: Mapping[str, str]
+    progress: Callable[[str], None]
+    machine: Machine = field(default_factory=this_machine)
+
+    def resolve(self, wanted: Sequence[tuple[str, str]], rule: Rule) -> Resolved:
+        """Resolve names with their ranges, the root first, to what is old enough.
+
+        Raises `LockError` when there is no such set, and for what comes from elsewhere than
+        a registry.
+        """
+        with tempfile.TemporaryDirectory(prefix="bascule-") as outer:
+            folder = Path(outer) / _FOLDER
+            folder.mkdir()
+            attempt = _Attempt(self, folder, dict(wanted), wanted[0][0])
+            found = attempt.old_enough(rule)
+            attempt.pin()
+            native = (folder / _LOCK).read_text()
+        public = frozenset(
+            package.purl
+            for package in found
+            if self.registry_of(name_of(package.purl)) == PUBLIC_REGISTRY
+        )
+        return Resolved(attempt.root, found, native, public)
+
+    def run(self, folder: Path, *arguments: str) -> str:
+        """Run npm; gives its output. Raises `LockError` with what it complained of."""
+        said = run([self._program, *arguments], folder=folder, environment=self.environment)
+        if not said.succeeded:
+            raise LockError(f"`npm` found no packages: {complaint(said.messages)}")
+        return said.output
+
+    @cached_property
+    def _program(self) -> str:
+        found = shutil.which("npm", path=self.environment.get("PATH"))
+        if found is None:
+            raise LockError("`npm` is not on PATH: install Node.js with npm")
+        return found
+
+    @cached_property
+    def _settings(self) -> Mapping[str, object]:
+        with tempfile.TemporaryDirectory(prefix="bascule-") as folder:
+            output = self.run(Path(folder), "config", "list", "--json")
+        try:
+            settings = json.loads(output)
+        except ValueError as exc:
+            raise LockError("`npm config list` gave no JSON") from exc
+        return settings if isinstance(settings, dict) else {}
+
+    def registry_of(self, name: str) -> str:
+        """Give the registry's URL for a package, by its scope."""
+        scope = name.partition("/")[0] if name.startswith("@") else ""
+        found = self._settings.get(f"{scope}:registry") or self._settings.get("registry")
+        return f"{str(found or PUBLIC_REGISTRY).rstrip('/')}/"
+
+    def scope_index(self, name: str) -> str:
+        """Give the scope when it has a registry of its own, as an alias of that."""
+        scope = name.partition("/")[0] if name.startswith("@") else ""
+        return scope if scope and self._settings.get(f"{scope}:registry") else ""
+
+    def about(self, name: str) -> Packument:
+        """Give what the registry said about a package when npm asked for it."""
+        cache = Path(str(self._settings.get("cache", "")))
+        return read_packument(cache, self.registry_of(name), name)
+
+
+class _Attempt:
+    """A folder in which npm makes a lock, and makes it again without what is too young."""
+
+    def __init__(self, npm: Npm, folder: Path, wanted: dict[str, str], name: str) -> None:
+        self._npm = npm
+        self._folder = folder
+        self._wanted = wanted
+        self._name = name
+        self._about = lru_cache(maxsize=None)(npm.about)
+        self._packages: tuple[Package, ...] = ()
+        self.root = ""
+
+    def old_enough(self, rule: Rule) -> tuple[Package, ...]:
+        """Resolve with the cooldown; look without it at what fails, and at what is exempt.
+
+        Raises `LockError`.
+        """
+        if not rule.cooldown.is_any:
+            return self._resolve(None)
+        root_cut = rule.cooldown.cut(rule.now, is_root=True)
+        cut = rule.cooldown.cut(rule.now, is_root=False)
+        if rule.fixes is None and self._is_enough(cut, root_cut):
+            return self._packages
+        try:
+            # Versions that fix an advisory are seen only when nothing is left out.
+            self._resolve(root_cut if rule.fixes is None else None)
+        except LockError:
+            rule.refuse(self._resolve(None), self.root)
+        if self.root in {it.purl for it in self._young(rule)}:
+            self._again(self._young(rule), root_cut)
+        if young := self._young(rule):
+            self._again(young, cut)
+        rule.refuse(self._packages, self.root)
+        return self._packages
+
+    def _is_enough(self, cut: UnixTime, root_cut: UnixTime) -> bool:
+        """Resolve all with one cut; tell whether no newer root would be allowed.
+
+        npm has one cut for all packages, and mostly one question is enough.
+        """
+        try:
+            self._resolve(cut)
+        except LockError:
+            return False
+        times = map(unix_time, self._about(self._name).times())
+        return not any(time is not None and cut < time <= root_cut for time in times)
+
+    def pin(self) -> None:
+        """Write exact versions of what was asked for, so that the lock names no range."""
+        lock = NpmLock((self._folder / _LOCK).read_text())
+        pins = {name: version_of(lock.purl_at(name)) for name in self._wanted}
+        self._write(set(), pins)
+
+    def _young(self, rule: Rule) -> list[Package]:
+        return rule.too_young(self._packages, self.root)
+
+    def _again(self, young: Sequence[Package], cut: UnixTime) -> None:
+        """Resolve anew what is too young, and keep all else as it is."""
+        paths = {path for package in young for path in package.paths}
+        kept = {it.purl for it in self._packages} - {it.purl for it in young}
+        lock = NpmLock((self._folder / _LOCK).read_text())
+        pins = {
+            name: version_of(purl) if (purl := lock.purl_at(name)) in kept else range_
+            for name, range_ in self._wanted.items()
+        }
+        self._write(paths, pins)
+        self._resolve(cut, pins)
+
+    def _resolve(
+        self, cut: UnixTime | None, pins: Mapping[str, str] | None = None
+    ) -> tuple[Package, ...]:
+        """Let npm write a lock, from what the folder has; None for no cut."""
+        if pins is None:
+            (self._folder / _LOCK).unlink(missing_ok=True)
+        manifest = {"private": True, "dependencies": dict(pins or self._wanted)}
+        (self._folder / "package.json").write_text(json.dumps(manifest))
+        self._npm.progress("asking the registry which packages are needed")
+        before = [f"--before={rfc3339(cut)}"] if cut is not None else []
+        self._npm.run(self._folder, "install", *_FLAGS, *_NEWER_FLAGS, *before)
+        lock = NpmLock((self._folder / _LOCK).read_text())
+        self.root = lock.purl_at(self._name)
+        self._packages = lock.packages(self._npm.machine, self._about)
+        return self._packages
+
+    def _write(self, dropped: set[str], pins: Mapping[str, str]) -> None:
+        path = self._folder / _LOCK
+        path.write_text(without(path.read_text(), dropped, pins))

@@ -1,0 +1,102 @@
+"""Running a package manager: its time is bounded, its words are passed on with care."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bascule.lock.model import LockError, Package
+
+RESOLVE_SECONDS = 180
+_TOLD_LINES = 12
+_TOLD_CHARACTERS = 1200
+_CREDENTIALS = re.compile(r"(?<=://)[^/\s@]+@")
+_TOKEN = re.compile(r"(?i)((?:_auth\w*|token|password|authorization)\s*[=:]\s*)\S+")
+_COLOUR = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a package manager answered."""
+
+    succeeded: bool
+    output: str
+    messages: str
+    """Its standard error, for people."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """What a package manager found."""
+
+    root: str
+    """purl."""
+    packages: tuple[Package, ...]
+    """Sorted by purl."""
+    native: str
+    """The ecosystem's own lock."""
+    public: frozenset[str]
+    """purls of those that came from the ecosystem's public registry."""
+
+
+def run(
+    command: Sequence[str],
+    *,
+    folder: Path,
+    environment: Mapping[str, str],
+    seconds: float = RESOLVE_SECONDS,
+) -> Said:
+    """Run a package manager to its end, in a process group of its own.
+
+    Raises `LockError` when it cannot be started, and when it takes longer than `seconds`:
+    then it is killed with all that it started.
+    """
+    name = Path(command[0]).name
+    try:
+        process = subprocess.Popen(  # noqa: S603 - an argument vector, no shell
+            command,
+            cwd=folder,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+            errors="replace",
+            process_group=0,
+        )
+    except OSError as exc:
+        raise LockError(f"cannot run `{name}`: {exc.strerror}") from exc
+    with process:
+        try:
+            output, messages = process.communicate(timeout=seconds)
+        except subprocess.TimeoutExpired as exc:
+            raise LockError(
+                f"`{name}` did not end within {seconds:g} seconds: see whether the "
+                "registry answers, and try again"
+            ) from exc
+        finally:
+            _end(process)
+    return Said(process.returncode == 0, output, messages)
+
+
+def complaint(messages: str) -> str:
+    """Give the end of what a package manager complained of, without credentials."""
+    lines = [line.strip() for line in _COLOUR.sub("", messages).splitlines()]
+    told = [line for line in lines if line and "complete log" not in line]
+    text = "; ".join(told[-_TOLD_LINES:])
+    text = _TOKEN.sub(r"\1…", _CREDENTIALS.sub("", text))
+    return text[-_TOLD_CHARACTERS:]
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    """Kill what is left of a process and of what it started."""
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return
+    process.wait()
