@@ -102,7 +102,11 @@ def test_the_start_of_a_process_is_recorded_without_its_arguments(
     (row, *_) = bascule.wait_for_records("--type", "server.start", "--connector", "desk")
     shown = bascule.cli("audit", "show", str(row["seq"]), "--json").stdout
     admin = json.loads(shown)["admin"]
-    assert admin == {"program": sys.executable, "revision": "2026-07-28"}
+    assert admin == {
+        "program": sys.executable,
+        "revision": "2026-07-28",
+        "sandbox": "none",
+    }
 
 
 def test_a_server_killed_in_a_call_is_answered_for_and_started_again(

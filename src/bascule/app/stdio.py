@@ -36,6 +36,7 @@ from bascule.launch.command import (
     program_of,
 )
 from bascule.launch.server import StdioServer
+from bascule.launch.start import Start
 from bascule.launch.wanted import Wanted
 
 log = logging.getLogger("bascule.stdio")
@@ -174,14 +175,18 @@ class StdioHosts:
         await self._listener.start()
         self._warn()
 
-    async def _record_start(self, connector: str, program: str, wanted: Wanted) -> None:
+    async def _record_start(self, connector: str, start: Start, wanted: Wanted) -> None:
         """Have it on disk before a program runs; arguments may hold secrets."""
         itself = wanted.user.startswith(ITSELF)
         record = partial(
             state.record_admin,
             self._place,
             "server.start",
-            {"program": program[:MAX_RECORDED_CHARACTERS], "revision": wanted.revision},
+            {
+                "program": start.named[:MAX_RECORDED_CHARACTERS],
+                "revision": wanted.revision,
+                "sandbox": start.backend,
+            },
             user=None if itself else wanted.user or None,
             agent=wanted.user.removeprefix(ITSELF) if itself else None,
             connector=connector,

@@ -8,13 +8,13 @@ import logging
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Protocol
 
 from bascule.clock import monotonic
 from bascule.launch.error_log import ErrorLog
 from bascule.launch.lines import LineReader, LineTooLongError
+from bascule.launch.start import Start
 
 log = logging.getLogger("bascule.stdio")
 
@@ -48,6 +48,7 @@ class Process:
         self.started = monotonic()
         self._listener = listener
         self._errors = ErrorLog(name, secrets, self.pipe_closed)
+        self._start: Start | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._lifeline: socket.socket | None = None
         self._input: asyncio.WriteTransport | None = None
@@ -65,17 +66,21 @@ class Process:
         """The warden's process id."""
         return 0 if self._process is None else self._process.pid
 
-    async def start(
-        self,
-        program: str,
-        argv: tuple[str, ...],
-        environment: Mapping[str, str],
-        *,
-        limit: int,
-    ) -> None:
-        """Run a program; `limit` is the longest line in bytes. Raises OSError."""
-        self._process, self._lifeline = _spawn(program, argv, environment)
+    async def start(self, start: Start, *, limit: int) -> None:
+        """Run what `start` says; `limit` is the longest line in bytes.
+
+        `start` is closed when the process has ended, or when this raises OSError; when it
+        raises `LaunchError`, end the process.
+        """
+        self._start = start
+        try:
+            self._process, self._lifeline = _spawn(start)
+        except BaseException:
+            start.close()
+            raise
+        start.spawned()
         await self._connect(self._process, limit)
+        await start.attend()
 
     async def _connect(self, process: subprocess.Popen[bytes], limit: int) -> None:
         assert self._lifeline is not None  # noqa: S101 - set by `start`
@@ -170,6 +175,9 @@ class Process:
         if self._process.poll() is None:
             loop.call_later(_POLL_SECONDS, self._warden_gone)
             return
+        if self._start is not None:
+            self._start.close()
+            self._start = None
         if not self._over:
             log.warning("[%s] ended with status %d", self.name, self._process.returncode)
         if self._input is not None:
@@ -198,23 +206,26 @@ class Process:
             self.exited.set()
 
 
-def _spawn(
-    program: str, argv: tuple[str, ...], environment: Mapping[str, str]
-) -> tuple[subprocess.Popen[bytes], socket.socket]:
+def _spawn(start: Start) -> tuple[subprocess.Popen[bytes], socket.socket]:
     """Start a program under a warden; gives that one and our end of its lifeline."""
     ours, theirs = socket.socketpair()
     with theirs:
-        command = [sys.executable, "-I", "-S", str(_WARDEN), str(theirs.fileno())]
+        command = [
+            *(sys.executable, "-I", "-S", str(_WARDEN)),
+            *(str(theirs.fileno()), str(GRACE_SECONDS)),
+            *(",".join(map(str, start.keeps)), "inner" if start.inner else "own"),
+            *(start.program, *start.argv),
+        ]
         try:
             process = subprocess.Popen(  # noqa: S603 - an argument vector, no shell
-                [*command, str(GRACE_SECONDS), program, *argv],
+                command,
                 bufsize=0,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
-                pass_fds=(theirs.fileno(),),
-                env=dict(environment),
-                cwd=environment["HOME"],
+                pass_fds=(theirs.fileno(), *start.keeps),
+                env=dict(start.environment),
+                cwd=start.folder,
                 start_new_session=True,
             )
         except OSError:

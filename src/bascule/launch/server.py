@@ -29,7 +29,8 @@ from bascule.launch.command import (
 )
 from bascule.launch.opening import EraRefusedError, discover, initialize
 from bascule.launch.peer import Audience, Peer
-from bascule.launch.wanted import Record, Wanted, no_record
+from bascule.launch.start import Start, plain_start
+from bascule.launch.wanted import Prepare, Record, Wanted, no_record
 from bascule.protocol import modern
 
 log = logging.getLogger("bascule.stdio")
@@ -66,11 +67,16 @@ class StdioServer:
         audience: Audience,
         *,
         record: Record = no_record,
+        prepare: Prepare | None = None,
         patience: float = PATIENCE_SECONDS,
     ) -> None:
-        """`record` is awaited before a process is started."""
+        """`record` is awaited before a process is started.
+
+        `prepare` says how; without it, the command runs as it is declared.
+        """
         self.command = command
         self._record = record
+        self._prepare = self._as_declared if prepare is None else prepare
         self._patience = patience
         self._folder = folder
         self.limits = limits
@@ -164,16 +170,21 @@ class StdioServer:
         return peer
 
     async def _start(self, peer: Peer, wanted: Wanted) -> None:
+        start = await self._prepare(wanted)
+        try:
+            await self._record(self.command.connector, start, wanted)
+        except BaseException:
+            start.close()
+            raise
+        await peer.process.start(start, limit=self.limits.response_bytes)
+
+    async def _as_declared(self, wanted: Wanted) -> Start:
+        """Run the command as the configuration has it, as this OS user."""
         inherited = operator_environment()
         program = program_of(self.command, inherited)
         directories = private_directories(self._folder, wanted.user)
-        await self._record(self.command.connector, program, wanted)
-        await peer.process.start(
-            program,
-            self.command.argv,
-            environment_of(self.command, directories, inherited),
-            limit=self.limits.response_bytes,
-        )
+        environment = environment_of(self.command, directories, inherited)
+        return plain_start(program, self.command.argv, environment)
 
     def _not_opened(self, place: _Place, peer: Peer, problem: Exception) -> Exception:
         if isinstance(problem, EraRefusedError):

@@ -6,6 +6,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from bascule.launch.start import Start
+
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
@@ -24,9 +26,12 @@ class Wanted:
         return self.user, self.revision
 
 
-Record = Callable[[str, str, Wanted], Awaitable[None]]
+Record = Callable[[str, Start, Wanted], Awaitable[None]]
 """Writes that a connector's program is about to be run. Raises `BasculeError`."""
 
+Prepare = Callable[[Wanted], Awaitable[Start]]
+"""Makes a start ready, or refuses it with a `BasculeError`."""
 
-async def no_record(connector: str, program: str, wanted: Wanted) -> None:
+
+async def no_record(connector: str, start: Start, wanted: Wanted) -> None:
     """Write nothing."""

@@ -1,10 +1,13 @@
 """Runs one command and ends all of it when whoever wanted it is gone.
 
-    python -I -S warden.py LIFELINE GRACE_SECONDS PROGRAM ARGV0 [ARG...]
+    python -I -S warden.py LIFELINE GRACE_SECONDS KEEPS WHOM PROGRAM ARGV0 [ARG...]
 
 LIFELINE is a socket that nobody writes to. When its other end closes, because the owner
 closed it or died in whatever way, the command gets SIGTERM and, after GRACE_SECONDS,
 SIGKILL; when this process ends, the owner sees its end close. The command never sees it.
+KEEPS are the descriptors that the command inherits, with commas between them. WHOM is
+`own`, or `inner` for a command that encloses another one: SIGTERM then goes to that, since
+the outer one would only die of it and take the inner one with it unasked.
 
 A program of its own, since the owner has threads, and between fork and exec of a process
 with threads next to nothing may be done. It imports nothing of Bascule, so that it starts
@@ -34,8 +37,11 @@ _LINUX = sys.platform == "linux"
 def main() -> NoReturn:
     """Run the command of the arguments, and exit as it does."""
     lifeline, grace = int(sys.argv[1]), float(sys.argv[2])
-    program, arguments = sys.argv[3], sys.argv[4:]
-    _close_all_but(lifeline)
+    keeps = [int(it) for it in sys.argv[3].split(",") if it]
+    inner = sys.argv[4] == "inner"
+    program, arguments = sys.argv[5], sys.argv[6:]
+    _close_all_but([lifeline, *keeps])
+    os.set_inheritable(lifeline, False)
     # What the command starts and leaves behind becomes our child rather than init's.
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
     woken, wakes = os.pipe()
@@ -47,21 +53,25 @@ def main() -> NoReturn:
     own = os.getpid()
     command = os.fork()
     if command == 0:
-        _become(program, arguments, parent=own)
+        _become(program, arguments, keeps, parent=own)
+    _close_all_but([lifeline, woken, wakes])
     # Our copies of its streams would keep them open after its end.
     null = os.open(os.devnull, os.O_RDWR)
     for number in (0, 1, 2):
         os.dup2(null, number)
     status = _wait(command, [lifeline, woken], deadline=None)
     if status is None:
-        _signal_group(command, signal.SIGTERM)
+        for leader in _children(command) if inner else [command]:
+            _signal_group(leader, signal.SIGTERM)
         status = _wait(command, [woken], deadline=time.monotonic() + grace)
     _signal_group(command, signal.SIGKILL)
     _sweep()
     os._exit(os.waitstatus_to_exitcode(status) & 0xFF if status is not None else 1)
 
 
-def _become(program: str, arguments: list[str], *, parent: int) -> NoReturn:
+def _become(
+    program: str, arguments: list[str], keeps: list[int], *, parent: int
+) -> NoReturn:
     """Turn into the command: nothing of ours but three streams and the environment."""
     try:
         os.setsid()
@@ -75,7 +85,7 @@ def _become(program: str, arguments: list[str], *, parent: int) -> NoReturn:
             with contextlib.suppress(OSError, ValueError):
                 signal.signal(number, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_SETMASK, set())
-        _close_all_but(2)
+        _close_all_but(keeps)
         os.execv(program, arguments)  # noqa: S606 - no shell is what is meant
     except OSError as exc:
         os.write(2, f"cannot execute {program}: {exc.strerror}\n".encode())
@@ -83,11 +93,13 @@ def _become(program: str, arguments: list[str], *, parent: int) -> NoReturn:
         os._exit(CANNOT_EXECUTE)
 
 
-def _close_all_but(kept: int) -> None:
-    os.closerange(3, max(kept, 3))
-    os.closerange(max(kept, 2) + 1, os.sysconf("SC_OPEN_MAX"))
-    if kept > 2:
-        os.set_inheritable(kept, False)
+def _close_all_but(kept: list[int]) -> None:
+    """Close all descriptors but these and the three streams."""
+    start = 3
+    for number in sorted(kept):
+        os.closerange(start, number)
+        start = max(start, number + 1)
+    os.closerange(start, os.sysconf("SC_OPEN_MAX"))
 
 
 def _prctl(option: int, value: int) -> None:
@@ -137,7 +149,7 @@ def _sweep() -> None:
     """Kill what is left, also what has left the command's group; its orphans come to us."""
     end = time.monotonic() + SWEEP_SECONDS
     while time.monotonic() < end:
-        for child in _children():
+        for child in _children(os.getpid()):
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(child, signal.SIGKILL)
         try:
@@ -148,10 +160,9 @@ def _sweep() -> None:
             time.sleep(0.005)
 
 
-def _children() -> list[int]:
-    own = os.getpid()
+def _children(parent: int) -> list[int]:
     try:
-        with open(f"/proc/{own}/task/{own}/children") as file:  # noqa: PTH123 - few imports
+        with open(f"/proc/{parent}/task/{parent}/children") as file:  # noqa: PTH123 - few imports
             return [int(pid) for pid in file.read().split()]
     except OSError:
         return []  # no Linux: the group was all that could be found

@@ -1,0 +1,101 @@
+"""Runs a small program in a sandbox, as this user and as one without any rights."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import sysconfig
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+HOST = Path(__file__).with_name("boxed_host.py")
+NOBODY = 65534
+SECONDS = 60
+
+# What a user has who is not root can differ from what root has: both are tried where both
+# can be. A user without rights cannot try what root can.
+WHO = ["root", "nobody"] if os.geteuid() == 0 else ["user"]
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What came of it."""
+
+    out: list[str]
+    errors: str
+    reached: list[dict[str, Any]]
+    seconds: float
+    sent: int = 0
+    problem: str = ""
+    """Why it was not run."""
+
+    @property
+    def json(self) -> Any:
+        assert self.out, self.errors
+        return json.loads(self.out[-1])
+
+    def refused(self) -> set[tuple[str, int]]:
+        return {(it["host"], it["port"]) for it in self.reached if not it["allowed"]}
+
+    def allowed(self) -> list[tuple[str, int]]:
+        return [(it["host"], it["port"]) for it in self.reached if it["allowed"]]
+
+
+@dataclass(frozen=True)
+class Box:
+    """A folder with a program's tree in it."""
+
+    folder: Path
+    who: str = WHO[0]
+    backend: str = "bubblewrap"
+    spec: dict[str, Any] = field(default_factory=dict)
+
+    def run(self, code: str, *arguments: str, **spec: Any) -> Ran:
+        """Run a Python program under the options of a `SandboxSpec`."""
+        tree = self.folder / "tree"
+        tree.mkdir(exist_ok=True)
+        (tree / "program.py").write_text(code)
+        argv = ["python", "-I", "-S", "-u", str(tree / "program.py"), *arguments]
+        return self.start(argv, tree=str(tree), **spec)
+
+    def start(self, argv: list[str], **spec: Any) -> Ran:
+        """Run any program."""
+        wanted = {"backend": self.backend, "argv": argv, **self.spec, **spec}
+        done = subprocess.run(
+            [*self._command(), json.dumps(wanted)],
+            capture_output=True,
+            text=True,
+            timeout=SECONDS,
+            check=False,
+            cwd="/",
+        )
+        assert done.stdout, done.stderr
+        return Ran(errors=done.stderr, **json.loads(done.stdout))
+
+    def _command(self) -> list[str]:
+        if self.who != "nobody":
+            return [sys.executable, str(HOST)]
+        # Its files may lie where only root comes to: they are mounted where all do.
+        self.folder.chmod(0o755)
+        return [
+            *("unshare", "--mount", "sh", "-ec", _AS_NOBODY, "sh"),
+            *(sys.base_prefix, sysconfig.get_path("purelib"), str(HOST.parents[2])),
+            *(str(NOBODY), f"bin/python{sys.version_info[0]}.{sys.version_info[1]}"),
+        ]
+
+
+_AS_NOBODY = """
+mount -t tmpfs tmpfs /mnt
+mkdir /mnt/python /mnt/packages /mnt/project
+mount --bind "$1" /mnt/python
+mount --bind "$2" /mnt/packages
+mount --bind "$3" /mnt/project
+export PYTHONPATH=/mnt/project/src:/mnt/packages PYTHONDONTWRITEBYTECODE=1 HOME=/nonexistent
+user=$4 python=/mnt/python/$5
+shift 5
+exec setpriv --reuid "$user" --regid "$user" --clear-groups --no-new-privs \\
+    "$python" /mnt/project/tests/system/boxed_host.py "$@"
+"""
