@@ -1,0 +1,150 @@
+"""Making the tree of a connector: strictly from the lock, in a folder of its own."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from bascule.lock import install_path, package_facts, programs
+from bascule.lock.install_npm import unpack_packages
+from bascule.lock.install_pypi import compile_modules, unpack_wheels
+from bascule.lock.launcher import Asked
+from bascule.lock.model import LockError, Package, Runtime, Tree
+from bascule.lock.purl import told
+from bascule.lock.runtime import FoundRuntime, Kind
+from bascule.lock.store import Store
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """What is to be installed; all of it stands in the lock or is made for it."""
+
+    asked: Asked
+    root: str = ""
+    """purl of the package that was asked for; empty for a path."""
+    packages: tuple[Package, ...] = ()
+    """All that is unpacked on this platform, one artefact each."""
+    native_lock: str = ""
+    """Text of `package-lock.json` for packages of npm."""
+    scripts_allowed: tuple[str, ...] = ()
+    base: Path
+    """Where relative paths of the command start."""
+
+
+@dataclass(frozen=True, slots=True)
+class Installed:
+    """A tree in the store, and how it is run."""
+
+    tree: Tree
+    runtime: Runtime
+    argv: tuple[str, ...]
+    """With placeholders, see `entry_point`."""
+    packages: tuple[Package, ...]
+    """As they were ordered, with what only their files tell."""
+
+
+def kind_of_runtime(asked: Asked) -> Kind:
+    """Tell which interpreter a command needs. Raises `LockError` for what is not run."""
+    if asked.source.kind == "pypi":
+        return "python"
+    if asked.source.kind == "npm":
+        return "node"
+    if asked.source.kind == "path":
+        return {"python": "python", "node": "node"}.get(asked.entry, "none")  # type: ignore[return-value]
+    raise LockError(f"a connector of kind `{asked.source.kind}` has no tree to install")
+
+
+def install(
+    order: Order,
+    store: Store,
+    runtime: FoundRuntime,
+    *,
+    environment: Mapping[str, str],
+    artifacts: Path | None = None,
+) -> Installed:
+    """Make the tree of a connector and put it into the store.
+
+    The same order gives the same tree, wherever and how often it is made. Nothing that a
+    package brings is run. `environment` is the operator's: package managers find registries
+    and credentials there. `artifacts` is a folder of wheels or tarballs to take packages
+    from instead. Raises `LockError`; the store is then as before.
+    """
+    with (
+        store.fresh() as folder,
+        tempfile.TemporaryDirectory(prefix="bascule-install-") as scratch,
+    ):
+        made = _Maker(order, folder, Path(scratch), runtime, environment, artifacts)
+        argv, packages = made.make()
+        tree = store.add(folder)
+    return Installed(tree, runtime.runtime, argv, packages)
+
+
+@dataclass(frozen=True, slots=True)
+class _Maker:
+    """Fills one folder."""
+
+    order: Order
+    folder: Path
+    scratch: Path
+    runtime: FoundRuntime
+    environment: Mapping[str, str]
+    artifacts: Path | None
+
+    def make(self) -> tuple[tuple[str, ...], tuple[Package, ...]]:
+        """Fill the folder; give what is run, and the packages."""
+        kind = self.order.asked.source.kind
+        if kind == "pypi":
+            return self._pypi()
+        if kind == "npm":
+            return self._npm()
+        if kind == "path":
+            return self._path(), self.order.packages
+        raise LockError(f"a connector of kind `{kind}` has no tree to install")
+
+    def _pypi(self) -> tuple[tuple[str, ...], tuple[Package, ...]]:
+        unpack_wheels(
+            self.order.packages,
+            self.folder,
+            self.runtime,
+            scratch=self.scratch,
+            environment=self.environment,
+            artifacts=self.artifacts,
+        )
+        packages = package_facts.facts_of_wheels(self.folder, self.order.packages)
+        return programs.python_argv(self.folder, self._root(), self.order.asked), packages
+
+    def _npm(self) -> tuple[tuple[str, ...], tuple[Package, ...]]:
+        unpack_packages(
+            self.order.packages,
+            self.order.native_lock,
+            self.folder,
+            environment=self.environment,
+            artifacts=self.artifacts,
+        )
+        packages = package_facts.facts_of_npm(self.folder, self.order.packages)
+        self._refuse_scripts(packages)
+        return programs.node_argv(self.folder, self._root(), self.order.asked), packages
+
+    def _path(self) -> tuple[str, ...]:
+        source, program = install_path.project_of(self.order.asked, self.order.base)
+        install_path.copy_project(source, self.folder)
+        if self.runtime.runtime.kind == "python":
+            compile_modules(self.folder, self.runtime, scratch=self.scratch)
+        return install_path.path_argv(self.folder, program, self.order.asked)
+
+    def _root(self) -> Package:
+        for package in self.order.packages:
+            if package.purl == self.order.root:
+                return package
+        raise LockError(f"`{self.order.root}` is not among the locked packages")
+
+    def _refuse_scripts(self, packages: tuple[Package, ...]) -> None:
+        """Raise `LockError` for a script that was allowed and cannot be run here."""
+        for package in packages:
+            if package.install_scripts and package.purl in self.order.scripts_allowed:
+                raise LockError(
+                    f"`{told(package.purl)}` was allowed to run its install scripts, and "
+                    "there is no sandbox to run them in"
+                )
