@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import version
@@ -70,6 +71,8 @@ class FetchPolicy:
     loopback: bool = False
     """Allow loopback when it is spelt out in the URL, and http there: only for URLs that
     the operator wrote, or that came from there."""
+    cleartext: bool = False
+    """Allow http to any host: only where the operator says so for that very URL."""
     resolver: Resolver = field(default_factory=SystemResolver)
     allows: Callable[[str], bool] = is_public
     """Which addresses may be called, as literals."""
@@ -92,15 +95,33 @@ class Fetched:
 
 
 @dataclass(frozen=True, slots=True)
-class _Target:
+class Target:
+    """What a URL says of where to connect to, and what to ask for there."""
+
     secure: bool
     host: str
     port: int
-    request: bytes
+    authority: str
+    """For `Host`."""
+    path: str
+    """With the query."""
 
 
 async def fetch(url: str, policy: FetchPolicy) -> Fetched:
     """Get what a URL answers under a policy. Raises `FetchError`, and nothing else."""
+    async with connected(url, policy) as (target, reader, writer):
+        answer = await _exchange(target, reader, writer, policy)
+    return Fetched(answer.body, answer.media_type, answer.fresh_seconds)
+
+
+@asynccontextmanager
+async def connected(
+    url: str, policy: FetchPolicy
+) -> AsyncIterator[tuple[Target, asyncio.StreamReader, asyncio.StreamWriter]]:
+    """Connect to a URL's host under a policy, and cut the connection in the end.
+
+    What happens meanwhile is under the policy's time, and raises `FetchError` too.
+    """
     target = _target(url, policy)
     try:
         async with asyncio.timeout(policy.seconds):
@@ -114,7 +135,7 @@ async def fetch(url: str, policy: FetchPolicy) -> Fetched:
             )
             reader, writer = await _connect(target, addresses[:MAX_ATTEMPTS], policy)
             try:
-                answer = await _exchange(target, reader, writer, policy)
+                yield target, reader, writer
             finally:
                 writer.transport.abort()
     except TimeoutError as exc:
@@ -125,29 +146,24 @@ async def fetch(url: str, policy: FetchPolicy) -> Fetched:
         raise FetchError("TLS failed: the certificate or its name is not trusted") from exc
     except (OSError, UnicodeError) as exc:
         raise FetchError("the host cannot be reached") from exc
-    return Fetched(answer.body, answer.media_type, answer.fresh_seconds)
 
 
-def _target(url: str, policy: FetchPolicy) -> _Target:
-    """Read a URL, and write the request for it. Raises `FetchError`."""
+def _target(url: str, policy: FetchPolicy) -> Target:
+    """Read a URL. Raises `FetchError`."""
     parts = web_address(url) if len(url) <= MAX_URL_BYTES else None
     if parts is None or parts.hostname is None or parts.username is not None:
         raise FetchError("the URL must have a host, no user, and visible ASCII alone")
     secure = parts.scheme == "https"
-    if not secure and not (policy.loopback and spells_loopback(parts.hostname)):
+    loopback = policy.loopback and spells_loopback(parts.hostname)
+    if not (secure or loopback or policy.cleartext):
         raise FetchError("the URL must be https")
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    request = (
-        f"GET {path} HTTP/1.1\r\nHost: {parts.netloc}\r\nUser-Agent: {USER_AGENT}\r\n"
-        f"Accept: {', '.join(sorted(policy.media_types - {''}))}\r\n"
-        "Accept-Encoding: identity\r\nConnection: close\r\n\r\n"
-    )
     port = parts.port or (443 if secure else 80)
-    return _Target(secure, parts.hostname, port, request.encode("ascii"))
+    return Target(secure, parts.hostname, port, parts.netloc, path)
 
 
 async def _connect(
-    target: _Target, addresses: list[str], policy: FetchPolicy
+    target: Target, addresses: list[str], policy: FetchPolicy
 ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     """Connect to the first address that answers; raises what the last one gave."""
     for address in addresses[:-1]:
@@ -160,7 +176,7 @@ async def _connect(
 
 
 async def _connect_one(
-    target: _Target, address: str, policy: FetchPolicy
+    target: Target, address: str, policy: FetchPolicy
 ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     """Connect to that address; the certificate must be for the name (RFC 9110 §4.3.4).
 
@@ -175,12 +191,18 @@ async def _connect_one(
 
 
 async def _exchange(
-    target: _Target,
+    target: Target,
     reader: asyncio.StreamReader,
     writer: asyncio.StreamWriter,
     policy: FetchPolicy,
 ) -> Answer:
-    writer.write(target.request)
+    request = (
+        f"GET {target.path} HTTP/1.1\r\nHost: {target.authority}\r\n"
+        f"User-Agent: {USER_AGENT}\r\n"
+        f"Accept: {', '.join(sorted(policy.media_types - {''}))}\r\n"
+        "Accept-Encoding: identity\r\nConnection: close\r\n\r\n"
+    )
+    writer.write(request.encode("ascii"))
     answer = Answer(max_bytes=policy.max_bytes, media_types=policy.media_types)
     while not (answer.complete or answer.problem):
         answer.feed(await reader.read(READ_BYTES))
