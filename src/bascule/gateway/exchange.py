@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from bascule.clock import monotonic
 from bascule.config.model import Limits
+from bascule.gateway.seen_head import SeenHead
 from bascule.gateway.steps import Step
 
 Headers = bytes
@@ -94,9 +95,9 @@ class Exchange:
         self.method = ""
         self.target = b""
         self.version = ""
-        self.headers: dict[bytes, bytes] = {}
+        self.headers: Mapping[bytes, bytes] = {}
         """Names in lower case; what stood on several lines is joined by commas."""
-        self.header = self.headers.get
+        self.header: Callable[[bytes], bytes | None] = self.headers.get
         """Gives a header's value, or None; name in lower case."""
         self.keep_alive = True
         self.discard = False
@@ -160,6 +161,35 @@ class Exchange:
         self._connection.abort()
 
     # Called by the connection only.
+
+    @property
+    def received(self) -> int:
+        """How many bytes of the body have arrived."""
+        return self._body_bytes
+
+    def seen(self, head: bytes) -> SeenHead:
+        """Say what the parser made of `head`, this request's."""
+        return SeenHead(
+            head,
+            len(head) + self._body_bytes,
+            self.method,
+            self.target,
+            self.version,
+            self.headers,
+            self.peer,
+        )
+
+    def take(self, seen: SeenHead, body: bytes) -> None:
+        """Be a whole request with a head that was seen before."""
+        self.method = seen.method
+        self.target = seen.target
+        self.version = seen.version
+        self.headers = seen.headers
+        self.header = seen.headers.get
+        self.peer = seen.peer
+        self._body.append(body)
+        self._body_bytes = len(body)
+        self.complete = True
 
     def add_body(self, data: bytes) -> bool:
         """Take a piece; False when it is too much."""

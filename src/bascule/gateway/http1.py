@@ -19,6 +19,7 @@ from bascule.config.model import Limits
 from bascule.gateway.exchange import ClientGoneError, Exchange, Handler, Headers
 from bascule.gateway.heads import head_problem
 from bascule.gateway.proxies import Proxies
+from bascule.gateway.seen_head import MAX_BYTES, SeenHead
 from bascule.gateway.steps import Step
 from bascule.net.addresses import source_network
 
@@ -56,6 +57,7 @@ class ServerConnection(asyncio.Protocol):
         "_drain",
         "_handler",
         "_head_bytes",
+        "_headers",
         "_incoming",
         "_max_head_bytes",
         "_parser",
@@ -63,6 +65,7 @@ class ServerConnection(asyncio.Protocol):
         "_queue",
         "_read_paused",
         "_repeated_lines",
+        "_seen",
         "_since",
         "_source",
         "_sources",
@@ -100,11 +103,15 @@ class ServerConnection(asyncio.Protocol):
         """Requests that were pipelined behind the current one."""
         self._to_handle: Exchange | None = None
         """The current request until its handler starts: with its body if that came too."""
+        self._headers: dict[bytes, bytes] = {}
+        """Of the request being read, until its head is complete."""
         self._head_bytes = 0
         """Of the request being read, what came before its head was complete."""
         self._max_head_bytes = limits.header_bytes
         self._repeated_lines = 0
         self._trailers = False
+        self._seen: SeenHead | None = None
+        """The last head that may be taken again without the parser."""
         self._closing = False
         self._read_paused = False
         self._write_paused = False
@@ -159,11 +166,23 @@ class ServerConnection(asyncio.Protocol):
                 del self._sources[self._source]
 
     def data_received(self, data: bytes) -> None:
-        """Parse what arrived."""
+        """Parse what arrived, unless it is the request before with another body."""
         if self._closing:
             return
+        seen = self._seen
+        if (
+            seen is not None
+            and self._incoming is None
+            and self._current is None
+            and seen.begins(data)
+        ):
+            self._take(seen, data)
+            return
         try:
-            self._parser.feed_data(data)
+            if self._incoming is None and (end := data.find(b"\r\n\r\n") + 4) > 4:
+                self._parse(data, end)
+            else:
+                self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
             self._refuse(400, "upgrade is not supported")
         except httptools.HttpParserError:
@@ -175,6 +194,36 @@ class ServerConnection(asyncio.Protocol):
             self._head_bytes += len(data)
             if self._head_bytes > self._max_head_bytes:
                 self._refuse(431, "request head is too large")
+
+    def _take(self, seen: SeenHead, data: bytes) -> None:
+        """Take a whole request whose head the parser had just before."""
+        exchange = self._current = Exchange(self)
+        self._since = exchange.started
+        exchange.take(seen, data[len(seen.data) :])
+        self._handler.handle(exchange)
+
+    def _parse(self, data: bytes, end: int) -> None:
+        """Parse a request from its beginning, and remember a head that ends at `end`.
+
+        The parser is given the head by itself: when that is complete then, and of its body
+        nothing was found, it ends there and not before. What follows is remembered to be
+        as long only if every byte of it was the body.
+        """
+        self._parser.feed_data(data[:end])
+        exchange = self._incoming
+        if self._closing:
+            return
+        ends = exchange is not None and self._trailers and not exchange.received
+        self._parser.feed_data(data[end:])
+        if (
+            ends
+            and exchange is not None
+            and exchange.complete
+            and exchange.keep_alive
+            and 0 < exchange.received == len(data) - end
+            and end <= MAX_BYTES
+        ):
+            self._seen = exchange.seen(data[:end])
 
     def eof_received(self) -> bool:
         """Half-closed connections are not kept."""
@@ -198,6 +247,7 @@ class ServerConnection(asyncio.Protocol):
         if self._closing:
             return
         self._incoming = Exchange(self)
+        self._headers = {}
         self._head_bytes = self._repeated_lines = 0
         self._trailers = False
         self._since = self._incoming.started
@@ -209,10 +259,9 @@ class ServerConnection(asyncio.Protocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """One header line; after the head it is a trailer, and refused."""
-        incoming = self._incoming
-        if incoming is None:
+        if self._incoming is None:
             return
-        headers = incoming.headers
+        headers = self._headers
         if self._trailers:
             self._refuse(400, "trailers are not accepted")
         elif len(headers) + self._repeated_lines >= MAX_HEADERS:
@@ -239,6 +288,8 @@ class ServerConnection(asyncio.Protocol):
         exchange.method = self._parser.get_method().decode("ascii")
         exchange.version = self._parser.get_http_version()
         exchange.keep_alive = self._parser.should_keep_alive()
+        exchange.headers = self._headers
+        exchange.header = self._headers.get
         problem = head_problem(exchange, self.limits)
         if self._proxies is not None and problem is None:
             problem = self._ask_proxy(self._proxies, exchange)
