@@ -11,10 +11,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from bascule.clock import UnixTime
-from bascule.lock.ledger import Ledger, Recorded, State, UnfitError
+from bascule.lock.ledger import Ledger, State, UnfitError
 from bascule.lock.model import Entry, entry_digest
 from bascule.lock.rules import LONGEST_BREAK_GLASS, Rule, Trusted
 from bascule.lock.signed import Signed, read_signed
+from bascule.storage.approvals import Recorded
 
 LEEWAY_SECONDS = 30
 """How far an approver's clock may be ahead of ours."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from bascule.clock import UnixTime
-from bascule.lock.statement import Decision
+from bascule.storage.approvals import Recorded
 
-DENIES: frozenset[Decision] = frozenset({"reject", "revoke"})
+DENIES = frozenset({"reject", "revoke"})
+"""Decisions that end approvals."""
 
 State = Literal[
     "approved",
@@ -36,24 +36,6 @@ class UnfitError(Exception):
         super().__init__(reason)
         self.state: State = state
         self.reason = reason
-
-
-@dataclass(frozen=True, slots=True)
-class Recorded:
-    """One statement of the ledger. It was valid when it was recorded."""
-
-    sequence: int
-    digest: str
-    entry_digest: str
-    decision: Decision
-    approver: str
-    recorded_at: UnixTime
-    completes: bool
-    """With it the entry had all the approvals that it needed then, and took the place of
-    the one that was approved before."""
-    envelope: bytes
-    void: bool = False
-    """Counts no more, because the state was restored from an older copy."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -102,6 +102,11 @@ def write_statement(value: Statement) -> bytes:
 
     Raises `StatementError` for text that has none.
     """
+    return canonical(value)
+
+
+def canonical(value: Any) -> bytes:
+    """Write a JSON value, structs included, as RFC 8785 says. Raises `StatementError`."""
     try:
         return rfc8785.dumps(msgspec.to_builtins(value))
     except (rfc8785.CanonicalizationError, UnicodeEncodeError) as exc:

@@ -1,4 +1,4 @@
-"""Numbers that only grow: issue numbers, the epoch, the generation of the directory."""
+"""Numbers that only grow: issue numbers, the epoch, generations of what changes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from sqlalchemy import Connection, case, insert, select, update
 
 from bascule.storage.schema import counters
 
-Name = Literal["issued", "epoch", "generation"]
+Name = Literal["issued", "epoch", "generation", "approvals"]
 
 
 def value(conn: Connection, name: Name) -> int:

@@ -6,7 +6,7 @@ from sqlalchemy import Connection, and_, delete, insert, or_, select
 
 from bascule.clock import UnixTime
 from bascule.identity.revocation import Kind, Revocation
-from bascule.storage import counters, issue_numbers
+from bascule.storage import approvals, counters, issue_numbers
 from bascule.storage.schema import revocations
 
 
@@ -81,7 +81,8 @@ def covers(
 def distrust_restored(conn: Connection, *, known_generation: int, now: UnixTime) -> bool:
     """Revoke everything when this database is older than what was known of it.
 
-    Revocations made since are lost with it, so nothing that was issued can be trusted.
+    Revocations made since are lost with it, so nothing that was issued can be trusted, and
+    no approval.
     Generation and epoch become higher than any that was ever seen: the epoch never grows
     faster than the generation. Tells whether it was so.
     """
@@ -90,6 +91,7 @@ def distrust_restored(conn: Connection, *, known_generation: int, now: UnixTime)
         return False
     counters.advance(conn, "generation", behind)
     counters.advance(conn, "epoch", behind)
+    approvals.void_all(conn)
     reason = "the state was restored from an older copy"
     revoke(conn, kind="all", key="", reason=reason, now=now)
     return True

@@ -15,9 +15,9 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-VERSION = "0007"
+VERSION = "0008"
 """The migration that this code works with."""
-EARLIER_VERSIONS: tuple[str, ...] = ("0001", "0002", "0003", "0004", "0005", "0006")
+EARLIER_VERSIONS: tuple[str, ...] = tuple(f"{number:04}" for number in range(1, 8))
 """Migrations before it, from which `bascule db migrate` leads here."""
 
 metadata = MetaData(
@@ -252,7 +252,8 @@ counters = Table(
     Column("value", BigInteger, nullable=False),
 )
 """`issued`: highest issue number; `epoch`: raised by each revocation; `generation`: raised
-by each change of users, groups, agents or revocations."""
+by each change of users, groups, agents, revocations or approvals; `approvals`: by each of
+approvals alone."""
 
 advisories = Table(
     "advisories",
@@ -276,6 +277,63 @@ advisory_feeds = Table(
     Column("imported_at", BigInteger, nullable=False),
 )
 """What was read to its end, and how old its latest advisory is."""
+
+approvals = Table(
+    "approvals",
+    metadata,
+    Column("connector", Text, primary_key=True),
+    Column("place", BigInteger, primary_key=True, autoincrement=False),
+    Column("sequence", BigInteger, nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("entry_digest", Text, nullable=False),
+    Column("decision", Text, nullable=False),
+    Column("approver", Text, nullable=False),
+    Column("recorded_at", BigInteger, nullable=False),
+    Column("completes", Boolean, nullable=False),
+    Column("void", Boolean, nullable=False),
+    Column("envelope", LargeBinary, nullable=False),
+    UniqueConstraint("connector", "digest"),
+)
+"""Every statement that was valid when it came, in the order of `place`; none is changed
+but to be `void`, none is removed."""
+
+approver_sets = Table(
+    "approver_sets",
+    metadata,
+    Column("place", BigInteger, primary_key=True, autoincrement=False),
+    Column("number", BigInteger, nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("document", LargeBinary, nullable=False),
+    Column("recorded_at", BigInteger, nullable=False),
+)
+"""Who may approve, and by which rules: the row with the highest place is in force."""
+
+approver_votes = Table(
+    "approver_votes",
+    metadata,
+    Column("digest", Text, primary_key=True),
+    Column("envelope", LargeBinary, nullable=False),
+    Column("recorded_at", BigInteger, nullable=False),
+)
+"""Signed statements for a change of that set."""
+
+approved_documents = Table(
+    "approved_documents",
+    metadata,
+    Column("digest", Text, primary_key=True),
+    Column("content", LargeBinary, nullable=False),
+)
+"""Entries and surfaces that statements are about, in canonical form (RFC 8785)."""
+
+entry_authors = Table(
+    "entry_authors",
+    metadata,
+    Column("connector", Text, primary_key=True),
+    Column("entry_digest", Text, primary_key=True),
+    Column("author", Text, primary_key=True),
+    Column("recorded_at", BigInteger, nullable=False),
+)
+"""Who made an entry of the lock on this machine."""
 
 # With SQLite the tables below stay empty: keys and the log are files then.
 
