@@ -18,6 +18,8 @@ COULD_NOT_RUN = 3
 COMMANDS: Mapping[str, str] = {
     "up": "up:up",
     "add": "add:add",
+    "approve": "approve:approve",
+    "reject": "approve:reject",
     "user": "user:user",
     "agent": "agent:agent",
     "token": "token:token",

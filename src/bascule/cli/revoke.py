@@ -52,7 +52,7 @@ def revoke(
         "all": "" if everything else None,
     }
     kind, key = _only_one(named)
-    _require_text(reason, "--reason")
+    require_text(reason, "--reason")
     now = system_clock()
     live = context.store().read(partial(tokens.count_live, kind=kind, key=key, now=now))
     context.record_admin(
@@ -80,11 +80,12 @@ def _only_one(named: dict[Kind, str | None]) -> tuple[Kind, str]:
         )
     kind, key = chosen[0]
     if kind != "all":
-        _require_text(key, f"--{kind}")
+        require_text(key, f"--{kind}")
     return kind, key
 
 
-def _require_text(text: str, option: str) -> None:
+def require_text(text: str, option: str) -> None:
+    """Refuse a text that is empty or too long for a record."""
     if not text.strip() or len(text) > MAX_CHARACTERS:
         raise click.UsageError(f"{option} is 1 to {MAX_CHARACTERS} characters of text")
 

@@ -7,7 +7,7 @@ that it comes late must not make it void.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 
@@ -35,13 +35,13 @@ class Circumstances:
 
     name: str
     trusted: Trusted
-    owners: Mapping[str, str]
-    """Who answers for it, as each known entry says, by the entry's digest."""
+    owner: Callable[[str], str]
+    """Says who answers for it, by an entry's digest; empty when nobody knows the entry."""
     now: UnixTime
 
     def rule(self, entry_digest: str) -> Rule:
         """Give what applies to an entry."""
-        return self.trusted.rule_for(self.name, self.owners.get(entry_digest, ""))
+        return self.trusted.rule_for(self.name, self.owner(entry_digest))
 
 
 @dataclass(slots=True)

@@ -155,11 +155,10 @@ def next_set(
     for vote in votes:
         change = vote.change
         fits = change.number == number + 1 or number == 0
-        if change.before != trusted.digest or not fits:
-            continue
-        sets[vote.after] = change.document
-        by = persons.setdefault((change.number, vote.after), set())
-        by |= _counting(vote, trusted, now)
+        if fits:
+            sets[vote.after] = change.document
+            by = persons.setdefault((change.number, vote.after), set())
+            by |= counting(vote, trusted, now=now)
     quorum = trusted.rule_for_changes().quorum
     done = [key for key, by in persons.items() if len(by) >= quorum]
     if len(done) > 1:
@@ -170,11 +169,12 @@ def next_set(
     return trusted_from(sets[after]), changed
 
 
-def _counting(vote: Vote, trusted: Trusted, now: UnixTime) -> frozenset[str]:
-    """Give who has validly signed a change and may."""
+def counting(vote: Vote, trusted: Trusted, *, now: UnixTime) -> frozenset[str]:
+    """Give who has validly signed a change of that set and may."""
     rule = trusted.rule_for_changes()
     issued = UnixTime(vote.change.issued)
-    if issued > now + LEEWAY_SECONDS or issued + rule.longest_seconds <= now:
+    timely = issued <= now + LEEWAY_SECONDS and now < issued + rule.longest_seconds
+    if vote.change.before != trusted.digest or not timely:
         return frozenset()
     envelope = parse_envelope(vote.content)
     try:

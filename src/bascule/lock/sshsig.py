@@ -71,6 +71,20 @@ def public_key_of(private: Ed25519PrivateKey) -> PublicKey:
     return PublicKey(_text(PLAIN) + _text(point), point)
 
 
+def public_half(private: bytes) -> PublicKey:
+    """Read the public key in front of a private one (PROTOCOL.key of OpenSSH).
+
+    Raises `SignatureError`.
+    """
+    reader = _Reader(private)
+    reader.literal(b"openssh-key-v1\0")
+    for _ in ("cipher", "kdf", "options of the kdf"):
+        reader.text()
+    if reader.number() != 1:
+        raise SignatureError("not one key")
+    return parse_public_key(reader.text())
+
+
 def sign(message: bytes, private: Ed25519PrivateKey, *, namespace: str) -> bytes:
     """Sign; gives the signature's bytes, without armour."""
     signature = private.sign(_signed_data(message, namespace.encode(), b"sha512"))

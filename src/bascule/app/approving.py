@@ -1,0 +1,241 @@
+"""Deciding about a connector: make a statement, sign it, record it, keep its files."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from bascule.app.approval_keys import SigningKey
+from bascule.app.approvals import (
+    Found,
+    Picture,
+    look,
+    read_found,
+    record_news,
+    settle,
+    take_in,
+    verdicts,
+)
+from bascule.app.place import Place
+from bascule.clock import UnixTime
+from bascule.config.model import Config
+from bascule.errors import BasculeError
+from bascule.lock.approvals import Verdict
+from bascule.lock.dsse import Envelope, pae, write_envelope
+from bascule.lock.ledger import DENIES, Ledger
+from bascule.lock.lock_file import read_beside
+from bascule.lock.model import Entry, LockFile, entry_digest, part_digests
+from bascule.lock.rules import DAY, LONGEST_BREAK_GLASS, Trusted
+from bascule.lock.statement import (
+    Approval,
+    Decision,
+    StatementError,
+    canonical,
+    statement,
+    write_statement,
+)
+from bascule.storage import approvals
+from bascule.storage.store import Transaction
+
+ATTEMPTS = 5
+"""To be the next in a chain that others write to."""
+_NEW = "the new statement"
+
+
+class RefusedError(BasculeError):
+    """The statement that was to be made would not count."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What somebody decides."""
+
+    decision: Decision
+    reason: str
+    seconds: int | None = None
+    """How long an approval is to count; None for as long as the rules allow."""
+    principal: str | None = None
+    """Whom the key must belong to."""
+    author: str = ""
+    """Who made the entry, where this machine does not remember it."""
+    findings: tuple[str, ...] = ()
+    """Advisories that are acknowledged."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """What was recorded."""
+
+    verdict: Verdict | None
+    """On the connector as it stands now; None when the lock has no entry of it."""
+    approval: Approval
+    entry_digest: str
+    path: str
+    """Of the statement's file, below the configuration."""
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """Where decisions are made: an installation, and files beside its configuration."""
+
+    place: Place
+    config_path: Path
+    config: Config
+    lock: LockFile
+
+    def found(self) -> Found:
+        """Read the files anew. Raises `BasculeError`."""
+        return read_found(self.place, self.config_path, self.config, self.lock)
+
+
+def decide_on(
+    desk: Desk, name: str, key: SigningKey, wish: Wish, *, now: UnixTime
+) -> Decided:
+    """Record a decision about a connector's entry; durable on return.
+
+    The log has it before it takes effect. Its files are written last, and anew by the next
+    decision if this process ends before. Raises `RefusedError` for what would not count.
+    """
+    entry = desk.lock.connectors.get(name)
+    documents = _documents(desk, name, entry)
+    store = desk.place.open_state()
+    for _ in range(ATTEMPTS):
+        found = desk.found()
+        picture = take_in(desk.place, found, now=now)
+        digest, approval = _approval(picture, name, entry, key, wish, now)
+        content = sign(write_statement(statement(name, digest, approval)), key)
+        offered = _offer(found, name, content)
+        preview = store.read(partial(look, found=offered, now=now))
+        _require_admitted(preview, name)
+        record_news(desk.place, preview, {"reason": wish.reason})
+        keep = partial(_keep, found=offered, documents=documents, now=now)
+        settled = store.run(keep)
+        desk.place.note_change()
+        if any(it.envelope == content for _, it in settled.fresh):
+            path = _write_files(found, name, settled.admissions[name].ledger, documents)
+            verdict = verdicts(settled, desk.lock.connectors, now=now).get(name)
+            return Decided(verdict, approval, digest, path)
+    raise BasculeError(f"others decide about `{name}` all the time: run the command again")
+
+
+def sign(payload: bytes, key: SigningKey) -> bytes:
+    """Put a signed payload into its envelope. Raises `BasculeError`."""
+    signature = key.sign(pae(payload))
+    return write_envelope(Envelope(payload, ((key.public.fingerprint, signature),)))
+
+
+def principal_of(key: SigningKey, trusted: Trusted, wanted: str | None) -> str:
+    """Say who signs with a key. Raises `RefusedError` when it may not."""
+    signer = trusted.signers.find(key.public)
+    if signer is None:
+        known = ", ".join(sorted(trusted.signers.principals)) or "nobody"
+        raise RefusedError(
+            f"key {key.public.fingerprint} may not sign approvals: `allowed_signers` lists "
+            f"keys of {known}; name yours with --key FILE"
+        )
+    if wanted not in {None, signer.principal}:
+        raise RefusedError(f"the key belongs to `{signer.principal}`, not to `{wanted}`")
+    return signer.principal
+
+
+def _approval(
+    picture: Picture,
+    name: str,
+    entry: Entry | None,
+    key: SigningKey,
+    wish: Wish,
+    now: UnixTime,
+) -> tuple[str, Approval]:
+    """Make the predicate that comes next in the chain, and say about which entry it is."""
+    trusted = picture.approvers.trusted
+    ledger = picture.admissions[name].ledger
+    head = ledger.head
+    if entry is not None:
+        digest = entry_digest(entry)
+    elif head is not None and wish.decision == "revoke":
+        digest = head.entry_digest
+    else:
+        raise RefusedError(f"the lock has no entry of `{name}`: run `bascule lock {name}`")
+    return digest, Approval(
+        decision=wish.decision,
+        approver=principal_of(key, trusted, wish.principal),
+        reason=wish.reason,
+        sequence=1 if head is None else head.sequence + 1,
+        predecessor="" if head is None else head.digest,
+        issued=now,
+        expires=now + _seconds(trusted, name, entry, wish),
+        author=_author(ledger, digest) or wish.author,
+        parts={} if entry is None else part_digests(entry),
+        findings=wish.findings,
+    )
+
+
+def _author(ledger: Ledger, digest: str) -> str:
+    return min((who for entry, who in ledger.authors if entry == digest), default="")
+
+
+def _seconds(trusted: Trusted, name: str, entry: Entry | None, wish: Wish) -> int:
+    """Say how long a statement counts. Raises `RefusedError` for longer than allowed."""
+    if wish.decision in DENIES:
+        return 0
+    rule = trusted.rule_for(name, "" if entry is None else entry.access.owner)
+    glass = wish.decision == "break_glass"
+    longest = LONGEST_BREAK_GLASS if glass else rule.longest_seconds
+    if wish.seconds is not None and wish.seconds > longest:
+        shown = "24 hours" if glass else f"{longest // DAY} days"
+        raise RefusedError(f"--expires is {shown} at most for this connector")
+    return longest if wish.seconds is None else wish.seconds
+
+
+def _documents(desk: Desk, name: str, entry: Entry | None) -> dict[str, bytes]:
+    """Give what a decision is about, by digest: the entry, and the surface it names."""
+    if entry is None or entry.surface is None:
+        return {}
+    wanted = entry.surface.set
+
+    def is_meant(content: bytes) -> bool:
+        try:
+            surface = canonical(json.loads(content))
+        except (ValueError, RecursionError, StatementError):
+            return False
+        return hashlib.sha256(surface).hexdigest() == wanted
+
+    folder = desk.config_path.parent
+    surface = read_beside(folder, f"surfaces/{name}.json", is_meant)
+    return {entry_digest(entry): canonical(entry), wanted: canonical(json.loads(surface))}
+
+
+def _offer(found: Found, name: str, content: bytes) -> Found:
+    statements = {**found.statements[name], _NEW: content}
+    return replace(found, statements={**found.statements, name: statements})
+
+
+def _require_admitted(preview: Picture, name: str) -> None:
+    for it in preview.admissions[name].refused:
+        if it.where == _NEW:
+            raise RefusedError(f"not recorded, it would not count: {it.reason}")
+
+
+def _keep(
+    conn: Transaction, *, found: Found, documents: dict[str, bytes], now: UnixTime
+) -> Picture:
+    for digest, content in documents.items():
+        approvals.keep_document(conn, digest, content)
+    return settle(conn, found=found, now=now)
+
+
+def _write_files(
+    found: Found, name: str, ledger: Ledger, documents: dict[str, bytes]
+) -> str:
+    """Write the files that the ledger has and the folder lacks; gives the newest's path."""
+    for digest, content in documents.items():
+        found.files.write_document(digest, content)
+    path = ""
+    for it in ledger.recorded:
+        path = found.files.write_envelope(
+            name, it.sequence, it.entry_digest, it.approver, it.envelope
+        )
+    return path
