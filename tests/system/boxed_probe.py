@@ -151,7 +151,7 @@ def main():
             lambda: libc.ioctl(0, ctypes.c_ulong(0x100000000 | termios.TIOCSTI), b"x")
         ),
         "memory of init": error_of(lambda: write_other_memory("/proc/1/mem")),
-        "root of init": error_of(lambda: read("/proc/1/root/root/.profile")),
+        "root of init": error_of(lambda: read("/proc/1/root/etc/shadow")),
         "signal out": error_of(lambda: os.kill(int(sys.argv[4]), 0)),
         "set-id": error_of(lambda: make_set_id(os.environ["TMPDIR"] + "/set")),
         "set-id at once": error_of(

@@ -29,8 +29,8 @@ class SandboxSpec:
     """Program files, read-only."""
     interpreter: Path
     """Executable."""
-    installation: tuple[Path, ...] = ()
-    """What belongs to it and is readable; empty: see `installation_of`."""
+    installation: tuple[Path, ...] | None = None
+    """What belongs to it and is readable; None: see `installation_of`."""
     argv: tuple[str, ...] = field(repr=False)
     """Whole, the interpreter first."""
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -107,7 +107,9 @@ def grants_of(spec: SandboxSpec) -> Grants:
     write = tuple((_real(it, "write"), it) for it in spec.write)
     read = tuple((_real(it, "read"), it) for it in spec.read)
     tree = _real(spec.tree, "tree")
-    installed = spec.installation or (installation_of(spec.interpreter),)
+    installed = spec.installation
+    if installed is None:
+        installed = (installation_of(spec.interpreter),)
     for real, named in (*read, *write):
         _refuse_forbidden(real, named, spec.forbidden)
         _refuse_system(real, named)
