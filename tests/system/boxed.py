@@ -84,7 +84,14 @@ class Box:
             *("unshare", "--mount", "sh", "-ec", _AS_NOBODY, "sh"),
             *(sys.base_prefix, sysconfig.get_path("purelib"), str(HOST.parents[2])),
             *(str(NOBODY), f"bin/python{sys.version_info[0]}.{sys.version_info[1]}"),
+            _closed(Path(sys.base_prefix)),
         ]
+
+
+def _closed(path: Path) -> str:
+    """Give the outermost folder on the way that others cannot enter; empty for none."""
+    way = [*reversed(path.parents), path]
+    return next((str(it) for it in way if not it.stat().st_mode & 0o001), "")
 
 
 _AS_NOBODY = """
@@ -93,9 +100,14 @@ mkdir /mnt/python /mnt/packages /mnt/project
 mount --bind "$1" /mnt/python
 mount --bind "$2" /mnt/packages
 mount --bind "$3" /mnt/project
+if [ -n "$6" ]; then
+    mount -t tmpfs -o mode=755 tmpfs "$6"
+    mkdir -p "$1"
+    mount --bind /mnt/python "$1"
+fi
 export PYTHONPATH=/mnt/project/src:/mnt/packages PYTHONDONTWRITEBYTECODE=1 HOME=/nonexistent
-user=$4 python=/mnt/python/$5
-shift 5
+user=$4 python=$1/$5
+shift 6
 exec setpriv --reuid "$user" --regid "$user" --clear-groups --no-new-privs \\
     "$python" /mnt/project/tests/system/boxed_host.py "$@"
 """
