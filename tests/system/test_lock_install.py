@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import subprocess
 import sys
+import zipfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -394,7 +397,7 @@ def test_a_file_of_this_machine_is_copied_and_runs(
     (tmp_path / "server.py").write_text("import sys; print(__name__, sys.argv[1:])")
     (tmp_path / "other.py").write_text("")
     order = replace(ordered(["python", "server.py", "x"], []), base=tmp_path)
-    assert kind_of_runtime(order.asked) == "python"
+    assert kind_of_runtime(order.asked, tmp_path) == "python"
     made = install(order, store, python, environment={})
     assert output(made, python, store) == "__main__ ['x']\n"
     assert not (store.path(made.tree.sha256) / "other.py").exists()
@@ -470,3 +473,34 @@ def test_a_link_out_of_a_project_is_refused(
     order = replace(ordered(["node", "./a.js"], []), base=tmp_path)
     with pytest.raises(LockError, match="absolute path"):
         install(order, store, node, environment={})
+
+
+def test_a_bundle_is_pinned_by_its_hash_and_runs(
+    tmp_path: Path, store: Store, python: FoundRuntime
+) -> None:
+    config = {"command": "python", "args": ["${__dirname}/server/main.py"]}
+    config["env"] = {"PYTHONPATH": "${__dirname}/lib"}
+    manifest = {
+        "name": "hello",
+        "version": "1.0.0",
+        "server": {"type": "python", "mcp_config": config},
+    }
+    with zipfile.ZipFile(tmp_path / "hello.mcpb", "w") as archive:
+        archive.writestr("manifest.json", json.dumps(manifest))
+        archive.writestr("lib/words.py", "HELLO = 'hello'")
+        archive.writestr(
+            "server/main.py", "import sys, words; print(words.HELLO, sys.argv[1:])"
+        )
+    order = replace(ordered(["./hello.mcpb", "x"], []), base=tmp_path)
+    assert kind_of_runtime(order.asked, tmp_path) == "python"
+    made = install(order, store, python, environment={})
+    assert output(made, python, store) == "hello ['x']\n"
+    (package,) = made.packages
+    digest = hashlib.sha256((tmp_path / "hello.mcpb").read_bytes()).hexdigest()
+    assert (package.purl, package.artifact.sha256) == ("pkg:generic/hello@1.0.0", digest)
+    again = replace(order, packages=made.packages)
+    assert install(again, store, python, environment={}) == made
+    with zipfile.ZipFile(tmp_path / "hello.mcpb", "a") as archive:
+        archive.writestr("lib/more.py", "")
+    with pytest.raises(LockError, match="not the bundle that is locked"):
+        install(again, store, python, environment={})

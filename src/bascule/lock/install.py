@@ -6,8 +6,9 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
-from bascule.lock import install_path, package_facts, programs
+from bascule.lock import bundle, bundle_launch, install_path, package_facts, programs
 from bascule.lock.install_npm import unpack_packages
 from bascule.lock.install_pypi import compile_modules, unpack_wheels
 from bascule.lock.launcher import Asked
@@ -43,17 +44,29 @@ class Installed:
     """With placeholders, see `entry_point`."""
     packages: tuple[Package, ...]
     """As they were ordered, with what only their files tell."""
+    notes: tuple[str, ...] = ()
+    """What somebody has to know or do before it works, one sentence each."""
 
 
-def kind_of_runtime(asked: Asked) -> Kind:
-    """Tell which interpreter a command needs. Raises `LockError` for what is not run."""
+def kind_of_runtime(asked: Asked, base: Path) -> Kind:
+    """Tell which interpreter a command needs; relative paths start at `base`.
+
+    Raises `LockError` for what is not run.
+    """
     if asked.source.kind == "pypi":
         return "python"
     if asked.source.kind == "npm":
         return "node"
     if asked.source.kind == "path":
         return {"python": "python", "node": "node"}.get(asked.entry, "none")  # type: ignore[return-value]
+    if asked.source.kind == "mcpb":
+        archive, _ = bundle.read_bundle(_bundle_path(asked, base))
+        return bundle_launch.runtime_of_bundle(bundle.read_manifest(archive))
     raise LockError(f"a connector of kind `{asked.source.kind}` has no tree to install")
+
+
+def _bundle_path(asked: Asked, base: Path) -> Path:
+    return base / Path(asked.source.spec).expanduser()
 
 
 def install(
@@ -75,10 +88,18 @@ def install(
         store.fresh() as folder,
         tempfile.TemporaryDirectory(prefix="bascule-install-") as scratch,
     ):
-        made = _Maker(order, folder, Path(scratch), runtime, environment, artifacts)
-        argv, packages = made.make()
+        maker = _Maker(order, folder, Path(scratch), runtime, environment, artifacts)
+        made = maker.make()
         tree = store.add(folder)
-    return Installed(tree, runtime.runtime, argv, packages)
+    return Installed(tree, runtime.runtime, made.argv, made.packages, made.notes)
+
+
+class _Made(NamedTuple):
+    """What a folder was filled with."""
+
+    argv: tuple[str, ...]
+    packages: tuple[Package, ...]
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,18 +113,21 @@ class _Maker:
     environment: Mapping[str, str]
     artifacts: Path | None
 
-    def make(self) -> tuple[tuple[str, ...], tuple[Package, ...]]:
-        """Fill the folder; give what is run, and the packages."""
-        kind = self.order.asked.source.kind
-        if kind == "pypi":
-            return self._pypi()
-        if kind == "npm":
-            return self._npm()
-        if kind == "path":
-            return self._path(), self.order.packages
-        raise LockError(f"a connector of kind `{kind}` has no tree to install")
+    def make(self) -> _Made:
+        """Fill the folder."""
+        match self.order.asked.source.kind:
+            case "pypi":
+                return self._pypi()
+            case "npm":
+                return self._npm()
+            case "path":
+                return self._path()
+            case "mcpb":
+                return self._bundle()
+            case kind:
+                raise LockError(f"a connector of kind `{kind}` has no tree to install")
 
-    def _pypi(self) -> tuple[tuple[str, ...], tuple[Package, ...]]:
+    def _pypi(self) -> _Made:
         unpack_wheels(
             self.order.packages,
             self.folder,
@@ -113,9 +137,10 @@ class _Maker:
             artifacts=self.artifacts,
         )
         packages = package_facts.facts_of_wheels(self.folder, self.order.packages)
-        return programs.python_argv(self.folder, self._root(), self.order.asked), packages
+        argv = programs.python_argv(self.folder, self._root(), self.order.asked)
+        return _Made(argv, packages)
 
-    def _npm(self) -> tuple[tuple[str, ...], tuple[Package, ...]]:
+    def _npm(self) -> _Made:
         unpack_packages(
             self.order.packages,
             self.order.native_lock,
@@ -125,14 +150,32 @@ class _Maker:
         )
         packages = package_facts.facts_of_npm(self.folder, self.order.packages)
         self._refuse_scripts(packages)
-        return programs.node_argv(self.folder, self._root(), self.order.asked), packages
+        argv = programs.node_argv(self.folder, self._root(), self.order.asked)
+        return _Made(argv, packages)
 
-    def _path(self) -> tuple[str, ...]:
+    def _path(self) -> _Made:
         source, program = install_path.project_of(self.order.asked, self.order.base)
         install_path.copy_project(source, self.folder)
+        self._compile()
+        argv = install_path.path_argv(self.folder, program, self.order.asked)
+        return _Made(argv, self.order.packages)
+
+    def _bundle(self) -> _Made:
+        path = _bundle_path(self.order.asked, self.order.base)
+        archive, sha256 = bundle.read_bundle(path)
+        if any(it.artifact.sha256 != sha256 for it in self.order.packages):
+            raise LockError(f"`{path}` is not the bundle that is locked: its hash differs")
+        manifest = bundle.unpack_bundle(archive, self.folder)
+        self._compile()
+        arguments = self.order.asked.arguments
+        argv = bundle_launch.bundle_argv(manifest, self.folder, arguments)
+        package = bundle.bundle_package(manifest, path, sha256)
+        facts = package_facts.facts_of_folder(self.folder, package)
+        return _Made(argv, (facts,), bundle_launch.bundle_notes(manifest))
+
+    def _compile(self) -> None:
         if self.runtime.runtime.kind == "python":
             compile_modules(self.folder, self.runtime, scratch=self.scratch)
-        return install_path.path_argv(self.folder, program, self.order.asked)
 
     def _root(self) -> Package:
         for package in self.order.packages:

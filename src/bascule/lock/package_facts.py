@@ -96,6 +96,16 @@ def _facts_of_npm(folder: Path, package: Package) -> Package:
     )
 
 
+def facts_of_folder(folder: Path, package: Package) -> Package:
+    """Fill in what the files of a whole tree tell of the one package in it."""
+    return replace(package, native=_any_machine_code(_all_files(folder)))
+
+
+def _all_files(folder: Path) -> Iterator[Path]:
+    for path, _, names in os.walk(folder):
+        yield from (Path(path, name) for name in names)
+
+
 def install_scripts(place: Path, manifest: dict[str, Any]) -> tuple[str, ...]:
     """Give the scripts that an installation by npm would run."""
     scripts = manifest.get("scripts")
