@@ -49,21 +49,20 @@ def confusable(text: str) -> set[int]:
     """Give the places of letters that pass for Latin ones.
 
     Letters of compatibility (full width, mathematical) that stand for ASCII; in a word that
-    has ASCII letters, all that are not Latin; and in a text that is mostly ASCII, words of
-    nothing but look-alikes.
+    has ASCII letters, all that are not Latin; and words of nothing but look-alikes, in a
+    text that is mostly ASCII or has no other letters.
     """
     if text.isascii():
         return set()
     found = {at for at, char in enumerate(text) if _stands_for_ascii(char)}
-    ascii_letters = sum(char.isascii() and char.isalpha() for char in text)
-    others = sum(not char.isascii() and char.isalpha() for char in text)
+    letters = [char for char in text if char.isalpha()]
+    others = [char for char in letters if not char.isascii()]
+    latin = 2 * len(others) < len(letters) or _LIKE_LATIN.issuperset(others)
     for word in _WORD.finditer(text):
-        letters = word.group()
-        places = {word.start() + at for at, char in enumerate(letters) if _is_foreign(char)}
-        mixed = any(char.isascii() for char in letters)
-        alike = ascii_letters > others and all(char in _LIKE_LATIN for char in letters)
-        if mixed or alike:
-            found |= places
+        mixed = any(char.isascii() for char in word.group())
+        if mixed or (latin and _LIKE_LATIN.issuperset(word.group())):
+            start = word.start()
+            found |= {start + at for at, it in enumerate(word.group()) if _is_foreign(it)}
     return found
 
 
