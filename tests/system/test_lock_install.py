@@ -12,12 +12,19 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from bascule.lock.entry_point import executable_argv
-from bascule.lock.install import Installed, Order, install, kind_of_runtime
+from bascule.lock.install import (
+    Installed,
+    Order,
+    install,
+    installed_already,
+    kind_of_runtime,
+)
 from bascule.lock.launcher import parse_command
-from bascule.lock.model import Artifact, Launch, LockError, Package
+from bascule.lock.model import Artifact, Build, Launch, LockError, Package
 from bascule.lock.runtime import FoundRuntime, find_runtime
 from bascule.lock.store import DriftedTreeError, Store
 from supply_chain import make_tarball, make_wheel, npm_lock
@@ -314,6 +321,39 @@ def test_a_corrupted_cache_of_the_operator_is_of_no_consequence(
         order, Store(tmp_path / "other"), python, environment=environment, artifacts=wheels
     )
     assert again.tree == good.tree
+
+
+def test_a_corrupted_cache_of_our_own_is_thrown_away(
+    wheels: Path, store: Store, python: FoundRuntime
+) -> None:
+    package = make_wheel(wheels, files={"hello.py": HELLO}, scripts={"hello": "hello:main"})
+    order = ordered(["uvx", "hello"], [package])
+    good = install(order, store, python, environment=os.environ, artifacts=wheels)
+    kept = list(store.downloads.rglob("hello.py"))
+    assert kept, "uv keeps unpacked wheels elsewhere now: look where, and poison those"
+    for path in kept:
+        path.write_text("print('evil')")
+    store.path(good.tree.sha256).chmod(0o755)
+    (store.path(good.tree.sha256) / "hello.py").unlink()
+    assert install(order, store, python, environment=os.environ, artifacts=wheels) == good
+    store.verify(good.tree)
+
+
+def test_what_is_in_the_store_is_not_installed_again(
+    wheels: Path, store: Store, python: FoundRuntime
+) -> None:
+    package = make_wheel(wheels, files={"hello.py": HELLO}, scripts={"hello": "hello:main"})
+    order = ordered(["uvx", "hello", "x"], [package])
+    made = install(order, store, python, environment=os.environ, artifacts=wheels)
+    build = Build(made.runtime, made.tree)
+    order = replace(order, packages=made.packages)
+    assert installed_already(order, store, build, python) == made
+    other = msgspec.structs.replace(build.runtime, sha256="0" * 64)
+    assert installed_already(order, store, Build(other, made.tree), python) is None
+    (store.path(made.tree.sha256) / "more.py").touch(0o444)
+    assert installed_already(order, store, build, python) is None
+    store.remove_unused([])
+    assert installed_already(order, store, build, python) is None
 
 
 def _fill_cache(

@@ -12,10 +12,11 @@ from bascule.lock import bundle, bundle_launch, install_path, package_facts, pro
 from bascule.lock.install_npm import unpack_packages
 from bascule.lock.install_pypi import compile_modules, unpack_wheels
 from bascule.lock.launcher import Asked
-from bascule.lock.model import LockError, Package, Runtime, Tree
+from bascule.lock.model import Build, LockError, Package, Runtime, Tree
 from bascule.lock.purl import told
 from bascule.lock.runtime import FoundRuntime, Kind
-from bascule.lock.store import Store
+from bascule.lock.store import Store, erase
+from bascule.lock.wheel_records import BrokenWheelError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,10 +89,46 @@ def install(
         store.fresh() as folder,
         tempfile.TemporaryDirectory(prefix="bascule-install-") as scratch,
     ):
-        maker = _Maker(order, folder, Path(scratch), runtime, environment, artifacts)
-        made = maker.make()
+        made = _Maker(
+            order,
+            folder,
+            Path(scratch),
+            store.downloads,
+            runtime,
+            environment,
+            artifacts,
+        ).make()
         tree = store.add(folder)
     return Installed(tree, runtime.runtime, made.argv, made.packages, made.notes)
+
+
+def installed_already(
+    order: Order, store: Store, build: Build, runtime: FoundRuntime
+) -> Installed | None:
+    """Give what `install` would give when the store has it, every file of it hashed.
+
+    None where it must be installed: the tree is missing or drifted, the interpreter is
+    another, or the program lies on this machine and may have changed. Raises `LockError`
+    when the tree has no such program as is asked for.
+    """
+    of_registry = order.asked.source.kind in {"pypi", "npm"}
+    if not of_registry or runtime.runtime != build.runtime:
+        return None
+    try:
+        store.verify(build.tree)
+    except LockError:
+        return None
+    argv = _program(order, store.path(build.tree.sha256))
+    return Installed(build.tree, build.runtime, argv, order.packages)
+
+
+def _program(order: Order, folder: Path) -> tuple[str, ...]:
+    """Give what runs a package of a registry that was unpacked into a folder."""
+    find = programs.python_argv if order.asked.source.kind == "pypi" else programs.node_argv
+    for package in order.packages:
+        if package.purl == order.root:
+            return find(folder, package, order.asked)
+    raise LockError(f"`{order.root}` is not among the locked packages")
 
 
 class _Made(NamedTuple):
@@ -109,6 +146,7 @@ class _Maker:
     order: Order
     folder: Path
     scratch: Path
+    cache: Path
     runtime: FoundRuntime
     environment: Mapping[str, str]
     artifacts: Path | None
@@ -128,17 +166,27 @@ class _Maker:
                 raise LockError(f"a connector of kind `{kind}` has no tree to install")
 
     def _pypi(self) -> _Made:
+        try:
+            self._unpack_wheels()
+        except BrokenWheelError:
+            # Perhaps not the wheel but what the cache kept of it. Once more, from nothing.
+            erase(self.cache)
+            for left in self.folder.iterdir():
+                erase(left) if left.is_dir() else left.unlink()
+            self._unpack_wheels()
+        packages = package_facts.facts_of_wheels(self.folder, self.order.packages)
+        return _Made(_program(self.order, self.folder), packages)
+
+    def _unpack_wheels(self) -> None:
         unpack_wheels(
             self.order.packages,
             self.folder,
             self.runtime,
             scratch=self.scratch,
+            cache=self.cache,
             environment=self.environment,
             artifacts=self.artifacts,
         )
-        packages = package_facts.facts_of_wheels(self.folder, self.order.packages)
-        argv = programs.python_argv(self.folder, self._root(), self.order.asked)
-        return _Made(argv, packages)
 
     def _npm(self) -> _Made:
         unpack_packages(
@@ -150,8 +198,7 @@ class _Maker:
         )
         packages = package_facts.facts_of_npm(self.folder, self.order.packages)
         self._refuse_scripts(packages)
-        argv = programs.node_argv(self.folder, self._root(), self.order.asked)
-        return _Made(argv, packages)
+        return _Made(_program(self.order, self.folder), packages)
 
     def _path(self) -> _Made:
         source, program = install_path.project_of(self.order.asked, self.order.base)
@@ -176,12 +223,6 @@ class _Maker:
     def _compile(self) -> None:
         if self.runtime.runtime.kind == "python":
             compile_modules(self.folder, self.runtime, scratch=self.scratch)
-
-    def _root(self) -> Package:
-        for package in self.order.packages:
-            if package.purl == self.order.root:
-                return package
-        raise LockError(f"`{self.order.root}` is not among the locked packages")
 
     def _refuse_scripts(self, packages: tuple[Package, ...]) -> None:
         """Raise `LockError` for a script that was allowed and cannot be run here."""

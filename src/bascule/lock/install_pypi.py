@@ -1,9 +1,9 @@
 """Unpacking wheels from the lock into a folder that is the same wherever it lies.
 
-uv downloads and unpacks, with one hash for each package, into an empty folder and from a
-cache of its own: what another cache holds is not checked again by anybody. What uv unpacked
-is checked against the wheels' own lists (RECORD), what it made for this machine is removed,
-and the modules are compiled.
+uv downloads and unpacks, with one hash for each package, into an empty folder. It checks
+hashes when it downloads and not what its cache kept unpacked, so it gets a cache in the
+store, which nothing else writes. What it unpacked is checked against the wheels' own lists
+(RECORD), what it made for this machine is removed, and the modules are compiled.
 """
 
 from __future__ import annotations
@@ -45,13 +45,15 @@ def unpack_wheels(
     runtime: FoundRuntime,
     *,
     scratch: Path,
+    cache: Path,
     environment: Mapping[str, str],
     artifacts: Path | None,
 ) -> None:
     """Install wheels into an empty folder, all that `packages` names and nothing else.
 
-    `artifacts` is a folder of wheels to take them from, instead of the operator's
-    registries. Raises `LockError`.
+    `cache` is for uv alone. `artifacts` is a folder of wheels to take them from, instead of
+    the operator's registries. Raises `BrokenWheelError` when what was unpacked is not what
+    a wheel says, and `LockError`.
     """
     wanted = scratch / "requirements.txt"
     wanted.write_text(requirements(packages))
@@ -59,7 +61,7 @@ def unpack_wheels(
         *(find_uv_bin(), "pip", "install", "--quiet", "--no-progress"),
         *("--python", str(runtime.path), "--no-python-downloads", "--target", str(folder)),
         *("--require-hashes", "--no-deps", "--only-binary", ":all:", "--link-mode", "copy"),
-        *("--cache-dir", str(scratch / "cache"), "--no-compile-bytecode"),
+        *("--cache-dir", str(cache), "--no-compile-bytecode"),
         *("--requirements", str(wanted)),
     ]
     if artifacts is not None:

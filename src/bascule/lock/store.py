@@ -5,6 +5,7 @@ store/
   lock                  held while trees come and go
   sha256/DIGEST/        a tree: read-only, link count 1, nothing of it shared with a cache
   manifests/DIGEST      its manifest, by which it can be said which file differs
+  downloads/            what package managers keep to be faster next time
 ```
 
 A tree is whole or not there: it is made in a folder of its own, written to disk, and
@@ -55,6 +56,8 @@ class Store:
         self.root = root
         self._trees = root / "sha256"
         self._manifests = root / "manifests"
+        self.downloads = root / "downloads"
+        """For a package manager's cache: nothing of it is ever run from there."""
 
     def path(self, tree_sha256: str) -> Path:
         """Give where a tree lies, or would."""
@@ -137,7 +140,7 @@ class Store:
             return []
 
     def remove_unused(self, kept: Iterable[str]) -> list[str]:
-        """Remove all trees but those named; give the digests of what was removed.
+        """Remove downloads and all trees but those named; give the digests of these.
 
         A tree that a server still runs from must be among those kept.
         """
@@ -150,6 +153,7 @@ class Store:
                     (self._manifests / place.name).unlink(missing_ok=True)
                     removed.append(place.name)
             self._sweep()
+            erase(self.downloads)
         return removed
 
     def sweep(self) -> None:

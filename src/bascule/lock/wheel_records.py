@@ -26,6 +26,10 @@ _OF_THIS_MACHINE = ("direct_url.json", "REQUESTED", "INSTALLER", "uv_cache.json"
 """In `.dist-info`: who installed it, from where, whether it was asked for."""
 
 
+class BrokenWheelError(LockError):
+    """What lies in a folder is not what the wheels' lists say; the message names it."""
+
+
 class Recorded(NamedTuple):
     """One line of a list."""
 
@@ -72,32 +76,32 @@ def _recorded(row: list[str]) -> Recorded:
 def check(folder: Path, packages: Sequence[Package]) -> None:
     """Compare all that lies in a folder with the lists of the packages in it.
 
-    Raises `LockError` for a file that no list has, that is missing or that differs: two
-    packages that bring one path differently are such a case, as one overwrote the other.
+    Raises `BrokenWheelError` for a file that no list has, that is missing or that differs:
+    two packages that bring one path differently are such a case, as one overwrote the other.
     """
     recorded: dict[str, str] = {}
     infos = {distribution_of(folder, package) for package in packages}
     for info in set(distributions(folder).values()) - infos:
-        raise LockError(f"`{info.name}` was installed and is not in the lock")
+        raise BrokenWheelError(f"`{info.name}` was installed and is not in the lock")
     for info in sorted(infos):
         for path, digest in read(info):
             _check_file(folder, info, path, digest)
             recorded[path] = digest
     for found in _files(folder):
         if found not in recorded and found not in _NO_PART_OF_A_WHEEL:
-            raise LockError(f"`{found}` was installed and belongs to no package")
+            raise BrokenWheelError(f"`{found}` was installed and belongs to no package")
 
 
 def _check_file(folder: Path, info: Path, path: str, digest: str) -> None:
     pure = PurePosixPath(path)
     if pure.is_absolute() or ".." in pure.parts:
-        raise LockError(f"`{info.name}` puts `{path}` outside of its folder")
+        raise BrokenWheelError(f"`{info.name}` puts `{path}` outside of its folder")
     try:
         data = (folder / pure).read_bytes()
     except OSError as exc:
-        raise LockError(f"`{info.name}` lacks its file `{path}`") from exc
+        raise BrokenWheelError(f"`{info.name}` lacks its file `{path}`") from exc
     if digest and _sha256(data) != digest:
-        raise LockError(
+        raise BrokenWheelError(
             f"`{path}` is not what `{info.name}` brings: another package brings it too, or "
             "it was changed on the way"
         )
