@@ -12,11 +12,13 @@ import pytest
 from hypothesis import settings
 
 from audit_logs import LogFolder, close_databases, new_log, use_database
+from bascule.lock.resolve import Resolution
 from bascule.storage.migrate import migrate
 from bascule.storage.postgres import open_postgres
 from bascule.storage.store import open_store
 from ports import free_ports
 from postgres import OpenStore, PostgresServer, postgres_cluster
+from resolutions import FILESYSTEM, TIME, resolved_once
 
 # A busy machine is no fault of what is tested.
 settings.register_profile("untimed", deadline=None)
@@ -95,3 +97,22 @@ def any_log(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[LogFolde
         yield new_log(data_dir)
     finally:
         close_databases()
+
+
+@pytest.fixture(scope="session")
+def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give a folder that all processes of this run share."""
+    base = tmp_path_factory.getbasetemp()
+    return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+
+@pytest.fixture(scope="session")
+def time_resolution(shared_folder: Path) -> Resolution:
+    """Give mcp-server-time, as the registry has it."""
+    return resolved_once(shared_folder, "time", TIME)
+
+
+@pytest.fixture(scope="session")
+def filesystem_resolution(shared_folder: Path) -> Resolution:
+    """Give @modelcontextprotocol/server-filesystem, as the registry has it."""
+    return resolved_once(shared_folder, "filesystem", FILESYSTEM)

@@ -67,8 +67,10 @@ class Registry:
     ) -> bytes:
         """Publish a wheel; gives its bytes."""
         filename = f"{name.replace('-', '_')}-{version}-{tag}.whl"
-        content = wheel(name, version, tag, requires, script, modules or {})
-        self._publish(name, filename, content, published, yanked, index)
+        metadata = _metadata(name, version, requires)
+        content = wheel(name, version, tag, metadata, script, modules or {})
+        self.answers[f"/files/{filename}.metadata"] = ("text/plain", metadata.encode())
+        self._publish(name, filename, content, published, yanked, index, metadata)
         return content
 
     def add_sdist(self, name: str, version: str, *, index: str = "simple") -> None:
@@ -84,6 +86,7 @@ class Registry:
         published: UnixTime | None,
         yanked: str | bool,
         index: str,
+        metadata: str = "",
     ) -> None:
         file: dict[str, Any] = {
             "filename": filename,
@@ -92,6 +95,10 @@ class Registry:
             "size": len(content),
             "yanked": yanked,
         }
+        if metadata:
+            file["core-metadata"] = {
+                "sha256": hashlib.sha256(metadata.encode()).hexdigest()
+            }
         if published is not None:
             file["upload-time"] = rfc3339(published)
         self.answers[f"/files/{filename}"] = ("application/octet-stream", content)
@@ -132,22 +139,23 @@ class Registry:
         return content
 
 
+def _metadata(name: str, version: str, requires: Sequence[str]) -> str:
+    lines = ["Metadata-Version: 2.1", f"Name: {name}", f"Version: {version}"]
+    lines += [f"Requires-Dist: {each}" for each in requires]
+    extras = {each.split("extra ==")[1].strip(" '") for each in requires if "extra" in each}
+    return "\n".join([*lines, *(f"Provides-Extra: {it}" for it in sorted(extras)), ""])
+
+
 def wheel(
     name: str,
     version: str,
     tag: str,
-    requires: Sequence[str],
+    metadata: str,
     script: str | None,
     modules: Mapping[str, str],
 ) -> bytes:
     """Give the same bytes for the same package."""
     folder = f"{name.replace('-', '_')}-{version}.dist-info"
-    metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
-    metadata += "".join(f"Requires-Dist: {each}\n" for each in requires)
-    for extra in sorted(
-        {each.split("extra ==")[1].strip(" '\"") for each in requires if "extra ==" in each}
-    ):
-        metadata += f"Provides-Extra: {extra}\n"
     files = {
         **modules,
         f"{folder}/METADATA": metadata,
@@ -186,16 +194,18 @@ def registry(cache: Path) -> Iterator[Registry]:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True
         served: ClassVar[Registry]
 
         def do_GET(self) -> None:
             path = unquote(self.path.split("?")[0])
             kind, body = self.served.answers.get(path, ("", b""))
-            self.send_response(200 if kind else 404)
-            self.send_header("Content-Type", kind or "text/plain")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+            with contextlib.suppress(ConnectionError):  # who asked has heard enough
+                self.send_response(200 if kind else 404)
+                self.send_header("Content-Type", kind or "text/plain")
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
 
         do_HEAD = do_GET
 

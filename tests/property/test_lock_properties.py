@@ -12,6 +12,9 @@ from hypothesis import strategies as st
 from bascule.lock.launcher import Asked, parse_command, parse_url
 from bascule.lock.lock_file import EMPTY, format_lock, parse_lock, with_entry
 from bascule.lock.model import Access, Entry, Launch, LockError, LockFile, Source
+from bascule.lock.npm_cache import NOTHING
+from bascule.lock.npm_lock import Machine, NpmLock
+from bascule.lock.uv_output import read_pylock, read_requirements
 
 WORDS = st.sampled_from(
     [
@@ -93,3 +96,37 @@ def test_any_connectors_are_a_lock_file_or_a_lock_error(tree: object) -> None:
     content = json.dumps({"lock_format": 1, "connectors": tree}).encode()
     with contextlib.suppress(LockError):
         assert isinstance(parse_lock(content), LockFile)
+
+
+@given(st.text() | JSON.map(json.dumps))
+@example('{"lockfileVersion": 3, "packages": {"": {}, "node_modules/": {"version": "1"}}}')
+def test_any_text_is_a_lock_of_npm_or_a_lock_error(text: str) -> None:
+    with contextlib.suppress(LockError):
+        NpmLock(text).packages(Machine("linux", "x64", "glibc"), lambda _: NOTHING)
+
+
+LINES = st.sampled_from(
+    [
+        *("x==1 \\", "y[a]==2 ; python_version < '3' \\", "    # via x", "    # via"),
+        *("    #   y", "    --hash=sha256:" + "ab" * 32, "    # from https://a.example"),
+        *("", "x", "-r y"),
+    ]
+)
+
+
+@given(st.lists(LINES | st.text(max_size=10)).map("\n".join))
+def test_any_text_is_requirements_or_a_lock_error(text: str) -> None:
+    with contextlib.suppress(LockError):
+        pins, native = read_requirements(text)
+        assert all(pin.hashes for pin in pins)
+        assert "# from " not in native
+        assert read_requirements(native)[1] == native
+
+
+@given(st.text() | st.text().map("[[packages]]\nname = 'x'\n{}".format))
+@example("[[packages]]\nname = 'x'\nversion = '1'\nwheels = [{url = 'a', hashes = {}}]")
+@example("packages = 3")
+@example("packages = [3]")
+def test_any_text_is_a_pylock_or_a_lock_error(text: str) -> None:
+    with contextlib.suppress(LockError):
+        read_pylock(text)

@@ -32,10 +32,9 @@ _FLAGS = (
     *("--legacy-peer-deps=false", "--global=false", "--no-update-notifier"),
     *("--fetch-timeout=15000", "--fetch-retries=2", "--color=false", "--loglevel=error"),
 )
-_NEWER_FLAGS = tuple(
-    f"--allow-{kind}=none" for kind in ("git", "remote", "file", "directory")
-)
-"""Since npm 11; older ones know nothing of it, and what comes that way is refused later."""
+_NEWER_FLAGS = ("--allow-git=none", "--allow-file=none", "--allow-directory=none")
+"""Since npm 11; older ones know nothing of them, and what comes that way is refused later.
+URLs stay allowed: npm fetches packages that bundle others by theirs."""
 
 
 def this_machine() -> Machine:

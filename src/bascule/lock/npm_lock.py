@@ -163,27 +163,25 @@ class NpmLock:
     def _package(
         self, path: str, parents: set[str], about: Callable[[str], Packument]
     ) -> Package:
-        locked = self._all[path]
-        name = locked.name or _name(path)
-        document = about(name)
+        locked, bundler = self._all[path], self._bundler(path)
+        archive = self._all[bundler]
+        published = about(archive.name or _name(bundler)).published_at(archive.version)
         return Package(
             purl=self._purl(path),
-            artifact=self._artifact(path),
-            published_at=document.published_at(locked.version),
+            artifact=_artifact(bundler, archive),
+            published_at=published,
             parents=tuple(sorted(parents)),
             paths=(path,),
-            install_scripts=_scripts(locked, document),
+            install_scripts=_scripts(locked, about(locked.name or _name(path))),
             license=locked.license or "",
             deprecated=_reason(locked.deprecated),
         )
 
-    def _artifact(self, path: str) -> Artifact:
-        """Give the archive in which a package comes; for a bundled one its bundler's."""
+    def _bundler(self, path: str) -> str:
+        """Give the folder of the package in whose archive a package comes."""
         while self._all[path].in_bundle:
             path = path.rpartition(f"/{_MODULES}")[0]
-        locked = self._all[path]
-        base = (locked.name or _name(path)).split("/")[-1]
-        return Artifact(f"{base}-{locked.version}.tgz", sha512=_sha512(path, locked))
+        return path
 
 
 def without(text: str, paths: set[str], pins: Mapping[str, str]) -> str:
@@ -209,6 +207,11 @@ def _refuse_unlockable(path: str, locked: Locked) -> None:
         _sha512(path, locked)
     elif f"/{_MODULES}" not in path:
         raise LockError(f"`{name}` is bundled in nothing")
+
+
+def _artifact(path: str, locked: Locked) -> Artifact:
+    base = (locked.name or _name(path)).split("/")[-1]
+    return Artifact(f"{base}-{locked.version}.tgz", sha512=_sha512(path, locked))
 
 
 def _sha512(path: str, locked: Locked) -> str:

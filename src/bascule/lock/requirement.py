@@ -41,9 +41,9 @@ def python_source(text: str, *, at_version: bool = False) -> Source:
     return Source("pypi", _with_extras(found), _specifiers(found.specifier))
 
 
-def python_name(spec: str) -> str:
-    """Give a source's normalised name, without extras."""
-    return spec.partition("[")[0]
+def python_name(requirement: str) -> str:
+    """Give the name of a normalised requirement, without extras and versions."""
+    return re.split(r"[\[<>=!~]", requirement, maxsplit=1)[0]
 
 
 def npm_source(text: str) -> Source:

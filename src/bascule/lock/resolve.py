@@ -76,7 +76,7 @@ def resolve(
             return Resolution(asked, warnings=asked.notes)
         case "oci" | "http":
             return Resolution(asked, warnings=asked.notes)
-    _refuse_strangers(found, internal_names)
+    refuse_strangers(found, internal_names)
     return Resolution(
         asked=asked,
         root=found.root,
@@ -107,8 +107,8 @@ def _refuse_missing(path: Path) -> None:
         raise LockError(f"`{path}` does not exist")
 
 
-def _refuse_strangers(found: Resolved, internal_names: Collection[str]) -> None:
-    """Refuse what has the name of an own package and came from the public registry."""
+def refuse_strangers(found: Resolved, internal_names: Collection[str]) -> None:
+    """Raise `LockError` when a public registry gave what has an own package's name."""
     own = {*internal_names, *map(canonicalize_name, internal_names)}
     for package in found.packages:
         if package.purl in found.public and name_of(package.purl) in own:

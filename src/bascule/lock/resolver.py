@@ -17,6 +17,7 @@ _TOLD_LINES = 12
 _TOLD_CHARACTERS = 1200
 _CREDENTIALS = re.compile(r"(?<=://)[^/\s@]+@")
 _TOKEN = re.compile(r"(?i)((?:_auth\w*|token|password|authorization)\s*[=:]\s*)\S+")
+_PREFIX = re.compile(r"^(?:npm )?(?:error|ERR!)\b:?(?: \d{3}\b)?|^npm warn\b")
 _COLOUR = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 
 
@@ -86,7 +87,8 @@ def run(
 
 def complaint(messages: str) -> str:
     """Give the end of what a package manager complained of, without credentials."""
-    lines = [line.strip() for line in _COLOUR.sub("", messages).splitlines()]
+    plain = _COLOUR.sub("", messages).splitlines()
+    lines = [_PREFIX.sub("", line.strip()).strip() for line in plain]
     told = [line for line in lines if line and "complete log" not in line]
     text = "; ".join(told[-_TOLD_LINES:])
     text = _TOKEN.sub(r"\1…", _CREDENTIALS.sub("", text))
