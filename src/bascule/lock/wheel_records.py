@@ -76,8 +76,8 @@ def _recorded(row: list[str]) -> Recorded:
 def check(folder: Path, packages: Sequence[Package]) -> None:
     """Compare all that lies in a folder with the lists of the packages in it.
 
-    Raises `BrokenWheelError` for a file that no list has, that is missing or that differs:
-    two packages that bring one path differently are such a case, as one overwrote the other.
+    Raises `BrokenWheelError` for a file that no list has, that is missing or that differs,
+    as it does when two packages bring one path differently and one overwrote the other.
     """
     recorded: dict[str, str] = {}
     infos = {distribution_of(folder, package) for package in packages}
