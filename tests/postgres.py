@@ -19,10 +19,10 @@ import psycopg
 
 from bascule.clock import monotonic
 from bascule.storage.store import Store
+from patience import PATIENCE
 
 OpenStore = Callable[[], Store]
 """Opens the same database each time, as another process would."""
-PATIENCE = 30.0
 PASSWORD = "postgres-password-canary"
 _numbers = itertools.count(1)
 

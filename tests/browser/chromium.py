@@ -17,6 +17,8 @@ from playwright.sync_api import (
     sync_playwright,
 )
 
+from patience import PATIENCE
+
 ARGUMENTS = [
     "--no-sandbox",
     "--disable-background-networking",
@@ -35,7 +37,7 @@ document.addEventListener("securitypolicyviolation", (event) => {
   console.error(`policy violated: ${event.violatedDirective} ${event.blockedURI}`);
 });
 """
-PATIENCE_MS = 15_000
+PATIENCE_MS = PATIENCE * 1000
 """After which a test gives up; nothing here takes as long."""
 STATUS = "Failed to load resource: the server responded with a status of "
 """Said of pages with an error status, which are meant."""

@@ -25,7 +25,8 @@ from conformance.rig import (
     fixture_server,
     node,
 )
-from system.server import Installation, until
+from patience import until
+from system.server import Installation
 
 MODERN = "2026-07-28"
 LEGACY = "2025-11-25"

@@ -16,7 +16,8 @@ from conformance.gateway import at_port, endpoint, guarding
 from conformance.rig import fixture_server
 from conformance.rights import PROMPTS, RESOURCES, TOOLS
 from conformance.suite import FROZEN, REVISIONS, Report, exceptions, required, run
-from system.server import Installation, until
+from patience import until
+from system.server import Installation
 
 NARROW = tomllib.loads((Path(__file__).parent / "narrow.toml").read_text())
 VACUOUS = {

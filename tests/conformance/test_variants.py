@@ -10,9 +10,10 @@ import pytest
 from conformance.gateway import at_port, endpoint, guarding, on_stdio
 from conformance.rig import fixture_server
 from conformance.suite import FROZEN, REVISIONS, exceptions, required, run
+from patience import until
 from postgres import PostgresServer
 from system.replicas import in_database
-from system.server import Installation, until
+from system.server import Installation
 
 VARIANTS = ("two workers, PostgreSQL", "two workers", "stdio, per user", "stdio, shared")
 

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-from system.server import PATIENCE, Answer, Installation
+from patience import PATIENCE
+from system.server import Answer, Installation
 
 VERSION = "2025-11-25"
 CAPABILITIES = {"elicitation": {}, "sampling": {}, "roots": {"listChanged": True}}

@@ -19,7 +19,8 @@ from bascule.storage import browser_sessions
 from bascule.storage.store import open_store
 from bascule.web.cookies import SESSION_NAMES
 from bascule.web.sessions import _digest
-from system.server import PATIENCE, Installation
+from patience import PATIENCE
+from system.server import Installation
 
 CALLBACK = "https://client.example/cb"
 CLIENT = "app"

@@ -18,7 +18,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 from conformance.rig import NODE, SCRIPTS
 from foreign import Signer
-from system.server import PATIENCE
+from patience import PATIENCE
 
 REDIRECT = "http://127.0.0.1/callback"
 CLIENT, SECRET = "agent-7", "secret of agent-7, long enough for anybody"

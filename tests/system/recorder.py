@@ -13,6 +13,8 @@ from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from patience import PATIENCE
+
 VERSION = "2026-07-28"
 SUBSCRIPTION = "io.modelcontextprotocol/subscriptionId"
 STATE = 'state of the upstream: \u00e9\u4e2d \\ " /'
@@ -60,11 +62,11 @@ class Recorder:
 
     def wait(self) -> None:
         """Wait until one more request has arrived."""
-        assert self.arrived.acquire(timeout=10), "the upstream saw nothing"
+        assert self.arrived.acquire(timeout=PATIENCE), "the upstream saw nothing"
 
     def wait_closed(self) -> None:
         """Wait until the gateway has closed a connection in mid-call."""
-        assert self.closed.acquire(timeout=10), "the upstream connection stayed open"
+        assert self.closed.acquire(timeout=PATIENCE), "the upstream connection stayed open"
 
 
 class Conversation:

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -20,15 +20,12 @@ from click.testing import CliRunner, Result
 
 from bascule.cli.main import main
 from bascule.clock import monotonic
+from patience import PATIENCE, PAUSE
 from ports import free_ports
 from system.recorder import FORBIDDEN, TOOLS, VERSION, Recorder
 
 CREDENTIAL = "desk-credential-canary"
 COMMAND = [sys.executable, "-m", "bascule.cli.main"]
-PATIENCE = 30.0
-"""Seconds after which a test gives up; nothing here takes as long."""
-PAUSE = 0.02
-"""Seconds between two looks, in which others have the core."""
 
 CONFIG = """\
 [server]
@@ -65,14 +62,6 @@ upstream_seconds = 2
 failed_auth_per_minute = 100000
 {more}
 """
-
-
-def until(reached: Callable[[], bool]) -> None:
-    """Ask again and again until it is so."""
-    end = monotonic() + PATIENCE
-    while not reached():
-        assert monotonic() < end, "it never came to that"
-        time.sleep(PAUSE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,7 +271,7 @@ class Installation:
 
     def _ended(self) -> int:
         assert self.process is not None
-        code = self.process.wait(30)
+        code = self.process.wait(PATIENCE)
         self.process = None
         return code
 
@@ -292,7 +281,7 @@ class Installation:
             [*COMMAND, *self.options, "up", *options],
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=PATIENCE,
         )
 
     # Requests

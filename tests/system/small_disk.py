@@ -15,8 +15,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from patience import until
 from system.recorder import Recorder
-from system.server import Installation, install, until
+from system.server import Installation, install
 
 MIB = 1 << 20
 DISK_MIB = 96

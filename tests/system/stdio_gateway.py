@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from patience import PATIENCE
 from ports import free_ports
 from system.server import Installation
 from system.stdio_host import child
@@ -120,7 +121,7 @@ def sdk_client(
         env={**os.environ, "TOKEN": bascule.token("alice", connector), "MODE": mode},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
     )
     assert result.returncode == 0, result.stderr
     found: dict[str, Any] = json.loads(result.stdout)

@@ -21,11 +21,10 @@ from bascule.launch.peer import Peer
 from bascule.launch.server import PATIENCE_SECONDS, StdioServer
 from bascule.launch.wanted import Wanted
 from bascule.protocol import modern
+from patience import PATIENCE
 
 CHILD = Path(__file__).with_name("stdio_child.py")
 LIMITS = Limits(response_bytes=1 << 20)
-PATIENCE = 15.0
-"""Seconds after which a test gives up; nothing here takes as long."""
 SHARED = Wanted(user="", revision=modern.VERSION)
 
 

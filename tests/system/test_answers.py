@@ -10,15 +10,9 @@ from typing import Any
 
 import pytest
 
+from patience import PATIENCE, until
 from system.recorder import CURSOR, FORBIDDEN, STATE, SUBSCRIPTION, TOOLS, Recorder
-from system.server import (
-    CREDENTIAL,
-    Answer,
-    Installation,
-    body_of,
-    headers_of,
-    until,
-)
+from system.server import CREDENTIAL, Answer, Installation, body_of, headers_of
 
 CAPABILITIES = "io.modelcontextprotocol/clientCapabilities"
 
@@ -610,7 +604,7 @@ def test_text_that_is_no_unicode_is_refused_both_ways(
 def test_requests_on_one_connection_keep_their_callers_apart(
     bascule: Installation, token: str
 ) -> None:
-    connection = http.client.HTTPConnection("127.0.0.1", bascule.public, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", bascule.public, timeout=PATIENCE)
     body = json.dumps(ECHO)
     found = []
     for shown in (token, None, "garbage", token, bascule.token("alice", "annex"), token):

@@ -29,7 +29,7 @@ from bascule.audit.writer import (
     Writer,
 )
 from bascule.clock import system_entropy
-from system.server import until
+from patience import until
 
 TESTS = Path(__file__).parents[1]
 

@@ -17,18 +17,10 @@ from typing import Any
 import pytest
 
 from certificates import Authority, new_authority
+from patience import PATIENCE, until
 from ports import free_ports
 from system.recorder import Recorder
-from system.server import (
-    COMMAND,
-    PATIENCE,
-    Answer,
-    Installation,
-    body_of,
-    headers_of,
-    install,
-    until,
-)
+from system.server import COMMAND, Answer, Installation, body_of, headers_of, install
 
 PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "put-it-behind-a-proxy.md"
 PROXY, CLIENT, OTHER = "127.0.0.1", "127.0.0.2", "127.0.0.3"
@@ -258,7 +250,7 @@ def test_events_come_through_one_by_one(site: Site) -> None:
 
 def test_the_doctor_goes_through_the_proxy(site: Site, tmp_path: Path) -> None:
     command = [*COMMAND, *site.bascule.options, "doctor", "--connector", "desk", "--json"]
-    unknown = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    unknown = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
     (check,) = json.loads(unknown.stdout)["checks"]
     assert (unknown.returncode, check["check"]) == (1, "ready")
     assert "certificate" in check["fix"]
@@ -266,6 +258,6 @@ def test_the_doctor_goes_through_the_proxy(site: Site, tmp_path: Path) -> None:
     authority.write_text(site.authority.pem)
     environment = {**os.environ, "SSL_CERT_FILE": str(authority)}
     known = subprocess.run(
-        command, capture_output=True, text=True, timeout=60, env=environment
+        command, capture_output=True, text=True, timeout=PATIENCE, env=environment
     )
     assert known.returncode == 0, known.stdout

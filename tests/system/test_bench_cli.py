@@ -97,10 +97,13 @@ def test_without_programs_it_exits_3_and_says_how_to_get_them(tmp_path: Path) ->
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_run_that_is_stopped_leaves_no_process_and_no_file(tmp_path: Path) -> None:
+def test_a_run_that_is_stopped_leaves_no_process_and_no_file(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    folder = tmp_path_factory.mktemp("bench")  # short: a socket will lie below it
     command = [*COMMAND, "--peer", "envoy_full", "--no-cold"]
     with subprocess.Popen(
-        command, env=environment(tmp_path), stderr=subprocess.PIPE, text=True
+        command, env=environment(folder), stderr=subprocess.PIPE, text=True
     ) as process:
         assert process.stderr is not None
         told = []
@@ -120,8 +123,8 @@ def test_a_run_that_is_stopped_leaves_no_process_and_no_file(tmp_path: Path) -> 
     assert len(started) >= 2
     assert process.returncode == 128 + signal.SIGTERM
     assert [pid for pid in started if Path(f"/proc/{pid}").exists()] == []
-    assert working_in(tmp_path) == []
-    assert list(tmp_path.iterdir()) == []
+    assert working_in(folder) == []
+    assert list(folder.iterdir()) == []
 
 
 def working_in(folder: Path) -> list[str]:

@@ -21,6 +21,7 @@ from bascule.app.worker import DRAIN_SECONDS
 from bascule.cli.main import COULD_NOT_RUN, main
 from bascule.config.load import load
 from bascule.config.rules import exposure_problems
+from patience import PATIENCE
 from ports import free_ports
 
 ROOT = Path(__file__).parents[2]
@@ -59,7 +60,7 @@ def running(command: list[str], folder: Path, ready: str) -> Iterator[None]:
         yield
     finally:
         process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=30)
+        process.communicate(timeout=PATIENCE)
 
 
 class Newcomer:

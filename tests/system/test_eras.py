@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from patience import until
 from ports import free_ports
 from system.legacy_client import LegacyClient
 from system.lodge import begun, lodging
 from system.mcp_server import running
 from system.recorder import Recorder
-from system.server import Answer, Installation, serving, until
+from system.server import Answer, Installation, serving
 
 
 @pytest.fixture(scope="module")

@@ -14,6 +14,7 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.exceptions import MCPError
 from mcp_types import CreateMessageResult, ElicitResult, TextContent
 
+from patience import PATIENCE
 from system.mcp_server import running
 from system.recorder import Recorder
 from system.server import Installation, serving
@@ -77,7 +78,7 @@ async def connected(
 ) -> AsyncIterator[Client]:
     """Connect as a user does: a URL, and a token in a header."""
     headers = {"Authorization": f"Bearer {token}"}
-    async with httpx2.AsyncClient(headers=headers, timeout=15) as http:
+    async with httpx2.AsyncClient(headers=headers, timeout=PATIENCE) as http:
         url = f"{house.url}/c/{connector}/mcp"
         transport = streamable_http_client(url, http_client=http)
         async with Client(transport, mode=mode, **more) as made:

@@ -15,16 +15,9 @@ from typing import Any
 import pytest
 
 from bascule.clock import monotonic
+from patience import PATIENCE, until
 from system.recorder import Recorder
-from system.server import (
-    PATIENCE,
-    Installation,
-    body_of,
-    headers_of,
-    install,
-    serving,
-    until,
-)
+from system.server import Installation, body_of, headers_of, install, serving
 
 
 @pytest.fixture(scope="module")
@@ -370,7 +363,7 @@ def test_a_call_that_is_under_way_when_its_connector_goes_is_still_served(
 ) -> None:
     body = body_of("tools/call", {"name": "echo", "arguments": {}})
     content = json.dumps(body).encode()
-    connection = http.client.HTTPConnection("127.0.0.1", own.public, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", own.public, timeout=PATIENCE)
     connection.putrequest("POST", "/c/annex/mcp")
     for name, value in headers_of(body, own.token("alice", "annex")).items():
         connection.putheader(name, value)

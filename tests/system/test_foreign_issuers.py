@@ -18,10 +18,11 @@ import pytest
 from bascule.clock import monotonic, system_clock
 from conformance.rig import fixture_server
 from foreign import Signer, changed, segment, signer
+from patience import until
 from ports import free_ports
 from system.provider import Provider, providing
 from system.recorder import Recorder
-from system.server import Answer, Installation, Stream, install, serving, until
+from system.server import Answer, Installation, Stream, install, serving
 from system.test_refusals import METHODS, PARAMS
 
 ISSUERS = """

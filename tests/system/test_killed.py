@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from patience import until
 from system.killing import calls_of, killed_at
 from system.recorder import Recorder
-from system.server import Installation, install, until
+from system.server import Installation, install
 
 CALL = "gateway/call.py"
 STEPS = {

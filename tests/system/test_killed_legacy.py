@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from patience import PATIENCE, until
 from system.killing import calls_of, killed_at
 from system.legacy_client import LegacyClient, request
 from system.legacy_recorder import LegacyServer
 from system.recorder import Recorder, recording
-from system.server import PATIENCE, Installation, install, until
+from system.server import Installation, install
 
 CALL = "gateway/legacy_call.py"
 STEPS = {

@@ -18,8 +18,9 @@ from joserfc import jwt
 from joserfc.jwk import ECKey, OKPKey, RSAKey
 
 from bascule.clock import system_clock, system_entropy
+from patience import PATIENCE, until
 from system.recorder import Recorder
-from system.server import PATIENCE, Installation, serving, until
+from system.server import Installation, serving
 
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 KEYS = {

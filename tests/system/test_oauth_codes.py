@@ -13,9 +13,10 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 
+from patience import PATIENCE, until
 from system.oauth_browser import CALLBACK, Flow, answer_of, sign_in, text_of
 from system.recorder import Recorder
-from system.server import PATIENCE, Installation, serving, until
+from system.server import Installation, serving
 
 MORE = """
 [agents.ceilings]

@@ -23,8 +23,9 @@ from mcp.client.auth.extensions.client_credentials import (
 from mcp.client.auth.oauth2 import AuthorizationCodeResult
 from mcp.shared.auth import OAuthClientInformationFull, OAuthClientMetadata, OAuthToken
 
+from patience import PATIENCE
 from system.recorder import Recorder
-from system.server import PATIENCE, Installation, body_of, headers_of, serving
+from system.server import Installation, body_of, headers_of, serving
 from system.visitor import PASSWORD, Visitor, set_up
 
 CALLBACK = "http://localhost:3030/cb"

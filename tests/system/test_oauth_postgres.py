@@ -11,10 +11,11 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 import requests
 
+from patience import PATIENCE, until
 from postgres import PostgresServer
 from system.oauth_browser import CALLBACK, Flow, answer_of
 from system.recorder import Recorder
-from system.server import PATIENCE, Installation, install, until
+from system.server import Installation, install
 from system.visitor import Visitor, set_up
 
 ATTEMPTS = 8

@@ -17,9 +17,10 @@ from joserfc.jwk import ECKey
 
 from bascule.authserver.register import MAX_CLIENTS, PER_MINUTE, UNUSED_SECONDS, Turnstile
 from bascule.clock import system_clock
+from patience import PATIENCE
 from system.oauth_browser import CALLBACK, Flow, sign_in, text_of
 from system.recorder import Recorder
-from system.server import PATIENCE, Installation, serving
+from system.server import Installation, serving
 
 GOOD: dict[str, Any] = {
     "redirect_uris": [CALLBACK],

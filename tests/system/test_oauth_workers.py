@@ -9,9 +9,10 @@ from collections.abc import Iterator
 import pytest
 import requests
 
+from patience import PATIENCE, until
 from system.oauth_browser import CALLBACK, Flow, answer_of, sign_in
 from system.recorder import Recorder
-from system.server import PATIENCE, Installation, install, until
+from system.server import Installation, install
 
 ATTEMPTS = 12
 

@@ -16,8 +16,8 @@ from bascule.audit.record import encode
 from bascule.audit.verify import verify
 from bascule.audit.writer import LogUnavailableError
 from bascule.storage.log_database import DatabaseFiles
+from patience import until
 from postgres import PostgresServer
-from system.server import until
 
 
 @pytest.fixture

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from bascule.clock import monotonic
+from patience import until
 from postgres import PostgresServer
 from system.recorder import Recorder
 from system.replicas import on_postgres, replica
-from system.server import Installation, until
+from system.server import Installation
 
 Pair = tuple[Installation, Installation]
 

@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from patience import until
 from ports import free_ports
 from postgres import PASSWORD, PostgresServer, postgres_cluster, program
 from system.recorder import Recorder
 from system.replicas import KEY_ENCRYPTION, on_postgres
-from system.server import Installation, until
+from system.server import Installation
 
 
 @pytest.fixture

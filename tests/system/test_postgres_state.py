@@ -15,9 +15,9 @@ from bascule.storage import counters
 from bascule.storage.migrate import require_current
 from bascule.storage.postgres import PostgresStore, open_postgres
 from bascule.storage.store import StateUnavailableError
+from patience import until
 from ports import free_ports
 from postgres import PASSWORD, PostgresServer, postgres_cluster
-from system.server import until
 
 
 @pytest.mark.parametrize("level", ["off", "local", "remote_write"])

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from patience import PATIENCE, until
 from system.recorder import Recorder
-from system.server import Answer, Installation, install, serving, until
+from system.server import Answer, Installation, install, serving
 
 SECRET = "hunter2-canary"
 
@@ -145,7 +146,7 @@ def test_what_is_no_code_of_a_refusal_is_said(kind: str, bascule: Installation) 
 
 
 def admin(bascule: Installation, path: str, host: str | None = None) -> Answer:
-    connection = http.client.HTTPConnection("127.0.0.1", bascule.admin, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", bascule.admin, timeout=PATIENCE)
     connection.request("GET", path, headers={} if host is None else {"Host": host})
     response = connection.getresponse()
     body = response.read()

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from patience import PATIENCE
 from system.forgery import TOKENS, all_of_them, good_claims, moved, signed, signing_key
 from system.recorder import Recorder
 from system.server import Answer, Installation, body_of, headers_of
@@ -190,7 +191,7 @@ def test_refused_tokens_are_recorded_without_their_text(bascule: Installation) -
 
 def test_two_authorization_headers_are_one_too_many(bascule: Installation) -> None:
     body = json.dumps(body_of("tools/list")).encode()
-    connection = http.client.HTTPConnection("127.0.0.1", bascule.public, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", bascule.public, timeout=PATIENCE)
     connection.putrequest("POST", "/c/desk/mcp")
     for name, value in headers_of(body_of("tools/list"), bascule.token()).items():
         connection.putheader(name, value)

@@ -15,8 +15,9 @@ from typing import Any
 import pytest
 
 from bascule.clock import monotonic
+from patience import until
 from system.recorder import Recorder
-from system.server import Installation, Stream, serving, until
+from system.server import Installation, Stream, serving
 
 IN_FORCE_SECONDS = 2.0
 """The promise of the contract; what is measured here is far below it."""

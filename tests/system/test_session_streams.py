@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from patience import until
 from system.legacy_client import EventStream, LegacyClient
 from system.legacy_recorder import (
     ASKED_ID,
@@ -20,7 +21,7 @@ from system.legacy_recorder import (
 )
 from system.lodge import begun, lodging
 from system.recorder import FORBIDDEN, Recorder
-from system.server import Installation, until
+from system.server import Installation
 
 
 @pytest.fixture(scope="module")

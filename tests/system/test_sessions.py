@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 
 from bascule.clock import monotonic
+from patience import until
 from system.legacy_client import VERSION, LegacyClient, request
 from system.legacy_recorder import TOOLS, LegacyServer
 from system.lodge import begun, lodging
 from system.recorder import FORBIDDEN, Recorder, recording
-from system.server import CREDENTIAL, Answer, Installation, until
+from system.server import CREDENTIAL, Answer, Installation
 
 IN_FORCE_SECONDS = 2.0
 

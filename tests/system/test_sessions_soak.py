@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from patience import until
 from system.legacy_client import LegacyClient
 from system.lodge import lodging
 from system.recorder import Received, Recorder
-from system.server import COMMAND, Installation, until
+from system.server import COMMAND, Installation
 from system.test_soak import Log
 
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(3600)]

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from patience import until
 from system.recorder import Recorder
-from system.server import COMMAND, Installation, install, until
+from system.server import COMMAND, Installation, install
 
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(3600)]
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from certificates import new_authority
+from patience import PATIENCE
 from system.recorder import Recorder
 from system.server import Installation, install
 
@@ -277,7 +278,7 @@ def test_an_admin_listener_beyond_loopback_speaks_tls(
     try:
         for port in (own.public, own.admin):
             connection = http.client.HTTPSConnection(
-                "127.0.0.1", port, context=authority.trust(), timeout=10
+                "127.0.0.1", port, context=authority.trust(), timeout=PATIENCE
             )
             with contextlib.closing(connection):
                 connection.request("GET", "/healthz")

@@ -15,6 +15,7 @@ from mcp.client.streamable_http import streamable_http_client
 
 from bascule.app.stdio import socket_path
 from bascule.gateway.hosted_sessions import MAX_SESSIONS_OF_USER
+from patience import PATIENCE
 from system.server import Installation, body_of, headers_of
 from system.stdio_gateway import MORE_SERVERS, serving
 
@@ -41,7 +42,7 @@ def bascule(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
 
 def http(bascule: Installation, headers: Mapping[str, str]) -> httpx2.AsyncClient:
     transport = httpx2.AsyncHTTPTransport(uds=str(socket_path(bascule.data)))
-    return httpx2.AsyncClient(transport=transport, headers=dict(headers), timeout=30)
+    return httpx2.AsyncClient(transport=transport, headers=dict(headers), timeout=PATIENCE)
 
 
 def send(

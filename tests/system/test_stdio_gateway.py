@@ -16,8 +16,9 @@ from typing import Any
 import pytest
 
 from bascule.app.stdio import socket_path
+from patience import until
 from ports import free_ports
-from system.server import COMMAND, Installation, until
+from system.server import COMMAND, Installation
 from system.stdio_gateway import install, sdk_client, serving, value, write_config
 from system.stdio_host import child, is_running, saw, saw_calls
 

@@ -21,7 +21,7 @@ from bascule.launch.command import Command, LaunchError
 from bascule.launch.server import StdioServer
 from bascule.launch.wanted import Wanted
 from bascule.protocol import modern
-from system.server import until
+from patience import until
 from system.stdio_host import (
     SHARED,
     Host,

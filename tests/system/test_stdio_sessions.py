@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from patience import until
 from system.legacy_client import EventStream, LegacyClient
-from system.server import Installation, until
+from system.server import Installation
 from system.stdio_gateway import sdk_client, serving, value
 from system.stdio_host import is_running, saw, saw_calls, saw_methods
 

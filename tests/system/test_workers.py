@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from bascule.clock import monotonic
+from patience import PATIENCE, until
 from system.recorder import Recorder
-from system.server import Installation, install, until
+from system.server import Installation, install
 from system.visitor import set_up
 
 WORKERS = 2
@@ -55,7 +56,7 @@ def is_alive(pid: int) -> bool:
 
 def metric(own: Installation, line: str) -> float:
     url = f"http://127.0.0.1:{own.admin}/metrics"
-    with urllib.request.urlopen(url, timeout=10) as response:
+    with urllib.request.urlopen(url, timeout=PATIENCE) as response:
         lines = response.read().decode().splitlines()
     return next((float(it.split()[-1]) for it in lines if it.startswith(line)), 0.0)
 

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlencode, urlsplit
 
-from system.server import PATIENCE, Installation
+from patience import PATIENCE
+from system.server import Installation
 
 PASSWORD = "a stable with four horses"
 

@@ -272,7 +272,8 @@ def _bind(path: Path) -> socket.socket:
         path.chmod(0o600)
     except OSError as exc:
         bound.close()
-        raise BasculeError(f"cannot listen on `{path}`: {exc.strerror}") from exc
+        # A path that is too long has no number, and so no `strerror`.
+        raise BasculeError(f"cannot listen on `{path}`: {exc.strerror or exc}") from exc
     return bound
 
 
