@@ -69,13 +69,14 @@ def endpoint_of(name: str, data_dir: Path) -> Endpoint:
 def commands_of(config: Config) -> dict[str, Command]:
     """Give the commands of a configuration, by connector. Raises `BasculeError`."""
     return {
-        name: _command(name, connector)
+        name: command_of(name, connector)
         for name, connector in config.connectors.items()
         if connector.command is not None
     }
 
 
-def _command(name: str, connector: Connector) -> Command:
+def command_of(name: str, connector: Connector) -> Command:
+    """Give the command of one stdio connector, its secrets read. Raises `BasculeError`."""
     assert connector.command is not None  # noqa: S101 - the caller has looked
     environment: dict[str, str] = {}
     secrets: set[str] = set()

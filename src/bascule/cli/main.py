@@ -18,6 +18,7 @@ COULD_NOT_RUN = 3
 COMMANDS: Mapping[str, str] = {
     "up": "up:up",
     "add": "add:add",
+    "lock": "lock:lock",
     "approve": "approve:approve",
     "reject": "approve:reject",
     "user": "user:user",

@@ -155,6 +155,20 @@ class FeedImported(Struct):
     """Of the file."""
 
 
+class LockedConnector(Struct):
+    """`lock`, a line for each connector: what stands in the lock file now."""
+
+    connector: str
+    entry: str
+    """Digest of the entry: what an approval names."""
+    packages: int
+    tools: int | None
+    """None when it could not be asked what it serves."""
+    sandbox: str | None
+    """In which sandbox it was asked; empty for a remote server."""
+    warnings: list[str]
+
+
 SCHEMAS: Mapping[str, type[Struct] | None] = {
     "add": Added,
     "agent-add": AgentAdded,
@@ -168,6 +182,7 @@ SCHEMAS: Mapping[str, type[Struct] | None] = {
     "doctor": Examined,
     "import-osv": FeedImported,
     "key-rotate": KeyRotated,
+    "lock": LockedConnector,
     "policy-check": PolicyCheck,
     "revoke": Revoked,
     "token-issue": TokenIssued,

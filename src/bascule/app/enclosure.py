@@ -1,0 +1,70 @@
+"""What a locked connector may touch when it runs, from its entry and this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bascule.app.lock_place import LockPlace
+from bascule.launch.command import Command
+from bascule.launch.sandbox.spec import MEMORY_BYTES, PROCESSES, SandboxSpec
+from bascule.lock.entry_point import executable_argv
+from bascule.lock.model import Build, Entry, LockError
+from bascule.lock.runtime import FoundRuntime, find_runtime, platform_name
+
+FORBIDDEN = ("keys", "audit", "state.db", "run")
+"""Of the data directory: keys, log, state and sockets; the store is granted a tree at a
+time."""
+
+
+def spec_of(place: LockPlace, name: str, entry: Entry, command: Command) -> SandboxSpec:
+    """Give one start of a locked connector: its interpreter compared, its tree hashed.
+
+    `command` is what the configuration has, its secrets read. Raises `LockError`, and for
+    a tree that is not what was locked `DriftedTreeError`.
+    """
+    build = build_of(name, entry)
+    runtime = runtime_of(place, name, build)
+    place.store.verify(build.tree)
+    tree = place.store.path(build.tree.sha256)
+    argv = executable_argv(entry.launch, runtime, tree)
+    sandbox = entry.sandbox
+    return SandboxSpec(
+        connector=name,
+        tree=tree,
+        interpreter=Path(argv[0]),
+        installation=runtime.reads,
+        argv=argv,
+        environment=command.environment,
+        read=tuple(map(Path, sandbox.read)),
+        write=tuple(map(Path, sandbox.write)),
+        may_reach=sandbox.may_reach,
+        private=place.config.network.private,
+        forbidden=tuple(place.data_dir / part for part in FORBIDDEN),
+        scratch=place.data_dir / "stdio" / name,
+        memory_bytes=sandbox.memory_bytes or MEMORY_BYTES,
+        processes=sandbox.processes or PROCESSES,
+    )
+
+
+def build_of(name: str, entry: Entry) -> Build:
+    """Give what this platform runs. Raises `LockError`."""
+    build = entry.builds.get(platform_name())
+    if build is None:
+        raise LockError(
+            f"connector `{name}` is not locked for {platform_name()}: run `bascule lock "
+            f"{name}` here"
+        )
+    return build
+
+
+def runtime_of(place: LockPlace, name: str, build: Build) -> FoundRuntime:
+    """Find the interpreter that is locked. Raises `LockError` when it is another one."""
+    wanted = build.runtime
+    found = find_runtime(wanted.kind, place.environment, like=wanted, cache=place.runtimes)
+    if found.runtime != wanted:
+        raise LockError(
+            f"connector `{name}` is locked with {wanted.kind} {wanted.version}, and this "
+            f"machine has another one ({found.runtime.version}): install that, or run "
+            f"`bascule lock {name}` and have it approved"
+        )
+    return found

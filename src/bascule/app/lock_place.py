@@ -1,0 +1,41 @@
+"""Where connectors are locked, installed and verified."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bascule.clock import UnixTime
+from bascule.config.model import Config
+from bascule.lock.cooldown import Cooldown
+from bascule.lock.resolve import Progress
+from bascule.lock.store import Store
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LockPlace:
+    """Where connectors are locked: a configuration, the files beside it, and a store."""
+
+    config: Config
+    folder: Path
+    """Of the configuration file."""
+    data_dir: Path
+    environment: Mapping[str, str]
+    """The operator's: resolvers find registries and credentials there."""
+    now: UnixTime
+    cooldown: Cooldown = field(default_factory=Cooldown)
+    artifacts: Path | None = None
+    """A folder of packages to install from, in place of the registry."""
+    progress: Progress = lambda _: None
+    """Hears what is being done."""
+
+    @property
+    def store(self) -> Store:
+        """Where trees lie."""
+        return Store(self.data_dir / "store")
+
+    @property
+    def runtimes(self) -> Path:
+        """Where digests of interpreters are remembered."""
+        return self.data_dir / "store" / "runtimes.json"

@@ -1,0 +1,205 @@
+"""Locking a connector: from what the configuration asks for to what can be approved.
+
+Resolve, install, capture; then the entry stands in the lock file, whole or not at all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import msgspec
+
+from bascule.app.lock_place import LockPlace
+from bascule.app.surfaces import capture_surface
+from bascule.lock.capture import CapturedSurface
+from bascule.lock.declared import access_of, launch_of, sandbox_of
+from bascule.lock.install import Installed, Order, install, kind_of_runtime
+from bascule.lock.launcher import Asked, parse_command, parse_url
+from bascule.lock.lock_file import (
+    change_lock,
+    native_lock,
+    native_name,
+    read_lock,
+    read_native,
+    with_entry,
+)
+from bascule.lock.model import Build, Entry, LockError, LockFile
+from bascule.lock.resolve import Resolution, resolve
+from bascule.lock.runtime import find_runtime, platform_name
+from bascule.lock.surface import document_name, format_document
+from bascule.lock.view import CaptureError
+
+NOT_RUN = frozenset(("oci",))
+"""Kinds of sources that are recorded: Bascule has nothing to run them with."""
+WITHOUT_TREE = NOT_RUN | {"http"}
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """An entry that does not stand in the lock file yet."""
+
+    connector: str
+    entry: Entry
+    beside: Mapping[str, bytes]
+    """Files that it refers to, by their path below the configuration's folder."""
+    warnings: tuple[str, ...]
+    """What a reviewer has to know."""
+
+
+def draft(place: LockPlace, name: str, *, anew: bool = False) -> Draft:
+    """Make the entry of a connector; its packages stay as locked unless `anew`.
+
+    Nothing changes but the store. A server that cannot be captured has an entry without a
+    surface, which cannot be approved; the warnings say why. Raises `LockError`.
+    """
+    connector = place.config.connectors.get(name)
+    if connector is None:
+        raise LockError(f"connector `{name}` is not configured: `bascule add {name}`")
+    asked = (
+        parse_url(connector.url)
+        if connector.url is not None
+        else parse_command(connector.command or ())
+    )
+    before = read_lock(place.folder).connectors.get(name)
+    kept = None if anew or before is None else _kept(place, name, asked, before)
+    resolution = kept or _resolved(place, asked)
+    entry = Entry(
+        resolution.asked.source,
+        launch_of(connector),
+        access_of(name, place.config, ()),
+        root=resolution.root,
+        packages=resolution.packages,
+        sandbox=sandbox_of(connector),
+        scripts_allowed=() if before is None else before.scripts_allowed,
+        findings=() if before is None else before.findings,
+    )
+    beside: dict[str, bytes] = {}
+    if resolution.native_lock is not None and resolution.native_format is not None:
+        native = native_lock(resolution.native_lock, resolution.native_format)
+        entry = msgspec.structs.replace(entry, native_lock=native)
+        path = native_name(name, resolution.native_format)
+        beside[path] = resolution.native_lock.encode()
+    if asked.source.kind not in WITHOUT_TREE:
+        place.progress(f"{name}: installing {len(resolution.packages)} packages")
+        entry = _built(entry, install_locked(place, entry, resolution))
+    return _captured(place, name, entry, beside, resolution.warnings)
+
+
+def write(place: LockPlace, drafts: Sequence[Draft]) -> LockFile:
+    """Put entries into the lock file, with all that they refer to. Raises `LockError`."""
+
+    def change(lock: LockFile) -> LockFile:
+        for it in drafts:
+            lock = with_entry(lock, it.connector, it.entry)
+        return lock
+
+    beside = {name: data for it in drafts for name, data in it.beside.items()}
+    return change_lock(place.folder, change, beside=beside)
+
+
+def install_locked(place: LockPlace, entry: Entry, resolution: Resolution) -> Installed:
+    """Make the tree of an entry in the store. Raises `LockError`."""
+    before = entry.builds.get(platform_name())
+    runtime = find_runtime(
+        kind_of_runtime(resolution.asked),
+        place.environment,
+        like=None if before is None else before.runtime,
+        cache=place.runtimes,
+    )
+    order = Order(
+        asked=resolution.asked,
+        root=resolution.root,
+        packages=resolution.packages,
+        native_lock=resolution.native_lock or "",
+        scripts_allowed=entry.scripts_allowed,
+        base=place.folder,
+    )
+    return install(
+        order,
+        place.store,
+        runtime,
+        environment=place.environment,
+        artifacts=place.artifacts,
+    )
+
+
+def _resolved(place: LockPlace, asked: Asked) -> Resolution:
+    python = "python3"
+    if asked.source.kind == "pypi":
+        python = str(find_runtime("python", place.environment, cache=place.runtimes).path)
+    return resolve(
+        asked,
+        folder=place.folder,
+        now=place.now,
+        cooldown=place.cooldown,
+        environment=place.environment,
+        python=python,
+        progress=place.progress,
+    )
+
+
+def _kept(place: LockPlace, name: str, asked: Asked, before: Entry) -> Resolution | None:
+    """Give the packages that are locked; None where another program is asked for."""
+    if before.launch.transport != "stdio" or asked.source.kind in WITHOUT_TREE:
+        return None
+    then = parse_command(before.launch.command)
+    if _program(then) != _program(asked) or before.native_lock is None:
+        return None
+    return Resolution(
+        asked=replace(asked, source=before.source),
+        root=before.root,
+        packages=before.packages,
+        native_lock=read_native(place.folder, name, before.native_lock),
+        native_format=before.native_lock.format,
+        warnings=asked.notes,
+    )
+
+
+def _program(asked: Asked) -> tuple[object, ...]:
+    source = asked.source
+    return (source.kind, source.spec, source.requested, asked.entry, asked.extra)
+
+
+def _built(entry: Entry, installed: Installed) -> Entry:
+    build = Build(installed.runtime, installed.tree)
+    return msgspec.structs.replace(
+        entry,
+        launch=msgspec.structs.replace(entry.launch, argv=installed.argv),
+        packages=installed.packages,
+        builds={platform_name(): build},
+    )
+
+
+def _captured(
+    place: LockPlace,
+    name: str,
+    entry: Entry,
+    beside: dict[str, bytes],
+    warnings: tuple[str, ...],
+) -> Draft:
+    """Ask the server what it serves, and put that into the entry."""
+    if entry.source.kind in NOT_RUN:
+        told = "its image is recorded and cannot be run: nothing of it can be approved"
+        return Draft(name, entry, beside, (*warnings, told))
+    place.progress(f"{name}: asking what it serves")
+    try:
+        captured = asyncio.run(capture_surface(place, name, entry))
+    except CaptureError as exc:
+        told = f"what it serves is not known: {exc}; then `bascule lock {name}` again"
+        return Draft(name, entry, beside, (*warnings, told))
+    beside[document_name(name)] = format_document(captured.document)
+    entry = msgspec.structs.replace(
+        entry,
+        surface=captured.pins,
+        access=access_of(name, place.config, captured.pins.tools),
+    )
+    return Draft(name, entry, beside, (*warnings, *_refused(captured)))
+
+
+def _refused(captured: CapturedSurface) -> list[str]:
+    return [
+        f"{what} cannot be approved: {reason}"
+        for what, reason in sorted(captured.document.refused.items())
+    ]

@@ -1,0 +1,115 @@
+"""`bascule lock`: the exact bytes and definitions of connectors, to be reviewed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import click
+
+from bascule.cli.context import CommandContext
+from bascule.cli.output import emit_rows
+from bascule.cli.progress import Line
+
+if TYPE_CHECKING:
+    from bascule.app.lock_place import LockPlace
+    from bascule.app.locking import Draft
+    from bascule.config.model import Config
+
+COOLDOWN = click.option(
+    "--cooldown",
+    "cooldown_days",
+    type=click.IntRange(0, 365),
+    help="Days that each version must be old, in place of 7 (14 for what it needs).",
+)
+
+
+@click.command()
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+@COOLDOWN
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object a line.")
+@click.pass_obj
+def lock(
+    context: CommandContext,
+    *,
+    names: tuple[str, ...],
+    cooldown_days: int | None,
+    as_json: bool,
+) -> None:
+    """Lock connectors: all, or those of the NAMEs.
+
+    Resolves all packages with their hashes, installs them into the store, runs the server
+    in its sandbox, and writes down what it serves. Packages that are locked stay as they
+    are; `bascule update` looks for newer ones. Nothing is approved by this.
+    """
+    from bascule.app.locking import draft
+
+    config = context.config()
+    with Line() as line, locking(context, config, line, cooldown_days) as place:
+        drafts = [draft(place, name) for name in names or config.connectors]
+        write_drafts(context, place, drafts)
+    emit_rows(
+        (row_of(it) for it in drafts),
+        columns=("connector", "packages", "tools", "entry"),
+        as_json=as_json,
+    )
+    for it in drafts:
+        tell_warnings(it)
+
+
+@contextmanager
+def locking(
+    context: CommandContext, config: Config, line: Line, cooldown_days: int | None = None
+) -> Iterator[LockPlace]:
+    """Give where connectors are locked; `line` hears of the progress."""
+    from bascule.app.lock_place import LockPlace
+    from bascule.clock import system_clock
+    from bascule.lock.cooldown import DAY_SECONDS, Cooldown
+
+    seconds = None if cooldown_days is None else cooldown_days * DAY_SECONDS
+    yield LockPlace(
+        config=config,
+        folder=context.config_path.absolute().parent,
+        data_dir=context.data_dir().absolute(),
+        environment=os.environ,
+        now=system_clock(),
+        cooldown=Cooldown() if seconds is None else Cooldown(seconds, seconds),
+        progress=line.say,
+    )
+
+
+def write_drafts(context: CommandContext, place: LockPlace, drafts: list[Draft]) -> None:
+    """Put entries into the lock file; the log has the record of each before."""
+    from bascule.app.locking import write
+    from bascule.lock.model import entry_digest
+
+    for it in drafts:
+        about = {"entry": entry_digest(it.entry), "root": it.entry.root}
+        context.record_admin("connector.lock", about, connector=it.connector)
+    write(place, drafts)
+
+
+def row_of(draft: Draft) -> dict[str, object]:
+    """Give what is printed of an entry."""
+    from bascule.lock.model import entry_digest
+
+    surface = draft.entry.surface
+    return {
+        "connector": draft.connector,
+        "entry": entry_digest(draft.entry),
+        "packages": len(draft.entry.packages),
+        "tools": None if surface is None else len(surface.tools),
+        "sandbox": None if surface is None else surface.seen_by,
+        "warnings": list(draft.warnings),
+    }
+
+
+def tell_warnings(draft: Draft) -> None:
+    """Tell people what they have to know before they approve."""
+    from bascule.lock.invisible import visible
+
+    for warning in draft.warnings:
+        text = f"warning: {draft.connector}: {visible(warning)}"
+        click.secho(text, fg="yellow", err=True)

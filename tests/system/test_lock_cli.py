@@ -1,0 +1,108 @@
+"""`bascule lock`: what is asked for, installed, run and written down."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bascule.lock.lock_file import LOCK_NAME
+from bascule.lock.model import entry_digest
+from system.locked import TOOL, Locked
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Locked:
+    return Locked(tmp_path)
+
+
+def test_an_entry_says_what_runs_and_what_it_serves(place: Locked) -> None:
+    row = place.row("lock")
+    entry = place.entry
+    assert row["entry"] == entry_digest(entry)
+    assert (row["connector"], row["packages"], row["tools"]) == ("small", 0, 1)
+    assert entry.launch.argv[0] == "{python}"
+    assert entry.surface is not None
+    assert list(entry.surface.tools) == ["look"]
+    assert row["sandbox"] == entry.surface.seen_by == "bubblewrap"
+    assert (place.tree / "server.py").read_text() == (
+        place.server / "server.py"
+    ).read_text()
+    (record,) = place.rows("audit", "query", "--type", "connector.lock")
+    assert record["connector"] == "small"
+
+
+def test_locking_again_changes_nothing(place: Locked) -> None:
+    place.run("lock")
+    files = [place.folder / LOCK_NAME, place.folder / "surfaces" / "small.json"]
+    before = [path.read_bytes() for path in files]
+    place.run("lock", "small")
+    assert [path.read_bytes() for path in files] == before
+
+
+def test_what_is_locked_names_no_place_of_this_machine(place: Locked) -> None:
+    place.run("lock")
+    for path in (place.folder / LOCK_NAME, place.folder / "surfaces" / "small.json"):
+        text = path.read_text().replace(str(place.entry.launch.command[0]), "")
+        assert str(place.folder) not in text
+
+
+def test_another_file_or_definition_gives_another_entry(place: Locked) -> None:
+    digests = [place.row("lock")["entry"]]
+    place.serve({**TOOL, "description": "Looks on."})
+    digests.append(place.row("lock")["entry"])
+    (place.server / "more.txt").write_text("more")
+    digests.append(place.row("lock")["entry"])
+    place.configure('owner = "somebody"')
+    digests.append(place.row("lock")["entry"])
+    assert len(set(digests)) == 4
+
+
+def test_a_server_that_does_not_answer_is_locked_without_a_surface(
+    place: Locked,
+) -> None:
+    (place.server / "server.py").write_text("raise SystemExit(1)")
+    result = place.run("lock")
+    assert place.entry.surface is None
+    assert "what it serves is not known" in result.stderr
+    assert place.row("lock")["tools"] is None
+
+
+def test_a_definition_that_cannot_be_pinned_is_told(place: Locked) -> None:
+    place.serve(TOOL, {**TOOL, "name": "odd", "minimum": 1 << 60})
+    result = place.run("lock")
+    assert "tools/odd" in result.stderr
+    assert place.entry.surface is not None
+    assert list(place.entry.surface.tools) == ["look"]
+
+
+def test_a_server_is_locked_in_its_sandbox(place: Locked) -> None:
+    outside = place.folder / "secret"
+    outside.write_text("secret")
+    program = place.server / "server.py"
+    text = program.read_text()
+    program.write_text(f"open({str(outside)!r}).read()\n{text.partition(chr(10))[2]}")
+    place.run("lock")
+    assert place.entry.surface is None
+
+
+@pytest.mark.parametrize(
+    ("command", "says"),
+    [
+        ('["sh", "-c", "exec server"]', "without the shell"),
+        ('["server/missing.py"]', "missing.py"),
+        ('["docker"]', "docker run"),
+    ],
+)
+def test_what_cannot_be_locked_is_told_and_leaves_the_lock_alone(
+    place: Locked, command: str, says: str
+) -> None:
+    place.run("lock")
+    before = (place.folder / LOCK_NAME).read_bytes()
+    place.configure(command=command)
+    assert says in place.run("lock", code=3).stderr
+    assert (place.folder / LOCK_NAME).read_bytes() == before
+
+
+def test_a_connector_that_is_not_configured_is_named(place: Locked) -> None:
+    assert "bascule add other" in place.run("lock", "other", code=3).stderr
