@@ -76,6 +76,7 @@ def draft(place: LockPlace, name: str, *, anew: bool = False) -> Draft:
         findings=() if before is None else before.findings,
     )
     beside: dict[str, bytes] = {}
+    warnings = resolution.warnings
     if resolution.native_lock is not None and resolution.native_format is not None:
         native = native_lock(resolution.native_lock, resolution.native_format)
         entry = msgspec.structs.replace(entry, native_lock=native)
@@ -83,8 +84,10 @@ def draft(place: LockPlace, name: str, *, anew: bool = False) -> Draft:
         beside[path] = resolution.native_lock.encode()
     if asked.source.kind not in WITHOUT_TREE:
         place.progress(f"{name}: installing {len(resolution.packages)} packages")
-        entry = _built(entry, install_locked(place, entry, resolution))
-    return _captured(place, name, entry, beside, resolution.warnings)
+        installed = install_locked(place, entry, resolution)
+        entry = _built(entry, installed)
+        warnings = (*warnings, *installed.notes)
+    return _captured(place, name, entry, beside, warnings)
 
 
 def write(place: LockPlace, drafts: Sequence[Draft]) -> LockFile:
@@ -103,7 +106,7 @@ def install_locked(place: LockPlace, entry: Entry, resolution: Resolution) -> In
     """Make the tree of an entry in the store. Raises `LockError`."""
     before = entry.builds.get(platform_name())
     runtime = find_runtime(
-        kind_of_runtime(resolution.asked),
+        kind_of_runtime(resolution.asked, place.folder),
         place.environment,
         like=None if before is None else before.runtime,
         cache=place.runtimes,

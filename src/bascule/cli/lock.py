@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
@@ -81,13 +82,29 @@ def locking(
 
 
 def write_drafts(context: CommandContext, place: LockPlace, drafts: list[Draft]) -> None:
-    """Put entries into the lock file; the log has the record of each before."""
+    """Put entries into the lock file; the log has the record of each before.
+
+    Who made them is kept: there may be a rule that they may not approve them.
+    """
+    from bascule.app.authors import author_here
     from bascule.app.locking import write
     from bascule.lock.model import entry_digest
+    from bascule.storage.approvals import record_author
 
+    author = author_here(place.folder)
     for it in drafts:
-        about = {"entry": entry_digest(it.entry), "root": it.entry.root}
+        digest = entry_digest(it.entry)
+        about = {"entry": digest, "root": it.entry.root}
         context.record_admin("connector.lock", about, connector=it.connector)
+        context.store().run(
+            partial(
+                record_author,
+                connector=it.connector,
+                entry_digest=digest,
+                author=author,
+                now=place.now,
+            )
+        )
     write(place, drafts)
 
 
