@@ -15,7 +15,13 @@ from bascule.app.lock_place import LockPlace
 from bascule.app.surfaces import capture_surface
 from bascule.lock.capture import CapturedSurface
 from bascule.lock.declared import access_of, launch_of, sandbox_of
-from bascule.lock.install import Installed, Order, install, kind_of_runtime
+from bascule.lock.install import (
+    Installed,
+    Order,
+    install,
+    installed_already,
+    kind_of_runtime,
+)
 from bascule.lock.launcher import Asked, parse_command, parse_url
 from bascule.lock.lock_file import (
     change_lock,
@@ -83,8 +89,8 @@ def draft(place: LockPlace, name: str, *, anew: bool = False) -> Draft:
         path = native_name(name, resolution.native_format)
         beside[path] = resolution.native_lock.encode()
     if asked.source.kind not in WITHOUT_TREE:
-        place.progress(f"{name}: installing {len(resolution.packages)} packages")
-        installed = install_locked(place, entry, resolution)
+        build = None if before is None else before.builds.get(platform_name())
+        installed = _installed(place, entry, resolution, build)
         entry = _built(entry, installed)
         warnings = (*warnings, *installed.notes)
     return _captured(place, name, entry, beside, warnings)
@@ -102,9 +108,10 @@ def write(place: LockPlace, drafts: Sequence[Draft]) -> LockFile:
     return change_lock(place.folder, change, beside=beside)
 
 
-def install_locked(place: LockPlace, entry: Entry, resolution: Resolution) -> Installed:
-    """Make the tree of an entry in the store. Raises `LockError`."""
-    before = entry.builds.get(platform_name())
+def _installed(
+    place: LockPlace, entry: Entry, resolution: Resolution, before: Build | None
+) -> Installed:
+    """Make the tree of an entry in the store, unless it is there. Raises `LockError`."""
     runtime = find_runtime(
         kind_of_runtime(resolution.asked, place.folder),
         place.environment,
@@ -119,6 +126,11 @@ def install_locked(place: LockPlace, entry: Entry, resolution: Resolution) -> In
         scripts_allowed=entry.scripts_allowed,
         base=place.folder,
     )
+    if before is not None:
+        there = installed_already(order, place.store, before, runtime)
+        if there is not None:
+            return there
+    place.progress(f"{resolution.asked.source.spec}: installing")
     return install(
         order,
         place.store,

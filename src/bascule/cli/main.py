@@ -21,6 +21,7 @@ COMMANDS: Mapping[str, str] = {
     "lock": "lock:lock",
     "approve": "approve:approve",
     "reject": "approve:reject",
+    "verify": "verify:verify",
     "user": "user:user",
     "agent": "agent:agent",
     "token": "token:token",

@@ -13,13 +13,18 @@ def emit(value: Mapping[str, object], *, text: str, as_json: bool) -> None:
     click.echo(msgspec.json.encode(value).decode() if as_json else text)
 
 
+def emit_json(value: object) -> None:
+    """Print one JSON object on a line."""
+    click.echo(msgspec.json.encode(value).decode())
+
+
 def emit_rows(
     rows: Iterable[Mapping[str, object]], *, columns: Sequence[str], as_json: bool
 ) -> None:
     """Print a list: one JSON object on a line, or a table of `columns`."""
     if as_json:
         for row in rows:
-            click.echo(msgspec.json.encode(row).decode())
+            emit_json(row)
         return
     table = [list(columns), *([cell(row.get(name)) for name in columns] for row in rows)]
     widths = [max(len(line[place]) for line in table) for place in range(len(columns))]

@@ -169,6 +169,26 @@ class LockedConnector(Struct):
     warnings: list[str]
 
 
+class Drifted(Struct):
+    """One thing that is not as it was locked."""
+
+    part: str
+    want: str
+    have: str
+
+
+class Verification(Struct):
+    """`verify`, a line for each connector."""
+
+    connector: str
+    ok: bool
+    """Approved, and nothing drifted."""
+    approved: bool
+    drift: list[Drifted]
+    not_assessed: list[str]
+    """What nobody could know; never makes it false."""
+
+
 SCHEMAS: Mapping[str, type[Struct] | None] = {
     "add": Added,
     "agent-add": AgentAdded,
@@ -187,6 +207,7 @@ SCHEMAS: Mapping[str, type[Struct] | None] = {
     "revoke": Revoked,
     "token-issue": TokenIssued,
     "user-add": UserAdded,
+    "verify": Verification,
     "user-list": User,
 }
 """The command's words → what it prints; `config` is the configuration file itself."""

@@ -1,0 +1,89 @@
+"""`bascule verify`: whether connectors are what was locked and approved."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import TYPE_CHECKING
+
+import click
+
+from bascule.cli.context import CommandContext
+from bascule.cli.lock import locking
+from bascule.cli.output import emit_json
+from bascule.cli.progress import Line
+
+if TYPE_CHECKING:
+    from bascule.app.verifying import Verified
+
+FOUND = 1
+
+
+@click.command()
+@click.argument("name", required=False)
+@click.option("--all", "everything", is_flag=True, help="Verify every connector.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object a line.")
+@click.pass_obj
+def verify(
+    context: CommandContext, *, name: str | None, everything: bool, as_json: bool
+) -> None:
+    """Verify that connector NAME is what was locked, and approved.
+
+    Hashes every file of its tree and of its interpreter, and compares settings, packages
+    and definitions with the lock. Nothing is run and no registry is asked. Exit code 1
+    when it is not approved or anything drifted.
+    """
+    if (name is None) != everything:
+        raise click.UsageError("name a connector, or use --all")
+    found = verified(context, [] if name is None else [name])
+    for it in found:
+        if as_json:
+            emit_json(
+                {
+                    "connector": it.connector,
+                    "ok": it.ok,
+                    "approved": it.approved,
+                    "drift": it.drift,
+                    "not_assessed": it.not_assessed,
+                }
+            )
+        else:
+            _tell(it)
+    if not all(it.ok for it in found):
+        click.get_current_context().exit(FOUND)
+
+
+def verified(context: CommandContext, names: Collection[str]) -> list[Verified]:
+    """Verify connectors, all of the configuration for no names. Raises `BasculeError`."""
+    from bascule.app.advisories import assess_all
+    from bascule.app.approvals import standing
+    from bascule.app.verifying import verify as verify_one
+    from bascule.lock.lock_file import read_lock
+
+    config = context.config()
+    with Line() as line, locking(context, config, line) as place:
+        lock = read_lock(place.folder)
+        verdicts = standing(
+            context.place(), context.config_path, config, lock, now=place.now
+        ).verdicts
+        assessed = assess_all(context.store(), lock.connectors, now=place.now)
+        found = []
+        for name in names or config.connectors:
+            line.say(f"{name}: hashing")
+            entry = lock.connectors.get(name)
+            one = verify_one(place, name, entry, verdicts.get(name), assessed.get(name))
+            found.append(one)
+    return found
+
+
+def _tell(found: Verified) -> None:
+    from bascule.lock.invisible import visible
+
+    verdict = "ok" if found.ok else "not ok"
+    approval = "approved" if found.approved else f"not approved: {found.approval}"
+    click.secho(
+        f"{found.connector}: {verdict}, {approval}", fg="green" if found.ok else "red"
+    )
+    for it in found.drift:
+        click.echo(f"  {it.part}: locked {visible(it.want)}, found {visible(it.have)}")
+    for reason in found.not_assessed:
+        click.echo(f"  not assessed: {visible(reason)}")
