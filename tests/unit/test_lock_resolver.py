@@ -11,7 +11,7 @@ import pytest
 from bascule.lock.model import LockError
 from bascule.lock.resolver import complaint, run
 from bascule.lock.uv_output import read_pylock, read_requirements, yanked
-from system.server import until
+from patience import until
 
 HASH = "sha256:" + "ab" * 32
 
