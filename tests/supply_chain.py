@@ -1,19 +1,77 @@
-"""Packages for tests: small ones made on the spot, and real ones, installed once."""
+"""Packages for tests: small ones made on the spot, and real ones, installed once.
+
+In `conftest.py`: `time_installed`, `filesystem_installed`.
+"""
 
 from __future__ import annotations
 
 import base64
+import fcntl
 import hashlib
 import io
 import json
+import os
 import tarfile
 import zipfile
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bascule.lock.model import Artifact, Package
+import msgspec
+
+from bascule.lock.entry_point import executable_argv
+from bascule.lock.install import Installed, Order, install, kind_of_runtime
+from bascule.lock.model import Artifact, Launch, Package
 from bascule.lock.purl import purl_of
+from bascule.lock.resolve import Resolution
+from bascule.lock.runtime import FoundRuntime, find_runtime
+from bascule.lock.store import Store
+
+@dataclass(frozen=True)
+class InStore:
+    """What was installed from a real registry, and where."""
+
+    store: Store
+    order: Order
+    runtime: FoundRuntime
+    installed: Installed
+
+    @property
+    def place(self) -> Path:
+        """Where the tree lies."""
+        return self.store.path(self.installed.tree.sha256)
+
+    def argv(self, *arguments: str) -> tuple[str, ...]:
+        """Give what runs it with further arguments."""
+        launch = Launch("stdio", argv=(*self.installed.argv, *arguments))
+        return executable_argv(launch, self.runtime, self.place)
+
+
+def installed_once(folder: Path, resolution: Resolution) -> InStore:
+    """Install, in the first of all processes that share `folder`; not to be changed."""
+    store = Store(folder / "installed")
+    asked = resolution.asked
+    runtime = find_runtime(
+        kind_of_runtime(asked, folder), os.environ, cache=folder / "runtimes.json"
+    )
+    order = Order(
+        asked=asked,
+        root=resolution.root,
+        packages=resolution.packages,
+        native_lock=resolution.native_lock or "",
+        base=folder,
+    )
+    name = hashlib.sha256(resolution.root.encode()).hexdigest()
+    path = folder / f"{name}.installed"
+    with (folder / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not path.exists():
+            made = install(order, store, runtime, environment=os.environ)
+            path.write_bytes(msgspec.json.encode(made))
+    made = msgspec.json.decode(path.read_bytes(), type=Installed)
+    return InStore(store, order, runtime, made)
+
 
 MOMENT = (2026, 1, 1, 0, 0, 0)
 

@@ -163,6 +163,20 @@ def test_a_whole_tree_stays_when_it_is_added_again(store: Store) -> None:
     assert store.path(tree.sha256).stat().st_ino == before
 
 
+def test_another_tree_than_the_locked_one_is_not_added(store: Store) -> None:
+    locked = added(store)
+    before = names(store)
+    with store.fresh() as folder:
+        fill(folder, "another")
+        with pytest.raises(DriftedTreeError, match=r"`pkg/server.py` \(content\)"):
+            store.add(folder, locked=locked)
+    with store.fresh() as folder:
+        fill(folder, "another")
+        with pytest.raises(DriftedTreeError, match="is not known here"):
+            store.add(folder, locked=Tree("a" * 64, 1, 1))
+    assert names(store) == before
+
+
 def test_a_tree_with_a_hard_link_into_a_cache_is_refused(
     store: Store, tmp_path: Path
 ) -> None:

@@ -33,6 +33,8 @@ class Order:
     scripts_allowed: tuple[str, ...] = ()
     base: Path
     """Where relative paths of the command start."""
+    tree: Tree | None = None
+    """What must come out; None where it becomes the lock."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +85,8 @@ def install(
     The same order gives the same tree, wherever and how often it is made. Nothing that a
     package brings is run. `environment` is the operator's: package managers find registries
     and credentials there. `artifacts` is a folder of wheels or tarballs to take packages
-    from instead. Raises `LockError`; the store is then as before.
+    from instead. Raises `DriftedTreeError` when something else than the order's tree comes
+    out, and `LockError`; the store is then as before.
     """
     with (
         store.fresh() as folder,
@@ -98,7 +101,7 @@ def install(
             environment,
             artifacts,
         ).make()
-        tree = store.add(folder)
+        tree = store.add(folder, locked=order.tree)
     return Installed(tree, runtime.runtime, made.argv, made.packages, made.notes)
 
 

@@ -83,18 +83,24 @@ class Store:
             erase(folder)
             os.close(holder)
 
-    def add(self, folder: Path) -> Tree:
+    def add(self, folder: Path, *, locked: Tree | None = None) -> Tree:
         """Take a tree that was made in a folder from `fresh`, and give its digest.
 
         All of it is read-only and on disk on return. A whole tree of the same digest that
         is there already stays; one that drifted is replaced. Raises `TreeError` for what a
-        tree must not hold.
+        tree must not hold, and `DriftedTreeError` for another tree than `locked`; the store
+        is then as before.
         """
         if folder.parent != self._trees:
             raise LockError(f"`{folder}` is no folder of this store")
         with _disk_errors(self.root):
             _seal(folder)
         tree, manifest = survey(folder, sealed=True)
+        if locked is not None and tree != locked:
+            which = self._differences(locked.sha256, folder)
+            told = _listed(which) or "which files differ is not known here"
+            message = f"what was made is not the locked tree {locked.sha256[:12]}: {told}"
+            raise DriftedTreeError(message, tree.sha256, which)
         # One sync of everything takes a twentieth of one for each of thousands of files. It
         # tells of no error, but then what lies there fails to verify.
         os.sync()
@@ -132,10 +138,12 @@ class Store:
 
     def differences(self, tree_sha256: str) -> list[Difference]:
         """Tell which files of a tree differ; nothing where its manifest is lost."""
-        place = self.path(tree_sha256)
+        return self._differences(tree_sha256, self.path(tree_sha256))
+
+    def _differences(self, tree_sha256: str, folder: Path) -> list[Difference]:
         try:
             manifest = (self._manifests / tree_sha256).read_bytes()
-            return differences(place, manifest, tree_sha256)
+            return differences(folder, manifest, tree_sha256)
         except (OSError, LockError):
             return []
 
@@ -252,10 +260,13 @@ def erase(folder: Path) -> None:
 def _told(place: Path, which: list[Difference]) -> str:
     if not which:
         return f"`{place}` is not what was installed, and its manifest is lost"
+    return (
+        f"`{place}` is not what was installed: {_listed(which)}; run `bascule install` to "
+        "get it anew"
+    )
+
+
+def _listed(which: list[Difference]) -> str:
     parts = [f"`{it.path}` ({it.how})" for it in which[:TOLD_DIFFERENCES]]
     more = len(which) - len(parts)
-    rest = f" and {more} more" if more > 0 else ""
-    return (
-        f"`{place}` is not what was installed: {', '.join(parts)}{rest}; "
-        "run `bascule install` to get it anew"
-    )
+    return ", ".join(parts) + (f" and {more} more" if more > 0 else "")
