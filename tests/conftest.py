@@ -19,6 +19,7 @@ from bascule.storage.store import open_store
 from ports import free_ports
 from postgres import OpenStore, PostgresServer, postgres_cluster
 from resolutions import FILESYSTEM, TIME, resolved_once
+from supply_chain import InStore, installed_once
 
 # A busy machine is no fault of what is tested.
 settings.register_profile("untimed", deadline=None)
@@ -116,3 +117,15 @@ def time_resolution(shared_folder: Path) -> Resolution:
 def filesystem_resolution(shared_folder: Path) -> Resolution:
     """Give @modelcontextprotocol/server-filesystem, as the registry has it."""
     return resolved_once(shared_folder, "filesystem", FILESYSTEM)
+
+
+@pytest.fixture(scope="session")
+def time_installed(shared_folder: Path, time_resolution: Resolution) -> InStore:
+    """Give mcp-server-time in a store; not to be changed."""
+    return installed_once(shared_folder, time_resolution)
+
+
+@pytest.fixture(scope="session")
+def filesystem_installed(shared_folder: Path, filesystem_resolution: Resolution) -> InStore:
+    """Give @modelcontextprotocol/server-filesystem in a store; not to be changed."""
+    return installed_once(shared_folder, filesystem_resolution)

@@ -28,6 +28,7 @@ from bascule.lock.resolve import Resolution
 from bascule.lock.runtime import FoundRuntime, find_runtime
 from bascule.lock.store import Store
 
+
 @dataclass(frozen=True)
 class InStore:
     """What was installed from a real registry, and where."""
