@@ -103,6 +103,9 @@ def test_a_command_asks_for(command: str, asked: Asked) -> None:
         ("uvx x@one", "is no version"),
         ("uvx git+https://a.example/x@main", "publish a wheel"),
         ("uvx --from git+https://a.example/x y", "publish a wheel"),
+        ("uvx mcp\u2010server-time", "not named as"),
+        ("uvx m\u0441p", "not named as"),
+        ("npx m\u0441p", "not named as"),
         ("uvx --from ./x y", "publish a wheel"),
         ("uvx --from https://a.example/x.whl y", "publish a wheel"),
         ("uvx --index-url https://a.example x", "UV_DEFAULT_INDEX"),
@@ -224,6 +227,7 @@ def test_what_a_container_gets_of_the_host_is_told(option: str, told: str) -> No
     [
         *("ftp://a.example", "https://", "https://u:p@a.example/", "https://a.example/#x"),
         *("https://a.example:99999/", "https://[::1", "https://a.example/ x", "a.example"),
+        *("https://\u0430.example/", "https://a.example/\u202ex", "https://a.example/\n"),
     ],
 )
 def test_a_url_that_is_no_connectors_is_refused(url: str) -> None:

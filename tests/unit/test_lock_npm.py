@@ -60,7 +60,7 @@ def add_menagerie(served: Registry) -> None:
     )
     scripts = {"postinstall": "node x", "preinstall": "node y", "test": "z"}
     served.add_npm("scripted", "1.0.0", scripts=scripts, dependencies={"twice": "1"})
-    served.add_npm("old", "1.0.0", deprecated="use new", dependencies={"twice": "1"})
+    served.add_npm("old", "1.0.0", deprecated="use \x1b[2Jnew", dependencies={"twice": "1"})
     served.add_npm("twice", "1.0.0", latest=False)
     served.add_npm("twice", "2.0.0")
     served.add_npm("only-linux", "1.0.0", os=["linux"])
@@ -170,7 +170,7 @@ def test_each_kind_of_package_is_locked(index: Registry) -> None:
     assert by_name["twice@1.0.0"].parents == ("pkg:npm/old@1.0.0", "pkg:npm/scripted@1.0.0")
     assert by_name["twice@2.0.0"].parents == (root.purl,)
     assert locked.warnings == (
-        "`old@1.0.0` is deprecated: use new",
+        "`old@1.0.0` is deprecated: use \\u001b[2Jnew",
         "`scripted@1.0.0` has install scripts, and they are not run",
     )
 
@@ -231,6 +231,11 @@ GOOD = {"version": "1.0.0", "integrity": SHA512}
         ('{"lockfileVersion": 2, "packages": {"": {}}}', "another version"),
         (lock_text({A: {"integrity": SHA512}}), "no version of `a`"),
         (lock_text({"a": GOOD}), "no version"),
+        (lock_text({"node_modules/../a": GOOD}), "no version"),
+        (lock_text({"node_modules/a/b": GOOD}), "no version"),
+        (lock_text({"node_modules/@a/../b": GOOD}), "no version"),
+        (lock_text({A: {**GOOD, "version": "../1"}}), "no version"),
+        (lock_text({A: {**GOOD, "name": "../b"}}), "not named as"),
         (lock_text({A: {**GOOD, "link": True}}), "from a git repository"),
         (lock_text({A: {**GOOD, "resolved": "git+ssh://x"}}), "from a git repository"),
         (lock_text({A: {"version": "1.0.0"}}), "no SHA-512"),

@@ -43,6 +43,8 @@ def index(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
         )
         served.add_wheel("with-extra", "1.0", requires=["dep; extra == 'more-things'"])
         served.add_wheel("needs-yanked", "1.0", requires=["withdrawn"])
+        url = f"{served.url}/files/dep-1.0-py3-none-any.whl"
+        served.add_wheel("needs-url", "1.0", requires=[f"dep @ {url}"])
         served.add_wheel("both", "1.0", index="own")
         served.add_wheel("both", "2.0")
         yield served
@@ -126,9 +128,10 @@ def test_a_package_without_a_wheel_is_refused(index: Registry) -> None:
         found(index, "windows-only")
 
 
-def test_an_unknown_package_is_refused(index: Registry) -> None:
+@pytest.mark.parametrize("name", ["no-such-package", "needs-url"])
+def test_what_no_registry_has_is_refused(index: Registry, name: str) -> None:
     with pytest.raises(LockError, match="`uv` found no packages"):
-        found(index, "no-such-package")
+        found(index, name)
 
 
 def test_only_what_this_platform_needs_is_a_package_of_it(index: Registry) -> None:

@@ -66,7 +66,7 @@ def test_the_newest_fitting_wheel_is_chosen_whatever_the_order() -> None:
     ]
     for each in (files, files[::-1]):
         wheels = ", ".join(
-            f'{{ url = "https://a.example/{name}", hashes = {{ sha256 = "00" }} }}'
+            f'{{ url = "https://a.example/{name}", hashes = {{ sha256 = "{"0" * 64}" }} }}'
             for name in each
         )
         text = f'[[packages]]\nname = "x"\nversion = "1"\nwheels = [{wheels}]\n'
@@ -88,3 +88,19 @@ def test_a_package_without_a_hash_is_refused() -> None:
 def test_a_reason_for_withdrawing_is_read() -> None:
     told = 'warning: `A_b==1.0` is yanked (reason: "leaks")\nwarning: `c==2` is yanked\n'
     assert yanked(told) == {("a-b", "1.0"): "leaks", ("c", "2"): "yes"}
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        "x-1-py3-none-..%2f..%2fevil.whl",
+        "x-1-py3-none-any.whl%0a",
+        "x.whl",
+        "..",
+        "",
+    ],
+)
+def test_a_file_that_has_no_name_of_a_wheel_is_refused(file: str) -> None:
+    wheel = f'{{ url = "https://a.example/{file}", hashes = {{ sha256 = "{"0" * 64}" }} }}'
+    with pytest.raises(LockError):
+        read_pylock(f'[[packages]]\nname = "x"\nversion = "1"\nwheels = [{wheel}]\n')

@@ -101,8 +101,11 @@ def parse_url(url: str) -> Asked:
         raise LockError("a connector's URL begins with `https://` and names a host")
     if parts.username is not None or parts.password is not None or parts.fragment:
         raise LockError("a connector's URL holds neither user, password nor fragment")
-    if re.search(r"[\x00-\x20\x7f]", url):
-        raise LockError("the URL holds a space or a control character")
+    if not url.isascii() or not url.isprintable() or " " in url:
+        raise LockError(
+            "the URL holds characters beyond ASCII or a space: write hosts in their ASCII "
+            "form (`xn--…`) and all else percent-encoded"
+        )
     return Asked(Source("http", url))
 
 

@@ -32,9 +32,13 @@ _FLAGS = (
     *("--legacy-peer-deps=false", "--global=false", "--no-update-notifier"),
     *("--fetch-timeout=15000", "--fetch-retries=2", "--color=false", "--loglevel=error"),
 )
-_NEWER_FLAGS = ("--allow-git=none", "--allow-file=none", "--allow-directory=none")
-"""Since npm 11; older ones know nothing of them, and what comes that way is refused later.
-URLs stay allowed: npm fetches packages that bundle others by theirs."""
+_ELSEWHERE = (
+    *("--allow-git=none", "--allow-file=none", "--allow-directory=none"),
+    "--git=git-is-not-run",
+)
+"""Packages come from the registry. The first three are known since npm 11, and older ones
+would run git. URLs stay allowed, since npm fetches packages that bundle others by theirs:
+what comes by a URL of its own is refused in the lock."""
 
 
 def this_machine() -> Machine:
@@ -194,7 +198,7 @@ class _Attempt:
         (self._folder / "package.json").write_text(json.dumps(manifest))
         self._npm.progress("asking the registry which packages are needed")
         before = [f"--before={rfc3339(cut)}"] if cut is not None else []
-        self._npm.run(self._folder, "install", *_FLAGS, *_NEWER_FLAGS, *before)
+        self._npm.run(self._folder, "install", *_FLAGS, *_ELSEWHERE, *before)
         lock = NpmLock((self._folder / _LOCK).read_text())
         self.root = lock.purl_at(self._name)
         self._packages = lock.packages(self._npm.machine, self._about)

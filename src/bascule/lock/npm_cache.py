@@ -29,7 +29,7 @@ class _Line(Struct):
 
 
 class _Version(Struct):
-    scripts: dict[str, object] = {}
+    scripts: object = None
 
 
 class Packument(Struct):
@@ -51,7 +51,8 @@ class Packument(Struct):
     def scripts(self, version: str) -> frozenset[str]:
         """Give the names of the scripts of a version."""
         found = self.versions.get(version)
-        return frozenset(found.scripts) if found else frozenset()
+        named = found.scripts if found else None
+        return frozenset(named) if isinstance(named, dict) else frozenset()
 
 
 _lines = msgspec.json.Decoder(_Line)

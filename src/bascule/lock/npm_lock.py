@@ -12,12 +12,18 @@ from dataclasses import dataclass
 import msgspec
 from msgspec import Struct
 
+from bascule.lock.invisible import visible
 from bascule.lock.model import Artifact, LockError, Package
 from bascule.lock.npm_cache import Packument
 from bascule.lock.purl import purl_of
+from bascule.lock.requirement import npm_source
 
 _INSTALL_SCRIPTS = ("preinstall", "install", "postinstall")
 _MODULES = "node_modules/"
+_PATH = re.compile(
+    r"(?:(?:^|/)node_modules(?:/@[\w~-][\w.~-]*)?/[\w~-][\w.~-]*)+", re.ASCII
+)
+_VERSION = re.compile(r"[0-9A-Za-z][0-9A-Za-z.+-]*")
 
 
 class Locked(Struct, rename="camel"):
@@ -35,10 +41,10 @@ class Locked(Struct, rename="camel"):
     optional: bool = False
     has_install_script: bool = False
     deprecated: str | bool = ""
-    license: str | None = None
-    os: list[str] = []
-    cpu: list[str] = []
-    libc: list[str] = []
+    license: object = None
+    os: list[str] | str = []
+    cpu: list[str] | str = []
+    libc: list[str] | str = []
     dependencies: dict[str, str] = {}
     optional_dependencies: dict[str, str] = {}
     peer_dependencies: dict[str, str] = {}
@@ -67,8 +73,9 @@ class Machine:
         )
 
 
-def _admits(declared: list[str], here: str) -> bool:
+def _admits(declared: list[str] | str, here: str) -> bool:
     """Apply `os`, `cpu` or `libc` of a `package.json`: `!x` excludes, others include."""
+    declared = [declared] if isinstance(declared, str) else declared
     if f"!{here}" in declared:
         return False
     wanted = [each for each in declared if not each.startswith("!")]
@@ -173,7 +180,7 @@ class NpmLock:
             parents=tuple(sorted(parents)),
             paths=(path,),
             install_scripts=_scripts(locked, about(locked.name or _name(path))),
-            license=locked.license or "",
+            license=locked.license if isinstance(locked.license, str) else "",
             deprecated=_reason(locked.deprecated),
         )
 
@@ -198,11 +205,12 @@ def _refuse_unlockable(path: str, locked: Locked) -> None:
     name = _name(path)
     if locked.link or locked.resolved:
         raise LockError(
-            f"`{name}` comes from a git repository, a URL or a folder, and not from the "
-            "registry: nobody can lock that; ask for a version without it"
+            f"`{visible(name)}` comes from a git repository, a URL or a folder and not "
+            "from the registry: nobody can lock that; ask for a version without it"
         )
-    if not locked.version or not path.startswith(_MODULES):
-        raise LockError(f"`npm` locked no version of `{name}`")
+    if not _VERSION.fullmatch(locked.version) or not _PATH.fullmatch(path):
+        raise LockError(f"`npm` locked no version of `{visible(name)}`")
+    npm_source(locked.name or name)  # raises for what is no name
     if not locked.in_bundle:
         _sha512(path, locked)
     elif f"/{_MODULES}" not in path:

@@ -12,6 +12,7 @@ from packaging.utils import canonicalize_name
 
 from bascule.clock import UnixTime
 from bascule.lock.cooldown import Cooldown, Fixes, Rule, is_undated
+from bascule.lock.invisible import visible
 from bascule.lock.launcher import Asked
 from bascule.lock.lock_file import NativeFormat
 from bascule.lock.model import LockError, Package
@@ -21,6 +22,8 @@ from bascule.lock.purl import name_of, told
 from bascule.lock.pypi import Uv
 from bascule.lock.requirement import npm_source, python_name, python_source
 from bascule.lock.resolver import Resolved
+
+_REASON_CHARACTERS = 200
 
 Progress = Callable[[str], None]
 """Hears what is being done, one sentence each."""
@@ -148,7 +151,7 @@ def _remarks(found: Resolved, rule: Rule) -> list[str]:
 
 
 def _because(reason: str) -> str:
-    return "" if reason == "yes" else f": {reason}"
+    return "" if reason == "yes" else f": {visible(reason)[:_REASON_CHARACTERS]}"
 
 
 def _age_not_assessed(undated: Sequence[Package]) -> str:

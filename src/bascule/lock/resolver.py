@@ -10,9 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from bascule.lock.invisible import visible
 from bascule.lock.model import LockError, Package
 
-RESOLVE_SECONDS = 180
+RESOLVE_SECONDS = 120
 _TOLD_LINES = 12
 _TOLD_CHARACTERS = 1200
 _CREDENTIALS = re.compile(r"(?<=://)[^/\s@]+@")
@@ -92,7 +93,7 @@ def complaint(messages: str) -> str:
     told = [line for line in lines if line and "complete log" not in line]
     text = "; ".join(told[-_TOLD_LINES:])
     text = _TOKEN.sub(r"\1…", _CREDENTIALS.sub("", text))
-    return text[-_TOLD_CHARACTERS:]
+    return visible(text[-_TOLD_CHARACTERS:])
 
 
 def _end(process: subprocess.Popen[str]) -> None:

@@ -23,6 +23,8 @@ _FROM = re.compile(r"    # from (?P<index>\S+)")
 _VIA = re.compile(r"    # via(?: (?P<one>\S.*))?")
 _VIA_MORE = re.compile(r"    #   (?P<one>\S.*)")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_WHEEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+!-]*\.whl")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 _YANKED = re.compile(r"`(?P<name>[^`=]+)==(?P<version>[^`]+)` is yanked(?P<more>[^\n]*)")
 _REASON = re.compile(r"\(reason: \"?(?P<reason>.*?)\"?\)")
 
@@ -103,10 +105,13 @@ def _chosen(package: dict[str, Any]) -> Chosen:
     if not wheels:
         raise LockError(f"`{name}` has no wheel for this platform")
     filename, wheel = max(((_filename(each), each) for each in wheels), key=_preference)
+    sha256 = wheel["hashes"]["sha256"]
+    if not _SHA256.fullmatch(sha256):
+        raise LockError(f"the registry gives no SHA-256 of `{filename}`")
     published = wheel.get("upload-time")
     artifact = Artifact(
         filename=filename,
-        sha256=wheel["hashes"]["sha256"],
+        sha256=sha256,
         size=wheel.get("size", 0),
     )
     moment = published.astimezone(UTC) if isinstance(published, datetime) else None
@@ -116,7 +121,10 @@ def _chosen(package: dict[str, Any]) -> Chosen:
 
 def _filename(wheel: dict[str, Any]) -> str:
     named = wheel.get("name")
-    return str(named or unquote(urlsplit(wheel["url"]).path.split("/")[-1]))
+    filename = str(named or unquote(urlsplit(wheel["url"]).path.split("/")[-1]))
+    if not _WHEEL.fullmatch(filename):
+        raise LockError("the registry gives a wheel a name that is none")
+    return filename
 
 
 def _preference(wheel: tuple[str, dict[str, Any]]) -> tuple[list[list[int]], str]:
