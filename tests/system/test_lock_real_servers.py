@@ -118,6 +118,7 @@ def change_a_byte(path: Path) -> None:
     """Change the byte in the middle of a read-only file; twice is not at all."""
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
+    mode = path.stat().st_mode
     path.chmod(0o644)
     path.write_bytes(data)
-    path.chmod(0o444)
+    path.chmod(mode)
