@@ -14,6 +14,9 @@ from bascule.audit.verify import Verdict
 from bascule.bench.report import Report
 from bascule.config.json_schema import DIALECT, json_schema
 from bascule.config.model import ConnectorName
+from bascule.lock.changes import DefinitionChange
+from bascule.lock.diff import Fact
+from bascule.lock.package_changes import PackageChange
 
 UserName = Annotated[str, Meta(pattern="^user:.+$")]
 
@@ -131,6 +134,61 @@ class Decided(Struct):
     """Place in the log of a decision that was looked up by its code."""
 
 
+class AdvisoryFound(Struct):
+    """One advisory about a package of the lock."""
+
+    purl: str
+    ids: list[str]
+    """All its names."""
+    severity: str
+    summary: str
+    malware: bool
+    undecided: bool
+    """Nobody can tell whether this version is concerned."""
+
+
+class AdvisoryChanges(Struct):
+    """What is known against the packages of two entries."""
+
+    state: Literal["clean", "affected", "malware", "not_assessed"]
+    """Of the second."""
+    introduced: list[AdvisoryFound]
+    fixed: list[AdvisoryFound]
+    not_assessed: list[str]
+    """Why not all could be known."""
+
+
+class ApprovalState(Struct):
+    """Whether an entry is approved."""
+
+    state: str
+    because: str
+    approvers: list[str]
+    expires: int | None
+
+
+class Compared(Struct):
+    """`diff`: what differs between two entries of a connector."""
+
+    connector: ConnectorName
+    before: str | None
+    """Digest of the entry; null where there was none."""
+    after: str | None
+    differs: bool
+    classes: list[str]
+    """What has changed, in the order of the sections."""
+    launch: list[Fact]
+    definitions: list[DefinitionChange]
+    surface: list[Fact]
+    root: PackageChange | None
+    packages: list[PackageChange]
+    code: list[Fact]
+    access: list[Fact]
+    advisories: AdvisoryChanges
+    approval: ApprovalState
+    """Of the second entry."""
+
+
 class KeyRotated(Struct):
     """`key rotate`: the key that signs from now on."""
 
@@ -199,6 +257,7 @@ SCHEMAS: Mapping[str, type[Struct] | None] = {
     "config": None,
     "config-check": ConfigCheck,
     "decide": Decided,
+    "diff": Compared,
     "doctor": Examined,
     "import-osv": FeedImported,
     "key-rotate": KeyRotated,

@@ -1,0 +1,95 @@
+"""`bascule diff`: what would be approved, against what was."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from bascule.cli.context import CommandContext
+from bascule.cli.user import as_json_option
+
+if TYPE_CHECKING:
+    from bascule.app.comparing import Comparison
+    from bascule.cli.schemas import AdvisoryFound, Compared
+    from bascule.lock.assessment import Match
+
+FOUND = 1
+
+
+@click.command()
+@click.argument("name")
+@click.argument("sides", required=False, metavar="[A..B]")
+@as_json_option
+@click.pass_obj
+def diff(context: CommandContext, name: str, sides: str | None, as_json: bool) -> None:
+    """Show what differs between two entries of a connector; exit 1 when anything does.
+
+    A and B are `approved` (the entry that was approved last), `locked` (the lock file's),
+    or the first digits of an entry's digest; without them, `approved..locked`.
+    """
+    import msgspec
+
+    from bascule.app.comparing import APPROVED, LOCKED, Entries
+    from bascule.cli.diff_text import page
+    from bascule.clock import system_clock
+
+    first, dots, second = (sides or f"{APPROVED}..{LOCKED}").partition("..")
+    if not (first and dots and second):
+        raise click.BadParameter("is written A..B", param_hint="[A..B]")
+    entries = Entries(
+        context.place(), context.config_path, context.config(), name, now=system_clock()
+    )
+    found = entries.compare(entries.side(first), entries.side(second))
+    if as_json:
+        click.echo(msgspec.json.encode(compared(name, found)).decode())
+    else:
+        click.echo(page(name, found))
+    if found.diff.classes:
+        click.get_current_context().exit(FOUND)
+
+
+def compared(name: str, found: Comparison) -> Compared:
+    """Give a comparison in the form that others parse."""
+    from bascule.cli.schemas import AdvisoryChanges, ApprovalState, Compared
+
+    diff, verdict, assessment = found.diff, found.verdict, found.assessment
+    return Compared(
+        connector=name,
+        before=found.before.digest or None,
+        after=found.after.digest or None,
+        differs=bool(diff.classes),
+        classes=diff.classes,
+        launch=diff.launch,
+        definitions=diff.definitions,
+        surface=diff.surface,
+        root=diff.root,
+        packages=diff.packages,
+        code=diff.code,
+        access=diff.access,
+        advisories=AdvisoryChanges(
+            "not_assessed" if assessment is None else assessment.state,
+            [_found(it) for it in found.introduced],
+            [_found(it) for it in found.fixed],
+            [] if assessment is None else list(assessment.not_assessed),
+        ),
+        approval=ApprovalState(
+            "missing" if verdict is None else verdict.state,
+            "" if verdict is None else verdict.reason,
+            [] if verdict is None else list(verdict.approvers),
+            None if verdict is None else verdict.expires,
+        ),
+    )
+
+
+def _found(match: Match) -> AdvisoryFound:
+    from bascule.cli.schemas import AdvisoryFound
+
+    return AdvisoryFound(
+        match.purl,
+        list(match.ids),
+        match.severity,
+        match.summary,
+        match.malware,
+        match.undecided,
+    )
