@@ -113,7 +113,6 @@ class Registry:
         version: str,
         *,
         published: UnixTime | None = LONG_AGO,
-        integrity: bool = True,
         files: Mapping[str, str] | None = None,
         latest: bool = True,
         **manifest: Any,
@@ -123,9 +122,7 @@ class Registry:
         content = tarball({"package.json": json.dumps(whole), **(files or {})})
         path = f"/npm/{name}/-/{name.split('/')[-1]}-{version}.tgz"
         digest = base64.b64encode(hashlib.sha512(content).digest()).decode()
-        dist = {"tarball": f"{self.url}{path}"}
-        if integrity:
-            dist["integrity"] = f"sha512-{digest}"
+        dist = {"tarball": f"{self.url}{path}", "integrity": f"sha512-{digest}"}
         packument = self._packuments.setdefault(
             name, {"name": name, "versions": {}, "dist-tags": {}, "time": {}}
         )

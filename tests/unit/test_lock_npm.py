@@ -41,7 +41,6 @@ def index(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
         served.add_npm("dep", "1.0.0", published=days_ago(30))
         served.add_npm("dep", "1.1.0", published=days_ago(13))
         served.add_npm("undated", "1.0.0", published=None)
-        served.add_npm("no-integrity", "1.0.0", integrity=False)
         url = f"{served.url}/npm/dep/-/dep-1.0.0.tgz"
         served.add_npm("needs-url", "1.0.0", dependencies={"dep": url})
         served.add_npm("needs-git", "1.0.0", dependencies={"dep": "github:acme/dep"})
@@ -133,7 +132,6 @@ def test_an_age_that_the_registry_does_not_say_is_not_assessed(index: Registry) 
 @pytest.mark.parametrize(
     ("name", "told"),
     [
-        ("no-integrity", "no SHA-512 of `no-integrity`"),
         ("needs-url", "`dep` comes from a git repository, a URL or a folder"),
         ("needs-git", "git"),
         ("no-such-package", "`npm` found no packages"),
