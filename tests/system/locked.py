@@ -8,9 +8,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 from click.testing import CliRunner, Result
 
 from bascule.cli.main import main
+from bascule.cli.schemas import schema_of
 from bascule.lock.lock_file import read_lock
 from bascule.lock.model import Entry
 
@@ -51,9 +53,13 @@ class Locked:
         return result
 
     def rows(self, *words: str, code: int = 0) -> list[dict[str, Any]]:
-        """Give what a command prints with `--json`."""
+        """Give what a command prints with `--json`, of the shape that is published."""
         found = self.run(*words, "--json", code=code).stdout
-        return [json.loads(line) for line in found.splitlines()]
+        rows = [json.loads(line) for line in found.splitlines()]
+        shape = schema_of(words[0]) or schema_of("-".join(words[:2])) or {}
+        for row in rows:
+            jsonschema.validate(row, shape)
+        return rows
 
     def row(self, *words: str, code: int = 0) -> dict[str, Any]:
         """Give the one object that a command prints with `--json`."""

@@ -30,7 +30,8 @@ def bascule(path: Path, *arguments: str) -> Result:
 
 
 def add(path: Path, *arguments: str) -> Result:
-    return bascule(path, "add", *arguments)
+    """Add a connector without locking it: that is another matter."""
+    return bascule(path, "add", "--no-lock", *arguments)
 
 
 def recorded(path: Path) -> list[dict[str, Any]]:
@@ -52,7 +53,9 @@ def path(tmp_path: Path) -> Path:
 def test_a_missing_file_is_created_for_its_user_alone(path: Path) -> None:
     assert add(path, "tickets", "https://tickets.example/mcp").exit_code == 0
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert connectors(path) == {"tickets": Connector(url="https://tickets.example/mcp")}
+    assert connectors(path) == {
+        "tickets": Connector(url="https://tickets.example/mcp", mode="enforce")
+    }
 
 
 def test_a_missing_default_file_is_created_too(tmp_path: Path) -> None:
@@ -66,7 +69,7 @@ def test_a_missing_default_file_is_created_too(tmp_path: Path) -> None:
 def test_what_follows_two_dashes_is_the_command_whole(path: Path) -> None:
     words = ("npx", "-y", "server", "--config", "x", "--owner", "y", "--", "--json", "")
     assert add(path, "a", "--owner", "team", "--", *words).exit_code == 0
-    assert connectors(path) == {"a": Connector(command=words, owner="team")}
+    assert connectors(path) == {"a": Connector(command=words, owner="team", mode="enforce")}
 
 
 def test_comments_layout_and_mode_stay(path: Path) -> None:
@@ -83,7 +86,7 @@ def test_comments_layout_and_mode_stay(path: Path) -> None:
 def test_a_connector_stands_behind_an_empty_line(path: Path, before: str) -> None:
     path.write_text(before)
     add(path, "a", "https://a.example/")
-    written = '# mine\n\n[connectors.a]\nurl = "https://a.example/"\n'
+    written = '# mine\n\n[connectors.a]\nurl = "https://a.example/"\nmode = "enforce"\n'
     assert path.read_text() == written
 
 
@@ -159,7 +162,9 @@ def test_json_says_what_was_added_and_where(path: Path) -> None:
         "url": None,
         "command": ["server", "-v"],
         "owner": "team",
+        "mode": "enforce",
         "config": str(path),
+        "locked": None,
     }
 
 

@@ -125,7 +125,7 @@ FACTS = {
     "now": 1764000000,
 }
 PRINTED = {
-    "add": ("add", "other", "https://a.example/"),
+    "add": ("add", "--no-lock", "other", "https://a.example/"),
     "user-add": ("user", "add", "bob", "--group", "g"),
     "user-list": ("user", "list"),
     "agent-add": ("agent", "add", "desk2", "--secret"),
@@ -142,7 +142,7 @@ PRINTED = {
 
 
 def test_every_published_shape_is_tried() -> None:
-    elsewhere = ["config", "bench", "doctor"]
+    elsewhere = ["config", "bench", "doctor", "import-osv", "lock", "verify"]
     assert sorted(SCHEMAS) == sorted([*PRINTED, *elsewhere])
 
 

@@ -9,11 +9,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 from click.testing import CliRunner, Result
 
 from bascule.app.advisories import assess_all, import_feed
 from bascule.cli.main import main
+from bascule.cli.schemas import schema_of
 from bascule.clock import UnixTime
 from bascule.lock.advisory_feed import Progress
 from bascule.lock.model import Access, Artifact, Entry, Launch, LockError, Package, Source
@@ -127,6 +129,7 @@ def test_the_command_says_what_is_known_now_and_is_recorded(tmp_path: Path) -> N
     result = run(tmp_path, "import", "osv", str(path), "--json")
     assert result.exit_code == 0
     row = json.loads(result.stdout)
+    jsonschema.validate(row, schema_of("import-osv") or {})
     assert (row["ecosystem"], row["advisories"]) == ("PyPI", 2)
     rows = run(tmp_path, "audit", "query", "--type", "advisories.import", "--json")
     assert len(rows.stdout.splitlines()) == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -106,3 +107,22 @@ def test_what_cannot_be_locked_is_told_and_leaves_the_lock_alone(
 
 def test_a_connector_that_is_not_configured_is_named(place: Locked) -> None:
     assert "bascule add other" in place.run("lock", "other", code=3).stderr
+
+
+def test_what_is_added_is_locked(place: Locked) -> None:
+    place.config.write_text("")
+    result = place.run("add", "small", "--json", "--", "python3", "server/server.py")
+    row = json.loads(result.stdout)
+    assert row["mode"] == "enforce"
+    assert row["locked"]["entry"] == entry_digest(place.entry)
+    assert row["locked"]["tools"] == 1
+    place.run("approve", "small", "--reason", "looked at it")
+    place.run("verify", "small")
+
+
+def test_what_cannot_be_locked_is_added_all_the_same(place: Locked) -> None:
+    place.config.write_text("")
+    result = place.run("add", "small", "--", "sh", "-c", "exec server")
+    assert "small is not locked" in result.stderr
+    assert "bascule lock small" in result.stdout
+    assert "[connectors.small]" in place.config.read_text()

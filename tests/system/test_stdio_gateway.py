@@ -403,7 +403,9 @@ def test_a_program_that_is_not_there_is_a_warning_of_config_check(tmp_path: Path
 
 def test_what_add_writes_is_served(tmp_path: Path) -> None:
     with serving(tmp_path) as own:
-        added = own.cli("add", "later", "--", *child(tmp_path, "--era", "both"))
+        added = own.cli(
+            "add", "--no-lock", "later", "--", *child(tmp_path, "--era", "both")
+        )
         assert added.exit_code == 0
         with own.config.open("a") as file:
             file.write('[roles.later]\nmembers = ["user:alice"]\nallow = ["later/*"]\n')

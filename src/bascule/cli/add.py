@@ -1,4 +1,4 @@
-"""`bascule add`: one more connector in `bascule.toml`."""
+"""`bascule add`: one more connector in `bascule.toml`, locked."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ import tomlkit
 
 from bascule.app.config_file import change_text
 from bascule.cli.context import CommandContext
-from bascule.cli.output import emit
+from bascule.cli.lock import COOLDOWN, locking, row_of, tell_warnings, write_drafts
+from bascule.cli.output import emit, printable
+from bascule.cli.progress import Line
 from bascule.config.load import load
 from bascule.errors import BasculeError
 
@@ -31,6 +33,8 @@ class _WithCommand(click.Command):
 @click.argument("name")
 @click.argument("url", required=False, metavar="URL | -- COMMAND...")
 @click.option("--owner", help="Team that answers for it.")
+@COOLDOWN
+@click.option("--no-lock", is_flag=True, help="Only write the configuration.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.pass_obj
 def add(
@@ -40,16 +44,24 @@ def add(
     url: str | None,
     command: tuple[str, ...],
     owner: str | None,
+    cooldown_days: int | None,
+    no_lock: bool,
     as_json: bool,
 ) -> None:
     """Write a connector into the configuration: a URL, or a COMMAND after `--`.
 
-    A running server takes it up on SIGHUP. Nobody may use it before a role says so. The
-    log has the record of it before the file changes.
+    Then lock it as `bascule lock` does. It is served when it is approved (`bascule approve
+    NAME`), and to whom a role says. A running server takes it up on SIGHUP. The log has the
+    record of it before the file changes.
     """
     if (url is None) == (not command):
         raise click.UsageError("give a URL, or `--` and a COMMAND")
-    settings = {"url": url, "command": list(command) or None, "owner": owner}
+    settings = {
+        "url": url,
+        "command": list(command) or None,
+        "owner": owner,
+        "mode": "enforce",
+    }
     given = {key: value for key, value in settings.items() if value is not None}
     path = context.config_path
 
@@ -59,11 +71,44 @@ def add(
         return changed
 
     change_text(path, recorded_change)
+    locked = None if no_lock else _locked(context, name, cooldown_days)
     emit(
-        {"connector": name, **settings, "config": str(path)},
-        text=f"added {name} to {path}: give it to people with a role",
+        {"connector": name, **settings, "config": str(path), "locked": locked},
+        text=f"added {name} to {path}: {_next_step(name, locked)}",
         as_json=as_json,
     )
+
+
+def _locked(
+    context: CommandContext, name: str, cooldown_days: int | None
+) -> dict[str, object] | None:
+    """Lock a connector that was added; None when that cannot be done now.
+
+    The connector stays where it is, and nobody is served before it is approved.
+    """
+    from bascule.app.locking import draft
+
+    try:
+        with (
+            Line() as line,
+            locking(context, context.config(), line, cooldown_days) as place,
+        ):
+            made = draft(place, name)
+            write_drafts(context, place, [made])
+    except BasculeError as exc:
+        problem = f"warning: {name} is not locked: {printable(str(exc))}"
+        click.secho(problem, fg="yellow", err=True)
+        return None
+    tell_warnings(made)
+    return row_of(made)
+
+
+def _next_step(name: str, locked: dict[str, object] | None) -> str:
+    if locked is None:
+        return f"lock it with `bascule lock {name}`"
+    if locked["tools"] is None:
+        return f"locked, but what it serves is not known; see above, `bascule lock {name}`"
+    return f"locked; look at it with `bascule diff {name}`, then `bascule approve {name}`"
 
 
 def with_connector(text: str, *, source: str, name: str, settings: dict[str, Any]) -> str:

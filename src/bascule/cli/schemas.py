@@ -21,6 +21,20 @@ from bascule.lock.package_changes import PackageChange
 UserName = Annotated[str, Meta(pattern="^user:.+$")]
 
 
+class LockedConnector(Struct):
+    """`lock`, a line for each connector: what stands in the lock file now."""
+
+    connector: str
+    entry: str
+    """Digest of the entry: what an approval names."""
+    packages: int
+    tools: int | None
+    """None when it could not be asked what it serves."""
+    sandbox: str | None
+    """In which sandbox it was asked; empty for a remote server."""
+    warnings: list[str]
+
+
 class Added(Struct):
     """`add`: the connector that is in the configuration now."""
 
@@ -28,8 +42,11 @@ class Added(Struct):
     url: str | None
     command: list[str] | None
     owner: str | None
+    mode: str
     config: str
     """File that was written."""
+    locked: LockedConnector | None
+    """What stands in the lock file now; None when it could not be locked."""
 
 
 class UserAdded(Struct):
@@ -213,20 +230,6 @@ class FeedImported(Struct):
     """Of the file."""
 
 
-class LockedConnector(Struct):
-    """`lock`, a line for each connector: what stands in the lock file now."""
-
-    connector: str
-    entry: str
-    """Digest of the entry: what an approval names."""
-    packages: int
-    tools: int | None
-    """None when it could not be asked what it serves."""
-    sandbox: str | None
-    """In which sandbox it was asked; empty for a remote server."""
-    warnings: list[str]
-
-
 class Drifted(Struct):
     """One thing that is not as it was locked."""
 
@@ -266,8 +269,8 @@ SCHEMAS: Mapping[str, type[Struct] | None] = {
     "revoke": Revoked,
     "token-issue": TokenIssued,
     "user-add": UserAdded,
-    "verify": Verification,
     "user-list": User,
+    "verify": Verification,
 }
 """The command's words → what it prints; `config` is the configuration file itself."""
 
