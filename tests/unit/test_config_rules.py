@@ -349,3 +349,28 @@ def test_a_credential_of_several_users_has_to_say_so(members: str, allow: str) -
 )
 def test_a_credential_of_one_user_needs_no_word(members: str, allow: str) -> None:
     assert with_credential(members, allow) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ('approvers = ["a", "b@example.com"]\nquorum = 2', []),
+        ('approvers = ["a", "a"]\nquorum = 2', ["approvals.quorum"]),
+        ('approvers = ["a b"]', ["approvals.approvers[0]"]),
+        ('break_glass = ["*"]', ["approvals.break_glass[0]"]),
+        (
+            'change_by = ["a"]\nrules.x = { owners = ["o"], quorum = 2 }',
+            ["approvals.change_by"],
+        ),
+        ("rules.x = { quorum = 2 }", ["approvals.rules.x"]),
+        (
+            'rules.x = { connectors = ["*"], quorum = 2, approvers = ["a"] }',
+            ["approvals.rules.x.quorum"],
+        ),
+        ("quorum = 0", ["approvals.quorum"]),
+        ("longest_days = 91", ["approvals.longest_days"]),
+        ("rules.x = { change_by = [] }", ["approvals.rules.x.change_by"]),
+    ],
+)
+def test_rules_of_approvals_can_be_fulfilled(text: str, found: list[str]) -> None:
+    assert paths(f"[approvals]\n{text}\n") == found

@@ -75,6 +75,8 @@ class Decided:
     entry_digest: str
     path: str
     """Of the statement's file, below the configuration."""
+    pending: str
+    """Why the approvers that the files describe are not in force; empty if they are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +119,7 @@ def decide_on(
         if any(it.envelope == content for _, it in settled.fresh):
             path = _write_files(found, name, settled.admissions[name].ledger, documents)
             verdict = verdicts(settled, desk.lock.connectors, now=now).get(name)
-            return Decided(verdict, approval, digest, path)
+            return Decided(verdict, approval, digest, path, settled.approvers.pending)
     raise BasculeError(f"others decide about `{name}` all the time: run the command again")
 
 
@@ -133,8 +135,8 @@ def principal_of(key: SigningKey, trusted: Trusted, wanted: str | None) -> str:
     if signer is None:
         known = ", ".join(sorted(trusted.signers.principals)) or "nobody"
         raise RefusedError(
-            f"key {key.public.fingerprint} may not sign approvals: `allowed_signers` lists "
-            f"keys of {known}; name yours with --key FILE"
+            f"key {key.public.fingerprint} may not sign approvals: keys of {known} may; "
+            "name yours with --key FILE"
         )
     if wanted not in {None, signer.principal}:
         raise RefusedError(f"the key belongs to `{signer.principal}`, not to `{wanted}`")
@@ -161,7 +163,7 @@ def _approval(
         raise RefusedError(f"the lock has no entry of `{name}`: run `bascule lock {name}`")
     return digest, Approval(
         decision=wish.decision,
-        approver=principal_of(key, trusted, wish.principal),
+        approver=_approver(picture, key, wish),
         reason=wish.reason,
         sequence=1 if head is None else head.sequence + 1,
         predecessor="" if head is None else head.digest,
@@ -171,6 +173,14 @@ def _approval(
         parts={} if entry is None else part_digests(entry),
         findings=wish.findings,
     )
+
+
+def _approver(picture: Picture, key: SigningKey, wish: Wish) -> str:
+    try:
+        return principal_of(key, picture.approvers.trusted, wish.principal)
+    except RefusedError as exc:
+        pending = picture.approvers.pending
+        raise RefusedError(f"{exc}; {pending}" if pending else str(exc)) from exc
 
 
 def _author(ledger: Ledger, digest: str) -> str:

@@ -62,9 +62,10 @@ def data_directory(named: Path | None) -> Path:
 
 
 def check_configuration_files(config_path: Path) -> None:
-    """Refuse a configuration or policy that another OS user can write."""
+    """Refuse what another OS user can write of configuration, policies and signers."""
     folder = config_path.parent / "policies"
-    paths = [config_path, folder, *folder.glob("*.cedar")]
+    signers = config_path.parent / "allowed_signers"
+    paths = [config_path, signers, folder, *folder.glob("*.cedar")]
     for path in paths:
         if path.exists():
             refuse_writable_by_others(path)

@@ -158,6 +158,8 @@ def _decide(
     key = _key(desk, key_path)
     decided = decide_on(desk, name, key, wish, now=system_clock())
     approval, verdict = decided.approval, decided.verdict
+    if decided.pending:
+        click.echo(f"warning: {decided.pending}", err=True)
     emit(
         {
             "connector": name,

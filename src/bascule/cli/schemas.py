@@ -16,6 +16,7 @@ from bascule.config.json_schema import DIALECT, json_schema
 from bascule.config.model import ConnectorName
 from bascule.lock.changes import DefinitionChange
 from bascule.lock.diff import Fact
+from bascule.lock.ledger import State
 from bascule.lock.package_changes import PackageChange
 
 UserName = Annotated[str, Meta(pattern="^user:.+$")]
@@ -250,10 +251,48 @@ class Verification(Struct):
     """What nobody could know; never makes it false."""
 
 
+class ConnectorDecided(Struct):
+    """`approve NAME`, `reject`: the statement that was recorded, and what stands now."""
+
+    connector: ConnectorName
+    decision: Literal["approve", "reject", "revoke", "break_glass"]
+    approver: str
+    """Principal of `allowed_signers`; `local` for the key that Bascule keeps."""
+    entry: str
+    """SHA-256 of the entry."""
+    parts: dict[str, str]
+    """SHA-256 of each part of the entry."""
+    sequence: int
+    """Place in the connector's chain of statements."""
+    expires: int
+    """Unix time."""
+    state: State
+    because: str
+    """What the connector's entry is or lacks."""
+    file: str
+    """Of the statement, below the configuration."""
+
+
+class ApproversChanged(Struct):
+    """`approve --signers`: what has become of a change of the approvers."""
+
+    set: str
+    """SHA-256 of signers and rules."""
+    in_force: bool
+    number: int | UnsetType = UNSET
+    """Of the change."""
+    approvers: list[str] | UnsetType = UNSET
+    """Who has signed it."""
+    quorum: int | UnsetType = UNSET
+    file: str | UnsetType = UNSET
+
+
 SCHEMAS: Mapping[str, type[Struct] | None] = {
     "add": Added,
     "agent-add": AgentAdded,
     "agent-list": Agent,
+    "approve": ConnectorDecided,
+    "approve-signers": ApproversChanged,
     "audit-query": Row,
     "audit-verify": Verdict,
     "bench": Report,
@@ -266,6 +305,7 @@ SCHEMAS: Mapping[str, type[Struct] | None] = {
     "key-rotate": KeyRotated,
     "lock": LockedConnector,
     "policy-check": PolicyCheck,
+    "reject": ConnectorDecided,
     "revoke": Revoked,
     "token-issue": TokenIssued,
     "user-add": UserAdded,

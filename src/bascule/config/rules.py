@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from urllib.parse import SplitResult
 
 from bascule.config.addresses import host_and_port, is_loopback, is_network, web_address
+from bascule.config.approval_rules import broken_approval_rules
 from bascule.config.model import Config, Connector, Credential, SandboxTable
 from bascule.config.paths import below, quoted
 
@@ -37,6 +38,7 @@ def broken_rules(config: Config) -> Found:
     yield from _toolsets(config)
     yield from _roles(config)
     yield from _issuers(config)
+    yield from broken_approval_rules(config.approvals)
     yield from _each(
         "audit.copies",
         config.audit.copies,
