@@ -44,7 +44,7 @@ class ApprovalFiles:
         if not place.is_dir():
             return {}
         try:
-            paths = sorted(place.glob(f"*{_SUFFIX}"))
+            paths = sorted(it for it in place.glob(f"*{_SUFFIX}") if it.is_file())
             if len(paths) > MAX_FILES:
                 raise BasculeError(f"`{place}` has more than {MAX_FILES} statements")
             return {self._shown(it): _start_of(it, MAX_FILE_BYTES) for it in paths}

@@ -12,7 +12,7 @@ from bascule.app.approval_keys import SigningKey
 from bascule.app.approvals import Picture, look, record_news, settle, take_in
 from bascule.app.approver_set import SIGNERS_FILE, pin_first
 from bascule.app.approving import Desk, RefusedError, principal_of, sign
-from bascule.app.state import record_admin
+from bascule.app.state import os_user, record_admin
 from bascule.clock import UnixTime
 from bascule.lock.signer_change import (
     Change,
@@ -76,9 +76,8 @@ def change_approvers(
         raise RefusedError(f"{change.approver} may not change who may approve")
     offered = replace(found, changes={**found.changes, _NEW: content})
     store = desk.place.open_state()
-    record_news(
-        desk.place, store.read(partial(look, found=offered, now=now)), {"reason": reason}
-    )
+    preview = store.read(partial(look, found=offered, now=now))
+    record_news(desk.place, preview, {"reason": reason, "os_user": os_user()})
     settled: Picture = store.run(partial(settle, found=offered, now=now))
     desk.place.note_change()
     path = found.files.write_envelope(
@@ -104,7 +103,12 @@ def replace_approvers(desk: Desk, reason: str, *, now: UnixTime) -> str:
     if found.approvers.problem:
         raise RefusedError(found.approvers.problem)
     digest = found.approvers.trusted.digest
-    admin = {"reason": reason, "set": digest, "unsafe": "replaced without signatures"}
+    admin = {
+        "os_user": os_user(),
+        "reason": reason,
+        "set": digest,
+        "unsafe": "replaced without signatures",
+    }
     kind = "approval.approvers"
     record_admin(desk.place, kind, admin, user=None, agent=None, connector=None)
 

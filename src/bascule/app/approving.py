@@ -20,6 +20,7 @@ from bascule.app.approvals import (
     verdicts,
 )
 from bascule.app.place import Place
+from bascule.app.state import os_user
 from bascule.clock import UnixTime
 from bascule.config.model import Config
 from bascule.errors import BasculeError
@@ -112,7 +113,7 @@ def decide_on(
         offered = _offer(found, name, content)
         preview = store.read(partial(look, found=offered, now=now))
         _require_admitted(preview, name)
-        record_news(desk.place, preview, {"reason": wish.reason})
+        record_news(desk.place, preview, {"reason": wish.reason, "os_user": os_user()})
         keep = partial(_keep, found=offered, documents=documents, now=now)
         settled = store.run(keep)
         desk.place.note_change()

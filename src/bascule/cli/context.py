@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -110,12 +108,12 @@ class CommandContext:
 
         Call it before the change takes effect. Raises `LogUnavailableError`.
         """
-        from bascule.app.state import record_admin
+        from bascule.app.state import os_user, record_admin
 
         record_admin(
             self.place(),
             type,
-            {**admin, "os_user": f"{_os_user()} (uid {os.getuid()})"},
+            {**admin, "os_user": os_user()},
             user=user,
             agent=agent,
             connector=connector,
@@ -125,10 +123,3 @@ class CommandContext:
         """Let go of what was opened."""
         if self._place is not None:
             self._place.close()
-
-
-def _os_user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return "unknown"

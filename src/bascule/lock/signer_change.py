@@ -123,7 +123,7 @@ def trusted_from(document: SetDocument) -> Trusted:
         found = Trusted(signers, msgspec.convert(document.approvals, Approvals))
     except (SignersError, msgspec.ValidationError) as exc:
         raise StatementError(f"names a set that cannot be used: {exc}") from exc
-    if found.document() != msgspec.to_builtins(document):
+    if canonical(found.document()) != canonical(document):
         raise StatementError("names a set that is not in its one form")
     return found
 
