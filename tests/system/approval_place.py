@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 from pathlib import Path
 from typing import Any
 
-import rfc8785
 from click.testing import CliRunner, Result
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
@@ -24,11 +22,12 @@ from bascule.cli.main import main
 from bascule.clock import UnixTime, system_clock
 from bascule.lock.declared import access_of, launch_of, sandbox_of
 from bascule.lock.lock_file import change_lock, read_lock, with_entry
-from bascule.lock.model import Entry, Source, Surface, entry_digest
+from bascule.lock.model import Entry, Source, entry_digest
+from bascule.lock.surface import FORMAT, Context, Document, format_document, pins
 
 CONFIG = """
 [connectors.time]
-command = ["uvx", "mcp-server-time"]
+url = "http://127.0.0.1:9/mcp"
 owner = "platform"
 """
 
@@ -65,16 +64,15 @@ class ApprovalPlace:
         """Lock the connector as it is configured; gives the entry's digest."""
         context = CommandContext(self.config, self.data)
         config = context.config()
-        document = {"tools": {tools: [{"name": tools}]}}
-        digest = hashlib.sha256(rfc8785.dumps(document)).hexdigest()
+        document = Document(FORMAT, Context(), tools={tools: ({"name": tools},)})
         entry = Entry(
-            source=Source("pypi", "mcp-server-time", requested),
+            source=Source("http", "http://127.0.0.1:9/mcp", requested),
             launch=launch_of(config.connectors["time"]),
             access=access_of("time", config, ()),
             sandbox=sandbox_of(config.connectors["time"]),
-            surface=Surface(digest, digest, tools={tools: (digest,)}) if surface else None,
+            surface=pins(document) if surface else None,
         )
-        content = json.dumps(document, indent=1).encode()
+        content = format_document(document)
         change_lock(
             self.folder,
             lambda lock: with_entry(lock, "time", entry),

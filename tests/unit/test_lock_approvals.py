@@ -64,7 +64,7 @@ def test_an_approval_of_another_entry_approves_nothing_else() -> None:
     chain = Chain()
     chain.add(ALICE, OTHER)
     assert chain.verdict(OTHER).state == "approved"
-    assert chain.verdict(ENTRY).state == "superseded"
+    assert chain.verdict(ENTRY).state == "missing"
 
 
 @pytest.mark.parametrize("change", ["access", "launch", "surface", "source", "sandbox"])

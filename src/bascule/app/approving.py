@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -27,17 +25,16 @@ from bascule.errors import BasculeError
 from bascule.lock.approvals import Verdict
 from bascule.lock.dsse import Envelope, pae, write_envelope
 from bascule.lock.ledger import DENIES, Ledger
-from bascule.lock.lock_file import read_beside
 from bascule.lock.model import Entry, LockFile, entry_digest, part_digests
 from bascule.lock.rules import DAY, LONGEST_BREAK_GLASS, Trusted
 from bascule.lock.statement import (
     Approval,
     Decision,
-    StatementError,
     canonical,
     statement,
     write_statement,
 )
+from bascule.lock.surface import read_document
 from bascule.storage import approvals
 from bascule.storage.store import Transaction
 
@@ -205,18 +202,11 @@ def _documents(desk: Desk, name: str, entry: Entry | None) -> dict[str, bytes]:
     """Give what a decision is about, by digest: the entry, and the surface it names."""
     if entry is None or entry.surface is None:
         return {}
-    wanted = entry.surface.set
-
-    def is_meant(content: bytes) -> bool:
-        try:
-            surface = canonical(json.loads(content))
-        except (ValueError, RecursionError, StatementError):
-            return False
-        return hashlib.sha256(surface).hexdigest() == wanted
-
-    folder = desk.config_path.parent
-    surface = read_beside(folder, f"surfaces/{name}.json", is_meant)
-    return {entry_digest(entry): canonical(entry), wanted: canonical(json.loads(surface))}
+    surface = read_document(desk.config_path.parent, name, entry.surface)
+    return {
+        entry_digest(entry): canonical(entry),
+        entry.surface.set: canonical(surface),
+    }
 
 
 def _offer(found: Found, name: str, content: bytes) -> Found:

@@ -15,10 +15,10 @@ from bascule.cli.context import CommandContext
 from bascule.cli.output import emit, printable
 from bascule.cli.revoke import require_text
 from bascule.cli.user import as_json_option
+from bascule.cli.verify import verified
 from bascule.clock import system_clock, system_entropy
 from bascule.config.rules import is_connector_name
 from bascule.errors import BasculeError
-from bascule.lock.declared import differences
 from bascule.lock.lock_file import read_lock
 from bascule.lock.model import PARTS
 
@@ -81,7 +81,7 @@ def approve(
     if name is None:
         _approve_signers(desk, reason, key_path, principal, unsafe_replace, as_json)
         return
-    _refuse_drift(desk, _connector(name))
+    _refuse_drift(context, desk, _connector(name))
     wish = Wish(
         "break_glass" if break_glass else "approve",
         reason,
@@ -135,7 +135,7 @@ def _key(desk: Desk, path: Path | None) -> SigningKey:
     return own_key(desk.place.keys, system_entropy) if path is None else key_of_file(path)
 
 
-def _refuse_drift(desk: Desk, name: str) -> None:
+def _refuse_drift(context: CommandContext, desk: Desk, name: str) -> None:
     """End with exit code 1 when the configuration is not what would be approved."""
     entry = desk.lock.connectors.get(name)
     if entry is None or name not in desk.config.connectors:
@@ -144,11 +144,11 @@ def _refuse_drift(desk: Desk, name: str) -> None:
         raise BasculeError(
             f"nobody saw what `{name}` serves: run `bascule lock {name}` to capture it"
         )
-    drift = differences(name, desk.config, entry)
-    for it in drift:
-        click.echo(f"{it.part}: locked {it.want}, found {it.have}", err=True)
-    if drift:
-        click.echo(f"not approved: run `bascule lock {name}` first", err=True)
+    (found,) = verified(context, [name])
+    for it in found.drift:
+        click.echo(printable(f"{it.part}: locked {it.want}, found {it.have}"), err=True)
+    if found.drift:
+        click.echo("not approved: this is not what is locked", err=True)
         click.get_current_context().exit(FOUND)
 
 

@@ -62,16 +62,16 @@ def verified(context: CommandContext, names: Collection[str]) -> list[Verified]:
     config = context.config()
     with Line() as line, locking(context, config, line) as place:
         lock = read_lock(place.folder)
-        verdicts = standing(
-            context.place(), context.config_path, config, lock, now=place.now
-        ).verdicts
+        stands = standing(context.place(), context.config_path, config, lock, now=place.now)
         assessed = assess_all(context.store(), lock.connectors, now=place.now)
         found = []
         for name in names or config.connectors:
             line.say(f"{name}: hashing")
             entry = lock.connectors.get(name)
-            one = verify_one(place, name, entry, verdicts.get(name), assessed.get(name))
-            found.append(one)
+            verdict = stands.verdicts.get(name)
+            found.append(verify_one(place, name, entry, verdict, assessed.get(name)))
+    if stands.approvers.pending:
+        click.echo(f"warning: {stands.approvers.pending}", err=True)
     return found
 
 

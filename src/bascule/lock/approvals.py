@@ -194,7 +194,8 @@ def _why_not(
         last = count.problems[-1]
         return last.state, f"has no valid approval: {last.reason}; {again}"
     ended = ledger.ended_by(digest)
-    if ended is not None:
+    concerned = any(it.entry_digest == digest for it in ledger.recorded)
+    if ended is not None and concerned:
         state, verb = _ENDED.get(ended.decision, ("superseded", "was replaced"))
         return state, f"{verb} by {ended.approver}, statement {ended.sequence}; {again}"
     if refused:
