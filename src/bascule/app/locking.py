@@ -70,7 +70,7 @@ def draft(place: LockPlace, name: str, *, anew: bool = False) -> Draft:
     )
     before = read_lock(place.folder).connectors.get(name)
     kept = None if anew or before is None else _kept(place, name, asked, before)
-    resolution = kept or _resolved(place, asked)
+    resolution = kept or resolved(place, asked)
     entry = Entry(
         resolution.asked.source,
         launch_of(connector),
@@ -140,7 +140,8 @@ def _installed(
     )
 
 
-def _resolved(place: LockPlace, asked: Asked) -> Resolution:
+def resolved(place: LockPlace, asked: Asked) -> Resolution:
+    """Ask the registries for what a command runs. Raises `LockError`."""
     python = "python3"
     if asked.source.kind == "pypi":
         python = str(find_runtime("python", place.environment, cache=place.runtimes).path)

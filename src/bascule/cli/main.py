@@ -35,6 +35,7 @@ COMMANDS: Mapping[str, str] = {
     "schema": "config:schema",
     "key": "key:key",
     "db": "db:db",
+    "monitor": "monitor:monitor",
     "import": "import_:import_",
     "sbom": "sbom:sbom",
     "bench": "bench:bench",

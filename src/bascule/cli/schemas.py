@@ -207,6 +207,19 @@ class Compared(Struct):
     """Of the second entry."""
 
 
+class MonitorRow(Struct):
+    """`monitor`, a line for each question about each connector."""
+
+    connector: str
+    subject: Literal["advisories", "approval", "versions", "provenance"]
+    state: Literal["fine", "found", "not_assessed"]
+    detail: str
+    ids: list[str]
+    """Advisories or packages that it is about."""
+    stops: bool
+    """The connector is not served any longer."""
+
+
 class KeyRotated(Struct):
     """`key rotate`: the key that signs from now on."""
 
@@ -304,6 +317,7 @@ SCHEMAS: Mapping[str, type[Struct] | None] = {
     "import-osv": FeedImported,
     "key-rotate": KeyRotated,
     "lock": LockedConnector,
+    "monitor": MonitorRow,
     "policy-check": PolicyCheck,
     "reject": ConnectorDecided,
     "revoke": Revoked,

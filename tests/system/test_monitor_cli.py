@@ -1,0 +1,95 @@
+"""`bascule monitor`: what came up since an approval, and what nobody can know."""
+
+from __future__ import annotations
+
+import json
+import time
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from bascule.lock.lock_file import change_lock, with_entry
+from bascule.lock.model import Artifact, Package
+from system.locked import Locked
+
+PURL = "pkg:pypi/thing@1.0"
+
+
+def approved(folder: Path, *more: str) -> Locked:
+    """Give a connector that is approved, with a package that we say it has."""
+    place = Locked(folder)
+    place.run("lock")
+    entry = msgspec.structs.replace(
+        place.entry, packages=(Package(PURL, Artifact("thing.whl", sha256="ab" * 32)),)
+    )
+    change_lock(place.folder, lambda lock: with_entry(lock, "small", entry))
+    place.run("approve", "small", "--reason", "looked at it", *more)
+    return place
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Locked:
+    return approved(tmp_path)
+
+
+def take_in(place: Locked, *names: str) -> None:
+    """Import a feed of today in which the package has those advisories."""
+    now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    path = place.folder / "all.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, package in [("X-0", "other"), *((it, "thing") for it in names)]:
+            affected = {
+                "package": {"ecosystem": "PyPI", "name": package},
+                "versions": ["1.0"],
+            }
+            document = {"id": name, "modified": now, "affected": [affected]}
+            archive.writestr(f"{name}.json", json.dumps(document))
+    place.run("import", "osv", str(path))
+
+
+def told(place: Locked, *, code: int) -> dict[str, dict[str, Any]]:
+    """Give what is told without asking a registry, by subject."""
+    return {it["subject"]: it for it in place.rows("monitor", "--offline", code=code)}
+
+
+def test_nothing_is_fine_that_nobody_looked_at(place: Locked) -> None:
+    rows = told(place, code=0)
+    assert {it: row["state"] for it, row in rows.items()} == {
+        "advisories": "not_assessed",
+        "approval": "fine",
+        "versions": "not_assessed",
+    }
+
+
+def test_a_fresh_feed_without_a_word_about_it_is_fine(place: Locked) -> None:
+    take_in(place)
+    assert told(place, code=0)["advisories"]["state"] == "fine"
+
+
+def test_an_advisory_is_found(place: Locked) -> None:
+    take_in(place, "X-1")
+    row = told(place, code=1)["advisories"]
+    assert (row["state"], row["ids"], row["stops"]) == ("found", ["X-1"], False)
+    assert PURL in row["detail"]
+    place.run("verify", "small")  # it is what was approved all the same
+
+
+def test_malware_is_no_longer_what_was_approved(place: Locked) -> None:
+    take_in(place, "MAL-1")
+    assert told(place, code=1)["advisories"]["stops"] is True
+    row = place.row("verify", "small", code=1)
+    assert [it["part"] for it in row["drift"]] == ["packages.advisories"]
+
+
+def test_an_approval_that_ends_soon_is_found(tmp_path: Path) -> None:
+    place = approved(tmp_path, "--expires", "3d")
+    row = told(place, code=1)["approval"]
+    assert row["state"] == "found"
+    assert "bascule approve small" in row["detail"]
+
+
+def test_without_a_lock_there_is_nothing_to_look_at(tmp_path: Path) -> None:
+    assert "bascule lock" in Locked(tmp_path).run("monitor", code=3).stderr
