@@ -142,7 +142,7 @@ PRINTED = {
 
 
 def test_every_published_shape_is_tried() -> None:
-    elsewhere = ["config", "bench", "doctor", "import-osv", "lock", "verify", "monitor"]
+    elsewhere = ["config", "bench", "doctor", "import-osv", "lock", "verify", "monitor", "diff"]
     assert sorted(SCHEMAS) == sorted([*PRINTED, *elsewhere])
 
 
