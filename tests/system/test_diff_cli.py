@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from approving import ENTRY
 from bascule.cli.schemas import schema_of
 from bascule.lock.lock_file import change_lock, with_entry
-from bascule.lock.model import Entry, entry_digest
+from bascule.lock.model import Entry, Launch, entry_digest
 from bascule.lock.surface import (
     FORMAT,
     Context,
@@ -22,6 +22,7 @@ from bascule.lock.surface import (
     format_document,
     pins,
 )
+from system import mcp_server
 from system.server import Installation
 
 CONFIG = """
@@ -172,3 +173,18 @@ def test_what_cannot_be_compared_is_told(
     result = made.cli("diff", *arguments)
     assert result.exit_code == code
     assert told in result.stderr
+
+
+def test_what_a_server_serves_now_is_compared_with_what_was_locked(
+    made: Installation,
+) -> None:
+    """A real server behind a URL, one of whose tools was another when it was locked."""
+    with mcp_server.running("modern") as port:
+        url = f"http://127.0.0.1:{port}/mcp"
+        made.config.write_text(f'[connectors.time]\nurl = "{url}"\nowner = "platform"\n')
+        lock(made, {**TOOL, "name": "waits"}, launch=Launch("http", url=url))
+        found = shown(made, "locked..served")
+    changes = {it["name"]: it["change"] for it in found["definitions"]}
+    assert changes["waits"] == "schema_widened"
+    assert changes["samples"] == "added"
+    assert found["launch"] == []

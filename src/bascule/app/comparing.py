@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import re
 from collections.abc import Iterable, Mapping
@@ -13,7 +14,9 @@ import msgspec
 
 from bascule.app.advisories import assess_all
 from bascule.app.approvals import Found, Picture, look, read_found, verdicts
+from bascule.app.lock_place import LockPlace
 from bascule.app.place import Place
+from bascule.app.surfaces import capture_surface
 from bascule.clock import UnixTime
 from bascule.config.model import Config
 from bascule.errors import BasculeError
@@ -28,6 +31,7 @@ from bascule.storage import approvals
 
 APPROVED = "approved"
 LOCKED = "locked"
+SERVED = "served"
 _DIGEST = re.compile(r"[0-9a-f]{6,64}")
 
 
@@ -80,6 +84,17 @@ class Entries:
             return self._approved()
         return self._side(self._entry(self._whole(which)))
 
+    def served(self, place: LockPlace) -> Side:
+        """Ask the locked server what it serves now: its entry with that surface.
+
+        Runs it, or calls its URL. Raises `BasculeError`.
+        """
+        entry = self.side(LOCKED).entry
+        assert entry is not None  # noqa: S101 - or it would have raised
+        captured = asyncio.run(capture_surface(place, self._name, entry))
+        now = msgspec.structs.replace(entry, surface=captured.pins)
+        return Side(now, captured.document)
+
     def compare(self, before: Side, after: Side) -> Comparison:
         """Compare two of them."""
         old, new = self._assessed(before), self._assessed(after)
@@ -114,8 +129,8 @@ class Entries:
         """Complete the beginning of a digest."""
         if not _DIGEST.fullmatch(start):
             raise BasculeError(
-                f"`{start[:80]!a}` names no entry: that is `{APPROVED}`, `{LOCKED}`, or at "
-                "least six digits of a digest"
+                f"`{start[:80]!a}` names no entry: that is `{APPROVED}`, `{LOCKED}`, "
+                f"`{SERVED}`, or at least six digits of a digest"
             )
         admission = self._picture.admissions.get(self._name)
         recorded = () if admission is None else admission.ledger.recorded

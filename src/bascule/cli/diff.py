@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import click
 
 from bascule.cli.context import CommandContext
+from bascule.cli.lock import locking
+from bascule.cli.progress import Line
 from bascule.cli.user import as_json_option
 
 if TYPE_CHECKING:
@@ -26,21 +28,28 @@ def diff(context: CommandContext, name: str, sides: str | None, as_json: bool) -
     """Show what differs between two entries of a connector; exit 1 when anything does.
 
     A and B are `approved` (the entry that was approved last), `locked` (the lock file's),
-    or the first digits of an entry's digest; without them, `approved..locked`.
+    `served` (that one, with what its server answers now), or the first digits of an
+    entry's digest; without them, `approved..locked`.
     """
     import msgspec
 
-    from bascule.app.comparing import APPROVED, LOCKED, Entries
+    from bascule.app.comparing import APPROVED, LOCKED, SERVED, Entries
     from bascule.cli.diff_text import page
     from bascule.clock import system_clock
 
     first, dots, second = (sides or f"{APPROVED}..{LOCKED}").partition("..")
     if not (first and dots and second):
         raise click.BadParameter("is written A..B", param_hint="[A..B]")
+    config = context.config()
     entries = Entries(
-        context.place(), context.config_path, context.config(), name, now=system_clock()
+        context.place(), context.config_path, config, name, now=system_clock()
     )
-    found = entries.compare(entries.side(first), entries.side(second))
+    with Line() as line, locking(context, config, line) as place:
+        before, after = (
+            entries.served(place) if which == SERVED else entries.side(which)
+            for which in (first, second)
+        )
+    found = entries.compare(before, after)
     if as_json:
         click.echo(msgspec.json.encode(compared(name, found)).decode())
     else:

@@ -19,9 +19,12 @@ from bascule.lock.changes import Change, ChangeClass, DefinitionChange
 from bascule.lock.diff import Fact
 from bascule.lock.invisible import json_text, quoted, visible
 from bascule.lock.package_changes import PackageChange
+from bascule.lock.schema_changes import escaped
 
 CONTEXT = 40
 """Characters around a change in a text that are shown too."""
+SHORT = 80
+"""Characters of two values that are shown on one line."""
 _ALARMING = frozenset(
     {"schema_widened", "instruction_like", "capability", "added", "renamed"}
 )
@@ -37,6 +40,8 @@ _NAMES: dict[ChangeClass, str] = {
     "cosmetic": "white space",
     "identical": "the same",
 }
+_SAID = frozenset({"/name", "/uriTemplate"})
+"""Of a new definition; stands on its first line."""
 _KINDS = {"tools": "tool", "prompts": "prompt", "resourceTemplates": "resource template"}
 
 
@@ -82,8 +87,18 @@ def _facts(facts: Sequence[Fact]) -> list[str]:
 
 
 def _fact(fact: Fact) -> Iterator[str]:
-    yield visible(fact.what)
-    yield from _values(fact.before, fact.after)
+    """Show a fact on one line where it is short."""
+    what = visible(fact.what)
+    shown = [_shown(it) for it in (fact.before, fact.after) if it is not UNSET]
+    if sum(map(len, shown)) > SHORT:
+        yield what
+        yield from _values(fact.before, fact.after)
+    elif fact.before is UNSET:
+        yield click.style(f"+ {what}: {shown[0]}", fg="green")
+    elif fact.after is UNSET:
+        yield click.style(f"- {what}: {shown[0]}", fg="red")
+    else:
+        yield f"{what}: {' → '.join(shown)}"
 
 
 def _values(before: Any, after: Any) -> Iterator[str]:
@@ -145,14 +160,15 @@ def _change(change: Change) -> Iterator[str]:
         yield from _values(change.before, change.after)
         return
     for pointer, value in _leaves(change.after, ""):
-        yield f"{visible(pointer)} {_shown(value)}"
+        if pointer not in _SAID:
+            yield f"{visible(pointer)} {_shown(value)}"
 
 
 def _leaves(value: Any, at: str) -> Iterator[tuple[str, Any]]:
     """Give the values of a definition, each with its place."""
     if isinstance(value, dict) and value:
         for key, child in value.items():
-            yield from _leaves(child, f"{at}/{key}")
+            yield from _leaves(child, f"{at}/{escaped(key)}")
     else:
         yield at, value
 
