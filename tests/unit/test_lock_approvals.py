@@ -90,6 +90,17 @@ def test_it_ends_when_it_says_to_the_second() -> None:
     assert chain.verdict().state == "expired"
 
 
+def test_the_last_word_of_a_person_counts() -> None:
+    chain = Chain()
+    chain.add(ALICE)
+    chain.add(ALICE, expires=NOW + 100)
+    assert chain.verdict().expires == NOW + 100
+    chain.later(100)
+    assert chain.verdict().state == "expired"
+    chain.add(ALICE)
+    assert chain.verdict().state == "approved"
+
+
 def test_a_clock_that_goes_back_revives_nothing() -> None:
     chain = Chain()
     chain.add(ALICE, expires=NOW + 100)

@@ -124,12 +124,13 @@ def _add(
     if signed.statement.entry_digest != it.entry_digest or signed.digest != it.digest:
         raise UnfitError("wrong_entry", "the ledger says something else than the statement")
     expires = expiry(signed, rule)
+    kind = count.glass if it.decision == "break_glass" else count.votes
+    for principal in entitled(signed, rule, ledger.authors, now=now):
+        kind.pop(principal, None)  # the last word of a person counts
+        if expires > now:
+            kind[principal] = expires
     if expires <= now:
         raise UnfitError("expired", f"the approval by {it.approver} has expired")
-    by = entitled(signed, rule, ledger.authors, now=now)
-    kind = count.glass if it.decision == "break_glass" else count.votes
-    for principal in by:
-        kind[principal] = max(expires, kind.get(principal, expires))
 
 
 def expiry(signed: Signed, rule: Rule) -> UnixTime:
