@@ -19,6 +19,7 @@ COMMANDS: Mapping[str, str] = {
     "up": "up:up",
     "add": "add:add",
     "lock": "lock:lock",
+    "install": "install:install",
     "diff": "diff:diff",
     "approve": "approve:approve",
     "reject": "approve:reject",

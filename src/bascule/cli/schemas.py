@@ -244,6 +244,29 @@ class FeedImported(Struct):
     """Of the file."""
 
 
+class DifferentFile(Struct):
+    """One file that is not as it was locked."""
+
+    path: str
+    how: Literal["added", "removed", "content", "kind"]
+
+
+class InstalledConnector(Struct):
+    """`install`, a line for each connector."""
+
+    connector: str
+    state: Literal["present", "installed", "differs", "nothing"]
+    """`differs`: what the lock gives is not what was locked, and it is not in the store;
+    `nothing`: a remote server or an image."""
+    tree: str
+    """Digest that is locked."""
+    found: str
+    """Digest of what came out instead; empty otherwise."""
+    differences: list[DifferentFile]
+    """Where it is known which files differ."""
+    notes: list[str]
+
+
 class Drifted(Struct):
     """One thing that is not as it was locked."""
 
@@ -316,6 +339,7 @@ SCHEMAS: Mapping[str, type[Struct] | None] = {
     "doctor": Examined,
     "import-osv": FeedImported,
     "key-rotate": KeyRotated,
+    "install": InstalledConnector,
     "lock": LockedConnector,
     "monitor": MonitorRow,
     "policy-check": PolicyCheck,

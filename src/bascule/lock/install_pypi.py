@@ -65,7 +65,7 @@ def unpack_wheels(
         *("--requirements", str(wanted)),
     ]
     if artifacts is not None:
-        command += ["--no-index", "--find-links", str(artifacts), "--offline"]
+        command += ["--no-index", "--find-links", str(artifacts.absolute()), "--offline"]
     said = run(command, folder=scratch, environment=environment, seconds=INSTALL_SECONDS)
     if not said.succeeded:
         raise LockError(
