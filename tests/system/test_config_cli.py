@@ -144,6 +144,7 @@ PRINTED = {
 def test_every_published_shape_is_tried() -> None:
     elsewhere = ["config", "bench", "doctor", "import-osv"]
     of_locking = [
+        "install",
         "lock",
         "diff",
         "approve",

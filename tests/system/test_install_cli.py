@@ -12,8 +12,10 @@ from typing import Any
 import msgspec
 import pytest
 from click.testing import CliRunner
+from jsonschema import Draft202012Validator
 
 from bascule.cli.main import main
+from bascule.cli.schemas import schema_of
 from bascule.lock.install import Order, install
 from bascule.lock.launcher import parse_command
 from bascule.lock.lock_file import change_lock, native_lock, native_name, with_entry
@@ -22,6 +24,7 @@ from bascule.lock.runtime import find_runtime, platform_name
 from bascule.lock.store import Store
 from supply_chain import make_tarball, make_wheel, npm_lock
 
+SHAPE = Draft202012Validator(schema_of("install") or {})
 CONFIG = """
 [connectors.hello]
 command = {command}
@@ -70,8 +73,11 @@ class Site:
         finally:
             os.chdir(before)
         assert done.exit_code == code, done.output
-        lines = done.stdout.splitlines()
-        return json.loads(lines[0]) if lines else {"error": done.stderr}
+        if not done.stdout:
+            return {"error": done.stderr}
+        row: dict[str, Any] = json.loads(done.stdout)
+        SHAPE.validate(row)
+        return row
 
 
 def entry_of(
