@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 from collections.abc import Iterator
 
+import rfc8785
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -102,6 +104,18 @@ def test_any_added_field_changes_the_digest(
     after = definition_digest(json.dumps({**definition, key: leaf}).encode())
     known = key in definition and same_json(definition[key], leaf)
     assert (before == after) == known
+
+
+TRICKY = st.text(
+    st.sampled_from('a\u007f\u2028\ue000\uffff\U00010000\U0010ffff\x00\x1f"\\/é')
+)
+
+
+@given(st.dictionaries(TRICKY, st.dictionaries(TRICKY, TRICKY | LEAVES), max_size=8))
+def test_the_fast_way_gives_the_canonical_form(definition: dict[str, object]) -> None:
+    raw = json.dumps(definition).encode()
+    slow = hashlib.sha256(rfc8785.dumps(definition)).hexdigest()
+    assert definition_digest(raw) == slow
 
 
 @given(st.lists(DEFINITIONS, max_size=5))

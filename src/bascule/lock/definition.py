@@ -52,26 +52,14 @@ def parse_definition(raw: bytes) -> dict[str, Any]:
     Raises `UnpinnableError`, and nothing else, for any bytes: doubled keys at any depth,
     numbers that a double does not hold as written, what is too large or too deep.
     """
-    if len(raw) > MAX_DEFINITION_BYTES:
-        raise UnpinnableError(f"is larger than {MAX_DEFINITION_BYTES} bytes")
-    value = strict_json(raw)
-    if not isinstance(value, dict):
-        raise UnpinnableError("is no JSON object")
-    if deeper_than(value, MAX_DEPTH, size_hint=raw):
-        raise UnpinnableError(_TOO_DEEP)
-    return value
+    return _definition(raw)[0]
 
 
-def strict_json(raw: bytes) -> Any:
-    """Read JSON that every parser reads the same way. Raises `UnpinnableError`."""
-    try:
-        return _decoder.decode(str(raw, "utf-8"))
-    except UnicodeDecodeError as exc:
-        raise UnpinnableError("is not UTF-8") from exc
-    except RecursionError as exc:
-        raise UnpinnableError(_TOO_DEEP) from exc
-    except ValueError as exc:
-        raise UnpinnableError("is not valid JSON") from exc
+def definition_digest(raw: bytes) -> str:
+    """Give the digest of one definition. Raises `UnpinnableError`."""
+    value, fractions = _definition(raw)
+    plain = None if fractions else _without_fractions(value)
+    return canonical_digest(value) if plain is None else hashlib.sha256(plain).hexdigest()
 
 
 def canonical_digest(value: Any) -> str:
@@ -82,14 +70,63 @@ def canonical_digest(value: Any) -> str:
     try:
         return hashlib.sha256(rfc8785.dumps(value)).hexdigest()
     except rfc8785.IntegerDomainError as exc:
-        raise UnpinnableError("has an integer beyond 2**53") from exc
+        raise UnpinnableError(_TOO_LARGE) from exc
     except (rfc8785.CanonicalizationError, UnicodeEncodeError) as exc:
-        raise UnpinnableError("has a character that is no Unicode (a surrogate)") from exc
+        raise UnpinnableError(_SURROGATE) from exc
 
 
-def definition_digest(raw: bytes) -> str:
-    """Give the digest of one definition. Raises `UnpinnableError`."""
-    return canonical_digest(parse_definition(raw))
+def strict_json(raw: bytes) -> Any:
+    """Read JSON that every parser reads the same way. Raises `UnpinnableError`."""
+    return _strict(raw)[0]
+
+
+def _definition(raw: bytes) -> tuple[dict[str, Any], bool]:
+    if len(raw) > MAX_DEFINITION_BYTES:
+        raise UnpinnableError(f"is larger than {MAX_DEFINITION_BYTES} bytes")
+    value, fractions = _strict(raw)
+    if not isinstance(value, dict):
+        raise UnpinnableError("is no JSON object")
+    if deeper_than(value, MAX_DEPTH, size_hint=raw):
+        raise UnpinnableError(_TOO_DEEP)
+    return value, fractions
+
+
+def _strict(raw: bytes) -> tuple[Any, bool]:
+    """Read JSON; also tells whether it has a number that is not written as an integer."""
+    fractions: list[float] = []
+
+    def fraction(text: str) -> float:
+        fractions.append(_fraction(text))
+        return fractions[-1]
+
+    decoder = json.JSONDecoder(
+        object_pairs_hook=_object,
+        parse_float=fraction,
+        parse_int=_integer,
+        parse_constant=_constant,
+    )
+    try:
+        return decoder.decode(str(raw, "utf-8")), bool(fractions)
+    except UnicodeDecodeError as exc:
+        raise UnpinnableError("is not UTF-8") from exc
+    except RecursionError as exc:
+        raise UnpinnableError(_TOO_DEEP) from exc
+    except ValueError as exc:
+        raise UnpinnableError("is not valid JSON") from exc
+
+
+def _without_fractions(value: Any) -> bytes | None:
+    """Write the canonical form of what has integers alone, ten times as fast.
+
+    The two sort the same way unless there are characters beyond the first 65,536, which
+    RFC 8785 sorts by their halves; then gives None.
+    """
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    try:
+        halves = len(text.encode("utf-16-le")) // 2
+    except UnicodeEncodeError as exc:
+        raise UnpinnableError(_SURROGATE) from exc
+    return text.encode() if halves == len(text) else None
 
 
 def name_of(definition: dict[str, Any], kind: Kind) -> str:
@@ -130,7 +167,10 @@ _names: dict[Kind, msgspec.json.Decoder[_Named] | msgspec.json.Decoder[_Template
     "resourceTemplates": msgspec.json.Decoder(_Templated),
 }
 
+_SAFE = 2**53
 _TOO_DEEP = f"is nested deeper than {MAX_DEPTH}"
+_TOO_LARGE = "has an integer beyond 2**53"
+_SURROGATE = "has a character that is no Unicode (a surrogate)"
 
 
 def _object(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
@@ -141,7 +181,14 @@ def _object(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _float(text: str) -> float:
+def _integer(text: str) -> int:
+    number = int(text)
+    if abs(number) >= _SAFE:
+        raise UnpinnableError(_TOO_LARGE)
+    return number
+
+
+def _fraction(text: str) -> float:
     number = float(text)
     # Two texts that a double cannot tell apart would have one digest.
     try:
@@ -155,8 +202,3 @@ def _float(text: str) -> float:
 
 def _constant(text: str) -> NoReturn:
     raise UnpinnableError(f"has `{text}`, which is no JSON")
-
-
-_decoder = json.JSONDecoder(
-    object_pairs_hook=_object, parse_float=_float, parse_constant=_constant
-)

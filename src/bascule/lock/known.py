@@ -10,13 +10,12 @@ from msgspec import Raw
 
 from bascule.lock.definition import (
     MAX_DEFINITIONS,
+    MAX_NAME_CHARACTERS,
     Kind,
     SurfaceError,
     UnpinnableError,
-    canonical_digest,
+    definition_digest,
     listed_name,
-    name_of,
-    parse_definition,
 )
 
 MOST_KNOWN = 4096
@@ -77,9 +76,9 @@ class Known:
 
 def _read(item: bytes, kind: Kind) -> _Seen:
     name = listed_name(item, kind)
+    if not 0 < len(name) <= MAX_NAME_CHARACTERS[kind]:
+        return name, None
     try:
-        definition = parse_definition(item)
-        name_of(definition, kind)
-        return name, canonical_digest(definition)
+        return name, definition_digest(item)
     except UnpinnableError:
         return name, None
