@@ -152,6 +152,7 @@ def test_every_published_shape_is_tried() -> None:
         "reject",
         "verify",
         "monitor",
+        "update",
     ]
     assert sorted(SCHEMAS) == sorted([*PRINTED, *elsewhere, *of_locking])
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+from bascule.app import proposals
 from bascule.app.approval_keys import SigningKey
 from bascule.app.approvals import (
     Found,
@@ -85,6 +86,8 @@ class Desk:
     config_path: Path
     config: Config
     lock: LockFile
+    documents: Path | None = None
+    """Folder that has the `surfaces/` of what is decided; None for the configuration's."""
 
     def found(self) -> Found:
         """Read the files anew. Raises `BasculeError`."""
@@ -119,6 +122,12 @@ def decide_on(
             verdict = verdicts(settled, desk.lock.connectors, now=now).get(name)
             return Decided(verdict, approval, digest, path, settled.approvers.pending)
     raise BasculeError(f"others decide about `{name}` all the time: run the command again")
+
+
+def accept_proposal(desk: Desk, name: str) -> None:
+    """Put an approved proposal into the lock file; running servers then read that anew."""
+    proposals.accept(desk.config_path.parent, name)
+    desk.place.open_state().run(approvals.note_change)
 
 
 def sign(payload: bytes, key: SigningKey) -> bytes:
@@ -202,7 +211,8 @@ def _documents(desk: Desk, name: str, entry: Entry | None) -> dict[str, bytes]:
     """Give what a decision is about, by digest: the entry, and the surface it names."""
     if entry is None or entry.surface is None:
         return {}
-    surface = read_document(desk.config_path.parent, name, entry.surface)
+    folder = desk.documents or desk.config_path.parent
+    surface = read_document(folder, name, entry.surface)
     return {
         entry_digest(entry): canonical(entry),
         entry.surface.set: canonical(surface),

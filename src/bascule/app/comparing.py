@@ -12,6 +12,7 @@ from pathlib import Path
 
 import msgspec
 
+from bascule.app import proposals
 from bascule.app.advisories import assess_all
 from bascule.app.approvals import Found, Picture, look, read_found, verdicts
 from bascule.app.lock_place import LockPlace
@@ -31,6 +32,7 @@ from bascule.storage import approvals
 
 APPROVED = "approved"
 LOCKED = "locked"
+PROPOSED = "proposed"
 SERVED = "served"
 _DIGEST = re.compile(r"[0-9a-f]{6,64}")
 
@@ -70,7 +72,7 @@ class Entries:
             raise BasculeError(f"there is no connector `{name}` in configuration or lock")
 
     def side(self, which: str) -> Side:
-        """Find an entry: `approved`, `locked`, or the beginning of its digest.
+        """Find an entry: `approved`, `locked`, `proposed`, or the beginning of its digest.
 
         `approved` is the one that was approved last, whether or not that still counts; an
         empty side where none was. Raises `BasculeError`.
@@ -82,6 +84,8 @@ class Entries:
             return self._side(self._locked)
         if which == APPROVED:
             return self._approved()
+        if which == PROPOSED:
+            return self._proposed()
         return self._side(self._entry(self._whole(which)))
 
     def served(self, place: LockPlace) -> Side:
@@ -125,12 +129,22 @@ class Entries:
                 return self._side(self._entry(it.entry_digest))
         return Side(None)
 
+    def _proposed(self) -> Side:
+        entry = proposals.proposed(self._folder, self._name)
+        if entry is None:
+            hint = f"run `bascule update {self._name}`"
+            raise BasculeError(f"nothing is proposed for `{self._name}`: {hint}")
+        if entry.surface is None:
+            return Side(entry)
+        folder = proposals.folder_of(self._folder, self._name)
+        return Side(entry, read_document(folder, self._name, entry.surface))
+
     def _whole(self, start: str) -> str:
         """Complete the beginning of a digest."""
         if not _DIGEST.fullmatch(start):
             raise BasculeError(
                 f"`{start[:80]!a}` names no entry: that is `{APPROVED}`, `{LOCKED}`, "
-                f"`{SERVED}`, or at least six digits of a digest"
+                f"`{PROPOSED}`, `{SERVED}`, or at least six digits of a digest"
             )
         admission = self._picture.admissions.get(self._name)
         recorded = () if admission is None else admission.ledger.recorded

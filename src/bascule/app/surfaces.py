@@ -28,7 +28,10 @@ async def capture_surface(place: LockPlace, name: str, entry: Entry) -> Captured
         if credential.kind == "static" and credential.value is not None:
             header = (credential.header, resolve_secret(credential.value))
         return await capture_http(
-            connector.url, header=header, private=place.config.network.private
+            connector.url,
+            header=header,
+            private=place.config.network.private,
+            cleartext=connector.unsafe_cleartext,
         )
     command = command_of(name, connector)
     spec = spec_of(place, name, entry, command)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import click
 
+from bascule.app import proposals
 from bascule.app.approval_keys import SigningKey, key_of_file, own_key
 from bascule.app.approver_change import change_approvers, replace_approvers
-from bascule.app.approving import Decided, Desk, Wish, decide_on
+from bascule.app.approving import Decided, Desk, Wish, accept_proposal, decide_on
 from bascule.app.authors import author_in_history
 from bascule.cli.context import CommandContext
 from bascule.cli.output import emit, printable
@@ -19,7 +21,7 @@ from bascule.cli.verify import verified
 from bascule.clock import system_clock, system_entropy
 from bascule.config.rules import is_connector_name
 from bascule.errors import BasculeError
-from bascule.lock.lock_file import read_lock
+from bascule.lock.lock_file import read_lock, with_entry
 from bascule.lock.model import PARTS
 
 FOUND = 1
@@ -48,6 +50,11 @@ reason_option = click.option("--reason", required=True, help="Why; is signed and
     help="Approve alone in an emergency, for 24 hours at most.",
 )
 @click.option(
+    "--proposed",
+    is_flag=True,
+    help="Approve what `bascule update` proposed, and put it into the lock.",
+)
+@click.option(
     "--signers", is_flag=True, help="Approve changed `allowed_signers` or `[approvals]`."
 )
 @click.option(
@@ -66,6 +73,7 @@ def approve(
     expires: str | None,
     findings: tuple[str, ...],
     break_glass: bool,
+    proposed: bool,
     signers: bool,
     unsafe_replace: bool,
     as_json: bool,
@@ -78,10 +86,12 @@ def approve(
     if (name is None) != signers or (unsafe_replace and not signers):
         raise click.UsageError("name one connector, or use --signers without one")
     desk = _desk(context)
+    if proposed and name is not None:
+        desk = _with_proposal(desk, _connector(name))
     if name is None:
         _approve_signers(desk, reason, key_path, principal, unsafe_replace, as_json)
         return
-    _refuse_drift(context, desk, _connector(name))
+    _refuse_drift(context, desk, _connector(name), proposed=proposed)
     wish = Wish(
         "break_glass" if break_glass else "approve",
         reason,
@@ -90,7 +100,7 @@ def approve(
         author=author_in_history(desk.config_path.parent, name),
         findings=findings,
     )
-    _decide(desk, name, key_path, wish, as_json)
+    _decide(desk, name, key_path, wish, as_json, accepts=proposed)
 
 
 @click.command()
@@ -125,6 +135,19 @@ def _desk(context: CommandContext) -> Desk:
     return Desk(context.place(), config_path, context.config(), lock)
 
 
+def _with_proposal(desk: Desk, name: str) -> Desk:
+    """Give a desk where the proposal lies in the place of the locked entry."""
+    folder = desk.config_path.parent
+    entry = proposals.proposed(folder, name)
+    if entry is None:
+        raise BasculeError(f"nothing is proposed for `{name}`: run `bascule update {name}`")
+    return replace(
+        desk,
+        lock=with_entry(desk.lock, name, entry),
+        documents=proposals.folder_of(folder, name),
+    )
+
+
 def _connector(name: str) -> str:
     if not is_connector_name(name):
         raise click.BadParameter(f"`{name}` is no connector's name", param_hint="NAME")
@@ -135,7 +158,9 @@ def _key(desk: Desk, path: Path | None) -> SigningKey:
     return own_key(desk.place.keys, system_entropy) if path is None else key_of_file(path)
 
 
-def _refuse_drift(context: CommandContext, desk: Desk, name: str) -> None:
+def _refuse_drift(
+    context: CommandContext, desk: Desk, name: str, *, proposed: bool
+) -> None:
     """End with exit code 1 when the configuration is not what would be approved."""
     entry = desk.lock.connectors.get(name)
     if entry is None or name not in desk.config.connectors:
@@ -144,7 +169,7 @@ def _refuse_drift(context: CommandContext, desk: Desk, name: str) -> None:
         raise BasculeError(
             f"nobody saw what `{name}` serves: run `bascule lock {name}` to capture it"
         )
-    (found,) = verified(context, [name])
+    (found,) = verified(context, [name], proposal_of=name if proposed else None)
     for it in found.drift:
         click.echo(printable(f"{it.part}: locked {it.want}, found {it.have}"), err=True)
     if found.drift:
@@ -153,10 +178,19 @@ def _refuse_drift(context: CommandContext, desk: Desk, name: str) -> None:
 
 
 def _decide(
-    desk: Desk, name: str, key_path: Path | None, wish: Wish, as_json: bool
+    desk: Desk,
+    name: str,
+    key_path: Path | None,
+    wish: Wish,
+    as_json: bool,
+    *,
+    accepts: bool = False,
 ) -> None:
+    """Record a decision and tell of it; `accepts`: a proposal goes into the lock then."""
     key = _key(desk, key_path)
     decided = decide_on(desk, name, key, wish, now=system_clock())
+    if accepts and decided.verdict is not None and decided.verdict.state == "approved":
+        accept_proposal(desk, name)
     approval, verdict = decided.approval, decided.verdict
     if decided.pending:
         click.echo(f"warning: {decided.pending}", err=True)

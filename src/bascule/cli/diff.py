@@ -28,8 +28,8 @@ def diff(context: CommandContext, name: str, sides: str | None, as_json: bool) -
     """Show what differs between two entries of a connector; exit 1 when anything does.
 
     A and B are `approved` (the entry that was approved last), `locked` (the lock file's),
-    `served` (that one, with what its server answers now), or the first digits of an
-    entry's digest; without them, `approved..locked`.
+    `proposed` (by `bascule update`), `served` (the locked one, with what its server answers
+    now), or the first digits of an entry's digest; without them, `approved..locked`.
     """
     import msgspec
 

@@ -82,30 +82,35 @@ def locking(
 
 
 def write_drafts(context: CommandContext, place: LockPlace, drafts: list[Draft]) -> None:
-    """Put entries into the lock file; the log has the record of each before.
+    """Put entries into the lock file; the log has the record of each before."""
+    from bascule.app.locking import write
 
-    Who made them is kept: there may be a rule that they may not approve them.
+    for it in drafts:
+        record_lock(context, place, it, "connector.lock")
+    write(place, drafts)
+
+
+def record_lock(context: CommandContext, place: LockPlace, draft: Draft, type: str) -> None:
+    """Record that an entry was made, and by whom.
+
+    There may be a rule that who made it may not approve it.
     """
     from bascule.app.authors import author_here
-    from bascule.app.locking import write
     from bascule.lock.model import entry_digest
     from bascule.storage.approvals import record_author
 
-    author = author_here(place.folder)
-    for it in drafts:
-        digest = entry_digest(it.entry)
-        about = {"entry": digest, "root": it.entry.root}
-        context.record_admin("connector.lock", about, connector=it.connector)
-        context.store().run(
-            partial(
-                record_author,
-                connector=it.connector,
-                entry_digest=digest,
-                author=author,
-                now=place.now,
-            )
+    digest = entry_digest(draft.entry)
+    about = {"entry": digest, "root": draft.entry.root}
+    context.record_admin(type, about, connector=draft.connector)
+    context.store().run(
+        partial(
+            record_author,
+            connector=draft.connector,
+            entry_digest=digest,
+            author=author_here(place.folder),
+            now=place.now,
         )
-    write(place, drafts)
+    )
 
 
 def row_of(draft: Draft) -> dict[str, object]:

@@ -36,6 +36,7 @@ COMMANDS: Mapping[str, str] = {
     "schema": "config:schema",
     "key": "key:key",
     "db": "db:db",
+    "update": "update:update",
     "monitor": "monitor:monitor",
     "import": "import_:import_",
     "sbom": "sbom:sbom",

@@ -323,6 +323,16 @@ class ApproversChanged(Struct):
     file: str | UnsetType = UNSET
 
 
+class Proposed(Struct):
+    """`update`, a line for each connector: the entry that waits for an approval."""
+
+    connector: str
+    proposed: str | None
+    """Its digest; None when nothing is newer."""
+    packages: int | None
+    tools: int | None
+
+
 SCHEMAS: Mapping[str, type[Struct] | None] = {
     "add": Added,
     "agent-add": AgentAdded,
@@ -346,6 +356,7 @@ SCHEMAS: Mapping[str, type[Struct] | None] = {
     "reject": ConnectorDecided,
     "revoke": Revoked,
     "token-issue": TokenIssued,
+    "update": Proposed,
     "user-add": UserAdded,
     "user-list": User,
     "verify": Verification,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
@@ -52,15 +53,23 @@ def verify(
         click.get_current_context().exit(FOUND)
 
 
-def verified(context: CommandContext, names: Collection[str]) -> list[Verified]:
-    """Verify connectors, all of the configuration for no names. Raises `BasculeError`."""
+def verified(
+    context: CommandContext, names: Collection[str], *, proposal_of: str | None = None
+) -> list[Verified]:
+    """Verify connectors, all of the configuration for no names. Raises `BasculeError`.
+
+    `proposal_of`: against what is proposed for that connector, in place of the lock.
+    """
     from bascule.app.advisories import assess_all
     from bascule.app.approvals import standing
+    from bascule.app.proposals import folder_of
     from bascule.app.verifying import verify as verify_one
     from bascule.lock.lock_file import read_lock
 
     config = context.config()
     with Line() as line, locking(context, config, line) as place:
+        if proposal_of is not None:
+            place = replace(place, folder=folder_of(place.folder, proposal_of))
         lock = read_lock(place.folder)
         stands = standing(context.place(), context.config_path, config, lock, now=place.now)
         assessed = assess_all(context.store(), lock.connectors, now=place.now)
