@@ -116,11 +116,24 @@ def test_a_version_that_is_too_young_is_refused_with_the_way_out(index: Registry
     assert "`--cooldown`" in str(caught.value)
 
 
-def test_a_version_that_fixes_an_advisory_may_be_young(index: Registry) -> None:
-    fixed = found(
-        index, "app", cooldown=Cooldown(), fixes=lambda purl: purl == "pkg:npm/dep@1.1.0"
-    )
-    assert versions(fixed) == {"app@1.1.0", "dep@1.1.0"}
+def test_a_version_that_an_advisory_names_as_its_fix_may_be_young(index: Registry) -> None:
+    fixes = Fixes(lambda _: False, lambda purl: purl == "pkg:npm/app@1.2.0")
+    pinned = found(index, "app", "1.2.0", cooldown=Cooldown(), fixes=fixes)
+    assert versions(pinned) == {"app@1.2.0", "dep@1.0.0"}
+
+
+@pytest.mark.parametrize(
+    ("affected", "taken"),
+    [
+        ({"dep@1.0.0"}, {"app@1.1.0", "dep@1.1.0"}),
+        ({"dep@1.0.0", "dep@1.1.0"}, {"app@1.1.0", "dep@1.0.0"}),
+    ],
+)
+def test_a_young_version_replaces_one_that_has_an_advisory(
+    index: Registry, affected: set[str], taken: set[str]
+) -> None:
+    fixes = Fixes(lambda purl: purl.removeprefix("pkg:npm/") in affected, lambda _: False)
+    assert versions(found(index, "app", cooldown=Cooldown(), fixes=fixes)) == taken
 
 
 def test_an_age_that_the_registry_does_not_say_is_not_assessed(index: Registry) -> None:

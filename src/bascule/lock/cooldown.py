@@ -5,18 +5,25 @@ Most malicious versions are found and taken down within days of their publicatio
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from bascule.clock import UnixTime
 from bascule.lock.model import LockError, Package
-from bascule.lock.purl import told
+from bascule.lock.purl import name_of, told
 
 DAY_SECONDS = 24 * 60 * 60
 
-Fixes = Callable[[str], bool]
-"""Tells whether a version, by its purl, fixes a known advisory."""
+
+@dataclass(frozen=True, slots=True)
+class Fixes:
+    """What advisories say about versions, by purl."""
+
+    is_affected: Callable[[str], bool]
+    """An advisory is about this version, or may be."""
+    is_fix: Callable[[str], bool]
+    """An advisory names this version as the one that fixes it, and none is about it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,30 +73,44 @@ class Rule:
     now: UnixTime
     fixes: Fixes | None = None
 
-    def too_young(self, packages: Iterable[Package], root: str) -> list[Package]:
-        """Give those that were published too recently and fix no known advisory.
+    def affected(self, packages: Iterable[Package]) -> frozenset[str]:
+        """Give the names of those that an advisory is about."""
+        if self.fixes is None:
+            return frozenset()
+        is_affected = self.fixes.is_affected
+        return frozenset(name_of(it.purl) for it in packages if is_affected(it.purl))
+
+    def exempt(
+        self, newest: Iterable[Package], root: str, *, affected: Collection[str]
+    ) -> frozenset[str]:
+        """Give the purls of `newest` that may be young.
+
+        They fix an advisory: one that names them, or one about the older version that would
+        be taken else, whose name is in `affected`.
+        """
+        return frozenset(
+            package.purl
+            for package in newest
+            if self._is_young(package, root) and self._is_fix(package, affected)
+        )
+
+    def too_young(
+        self, packages: Iterable[Package], root: str, *, exempt: Collection[str] = ()
+    ) -> list[Package]:
+        """Give those that were published too recently.
 
         `root` is the purl of the package that was asked for. Those whose time of
         publication is not known are not among them.
         """
-        return [
-            package
-            for package in packages
-            if self._is_young(package, root) and not self._is_fix(package)
-        ]
+        young = (package for package in packages if self._is_young(package, root))
+        return [package for package in young if package.purl not in exempt]
 
-    def exempt(self, packages: Iterable[Package], root: str) -> list[str]:
-        """Give the purls that a resolver may take although it would leave them out."""
-        return [
-            package.purl
-            for package in packages
-            if is_undated(package)
-            or (self._is_young(package, root) and self._is_fix(package))
-        ]
-
-    def refuse(self, packages: Iterable[Package], root: str) -> None:
+    def refuse(
+        self, packages: Iterable[Package], root: str, *, exempt: Collection[str] = ()
+    ) -> None:
         """Raise `LockError` that names those that are too young, and the way out."""
-        names = [_age(package, self.now) for package in self.too_young(packages, root)]
+        young = self.too_young(packages, root, exempt=exempt)
+        names = [_age(package, self.now) for package in young]
         if names:
             more = f" and {len(names) - 3} more" if len(names) > 3 else ""
             raise LockError(
@@ -102,8 +123,10 @@ class Rule:
         cut = self.cooldown.cut(self.now, is_root=package.purl == root)
         return published is not None and published > cut
 
-    def _is_fix(self, package: Package) -> bool:
-        return self.fixes is not None and self.fixes(package.purl)
+    def _is_fix(self, package: Package, affected: Collection[str]) -> bool:
+        if self.fixes is None or self.fixes.is_affected(package.purl):
+            return False
+        return name_of(package.purl) in affected or self.fixes.is_fix(package.purl)
 
 
 def is_undated(package: Package) -> bool:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import platform
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -133,48 +134,59 @@ class _Attempt:
         self.root = ""
 
     def old_enough(self, rule: Rule) -> tuple[Package, ...]:
-        """Resolve with the cooldown; look without it at what fails, and at what is exempt.
+        """Resolve with the cooldown; look without it at what fails and what has advisories.
 
         Raises `LockError`.
         """
         if not rule.cooldown.is_any:
             return self._resolve(None)
+        failed = False
+        affected: frozenset[str] = frozenset()
+        try:
+            affected = rule.affected(self._cooled(rule))
+        except LockError:
+            failed = True
+        if not affected and not failed:
+            return self._packages
+        newest = self._resolve(None)
+        exempt = rule.exempt(newest, self.root, affected=affected)
+        if failed and not exempt:
+            rule.refuse(newest, self.root)
+            return newest
+        return self._refreshed(rule, exempt)
+
+    def _cooled(self, rule: Rule) -> tuple[Package, ...]:
+        """Resolve to what is old enough, whatever there is that is newer.
+
+        npm has one cut for all packages, and mostly one question is enough: when the root
+        has no newer version that would be allowed.
+        """
         root_cut = rule.cooldown.cut(rule.now, is_root=True)
         cut = rule.cooldown.cut(rule.now, is_root=False)
-        if rule.fixes is None and self._is_enough(cut, root_cut):
-            return self._packages
-        try:
-            # Versions that fix an advisory are seen only when nothing is left out.
-            self._resolve(root_cut if rule.fixes is None else None)
-        except LockError:
-            rule.refuse(self._resolve(None), self.root)
-        if self.root in {it.purl for it in self._young(rule)}:
-            self._again(self._young(rule), root_cut)
-        if young := self._young(rule):
-            self._again(young, cut)
-        rule.refuse(self._packages, self.root)
-        return self._packages
-
-    def _is_enough(self, cut: UnixTime, root_cut: UnixTime) -> bool:
-        """Resolve all with one cut; tell whether no newer root would be allowed.
-
-        npm has one cut for all packages, and mostly one question is enough.
-        """
-        try:
+        with contextlib.suppress(LockError):
             self._resolve(cut)
-        except LockError:
-            return False
-        times = map(unix_time, self._about(self._name).times())
-        return not any(time is not None and cut < time <= root_cut for time in times)
+            times = map(unix_time, self._about(self._name).times())
+            if not any(time is not None and cut < time <= root_cut for time in times):
+                return self._packages
+        self._resolve(root_cut)
+        return self._refreshed(rule, frozenset())
+
+    def _refreshed(self, rule: Rule, exempt: Collection[str]) -> tuple[Package, ...]:
+        """Take what is too young out of the lock, and let npm find it anew."""
+        young = rule.too_young(self._packages, self.root, exempt=exempt)
+        if any(it.purl == self.root for it in young):
+            self._again(young, rule.cooldown.cut(rule.now, is_root=True))
+            young = rule.too_young(self._packages, self.root, exempt=exempt)
+        if young:
+            self._again(young, rule.cooldown.cut(rule.now, is_root=False))
+        rule.refuse(self._packages, self.root, exempt=exempt)
+        return self._packages
 
     def pin(self) -> None:
         """Write exact versions of what was asked for, so that the lock names no range."""
         lock = NpmLock((self._folder / _LOCK).read_text())
         pins = {name: version_of(lock.purl_at(name)) for name in self._wanted}
         self._write(set(), pins)
-
-    def _young(self, rule: Rule) -> list[Package]:
-        return rule.too_young(self._packages, self.root)
 
     def _again(self, young: Sequence[Package], cut: UnixTime) -> None:
         """Resolve anew what is too young, and keep all else as it is."""

@@ -15,7 +15,7 @@ from pathlib import Path
 from uv import find_uv_bin
 
 from bascule.clock import UnixTime
-from bascule.lock.cooldown import Cooldown, Rule, rfc3339
+from bascule.lock.cooldown import Cooldown, Rule, is_undated, rfc3339
 from bascule.lock.model import LockError, Package
 from bascule.lock.purl import name_of, purl_of
 from bascule.lock.requirement import python_name
@@ -111,33 +111,34 @@ def _cut(
 def _old_enough(
     attempt: Callable[[Collection[str] | None], Resolved], rule: Rule
 ) -> Resolved:
-    """Resolve with the cooldown; look without it at what fails, and at what is exempt.
+    """Resolve with the cooldown; look without it at what fails, and at what has advisories.
 
     `attempt` takes the names that are exempt, None for no cooldown at all.
     """
     if not rule.cooldown.is_any:
         return attempt(None)
     failed: LockError | None = None
+    affected: frozenset[str] = frozenset()
     try:
         cooled = attempt(())
     except LockError as exc:
         failed = exc
-    if failed is None and rule.fixes is None:
-        return _checked(cooled, rule)
+    else:
+        rule.refuse(cooled.packages, cooled.root)
+        affected = rule.affected(cooled.packages)
+        if not affected:
+            return cooled
     newest = attempt(None)
-    exempt = rule.exempt(newest.packages, newest.root)
-    if exempt:
-        return _checked(attempt([name_of(purl) for purl in exempt]), rule)
+    exempt = rule.exempt(newest.packages, newest.root, affected=affected)
+    undated = [it.purl for it in newest.packages if failed and is_undated(it)]
+    if exempt or undated:
+        found = attempt([name_of(purl) for purl in (*exempt, *undated)])
+        rule.refuse(found.packages, found.root, exempt=exempt)
+        return found
     if failed is None:
-        return _checked(cooled, rule)
+        return cooled
     rule.refuse(newest.packages, newest.root)
     raise failed
-
-
-def _checked(found: Resolved, rule: Rule) -> Resolved:
-    """Give what a resolver found. Raises `LockError` when it took what is too young."""
-    rule.refuse(found.packages, found.root)
-    return found
 
 
 def _refuse_mixed(pins: Sequence[Pin]) -> None:
