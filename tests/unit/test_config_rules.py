@@ -374,3 +374,22 @@ def test_a_credential_of_one_user_needs_no_word(members: str, allow: str) -> Non
 )
 def test_rules_of_approvals_can_be_fulfilled(text: str, found: list[str]) -> None:
     assert paths(f"[approvals]\n{text}\n") == found
+
+
+@pytest.mark.parametrize(
+    ("name", "good"),
+    [
+        *(("acme-*", True), ("@acme/*", True), ("@acme/x*", True), ("Acme_Tickets", True)),
+        *(
+            ("*", False),
+            ("@*/*", False),
+            ("", False),
+            ("a b", False),
+            ("*-acme", True),
+            ("a/b", False),
+        ),
+    ],
+)
+def test_own_names_are_names_of_packages(name: str, good: bool) -> None:
+    found = paths(f'[locking]\nown_names = ["{name}"]\n')
+    assert found == ([] if good else ["locking.own_names[0]"])

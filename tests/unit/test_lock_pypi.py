@@ -195,7 +195,9 @@ def test_an_own_package_never_comes_from_the_public_registry() -> None:
     public = Resolved(purl, (package,), "", frozenset({purl}))
     with pytest.raises(LockError, match="package of your own"):
         refuse_strangers(public, ["Acme_Tickets"])
-    refuse_strangers(public, ["acme-tickets-2"])
+    with pytest.raises(LockError, match="package of your own"):
+        refuse_strangers(public, ["other", "acme.*"])
+    refuse_strangers(public, ["acme-tickets-2", "acme", "a+*", "acme-ticket"])
     refuse_strangers(Resolved(purl, (package,), "", frozenset()), ["acme-tickets"])
 
 

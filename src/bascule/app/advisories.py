@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 from bascule.clock import UnixTime
 from bascule.lock.advisories import Advisory, parse_advisory
 from bascule.lock.advisory_feed import AboutPackage, Progress, file_digest, read_feed
 from bascule.lock.assessment import Assessment, assess, packages_of
+from bascule.lock.cooldown import Fixes
+from bascule.lock.fixes import fixes_from
 from bascule.lock.model import Entry
 from bascule.storage import advisories
 from bascule.storage.advisories import Feed, Row
@@ -74,3 +76,15 @@ def assess_all(
         known.append(parse_advisory(row.document))
     newest = {it.ecosystem: it.newest for it in feeds}
     return {name: assess(it, about, newest, now=now) for name, it in entries.items()}
+
+
+def known_fixes(store: Store) -> Fixes:
+    """Give which versions fix what was imported. It raises `StateUnavailableError`."""
+
+    @cache
+    def of_package(ecosystem: str, name: str) -> list[Advisory]:
+        wanted = partial(advisories.about, packages={(ecosystem, name)})
+        rows, _ = store.read(wanted)
+        return [parse_advisory(row.document) for row in rows]
+
+    return fixes_from(lambda it: of_package(it.ecosystem, it.name))

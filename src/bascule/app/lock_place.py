@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bascule.clock import UnixTime
 from bascule.config.model import Config
-from bascule.lock.cooldown import Cooldown
+from bascule.lock.cooldown import Cooldown, Fixes
 from bascule.lock.resolve import Progress
 from bascule.lock.store import Store
 
@@ -25,6 +25,8 @@ class LockPlace:
     """The operator's: resolvers find registries and credentials there."""
     now: UnixTime
     cooldown: Cooldown = field(default_factory=Cooldown)
+    fixes: Fixes | None = None
+    """What is known of advisories: a version that fixes one may be younger."""
     artifacts: Path | None = None
     """A folder of packages to install from, in place of the registry."""
     progress: Progress = lambda _: None

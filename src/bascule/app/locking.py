@@ -152,6 +152,8 @@ def resolved(place: LockPlace, asked: Asked) -> Resolution:
         cooldown=place.cooldown,
         environment=place.environment,
         python=python,
+        fixes=place.fixes,
+        own_names=place.config.locking.own_names,
         progress=place.progress,
     )
 

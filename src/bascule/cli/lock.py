@@ -65,6 +65,7 @@ def locking(
     context: CommandContext, config: Config, line: Line, cooldown_days: int | None = None
 ) -> Iterator[LockPlace]:
     """Give where connectors are locked; `line` hears of the progress."""
+    from bascule.app.advisories import known_fixes
     from bascule.app.lock_place import LockPlace
     from bascule.clock import system_clock
     from bascule.lock.cooldown import DAY_SECONDS, Cooldown
@@ -77,6 +78,7 @@ def locking(
         environment=os.environ,
         now=system_clock(),
         cooldown=Cooldown() if seconds is None else Cooldown(seconds, seconds),
+        fixes=known_fixes(context.store()),
         progress=line.say,
     )
 

@@ -76,6 +76,14 @@ class Network(Table, frozen=True):
     """HOST:PORT pairs that may resolve to private addresses."""
 
 
+class Locking(Table, frozen=True):
+    """`[locking]`: what holds for the packages of all connectors."""
+
+    own_names: tuple[str, ...] = ()
+    """Names of packages of your own, which never come from a public registry; `*` matches
+    any run of characters, as in `acme-*` or `@acme/*`."""
+
+
 class Boundary(Table, frozen=True):
     """`[connectors.NAME.boundary]`: declared reach."""
 
@@ -287,6 +295,8 @@ class Config(Table, frozen=True):
     """Private addresses that Bascule itself may call."""
     connectors: dict[ConnectorName, Connector] = field(default_factory=dict)
     """The MCP servers that it guards, by name."""
+    locking: Locking = field(default_factory=Locking)
+    """Names of packages of your own."""
     toolsets: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """`CONNECTOR:NAME` → members, all of that connector."""
     roles: dict[str, Role] = field(default_factory=dict)

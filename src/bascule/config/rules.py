@@ -19,6 +19,7 @@ _TOKEN = re.compile(r"[!#$%&'*+.^`|~0-9A-Za-z-]+")
 _ENVIRONMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#@*\s]+")
 _DOMAIN = re.compile(r"(\*\.)?[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?")
+_OWN_NAME = re.compile(r"(?=.*[a-zA-Z0-9])(@[\w.*~-]+/)?[\w.*~-]+", re.ASCII)
 _NO_PATH = "must be an absolute path, without `.`, `..` or a `/` at its end"
 _OURS = re.compile(r"(?i)host|connection|transfer-encoding|accept|content-.*|mcp-.*")
 """Headers that Bascule itself writes; a credential must not stand in their place."""
@@ -50,6 +51,12 @@ def broken_rules(config: Config) -> Found:
         config.clients.cimd_domains or (),
         lambda it: _DOMAIN.fullmatch(it) is not None,
         "must be HOST or *.DOMAIN in lower case",
+    )
+    yield from _each(
+        "locking.own_names",
+        config.locking.own_names,
+        lambda it: _OWN_NAME.fullmatch(it) is not None,
+        "must be the name of a package, in which `*` stands for any characters",
     )
     yield from _each(
         "network.private",

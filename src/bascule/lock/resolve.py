@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
-from packaging.utils import canonicalize_name
 
 from bascule.clock import UnixTime
 from bascule.lock.cooldown import Cooldown, Fixes, Rule, is_undated
@@ -54,15 +54,16 @@ def resolve(
     environment: Mapping[str, str],
     python: str = sys.executable,
     fixes: Fixes | None = None,
-    internal_names: Collection[str] = (),
+    own_names: Collection[str] = (),
     progress: Progress = lambda _: None,
 ) -> Resolution:
     """Resolve what a command asks for.
 
     `folder` is where relative paths of the command start. `environment` is the operator's:
     the resolvers find registries and credentials there. `python` is the interpreter that
-    will run Python packages. `internal_names` are the organisation's own packages, which
-    must not come from a public registry. Raises `LockError`.
+    will run Python packages. `own_names` are the organisation's own packages, which must
+    not come from a public registry; `*` in them matches any run of characters. Raises
+    `LockError`.
     """
     rule = Rule(cooldown, now, fixes)
     match asked.source.kind:
@@ -79,7 +80,7 @@ def resolve(
             return Resolution(asked, warnings=asked.notes)
         case "oci" | "http":
             return Resolution(asked, warnings=asked.notes)
-    refuse_strangers(found, internal_names)
+    refuse_strangers(found, own_names)
     return Resolution(
         asked=asked,
         root=found.root,
@@ -110,16 +111,27 @@ def _refuse_missing(path: Path) -> None:
         raise LockError(f"`{path}` does not exist")
 
 
-def refuse_strangers(found: Resolved, internal_names: Collection[str]) -> None:
+def refuse_strangers(found: Resolved, own_names: Collection[str]) -> None:
     """Raise `LockError` when a public registry gave what has an own package's name."""
-    own = {*internal_names, *map(canonicalize_name, internal_names)}
+    patterns = [_pattern(name) for name in own_names]
     for package in found.packages:
-        if package.purl in found.public and name_of(package.purl) in own:
+        name = name_of(package.purl)
+        is_own = any(pattern.fullmatch(_plain(name)) for pattern in patterns)
+        if is_own and package.purl in found.public:
             raise LockError(
                 f"`{told(package.purl)}` has the name of a package of your own and comes "
                 "from the public registry: configure the registry that has yours, and see "
                 "who published this one"
             )
+
+
+def _pattern(own_name: str) -> re.Pattern[str]:
+    return re.compile(".*".join(re.escape(_plain(part)) for part in own_name.split("*")))
+
+
+def _plain(name: str) -> str:
+    """Give a name without what one of the registries overlooks (PEP 503)."""
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def _look_alikes(asked: Asked) -> list[str]:
