@@ -9,6 +9,9 @@ NODE := tests/node
 NODE_PACKAGES := $(NODE)/node_modules
 LOCKED := $(wildcard requirements/*.txt)
 
+# Hundreds of processes start in a run of the tests: what Python has compiled is kept.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help up test lint soak shared-check docs lock clean system-packages node-packages
 
 help: ## Show the targets
