@@ -36,9 +36,9 @@ _encode = msgspec.json.Encoder().encode
 def commitment(record_key: bytes, name: str, value: bytes) -> bytes:
     """Commit to one argument; `value` is its JSON."""
     raw = name.encode()
-    salt = _sha256(b"\x11" + record_key + raw).digest()
+    salt = _sha256(b"\x11%b%b" % (record_key, raw)).digest()
     size = len(raw).to_bytes(4, "big")
-    return _sha256(b"".join((b"\x10", salt, size, raw, value))).digest()
+    return _sha256(b"\x10%b%b%b%b" % (salt, size, raw, value)).digest()
 
 
 def commit(record_key: bytes, arguments: Mapping[str, Any]) -> ArgsPart:

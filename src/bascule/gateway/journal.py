@@ -6,6 +6,7 @@ import base64
 import contextlib
 from collections import Counter
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Protocol
 
 from msgspec import UNSET, Struct, UnsetType
@@ -36,6 +37,7 @@ MAX_NAME_CHARACTERS = 512
 CODE_BYTES = 12
 MAX_COUNTED_SOURCES = 20
 MAX_FORMS = 2048
+MAX_RESULT_FORMS = 256
 
 _DECIDED_WITHOUT_ARGS = {"id": b'"%b"', "ts": b"%d"}
 _DECIDED = {"args": b"%b", **_DECIDED_WITHOUT_ARGS}
@@ -67,37 +69,19 @@ class LeafSink(Protocol):
         """
 
 
+DecidedSo = tuple[Decision, str, str, str, str | None, str, bool]
+"""Decision, policy digest, peer, revision, definition, mode, and whether with arguments."""
+
+
 class Forms(Struct, frozen=True):
     """The records of one caller's calls of one name, but for what differs each time."""
 
-    decision: Decision
-    policy_digest: str
-    peer: str
-    proto: str
-    definition: str | None
-    with_args: bool
+    so: DecidedSo
+    """They are of calls that were decided so."""
     counted: tuple[str, str]
     """Result and reason, for the counter."""
     decided: bytes
     completed: bytes
-
-    def fit(
-        self,
-        decision: Decision,
-        policy_digest: str,
-        peer: str,
-        proto: str,
-        *,
-        with_args: bool,
-    ) -> bool:
-        """Tell whether they are of a call that was decided so."""
-        return (
-            (self.decision is decision or self.decision == decision)
-            and self.policy_digest == policy_digest
-            and self.peer == peer
-            and self.proto == proto
-            and self.with_args == with_args
-        )
 
 
 class Entry(Struct, frozen=True):
@@ -152,37 +136,31 @@ class Journal:
         if self.refuses:
             raise LogUnavailableError("records are not taken into the log")
         key = (caller, facts.method, facts.kind, facts.name)
+        so = (
+            decision,
+            policy_digest,
+            peer,
+            proto,
+            facts.definition,
+            mode,
+            args is not None,
+        )
         forms = self._forms.get(key)
-        if (
-            forms is None
-            or forms.definition != facts.definition
-            or not forms.fit(
-                decision, policy_digest, peer, proto, with_args=args is not None
-            )
-        ):
-            forms = self._make_forms(
-                caller,
-                facts,
-                decision,
-                policy_digest,
-                peer,
-                proto,
-                mode,
-                with_args=args is not None,
-            )
+        if forms is None or forms.so != so:
+            forms = self._make_forms(caller, facts, so)
             self._keep(key, forms)
         now = system_micros()
         record_id = new_id(now)
-        code = "" if isinstance(decision, Allowed) else self._random_code()
-        blanks: list[bytes | int] = []
+        blanks: tuple[bytes | int, ...] = (record_id.encode(), now)
+        code = ""
+        if not isinstance(decision, Allowed):
+            code = self._random_code()
+            blanks = (code.encode(), *blanks)
         if args is not None:
-            blanks.append(encode_part(args))
-        if code:
-            blanks.append(code.encode())
-        blanks += (record_id.encode(), now)
+            blanks = (encode_part(args), *blanks)
         self.decisions[forms.counted] += 1
         durable: Step[bool] = Step()
-        self._sink.append(forms.decided % tuple(blanks), durable.resolve, opening)
+        self._sink.append(forms.decided % blanks, durable.resolve, opening)
         return Entry(record_id, code, durable, forms, monotonic())
 
     def completed(self, entry: Entry, outcome: Outcome) -> None:
@@ -194,36 +172,24 @@ class Journal:
         """
         self.outcomes[outcome.outcome] += 1
         now = system_micros()
-        result = ResultPart(
-            bytes=outcome.bytes,
-            error=UNSET if outcome.error_code is None else outcome.error_code,
-            is_error=outcome.is_error,
-            outcome=outcome.outcome,
-            status=UNSET if outcome.status is None else outcome.status,
+        result = _result_form(
+            outcome.outcome, outcome.status, outcome.error_code, outcome.is_error
         )
         leaf = entry.forms.completed % (
             int((monotonic() - entry.started) * 1_000_000),
             new_id(now).encode(),
             entry.id.encode(),
-            encode_part(result),
+            result % outcome.bytes,
             now,
         )
-        with contextlib.suppress(LogUnavailableError):
+        try:
             self._sink.append(leaf)
+        except LogUnavailableError:
+            return
 
-    def _make_forms(
-        self,
-        caller: Caller,
-        facts: CallFacts,
-        decision: Decision,
-        policy_digest: str,
-        peer: str,
-        proto: str,
-        mode: str,
-        *,
-        with_args: bool,
-    ) -> Forms:
+    def _make_forms(self, caller: Caller, facts: CallFacts, so: DecidedSo) -> Forms:
         """Encode once what all records of such calls say."""
+        decision, policy_digest, peer, proto, definition, mode, with_args = so
         result = "allow" if isinstance(decision, Allowed) else "deny"
         reason = decision.reason.value
         named = facts.kind != "none"
@@ -244,7 +210,7 @@ class Journal:
             common,
             authz=AuthzPart(
                 decision=result,
-                definition=facts.definition or UNSET,
+                definition=definition or UNSET,
                 finding=_finding(decision),
                 mode=mode or UNSET,
                 policies=decision.policies,
@@ -262,12 +228,7 @@ class Journal:
         completed = replace(common, stage="completed", type="call.end")
         blanks = _DECIDED if with_args else _DECIDED_WITHOUT_ARGS
         return Forms(
-            decision=decision,
-            policy_digest=policy_digest,
-            peer=peer,
-            proto=proto,
-            definition=facts.definition,
-            with_args=with_args,
+            so=so,
             counted=(result, reason),
             decided=form(decided, {**blanks, **(_REFUSED if result == "deny" else {})}),
             completed=form(completed, _COMPLETED),
@@ -389,6 +350,21 @@ def _finding(decision: Decision) -> str | UnsetType:
     if isinstance(decision, Allowed) and decision.finding is not None:
         return decision.finding.value
     return UNSET
+
+
+@lru_cache(MAX_RESULT_FORMS)
+def _result_form(
+    outcome: str, status: int | None, error_code: int | None, is_error: bool
+) -> bytes:
+    """Encode once what the results of many requests say, but for their size."""
+    part = ResultPart(
+        bytes=0,
+        error=UNSET if error_code is None else error_code,
+        is_error=is_error,
+        outcome=outcome,
+        status=UNSET if status is None else status,
+    )
+    return encode_part(part).replace(b'"bytes":0', b'"bytes":%d', 1)
 
 
 def _type_of(decision: Decision) -> str:
