@@ -67,7 +67,7 @@ class AsgiBridge:
         task = asyncio.get_running_loop().create_task(self._run(exchange, body))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        exchange.on_gone(lambda: _cancel(task))
+        exchange.on_gone = lambda: _cancel(task)
 
     async def _run(self, exchange: Exchange, body: bytes) -> None:
         call = _Call(exchange, body)

@@ -64,7 +64,6 @@ class Exchange:
         "_body_bytes",
         "_body_step",
         "_connection",
-        "_on_gone",
         "answered",
         "body_limit",
         "complete",
@@ -74,6 +73,7 @@ class Exchange:
         "keep_alive",
         "last_sent",
         "method",
+        "on_gone",
         "peer",
         "started",
         "status",
@@ -87,7 +87,8 @@ class Exchange:
         self._body: list[bytes] = []
         self._body_bytes = 0
         self._body_step: Step[bytes] | None = None
-        self._on_gone: Callable[[], None] | None = None
+        self.on_gone: Callable[[], None] | None = None
+        """Called when the client goes away before the answer is complete."""
         self.body_limit = connection.limits.body_bytes
         """Bytes of the body from which the request is refused; a handler may lower it."""
         self.peer = connection.peer
@@ -126,10 +127,6 @@ class Exchange:
         else:
             self._connection.expect_body(self)
         return step
-
-    def on_gone(self, callback: Callable[[], None] | None) -> None:
-        """Call when the client goes away before the answer is complete."""
-        self._on_gone = callback
 
     def respond(self, status: int, headers: Headers, body: bytes) -> None:
         """Send the whole answer."""
@@ -214,8 +211,8 @@ class Exchange:
         """The client is gone."""
         if self._body_step is not None:
             self._body_step.fail(ClientGoneError())
-        if self._on_gone is not None:
-            self._on_gone()
+        if self.on_gone is not None:
+            self.on_gone()
 
 
 def header_block(*pairs: tuple[bytes, bytes]) -> Headers:

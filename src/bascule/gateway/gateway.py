@@ -182,7 +182,7 @@ class Work:
     def start(self, answering: Coroutine[Any, None, None]) -> None:
         """Begin to answer."""
         self._gateway.work.add(self)
-        self.exchange.on_gone(self.client_gone)
+        self.exchange.on_gone = self.client_gone
         run = Run(answering, self)
         if not run.finished:
             self._run = run
@@ -209,4 +209,4 @@ class Work:
         self._gateway.finish(self)
         # These refer back to here: without them nothing is left for the garbage collector.
         self._run = None
-        self.exchange.on_gone(None)
+        self.exchange.on_gone = None

@@ -317,7 +317,7 @@ class _Answering:
     def start(self, handler: HostedHandler) -> None:
         """Begin."""
         self._work.add(self)
-        self.exchange.on_gone(self._gone)
+        self.exchange.on_gone = self._gone
         self._run = Run(handler.answer(self.exchange), self)
 
     def _gone(self) -> None:
