@@ -43,8 +43,9 @@ def decide_many(
         return
     key = (principal, connector, _LISTED, kind)
     known = snapshot.memo.names(key) or {}
-    if known.keys() >= set(names):
-        yield [(name, known[name]) for name in names]
+    decided = [(it, found) for it in names if (found := known.get(it)) is not None]
+    if len(decided) == len(names):
+        yield decided
         return
     method = METHODS[kind]
     evaluation = Evaluation(principal, connector, method, now, snapshot, sharing=True)

@@ -124,6 +124,7 @@ async def forward(
             binding=binding,
             now=facts.now,
             max_event_bytes=gateway.limits.response_bytes,
+            lists=upstream.lists,
             watch=watch,
             from_start="cursor" not in sent.params,
         )

@@ -23,6 +23,7 @@ from bascule.gateway.handles import Sealer
 from bascule.gateway.host_counts import HostCounts
 from bascule.gateway.ingress import Allowed
 from bascule.gateway.journal import Journal
+from bascule.gateway.lists import SeenLists
 from bascule.gateway.sessions import Held, Sessions, is_revoked
 from bascule.gateway.steps import Run
 from bascule.gateway.upstream import UpstreamPool
@@ -64,6 +65,7 @@ class Upstream:
     """What it was found to speak."""
     definitions: Definitions = field(default_factory=Definitions)
     """What it was last seen to serve."""
+    lists: SeenLists = field(default_factory=SeenLists)
 
 
 @dataclass(slots=True)

@@ -8,9 +8,9 @@ import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
 from bascule.gateway.definitions import Watch
+from bascule.gateway.lists import LISTS
 from bascule.gateway.results import (
     CARRIED_CAPABILITIES,
-    LISTS,
     BadResultError,
     Passage,
     Passed,
@@ -43,8 +43,9 @@ async def pass_legacy_result(result: Raw, passage: Passage) -> Passed:
         shape = LISTS.get(passage.method)
         if shape is None:
             return Passed(result, _flag.decode(result).is_error is True)
-        fields = _fields.decode(result)
-        await filter_list(fields, shape, passage)
+        read = passage.lists.read(passage.method, result)
+        fields = dict(read.fields)
+        await filter_list(fields, read, shape, passage)
         if "cacheScope" in fields:
             fields["cacheScope"] = Raw(b'"private"')
         return Passed(Raw(encode(fields)))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -12,12 +10,12 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 from bascule.clock import UnixTime
 from bascule.config.model import Connector
 from bascule.decision.decide_many import decide_many
-from bascule.decision.facts import Allowed, Kind, Principal
-from bascule.decision.gate import DefinitionKind
+from bascule.decision.facts import Allowed, Principal
 from bascule.decision.snapshot import Snapshot
 from bascule.errors import BasculeError
 from bascule.gateway.definitions import Watch
 from bascule.gateway.handles import Sealer
+from bascule.gateway.lists import LISTS, ListShape, ReadList, SeenLists
 from bascule.gateway.steps import next_turn
 from bascule.protocol import modern
 from bascule.protocol.message import encode
@@ -47,18 +45,6 @@ class BadResultError(BasculeError):
     """The upstream's result breaks the protocol, or asks for what it may not."""
 
 
-class _Named(Struct, gc=False):
-    name: str
-
-
-class _Located(Struct, gc=False):
-    uri: str
-
-
-class _Templated(Struct, gc=False):
-    uri: str = msgspec.field(name="uriTemplate")
-
-
 class _Interim(Struct, gc=False):
     type: str | UnsetType = msgspec.field(name="resultType", default=UNSET)
     state: str | UnsetType = msgspec.field(name="requestState", default=UNSET)
@@ -66,37 +52,8 @@ class _Interim(Struct, gc=False):
     is_error: bool | UnsetType = msgspec.field(name="isError", default=UNSET)
 
 
-@dataclass(frozen=True, slots=True)
-class _List:
-    key: str
-    kind: Kind
-    names: msgspec.json.Decoder[Any]
-    attribute: str
-    pinned: DefinitionKind | None = None
-    """None where what is listed is data, not definitions."""
-
-
-LISTS: Mapping[str, _List] = {
-    "tools/list": _List(
-        "tools", "tool", msgspec.json.Decoder(list[_Named]), "name", "tools"
-    ),
-    "prompts/list": _List(
-        "prompts", "prompt", msgspec.json.Decoder(list[_Named]), "name", "prompts"
-    ),
-    "resources/list": _List(
-        "resources", "resource", msgspec.json.Decoder(list[_Located]), "uri"
-    ),
-    "resources/templates/list": _List(
-        "resourceTemplates",
-        "resource",
-        msgspec.json.Decoder(list[_Templated]),
-        "uri",
-        "resourceTemplates",
-    ),
-}
 _WRONG_SHAPE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _fields = msgspec.json.Decoder(dict[str, Raw])
-_items = msgspec.json.Decoder(list[Raw])
 _interim = msgspec.json.Decoder(_Interim)
 _READ = tuple(it.encode_name for it in msgspec.structs.fields(_Interim))
 _text = msgspec.json.Decoder(str)
@@ -114,6 +71,8 @@ class Passage(Struct, frozen=True, gc=False):
     binding: tuple[str, ...]
     now: UnixTime
     max_event_bytes: int
+    lists: SeenLists
+    """Those that the upstream gave before."""
     watch: Watch | None = None
     """Compares what passes with what was approved; None for a connector without gate."""
     from_start: bool = False
@@ -152,10 +111,12 @@ async def pass_result(result: Raw, passage: Passage) -> Passed:
 
 
 async def _pass_result(result: Raw, passage: Passage) -> Passed:
-    fields = _fields.decode(result)
+    shape = LISTS.get(passage.method)
+    read = None if shape is None else passage.lists.read(passage.method, result)
+    fields = _fields.decode(result) if read is None else dict(read.fields)
     # Of a list of hundreds only the few fields that matter are read a second time.
-    read = {name: fields[name] for name in _READ if name in fields}
-    interim = _interim.decode(encode(read))
+    matters = {name: fields[name] for name in _READ if name in fields}
+    interim = _interim.decode(encode(matters))
     if interim.type == "input_required":
         return Passed(_input_required(fields, interim, passage))
     if interim.type not in {"complete", UNSET}:
@@ -168,8 +129,8 @@ async def _pass_result(result: Raw, passage: Passage) -> Passed:
         # What one caller may see is no other's to be served from a cache.
         fields["cacheScope"] = _PRIVATE
         fields.setdefault("ttlMs", Raw(b"0"))
-    if passage.method in LISTS:
-        await filter_list(fields, LISTS[passage.method], passage)
+    if shape is not None and read is not None:
+        await filter_list(fields, read, shape, passage)
     elif passage.method == "server/discover":
         if passage.watch is not None:
             passage.watch.greeting(fields)
@@ -197,11 +158,12 @@ def _input_required(fields: dict[str, Raw], interim: _Interim, passage: Passage)
     return Raw(encode(fields))
 
 
-async def filter_list(fields: dict[str, Raw], shape: _List, passage: Passage) -> None:
+async def filter_list(
+    fields: dict[str, Raw], read: ReadList, shape: ListShape, passage: Passage
+) -> None:
     """Leave in a list what the caller may use, and seal its cursor."""
-    listed = fields.setdefault(shape.key, Raw(b"[]"))
-    named = shape.names.decode(listed)
-    names = [getattr(item, shape.attribute) for item in named]
+    fields.setdefault(shape.key, Raw(b"[]"))
+    names = read.names
     allowed: set[str] = set()
     batches = decide_many(
         passage.principal,
@@ -217,10 +179,11 @@ async def filter_list(fields: dict[str, Raw], shape: _List, passage: Passage) ->
         allowed.update([name for name, decision in batch if type(decision) is Allowed])
     if passage.watch is not None and shape.pinned is not None:
         whole = passage.from_start and "nextCursor" not in fields
-        items = _items.decode(listed)
-        allowed &= await passage.watch.approved(shape.pinned, names, items, whole=whole)
+        allowed &= await passage.watch.approved(
+            shape.pinned, names, read.items, whole=whole
+        )
     if len(allowed) < len(set(names)):
-        pairs = zip(_items.decode(listed), names, strict=True)
+        pairs = zip(read.items, names, strict=True)
         kept = [item for item, name in pairs if name in allowed]
         fields[shape.key] = Raw(encode(kept))
     if "nextCursor" in fields:

@@ -85,6 +85,7 @@ class Turn:
             binding=handle_binding(principal, self.connector, method),
             now=self.now,
             max_event_bytes=self.gateway.limits.response_bytes,
+            lists=self.there.lists,
             watch=watch,
             from_start=from_start,
         )
