@@ -131,6 +131,19 @@ def test_what_a_server_asks_within_a_stream_is_answered_with_an_error() -> None:
     assert all(it["error"]["code"] == -32601 for it in answered)  # type: ignore[index]
 
 
+def test_a_flood_of_questions_ends_the_capture() -> None:
+    def answer(message: dict[str, object], headers: dict[str, str]) -> bytes:
+        if message.get("method") == "initialize":
+            return result(message, BEGUN)
+        if message.get("method") == "tools/list":
+            ask = b'data: {"jsonrpc":"2.0","id":1,"method":"roots/list"}\n\n'
+            return http("200 OK", ask * 100, "Content-Type: text/event-stream")
+        return http("202 Accepted", b"")
+
+    with pytest.raises(CaptureError, match="more than 64 questions"):
+        captured(answer)
+
+
 @pytest.mark.parametrize(
     ("reply", "reason"),
     [

@@ -246,6 +246,14 @@ def test_definitions_are_added_removed_and_renamed() -> None:
     assert "commands the model" in found[0].signs
 
 
+def test_a_name_with_several_definitions_is_renamed_whatever_their_order() -> None:
+    """They are kept in the order of their digests, which depend on the name."""
+    two = [{**TOOL, "description": text} for text in ("a", "b")]
+    moved = tuple({**it, "name": "v"} for it in reversed(two))
+    (found,) = compare_all("tools", {"t": tuple(two)}, {"v": moved})
+    assert (found.change, found.was) == ("renamed", "t")
+
+
 def test_what_changed_and_was_renamed_is_no_rename() -> None:
     moved = {**TOOL, "name": "v", "description": "another"}
     found = compare_all("tools", {"t": (TOOL,)}, {"v": (moved,)})

@@ -29,6 +29,8 @@ from bascule.protocol.message import (
 )
 from bascule.protocol.sse import EventReader, EventTooLargeError
 
+MAX_ASKS = 64
+"""Requests of the server within one conversation."""
 _BAD = (MalformedMessageError, EventTooLargeError)
 _POSTED = {
     "Content-Type": "application/json",
@@ -82,6 +84,7 @@ class _Talk:
         self._revision = revision
         self._session: dict[str, str] = {}
         self._ids = count(1)
+        self._asks = 0
 
     async def request(self, method: str, params: Mapping[str, Any]) -> Raw:
         number = next(self._ids)
@@ -148,6 +151,9 @@ class _Talk:
             self.changes += 1
         asked: MessageId | None = message.id
         if asked is not None:
+            self._asks += 1
+            if self._asks > MAX_ASKS:
+                raise CaptureError(f"the server asks more than {MAX_ASKS} questions")
             refusal = Error(METHOD_NOT_FOUND, "nobody can be asked here")
             await self._tell("", write_error(asked, refusal))
 

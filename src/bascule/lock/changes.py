@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from msgspec import UNSET, Struct
 
-from bascule.lock.definition import NAME_KEY, Kind
+from bascule.lock.definition import NAME_KEY, Kind, canonical_digest
 from bascule.lock.schema_changes import TEXT_KEYWORDS, differences, escaped, same
 from bascule.lock.signs import signs
 
@@ -93,15 +93,16 @@ def compare_all(
 
     A name may have several, where a server shows different ones to different clients.
     """
-    gone = [name for name in before if name not in after]
+    gone = {name: _body(kind, before[name]) for name in before if name not in after}
+    known = {body: name for name, body in reversed(gone.items())}
     found: list[DefinitionChange] = []
     for name in after:
         if name in before:
             found += _of_one_name(kind, name, before[name], after[name])
             continue
-        was = next((it for it in gone if _same_body(kind, before[it], after[name])), "")
+        was = known.pop(_body(kind, after[name]), "")
         if was:
-            gone.remove(was)
+            del gone[was]
             found.append(DefinitionChange(kind, name, "renamed", was=was))
         else:
             found.append(_added(kind, name, after[name]))
@@ -137,13 +138,10 @@ def _of_one_name(
         yield DefinitionChange(kind, name, "removed", changes=tuple(changes))
 
 
-def _same_body(
-    kind: Kind, before: tuple[dict[str, Any], ...], after: tuple[dict[str, Any], ...]
-) -> bool:
-    def bodies(found: tuple[dict[str, Any], ...]) -> list[dict[str, Any]]:
-        return [{k: v for k, v in it.items() if k != NAME_KEY[kind]} for it in found]
-
-    return same(bodies(before), bodies(after))
+def _body(kind: Kind, found: tuple[dict[str, Any], ...]) -> tuple[str, ...]:
+    """Give digests of definitions that do not depend on their name."""
+    bodies = ({k: v for k, v in it.items() if k != NAME_KEY[kind]} for it in found)
+    return tuple(sorted(canonical_digest(it) for it in bodies))
 
 
 def _compare(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Change]:

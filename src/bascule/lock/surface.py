@@ -27,6 +27,7 @@ from bascule.protocol import modern
 
 FORMAT = 1
 MAX_DOCUMENT_BYTES = 64 << 20
+_TOO_LARGE = f"a surface is larger than {MAX_DOCUMENT_BYTES} bytes"
 SERVER_INFO = "io.modelcontextprotocol/serverInfo"
 
 Definitions = dict[str, tuple[dict[str, Any], ...]]
@@ -109,15 +110,19 @@ def pins(document: Document, *, seen_by: str = "") -> Surface:
 def format_document(document: Document) -> bytes:
     """Write a document: keys sorted, one item a line, unseen characters as escapes.
 
-    The same document gives the same bytes.
+    The same document gives the same bytes. Raises `SurfaceError` for one that is too large
+    to be read again.
     """
-    return f"{json_text(msgspec.to_builtins(document), indent=1)}\n".encode()
+    content = f"{json_text(msgspec.to_builtins(document), indent=1)}\n".encode()
+    if len(content) > MAX_DOCUMENT_BYTES:
+        raise SurfaceError(_TOO_LARGE)
+    return content
 
 
 def parse_document(content: bytes) -> Document:
     """Read a document. Raises `LockError`, and nothing else, for any bytes."""
     if len(content) > MAX_DOCUMENT_BYTES:
-        raise SurfaceError(f"a surface is larger than {MAX_DOCUMENT_BYTES} bytes")
+        raise SurfaceError(_TOO_LARGE)
     try:
         tree = strict_json(content)
     except UnpinnableError as exc:
