@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 from bascule.lock.model import LockError, Package
-from bascule.lock.purl import told
 from bascule.lock.resolver import complaint, run
 
 INSTALL_SECONDS = 900
@@ -105,24 +104,41 @@ def check_places(
             continue
         if _PLACE.fullmatch(place) is None or {".", ".."} & set(place.split("/")):
             raise LockError(f"`package-lock.json`: `{place}` is not below `node_modules`")
-        if not isinstance(line, dict) or line.get("link") or line.get("inBundle"):
-            raise LockError(f"`{place}` is linked or bundled and has no hash of its own")
-        resolved = line.get("resolved", "")
-        if resolved and not str(resolved).startswith("https://"):
+        if not isinstance(line, dict) or line.get("link"):
+            raise LockError(f"`{place}` is a link and has no hash of its own")
+        resolved = str(line.get("resolved", ""))
+        if resolved and not resolved.startswith(("https://", "http://")):
             raise LockError(f"`{place}` does not come from a registry")
         places[place] = line
-        if place in reviewed:
-            _check_hash(place, line, reviewed.pop(place))
+    for place, line in places.items():
+        _check_hash(place, _archive_of(places, place, line), reviewed.pop(place, None))
     if reviewed:
         missing = ", ".join(sorted(reviewed)[:3])
         raise LockError(f"`package-lock.json` lacks what is in `mcp.lock.json`: {missing}")
     return places
 
 
-def _check_hash(place: str, line: dict[str, Any], package: Package) -> None:
-    if not package.artifact.sha512:
-        raise LockError(f"`{told(package.purl)}` has no SHA-512 in the lock: lock it anew")
-    if package.artifact.sha512 not in sha512s(line.get("integrity", "")):
+def _archive_of(
+    places: dict[str, dict[str, Any]], place: str, line: dict[str, Any]
+) -> dict[str, Any]:
+    """Give the line of the archive in which a package comes: its own, or its bundler's."""
+    holder = place
+    while line.get("inBundle"):
+        holder = holder.rpartition("/node_modules/")[0]
+        if holder not in places:
+            raise LockError(f"`{place}` is bundled in nothing that has a hash")
+        line = places[holder]
+    return line
+
+
+def _check_hash(place: str, line: dict[str, Any], package: Package | None) -> None:
+    """Hold the hash in the native lock against what was reviewed for this platform."""
+    hashes = sha512s(line.get("integrity", ""))
+    if not hashes:
+        raise LockError(f"`{place}` has no SHA-512 in `package-lock.json`: lock it anew")
+    if package is None:
+        return  # for other platforms: what is installed all the same is refused afterwards
+    if package.artifact.sha512 not in hashes:
         raise LockError(
             f"`{place}`: `package-lock.json` and `mcp.lock.json` have different hashes"
         )
@@ -145,6 +161,8 @@ def _take_from(artifacts: Path, places: dict[str, dict[str, Any]]) -> None:
     """Let each line point at the tarball in a folder that has its hash."""
     files = {_sha512(path): path for path in sorted(artifacts.glob("*.tgz"))}
     for place, line in places.items():
+        if line.get("inBundle"):
+            continue
         hashes = sha512s(line.get("integrity", ""))
         found = next((files[it] for it in hashes if it in files), None)
         if found is not None:
@@ -186,6 +204,8 @@ def _collect(folder: Path, prefix: str, found: list[str]) -> None:
     if not modules.is_dir():
         return
     for child in sorted(modules.iterdir()):
+        if child.name.startswith(".") or not child.is_dir():
+            continue  # no name of a package
         scoped = sorted(child.iterdir()) if child.name.startswith("@") else [child]
         for package in scoped:
             place = f"{prefix}{_MODULES}/{package.relative_to(modules).as_posix()}"
