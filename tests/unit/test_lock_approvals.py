@@ -317,6 +317,40 @@ def test_only_whom_the_rules_name_may_approve() -> None:
     assert chain.verdict(other_owner).state != "approved"
 
 
+def test_another_owner_is_no_way_around_the_rules_for_the_one_before() -> None:
+    rule = ApprovalRule(owners=("platform",), quorum=2)
+    chain = Chain(trusted(rules={"platform": rule}))
+    chain.add(ALICE)
+    chain.add(BOB)
+    moved = replace(ENTRY, access=replace(ENTRY.access, owner="sales"))
+    chain.offer(envelope(chain.payload(ALICE, moved), ALICE), owner="sales")
+    assert chain.verdict(moved).state == "too_few"
+    assert chain.verdict(ENTRY).state == "approved"
+    chain.offer(envelope(chain.payload(BOB, moved), BOB), owner="sales")
+    assert chain.verdict(moved).state == "approved"
+    assert chain.verdict(ENTRY).state == "superseded"
+
+
+def test_a_clock_that_was_wrong_once_does_no_lasting_harm() -> None:
+    chain = Chain()
+    chain.later(50 * 365 * DAY)
+    chain.add(ALICE)
+    chain.now = NOW
+    chain.add(ALICE)
+    assert chain.verdict().state == "approved"
+    assert chain.verdict().expires == NOW + 90 * DAY
+
+
+def test_a_file_of_others_cannot_write_on_a_terminal() -> None:
+    chain = Chain()
+    payload = chain.payload(ALICE).replace(b'"parts"', b'"\\u001b[2Jx":1,"parts"')
+    found = chain.offer(envelope(payload, ALICE))
+    reason = chain.verdict(admission=found).reason
+    assert states(found.refused) == ["malformed"]
+    assert reason.isprintable()
+    assert "2Jx" in reason
+
+
 def test_rules_narrow_together() -> None:
     rules = {
         "all": ApprovalRule(connectors=("*",), quorum=2),

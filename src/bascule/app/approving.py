@@ -175,7 +175,7 @@ def _approval(
         sequence=1 if head is None else head.sequence + 1,
         predecessor="" if head is None else head.digest,
         issued=now,
-        expires=now + _seconds(trusted, name, entry, wish),
+        expires=now + _seconds(trusted, name, entry, ledger.owner, wish),
         author=_author(ledger, digest) or wish.author,
         parts={} if entry is None else part_digests(entry),
         findings=wish.findings,
@@ -194,11 +194,13 @@ def _author(ledger: Ledger, digest: str) -> str:
     return min((who for entry, who in ledger.authors if entry == digest), default="")
 
 
-def _seconds(trusted: Trusted, name: str, entry: Entry | None, wish: Wish) -> int:
+def _seconds(
+    trusted: Trusted, name: str, entry: Entry | None, before: str, wish: Wish
+) -> int:
     """Say how long a statement counts. Raises `RefusedError` for longer than allowed."""
     if wish.decision in DENIES:
         return 0
-    rule = trusted.rule_for(name, "" if entry is None else entry.access.owner)
+    rule = trusted.rule_for(name, "" if entry is None else entry.access.owner, before)
     glass = wish.decision == "break_glass"
     longest = LONGEST_BREAK_GLASS if glass else rule.longest_seconds
     if wish.seconds is not None and wish.seconds > longest:

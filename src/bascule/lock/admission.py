@@ -39,9 +39,9 @@ class Circumstances:
     """Says who answers for it, by an entry's digest; empty when nobody knows the entry."""
     now: UnixTime
 
-    def rule(self, entry_digest: str) -> Rule:
+    def rule(self, entry_digest: str, ledger: Ledger) -> Rule:
         """Give what applies to an entry."""
-        return self.trusted.rule_for(self.name, self.owner(entry_digest))
+        return self.trusted.rule_for(self.name, self.owner(entry_digest), ledger.owner)
 
 
 @dataclass(slots=True)
@@ -108,7 +108,7 @@ def _checked(where: str, content: bytes, ledger: Ledger, by: Circumstances) -> _
     signed = read_signed(content, signers, name=by.name, recorded_at=by.now)
     found = _Found(where, content, signed)
     if not found.denies:
-        rule = by.rule(signed.statement.entry_digest)
+        rule = by.rule(signed.statement.entry_digest, ledger)
         entitled(signed, rule, ledger.authors, now=by.now)
     return found
 
@@ -165,6 +165,7 @@ def _let_in(it: _Found, result: Admission, by: Circumstances) -> None:
         sequence=it.predicate.sequence,
         digest=it.signed.digest,
         entry_digest=digest,
+        owner=by.owner(digest),
         decision=it.predicate.decision,
         approver=it.predicate.approver,
         recorded_at=by.now,
@@ -172,7 +173,8 @@ def _let_in(it: _Found, result: Admission, by: Circumstances) -> None:
         envelope=it.content,
     )
     if it.predicate.decision == "approve":
-        rule, ledger = by.rule(digest), result.ledger.with_one_more(fresh)
+        rule = by.rule(digest, result.ledger)
+        ledger = result.ledger.with_one_more(fresh)
         count = tally(by.name, digest, rule, by.trusted, ledger, now=by.now)
         fresh = replace(fresh, completes=len(count.votes) >= rule.quorum)
     result.ledger = result.ledger.with_one_more(fresh)

@@ -11,12 +11,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from bascule.clock import UnixTime
+from bascule.lock.invisible import visible
 from bascule.lock.ledger import Ledger, State, UnfitError
 from bascule.lock.model import Entry, entry_digest
 from bascule.lock.rules import LONGEST_BREAK_GLASS, Rule, Trusted
 from bascule.lock.signed import Signed, read_signed
 from bascule.storage.approvals import Recorded
 
+MAX_SAID = 400
+"""Characters of what a file of others made us say."""
 LEEWAY_SECONDS = 30
 """How far an approver's clock may be ahead of ours."""
 
@@ -79,7 +82,7 @@ def judge(
     if entry.surface is None:
         reason = f"has no captured surface: run `bascule lock {name}`"
         return Verdict("no_surface", reason, sequence=sequence)
-    rule = trusted.rule_for(name, entry.access.owner)
+    rule = trusted.rule_for(name, entry.access.owner, ledger.owner)
     count = tally(name, digest, rule, trusted, ledger, now=now)
     if len(count.votes) >= rule.quorum:
         expires = sorted(count.votes.values(), reverse=True)[rule.quorum - 1]
@@ -96,8 +99,8 @@ def tally(
     name: str, digest: str, rule: Rule, trusted: Trusted, ledger: Ledger, *, now: UnixTime
 ) -> Tally:
     """Count the approvals of an entry that stand."""
-    newest = max((it.recorded_at for it in ledger.recorded), default=now)
-    now = max(now, newest)
+    if ledger.recorded:
+        now = max(now, ledger.recorded[-1].recorded_at)
     count = Tally()
     for it in ledger.standing(digest):
         try:
@@ -201,8 +204,8 @@ def _why_not(
         return state, f"{verb} by {ended.approver}, statement {ended.sequence}; {again}"
     if refused:
         last_refused = refused[-1]
-        where = f"`{last_refused.where}` does not count"
-        return last_refused.state, f"{where}: {last_refused.reason}; {again}"
+        said = f"`{last_refused.where}` does not count: {last_refused.reason}"
+        return last_refused.state, f"{visible(said)[:MAX_SAID]}; {again}"
     return "missing", f"has no approval; {again}"
 
 

@@ -55,6 +55,12 @@ class Ledger:
             default=None,
         )
 
+    @property
+    def owner(self) -> str:
+        """Who answered for the connector by the entry that was approved last."""
+        done = (it.owner for it in reversed(self.recorded) if it.completes)
+        return next(done, "")
+
     def with_one_more(self, fresh: Recorded) -> Ledger:
         """Add a statement at the end."""
         return replace(self, recorded=(*self.recorded, fresh))

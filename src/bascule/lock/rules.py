@@ -46,13 +46,18 @@ class Trusted:
             "approvals": msgspec.to_builtins(self.rules),
         }
 
-    def rule_for(self, name: str, owner: str) -> Rule:
-        """Put together what applies to a connector: each rule narrows."""
+    def rule_for(self, name: str, *owners: str) -> Rule:
+        """Put together what applies to a connector: each rule narrows.
+
+        `owners`: who answers for it, and who did until now. To name another owner is no way
+        around the rules for the one before.
+        """
         base = self.rules
         more = [
             it
             for it in base.rules.values()
-            if _matches(it.connectors, name) or (owner and _matches(it.owners, owner))
+            if _matches(it.connectors, name)
+            or any(owner and _matches(it.owners, owner) for owner in owners)
         ]
         approvers = self._named(base.approvers)
         for rule in more:

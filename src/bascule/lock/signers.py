@@ -25,7 +25,8 @@ _PRINCIPAL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,99}")
 _LINE = re.compile(
     r"(?P<principal>\S+)"
     r'(?:[ \t]+(?P<options>[a-z-]+(?:="[^"]*")?(?:,[a-z-]+(?:="[^"]*")?)*))?'
-    r"[ \t]+(?P<type>(?:sk-)?(?:ssh|ecdsa)-\S+)[ \t]+(?P<key>[A-Za-z0-9+/=]+)(?:[ \t].*)?"
+    r"[ \t]+(?P<type>(?:sk-)?(?:ssh|ecdsa)-[a-z0-9@.-]+)"
+    r"[ \t]+(?P<key>[A-Za-z0-9+/=]+)(?:[ \t].*)?"
 )
 _OPTION = re.compile(r'([a-z-]+)(?:="([^"]*)")?')
 _PLAIN, _HARDWARE = PLAIN.decode(), HARDWARE.decode()

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import groupby
 
 from sqlalchemy import Connection, Row, func, insert, select, update
 
@@ -20,6 +18,8 @@ class Recorded:
     sequence: int
     digest: str
     entry_digest: str
+    owner: str
+    """Who answers for the connector by that entry; empty if it was not at hand."""
     decision: str
     """As the statement says: `approve`, `reject`, `revoke`, `break_glass`."""
     approver: str
@@ -45,6 +45,7 @@ def add(conn: Connection, connector: str, fresh: Recorded) -> None:
             sequence=fresh.sequence,
             digest=fresh.digest,
             entry_digest=fresh.entry_digest,
+            owner=fresh.owner,
             decision=fresh.decision,
             approver=fresh.approver,
             recorded_at=fresh.recorded_at,
@@ -62,18 +63,12 @@ def of(conn: Connection, connector: str) -> tuple[Recorded, ...]:
     return tuple(_recorded(row) for row in conn.execute(query.order_by(approvals.c.place)))
 
 
-def every(conn: Connection) -> Mapping[str, tuple[Recorded, ...]]:
-    """Give what is recorded, by connector and in order."""
-    query = select(approvals).order_by(approvals.c.connector, approvals.c.place)
-    by_connector = groupby(conn.execute(query), key=lambda row: str(row.connector))
-    return {name: tuple(map(_recorded, rows)) for name, rows in by_connector}
-
-
 def _recorded(row: Row[tuple[object, ...]]) -> Recorded:
     return Recorded(
         sequence=row.sequence,
         digest=row.digest,
         entry_digest=row.entry_digest,
+        owner=row.owner,
         decision=row.decision,
         approver=row.approver,
         recorded_at=UnixTime(row.recorded_at),

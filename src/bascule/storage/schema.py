@@ -286,6 +286,7 @@ approvals = Table(
     Column("sequence", BigInteger, nullable=False),
     Column("digest", Text, nullable=False),
     Column("entry_digest", Text, nullable=False),
+    Column("owner", Text, nullable=False),
     Column("decision", Text, nullable=False),
     Column("approver", Text, nullable=False),
     Column("recorded_at", BigInteger, nullable=False),

@@ -20,6 +20,7 @@ def upgrade() -> None:
         sa.Column("sequence", sa.BigInteger, nullable=False),
         sa.Column("digest", sa.Text, nullable=False),
         sa.Column("entry_digest", sa.Text, nullable=False),
+        sa.Column("owner", sa.Text, nullable=False),
         sa.Column("decision", sa.Text, nullable=False),
         sa.Column("approver", sa.Text, nullable=False),
         sa.Column("recorded_at", sa.BigInteger, nullable=False),
