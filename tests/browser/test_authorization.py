@@ -38,6 +38,7 @@ listen = "localhost:{public}"
 admin_listen = "127.0.0.1:{admin}"
 
 [connectors.hall]
+mode = "observe"
 url = "http://127.0.0.1:{upstream}/mcp"
 
 [clients]

@@ -20,10 +20,12 @@ admin_listen = "127.0.0.1:{admin}"
 {server}
 
 [connectors.desk]
+mode = "observe"
 {desk}
 may_ask = ["elicitation", "sampling", "roots"]
 
 [connectors.annex]
+mode = "observe"
 {desk}
 
 [roles.tester]

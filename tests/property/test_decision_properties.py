@@ -37,8 +37,8 @@ from bascule.decision.snapshot import Snapshot, build_snapshot, policy_problems
 
 NOW = UnixTime(1_764_000_000)
 CONNECTORS = {
-    "tickets": Connector(url="https://tickets.example/mcp"),
-    "time": Connector(command=("x",)),
+    "tickets": Connector(url="https://tickets.example/mcp", mode="observe"),
+    "time": Connector(command=("x",), mode="observe"),
 }
 TOOLSETS = {
     "tickets:read": ("tickets/get_*", "tickets/search", "tickets/prompt:*"),
@@ -171,7 +171,9 @@ gates = st.builds(
 def gated(
     config: Config, gate: Gate | None, principal: Principal, served: str | None
 ) -> set[tuple[str, str]]:
-    policies = build_snapshot(config, {}, None if gate is None else {"tickets": gate})
+    policies = build_snapshot(
+        config, {}, None if gate is None else {"tickets": gate, "time": None}
+    )
     return {
         (call.kind, call.name)
         for call in calls(principal)

@@ -35,8 +35,10 @@ from bascule.identity.resource import connector_of
 CONFIG = load(
     """
 [connectors.desk]
+mode = "observe"
 url = "http://127.0.0.1:1/mcp"
 [connectors.annex]
+mode = "observe"
 url = "http://127.0.0.1:1/annex"
 [scopes]
 "desk.echo" = ["desk/echo"]

@@ -13,14 +13,17 @@ from system.server import Installation, serving
 
 CONNECTORS = """
 [connectors.lodge]
+mode = "observe"
 url = "http://127.0.0.1:{lodge}/mcp"
 may_ask = ["elicitation"]
 
 [connectors.barn]
+mode = "observe"
 url = "http://127.0.0.1:{lodge}/mcp"
 may_ask = ["elicitation"]
 
 [connectors.plain]
+mode = "observe"
 url = "http://127.0.0.1:{plain}/mcp"
 
 [roles.guest]

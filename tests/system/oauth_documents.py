@@ -44,6 +44,7 @@ T = TypeVar("T")
 URL = "http://localhost:8420"
 CONFIG = """
 [connectors.desk]
+mode = "observe"
 url = "http://127.0.0.1:1/mcp"
 """
 HOST = "client.example"

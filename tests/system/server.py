@@ -35,6 +35,7 @@ admin_listen = "127.0.0.1:{admin}"
 {server}
 
 [connectors.desk]
+mode = "observe"
 url = "http://127.0.0.1:{upstream}/mcp"
 may_ask = ["elicitation"]
 
@@ -45,6 +46,7 @@ value = "file:{secret}"
 shared = true
 
 [connectors.annex]
+mode = "observe"
 url = "http://127.0.0.1:{upstream}/annex"
 
 [roles.clerk]

@@ -24,10 +24,12 @@ listen = "127.0.0.1:{public}"
 admin_listen = "127.0.0.1:{admin}"
 
 [connectors.desk]
+mode = "observe"
 command = {command}
 {desk}
 
 [connectors.time]
+mode = "observe"
 command = [{python}, "-m", "mcp_server_time"]
 env = {{ TZ = "UTC" }}
 
@@ -62,6 +64,7 @@ ALLOWED = (
 
 MORE_SERVERS = """
 [connectors.own]
+mode = "observe"
 command = {command}
 per_user = true
 """

@@ -28,9 +28,11 @@ from bascule.storage.schema import VERSION
 
 CONFIG = """
 [connectors.tickets]
+mode = "observe"
 url = "http://127.0.0.1:9/mcp"
 
 [connectors.notes]
+mode = "observe"
 url = "http://127.0.0.1:9/mcp"
 
 [toolsets]

@@ -14,6 +14,7 @@ from bascule.cli.main import main
 
 CONFIG = """\
 [connectors.time]
+mode = "observe"
 command = ["time-server"]
 
 [toolsets]
@@ -185,7 +186,7 @@ def test_an_error_fails_the_check_with_file_and_line(folder: Path) -> None:
     assert answer["ok"] is False
     assert answer["problems"][0] == {
         "file": str(path),
-        "line": 11,
+        "line": 12,
         "severity": "error",
         "message": "roles.clerk.allow[1]: connector `tim` does not exist",
     }
@@ -203,4 +204,4 @@ def test_a_warning_fails_only_a_strict_check(folder: Path) -> None:
     assert (relaxed.exit_code, json.loads(relaxed.stdout)["ok"]) == (0, True)
     assert (strict.exit_code, json.loads(strict.stdout)["ok"]) == (1, False)
     (problem,) = json.loads(strict.stdout)["problems"]
-    assert (problem["line"], problem["severity"]) == (17, "warning")
+    assert (problem["line"], problem["severity"]) == (18, "warning")

@@ -181,6 +181,7 @@ def test_the_guide_leads_from_an_address_to_a_call_that_is_allowed(tmp_path: Pat
         return result.stdout
 
     does(block("sh", "bascule add notes", GUARD))
+    does(block("sh", "sed -i", GUARD))
     with (tmp_path / "bascule.toml").open("a") as file:
         for word in ("[network]", "credential]", "[toolsets]"):
             file.write(block("toml", word, GUARD))

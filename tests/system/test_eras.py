@@ -93,7 +93,7 @@ def test_a_server_that_is_upgraded_is_found_to_be(
 ) -> None:
     """Its sessions are over; the next beginning is told what is spoken now."""
     (port,) = free_ports(1)
-    more = f'[connectors.hall]\nurl = "http://127.0.0.1:{port}/mcp"\n'
+    more = f'[connectors.hall]\nmode = "observe"\nurl = "http://127.0.0.1:{port}/mcp"\n'
     with serving(tmp_path / "made", recorder, more=more) as bascule:
         client = LegacyClient(bascule, bascule.token("alice", "hall"), "hall")
         with running("legacy", port=port):

@@ -21,21 +21,26 @@ from system.server import Installation, serving
 
 CONNECTORS = """
 [connectors.hall]
+mode = "observe"
 url = "http://127.0.0.1:{both}/mcp"
 may_ask = ["elicitation", "sampling"]
 
 [connectors.old]
+mode = "observe"
 url = "http://127.0.0.1:{legacy}/mcp"
 may_ask = ["elicitation"]
 
 [connectors.new]
+mode = "observe"
 url = "http://127.0.0.1:{modern}/mcp"
 may_ask = ["elicitation"]
 
 [connectors.stateless]
+mode = "observe"
 url = "http://127.0.0.1:{stateless}/mcp"
 
 [connectors.whole]
+mode = "observe"
 url = "http://127.0.0.1:{whole}/mcp"
 
 [roles.visitor]

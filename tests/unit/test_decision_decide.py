@@ -26,8 +26,8 @@ NOW = UnixTime(1_764_000_000)
 DESK = "https://desk.example/client.json"
 CONFIG = Config(
     connectors={
-        "tickets": Connector(url="https://tickets.example/mcp"),
-        "time": Connector(command=("time-server",)),
+        "tickets": Connector(url="https://tickets.example/mcp", mode="observe"),
+        "time": Connector(command=("time-server",), mode="observe"),
     },
     toolsets={"tickets:read": ("tickets/search", "tickets/get_*", "tickets/prompt:triage")},
     roles={
@@ -483,7 +483,12 @@ def test_the_same_policies_have_the_same_digest() -> None:
             }
         },
         {"agents": replace(CONFIG.agents, ceilings={**CONFIG.agents.ceilings, "new": ()})},
-        {"connectors": {**CONFIG.connectors, "new": Connector(command=("x",))}},
+        {
+            "connectors": {
+                **CONFIG.connectors,
+                "new": Connector(command=("x",), mode="observe"),
+            }
+        },
     ],
 )
 def test_whatever_changes_a_decision_changes_the_digest(changed: dict[str, object]) -> None:

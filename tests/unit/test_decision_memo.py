@@ -27,7 +27,7 @@ def key(user: int) -> Key:
 
 def time_snapshot(cedar: str = "") -> Snapshot:
     config = Config(
-        connectors={"time": Connector(command=("x",))},
+        connectors={"time": Connector(command=("x",), mode="observe")},
         roles={"r": Role(("user:alice",), ("time/now", "time/get_*"))},
         agents=Agents(default_ceiling=("time/*",)),
     )

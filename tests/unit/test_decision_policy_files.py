@@ -13,9 +13,9 @@ from bascule.config.model import Agents, Config, Connector, Role
 from bascule.decision.problems import PolicyError
 from bascule.decision.snapshot import build_snapshot, policy_problems
 
-TICKETS = Connector(url="https://tickets.example/mcp")
+TICKETS = Connector(url="https://tickets.example/mcp", mode="observe")
 CONFIG = Config(
-    connectors={"tickets": TICKETS, "time": Connector(command=("x",))},
+    connectors={"tickets": TICKETS, "time": Connector(command=("x",), mode="observe")},
     toolsets={"tickets:read": ("tickets/search",)},
     roles={"support": Role(("group:support",), ("tickets:read",))},
 )

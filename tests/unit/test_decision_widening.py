@@ -9,8 +9,10 @@ from bascule.decision.widening import widenings
 
 BASE = """
 [connectors.desk]
+mode = "observe"
 url = "http://127.0.0.1:1/mcp"
 [connectors.annex]
+mode = "observe"
 url = "http://127.0.0.1:2/mcp"
 [toolsets]
 "desk:read" = ["desk/search"]

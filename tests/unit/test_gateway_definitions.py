@@ -186,6 +186,27 @@ def test_an_old_answer_does_not_replace_a_newer_one() -> None:
     assert view.digest("tools", "echo") == "new"
 
 
+def test_a_reading_of_our_own_takes_back_nothing_that_a_client_was_shown() -> None:
+    watch, _ = watching()
+    view, entry = watch.view, GATE.entry
+    listed(watch, changed(description="for clients"))
+    for digests in ({"echo": digest(ECHO)}, {}):
+        view.learn("tools", entry, digests, asked=watch.asked + 1, whole=True)
+        assert view.digest("tools", "echo") not in {digest(ECHO), None}
+    again = Watch("desk", GATE, watch.definitions, view, watch.journal, watch.asked + 2)
+    listed(again, ECHO)
+    view.learn("tools", entry, {"echo": digest(ECHO)}, asked=watch.asked + 3, whole=True)
+    assert view.digest("tools", "echo") == digest(ECHO)
+
+
+def test_a_reading_of_our_own_finds_what_has_changed_since() -> None:
+    watch, _ = watching()
+    listed(watch, ECHO)
+    view = watch.view
+    view.learn("tools", GATE.entry, {"echo": "x"}, asked=watch.asked + 1, whole=True)
+    assert view.digest("tools", "echo") == "x"
+
+
 def test_what_was_seen_under_another_entry_is_not_known() -> None:
     view = View()
     view.learn("tools", "a", {"echo": "x"}, asked=1.0, whole=True)

@@ -11,6 +11,7 @@ from bascule.lock.model import Entry, LockError, Source, Surface
 
 CONFIG = """
 [connectors.files]
+mode = "observe"
 command = ["npx", "-y", "server", "/srv"]
 owner = "platform-team"
 env = { TOKEN = "file:/run/secrets/token", TZ = "UTC" }
@@ -20,6 +21,7 @@ boundary = { may_reach = ["b.example:443", "a.example:443"] }
 sandbox = { read = ["/srv"], write = ["/var/tmp/files"], memory_mib = 256, processes = 20 }
 
 [connectors.remote]
+mode = "observe"
 url = "https://remote.example/mcp"
 boundary = { reachable_from = ["10.0.0.0/8"] }
 credential = { kind = "static", value = "file:/run/secrets/remote", shared = true }

@@ -10,16 +10,18 @@ from msgspec import Struct
 
 from bascule.app.counts import Counts
 from bascule.config.model import Config
+from bascule.decision.gate import Gate
 
 MAX_LINE_BYTES = 64 << 20
 """A configuration with its policies is one line."""
 
 
 class Settings(Struct, frozen=True):
-    """A configuration and the text of its policy files, by name."""
+    """A configuration, the text of its policy files by name, and what is approved of it."""
 
     config: Config
     policies: dict[str, str]
+    gates: dict[str, Gate | None]
 
 
 class Start(Struct, frozen=True, tag=True):
@@ -61,6 +63,12 @@ class Commit(Struct, frozen=True, tag=True):
     """Put what was prepared into force."""
 
 
+class Approvals(Struct, frozen=True, tag=True):
+    """What is approved from now on, of the configuration in force."""
+
+    gates: dict[str, Gate | None]
+
+
 class Drain(Struct, frozen=True, tag=True):
     """Answer what is begun, then end."""
 
@@ -83,7 +91,7 @@ class Counted(Struct, frozen=True, tag=True):
     counts: Counts
 
 
-ToWorker = Start | LogState | Prepare | Commit | Drain
+ToWorker = Start | LogState | Prepare | Commit | Approvals | Drain
 ToSupervisor = Serving | Prepared | Counted
 
 _to_worker = msgspec.json.Decoder(ToWorker)

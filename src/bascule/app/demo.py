@@ -18,12 +18,17 @@ from bascule.errors import BasculeError
 TICKETS_PORT = 8431
 CONFIGURATION = f"""\
 # Written by `bascule up --demo`: change it, and send the server SIGHUP or start it again.
+#
+# Nobody has approved these two servers yet. `observe` serves them all the same and records
+# what they are; take the line out once one is locked and approved, and nothing else is.
 
 [connectors.tickets]
+mode = "observe"
 url = "http://127.0.0.1:{TICKETS_PORT}/mcp"
 owner = "support-eng"
 
 [connectors.time]
+mode = "observe"
 command = [{json.dumps(sys.executable)}, "-m", "mcp_server_time"]
 owner = "platform-team"
 env = {{ TZ = "UTC" }}
@@ -74,6 +79,14 @@ For others get a token, good for an hour, and give them both:
                   --transport http --header "Authorization: Bearer $TOKEN" \\
                   --method tools/list
 
+Nobody has approved these servers, so they are merely observed. To approve one, so that
+nothing but what you have seen is run and served:
+
+  {bascule} lock time
+  {bascule} diff time
+  {bascule} approve time --reason "looked at it"
+                  and take its line `mode = "observe"` out of {config}
+
 Look:
 
   {bascule} audit tail --follow   what is decided, and why
@@ -89,7 +102,9 @@ def explanation(config: Path, data_dir: Path, public_url: str, link: str) -> str
     program = Path(sys.executable).with_name("bascule")
     options = f"--config {config} --data-dir {data_dir}"
     way_in = f"In a browser, `demo` sets up a login at\n\n  {link}\n\n" if link else ""
-    return EXPLANATION.format(url=public_url, bascule=f"{program} {options}", way_in=way_in)
+    return EXPLANATION.format(
+        url=public_url, bascule=f"{program} {options}", way_in=way_in, config=config
+    )
 
 
 def write_configuration(path: Path) -> None:

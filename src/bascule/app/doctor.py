@@ -77,7 +77,11 @@ def examine(probe: Probe, patient: Patient) -> Iterator[Finding]:
         if not first.ok:
             return
         yield from _identity(probe, patient)
-        yield _list(name, probe.list_tools(name, patient.token()))
+        reply = probe.list_tools(name, patient.token())
+        if _is_unapproved(reply):
+            yield _unapproved(name, reply)
+            return
+        yield _list(name, reply)
         yield from _refusal(probe, patient)
     except OSError as exc:
         yield Finding(name, "connection", False, f"it broke: {exc}", "try again")
@@ -118,6 +122,20 @@ def _identity(probe: Probe, patient: Patient) -> Iterator[Finding]:
         f"with a token for another resource: {reply.status}",
         "stop the server and report it as a weakness: see SECURITY.md",
     )
+
+
+def _is_unapproved(reply: Reply) -> bool:
+    return reply.status == 503 and _said(reply).startswith("connector ")
+
+
+def _said(reply: Reply) -> str:
+    problem = reply.message.get("error")
+    return str(problem.get("message", "")) if isinstance(problem, dict) else ""
+
+
+def _unapproved(name: str, reply: Reply) -> Finding:
+    said, _, fix = _said(reply).partition(": ")
+    return _finding(name, "approved", False, said, fix)
 
 
 def _list(name: str, reply: Reply) -> Finding:

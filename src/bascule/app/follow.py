@@ -49,7 +49,7 @@ class Follower:
         if problem not in {"", self._problem}:
             log.error("state, nobody is served until it is well: %s", problem)
         self._problem = problem
-        self._gateway.end_revoked()
+        self._gateway.end_invalid()
 
     async def _refresh(self) -> None:
         callers, loop = self._gateway.callers, asyncio.get_running_loop()

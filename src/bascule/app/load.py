@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bascule.app import files
+from bascule.app.approved import read_gates
+from bascule.app.place import Place
+from bascule.clock import UnixTime
 from bascule.config.model import Config
 from bascule.config.rules import exposure_problems
-from bascule.decision.snapshot import Snapshot, build_snapshot
+from bascule.decision.snapshot import Gates, Snapshot, build_snapshot, with_gates
 from bascule.errors import BasculeError
 
 
@@ -39,7 +42,10 @@ class Loaded:
 
 
 def load(sources: Sources) -> Loaded:
-    """Read and check configuration and policies. Raises `BasculeError`."""
+    """Read and check configuration and policies; nothing of it is approved yet.
+
+    Raises `BasculeError`.
+    """
     files.check_configuration_files(sources.config_path)
     config = sources.read_config()
     problems = exposure_problems(config)
@@ -49,9 +55,22 @@ def load(sources: Sources) -> Loaded:
     return loaded_from(config, policies)
 
 
-def loaded_from(config: Config, policies: Mapping[str, str]) -> Loaded:
-    """Compile a configuration and its policies. Raises `PolicyError`."""
-    return Loaded(config, policies, build_snapshot(config, policies))
+def loaded_from(
+    config: Config, policies: Mapping[str, str], gates: Gates | None = None
+) -> Loaded:
+    """Compile a configuration and its policies; without gates nothing is approved.
+
+    Raises `PolicyError`.
+    """
+    return Loaded(config, policies, build_snapshot(config, policies, gates))
+
+
+def with_approvals(
+    loaded: Loaded, sources: Sources, place: Place, *, now: UnixTime
+) -> Loaded:
+    """Give the same configuration with what is approved of it by now."""
+    gates = read_gates(place, sources.config_path, loaded.config, now=now)
+    return replace(loaded, snapshot=with_gates(loaded.snapshot, gates))
 
 
 def require_same_server(before: Config, after: Config) -> None:

@@ -5,19 +5,26 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
 from bascule.app import state
-from bascule.app.load import Loaded, Sources, load, require_same_server
+from bascule.app.approval_news import ApprovalNews, ApprovalNotices
+from bascule.app.follow import POLL_SECONDS
+from bascule.app.load import Loaded, Sources, load, require_same_server, with_approvals
 from bascule.app.place import Place
 from bascule.app.timers import Timer
+from bascule.clock import system_clock
+from bascule.decision.snapshot import Gates, with_gates
 from bascule.decision.widening import widenings
 from bascule.errors import BasculeError
+from bascule.lock.lock_file import LOCK_NAME
 
 log = logging.getLogger("bascule")
 
 WATCH_SECONDS = 0.5
+NOTICE_SECONDS = 1.0
 MAX_WIDENINGS = 40
 """Named in one record; how many more there are is said."""
 
@@ -33,6 +40,9 @@ class Reloadable(Protocol):
 
     def commit(self) -> None:
         """Put what was prepared into force."""
+
+    def approve(self, gates: Gates) -> None:
+        """Put into force what is approved of the configuration in force."""
 
 
 class Reloading:
@@ -52,6 +62,8 @@ class Reloading:
         self._loaded = loaded
         self._targets = targets
         self._watch = watch
+        self._approvals = ApprovalNews(sources, place)
+        self._notices = ApprovalNotices(place)
         self._seen = self._settled = self._look()
         self._asked = asyncio.Event()
 
@@ -59,7 +71,12 @@ class Reloading:
     def timers(self) -> list[Timer]:
         """Give what must run while there may be a reload."""
         watching = [Timer(WATCH_SECONDS, self._watch_files)] if self._watch else []
-        return [Timer(0, self._reload_when_asked), *watching]
+        return [
+            Timer(0, self._reload_when_asked),
+            Timer(POLL_SECONDS, self._follow_approvals),
+            Timer(NOTICE_SECONDS, self._notice),
+            *watching,
+        ]
 
     def ask(self) -> None:
         """Have the configuration loaded anew, soon."""
@@ -74,7 +91,7 @@ class Reloading:
             log.error("reload refused, the old configuration stays: %s", exc)
 
     async def _reload(self) -> None:
-        loaded = await asyncio.to_thread(load, self._sources)
+        loaded = await asyncio.to_thread(self._load)
         require_same_server(self._loaded.config, loaded.config)
         for target in self._targets:
             await target.prepare(loaded)
@@ -82,7 +99,32 @@ class Reloading:
         for target in self._targets:
             target.commit()
         self._loaded = loaded
+        self._approvals.look_again()  # it may be different since this was loaded
         log.warning("configuration reloaded, policies %s", loaded.snapshot.digest[:16])
+
+    def _load(self) -> Loaded:
+        loaded = load(self._sources)
+        return with_approvals(loaded, self._sources, self._place, now=system_clock())
+
+    async def _follow_approvals(self) -> None:
+        """Put approvals and rejections into force, whatever the other files say."""
+        loaded = self._loaded
+        gates = await self._approvals.fresh(loaded, system_clock())
+        if gates is None:
+            return
+        if self._loaded is not loaded:
+            self._approvals.look_again()
+            return
+        self._loaded = replace(loaded, snapshot=with_gates(loaded.snapshot, gates))
+        for target in self._targets:
+            target.approve(gates)
+        log.warning(
+            "approvals have changed, policies %s", self._loaded.snapshot.digest[:16]
+        )
+
+    async def _notice(self) -> None:
+        gates, now = self._loaded.snapshot.gates, system_clock()
+        await asyncio.to_thread(self._notices.tell, gates, now)
 
     def _record(self, loaded: Loaded) -> None:
         before = self._loaded
@@ -117,7 +159,14 @@ class Reloading:
     def _look(self) -> frozenset[tuple[str, int, int, int]]:
         """Give what tells one state of the files from another."""
         config = self._sources.config_path
-        paths = [config, *(config.parent / "policies").glob("*.cedar")]
+        folder = config.parent
+        paths = [
+            config,
+            folder / LOCK_NAME,
+            folder / "allowed_signers",
+            *(folder / "policies").glob("*.cedar"),
+            *(folder / "approvals").glob("*/*.json"),
+        ]
         return frozenset(_mark(path) for path in paths)
 
 

@@ -9,10 +9,11 @@ import sys
 from bascule.app import state
 from bascule.app.descriptors import raise_limit
 from bascule.app.dumpable import forbid_reading
-from bascule.app.load import Loaded, Sources, load
+from bascule.app.load import Loaded, Sources, load, with_approvals
 from bascule.app.place import Place
 from bascule.app.setup_links import offer_first_admin
 from bascule.app.supervisor import Options, Supervisor
+from bascule.clock import system_clock
 from bascule.errors import BasculeError
 
 log = logging.getLogger("bascule")
@@ -37,6 +38,7 @@ def serve(sources: Sources, *, workers: int = 1, watch: bool = False) -> None:
             offer_first_admin(place, loaded.config.server.public_url, show)
             if place.is_shared:
                 log.warning(ONE_HOST)
+            loaded = with_approvals(loaded, sources, place, now=system_clock())
             _run(sources, loaded, place, Options(workers, watch, lock))
         finally:
             place.close()

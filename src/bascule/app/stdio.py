@@ -20,8 +20,9 @@ from bascule.app.load import Loaded
 from bascule.app.place import Place
 from bascule.app.revocation_news import RevocationNews
 from bascule.app.timers import Timer
-from bascule.clock import monotonic, system_entropy
+from bascule.clock import monotonic, system_clock, system_entropy
 from bascule.config.model import Config, Connector, Limits
+from bascule.decision.snapshot import Gates
 from bascule.errors import BasculeError
 from bascule.gateway.hosted import Hosted, HostedHandler
 from bascule.gateway.hosted_headers import ITSELF
@@ -155,6 +156,14 @@ class StdioHosts:
                 self._retired.append(hosted.server)
         if self._listener is not None and not before:
             self._warn()
+
+    def approve(self, gates: Gates) -> None:
+        """End what runs of servers that are not approved any more."""
+        now = system_clock()
+        for name, hosted in self._handler.servers.items():
+            gate = gates.get(name)
+            if gate is not None and gate.shuts(now) is not None:
+                hosted.server.end_all()
 
     def _warn(self) -> None:
         if self._handler.servers:

@@ -33,6 +33,7 @@ from bascule.audit.log import AuditLog
 from bascule.clock import system_entropy
 from bascule.config.model import Server
 from bascule.config.rules import is_exposed
+from bascule.decision.snapshot import Gates
 from bascule.gateway.asgi import AsgiBridge
 from bascule.gateway.ingress import Allowed
 from bascule.gateway.listener import Listener, bind
@@ -67,6 +68,9 @@ class Serving(Protocol):
 
     def commit(self) -> None:
         """Put what was prepared into force."""
+
+    def approve(self, gates: Gates) -> None:
+        """Put into force what is approved of the configuration in force."""
 
     def counts(self) -> Counts:
         """Give what was counted for `/metrics`."""

@@ -27,6 +27,7 @@ from bascule.audit.log import GATEWAY_WRITER, REFUSE_SECONDS
 from bascule.audit.writer import Writer
 from bascule.clock import system_clock, system_entropy
 from bascule.config.model import Config
+from bascule.decision.snapshot import Gates, with_gates
 from bascule.errors import BasculeError
 from bascule.gateway.asgi import AsgiBridge
 from bascule.gateway.callers import Callers
@@ -142,6 +143,11 @@ class Worker:
         self.gateway.limits = loaded.config.limits
         self.gateway.snapshot = loaded.snapshot
         self._issuer_keys.configure(loaded.config)
+
+    def approve(self, gates: Gates) -> None:
+        """Put into force what is approved; what is open and no longer may be is cut."""
+        self.gateway.snapshot = with_gates(self.gateway.snapshot, gates)
+        self.gateway.end_invalid()
 
     def counts(self) -> Counts:
         """Give the counters of this process."""

@@ -17,6 +17,7 @@ from pathlib import Path
 import uvloop
 
 from bascule.app.channel import (
+    Approvals,
     Channel,
     Commit,
     Counted,
@@ -114,6 +115,8 @@ class WorkerProcess:
                     self._channel.send(Prepared(asked.number, await self._prepare(asked)))
                 case Commit():
                     self._worker.commit()
+                case Approvals() as told:
+                    self._worker.approve(told.gates)
                 case Drain():
                     self._draining.set()
                 case Start():
@@ -137,7 +140,7 @@ class WorkerProcess:
 
 
 def _load(settings: Settings) -> Loaded:
-    return loaded_from(settings.config, settings.policies)
+    return loaded_from(settings.config, settings.policies, settings.gates)
 
 
 def die_with_parent(parent: int) -> None:

@@ -6,10 +6,12 @@ import asyncio
 import logging
 import socket
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import reduce
 from pathlib import Path
 
 from bascule.app.channel import (
+    Approvals,
     Commit,
     Drain,
     LogState,
@@ -25,6 +27,7 @@ from bascule.app.timers import Timer
 from bascule.app.worker import DRAIN_SECONDS
 from bascule.audit.log import AuditLog
 from bascule.clock import monotonic, system_entropy
+from bascule.decision.snapshot import Gates, with_gates
 from bascule.errors import BasculeError
 from bascule.gateway.host_counts import KEY_BYTES, clear_row, make_memory
 from bascule.gateway.listener import BACKLOG
@@ -113,6 +116,13 @@ class WorkerProcesses:
                 child.channel.send(Commit())
             else:
                 child.process.kill()
+
+    def approve(self, gates: Gates) -> None:
+        """Put into force what is approved of the configuration in force."""
+        snapshot = with_gates(self._loaded.snapshot, gates)
+        self._loaded = replace(self._loaded, snapshot=snapshot)
+        for child in self._children.values():
+            child.channel.send(Approvals(dict(gates)))
 
     def counts(self) -> Counts:
         """Give the sum over all workers, those that are gone included."""
@@ -213,7 +223,7 @@ class WorkerProcesses:
 
 
 def _settings(loaded: Loaded) -> Settings:
-    return Settings(loaded.config, dict(loaded.policies))
+    return Settings(loaded.config, dict(loaded.policies), dict(loaded.snapshot.gates))
 
 
 async def _first(*events: asyncio.Event, seconds: float) -> None:

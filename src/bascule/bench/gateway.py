@@ -103,6 +103,7 @@ listen = "127.0.0.1:{gateway.port}"
 admin_listen = "127.0.0.1:{gateway.admin_port}"
 
 [connectors.{CONNECTOR}]
+mode = "observe"
 url = "http://127.0.0.1:{upstream}/mcp"
 
 [roles.bench]

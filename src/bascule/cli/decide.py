@@ -9,16 +9,19 @@ from typing import Annotated, Any
 import click
 import msgspec
 from msgspec import UNSET, Meta, Struct
+from msgspec.structs import replace
 
+from bascule.app.approved import read_gates
 from bascule.audit.record import AuthzPart, Record, decode
 from bascule.cli.audit_records import find_record, log_files
 from bascule.cli.context import CommandContext
 from bascule.cli.output import cell, emit
-from bascule.clock import UnixTime
+from bascule.clock import UnixTime, system_clock
 from bascule.decision.decide import KINDS
 from bascule.decision.decide import decide as decide_call
 from bascule.decision.facts import Allowed, CallFacts, Decision, Denied, Kind, Principal
-from bascule.decision.snapshot import build_snapshot
+from bascule.decision.gate import pinned_kind
+from bascule.decision.snapshot import Snapshot, build_snapshot, without_approvals
 from bascule.errors import BasculeError
 
 DENIED = 1
@@ -44,6 +47,8 @@ class FactsFile(Struct, frozen=True, forbid_unknown_fields=True):
     arguments: dict[str, Any] | None = None
     """Taken and not looked at: no policy reads arguments."""
     agent_verified: bool = False
+    definition: str | None = None
+    """Digest of what the server serves under that name; absent: of what was approved."""
 
 
 class Decided(Struct):
@@ -77,11 +82,29 @@ def decide(
         found, text = _looked_up(context, code)
     else:
         assert facts is not None  # noqa: S101 - the other of the two
-        snapshot = build_snapshot(context.config(), context.policy_files())
-        found = _told(decide_call(_call_facts(facts), snapshot))
+        snapshot = _snapshot(context)
+        found = _told(decide_call(_as_served(_call_facts(facts), snapshot), snapshot))
         text = _line(found)
     emit(msgspec.to_builtins(found), text=text, as_json=as_json)
     ctx.exit(0 if found.decision == "allow" else DENIED)
+
+
+def _snapshot(context: CommandContext) -> Snapshot:
+    config, now = context.config(), system_clock()
+    gates = without_approvals(config)
+    if any(gate is not None for gate in gates.values()):
+        gates = read_gates(context.place(), context.config_path, config, now=now)
+    return build_snapshot(config, context.policy_files(), gates)
+
+
+def _as_served(facts: CallFacts, snapshot: Snapshot) -> CallFacts:
+    """Take it that the server serves what was approved, unless the facts say otherwise."""
+    gate = snapshot.gates.get(facts.connector)
+    kind = pinned_kind(facts.method, facts.kind, facts.name)
+    if gate is None or kind is None or facts.definition is not None:
+        return facts
+    pinned = gate.pins.get(kind, {}).get(facts.name, frozenset())
+    return replace(facts, definition=next(iter(sorted(pinned)), None))
 
 
 def _told(decision: Decision) -> Decided:
@@ -134,7 +157,15 @@ def _call_facts(path: Path) -> CallFacts:
     )
     now = read.now if isinstance(read.now, int) else int(read.now.timestamp())
     kind = read.kind or _kind_of(read.method)
-    return CallFacts(principal, read.connector, read.method, kind, read.name, UnixTime(now))
+    return CallFacts(
+        principal,
+        read.connector,
+        read.method,
+        kind,
+        read.name,
+        UnixTime(now),
+        read.definition,
+    )
 
 
 def _kind_of(method: str) -> Kind:

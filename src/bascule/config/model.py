@@ -135,7 +135,8 @@ class Connector(Table, frozen=True):
     """Give each user processes and directories of their own; a stdio server may then ask
     its user."""
     mode: Mode | None = None
-    """What happens without a valid approval; not acted on by this version."""
+    """What happens without a valid approval, and to what differs from it: `observe` serves
+    and records, `warn` also warns in the log, `enforce` refuses. Absent: `enforce`."""
     boundary: Boundary = field(default_factory=Boundary)
     """Declared reach, inward and outward."""
     sandbox: SandboxTable = field(default_factory=SandboxTable)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import msgspec
 
@@ -19,6 +19,9 @@ from bascule.decision.problems import PolicyError, Problem
 from bascule.decision.slices import Policies
 from bascule.decision.toolsets import Toolsets
 
+Gates = Mapping[str, Gate | None]
+"""What was approved, by connector; None where nothing is compared."""
+
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
@@ -28,23 +31,25 @@ class Snapshot:
     """SHA-256 (hex) of the whole configuration."""
     digest: str
     """SHA-256 (hex) of all that a decision depends on: same digest, same decisions."""
+    rights_digest: str
+    """SHA-256 (hex) of all of that but the gates."""
     connectors: frozenset[str]
     policies: Policies
     toolsets: Toolsets
     callers: Callers
-    gates: Mapping[str, Gate | None]
-    """What was approved, for each connector; None where nothing is compared."""
+    gates: Gates
+    """One for each connector."""
     memo: Memo = field(default_factory=Memo, repr=False, compare=False)
 
 
 def build_snapshot(
     config: Config,
     policy_files: Mapping[str, str],
-    gates: Mapping[str, Gate] | None = None,
+    gates: Gates | None = None,
 ) -> Snapshot:
     """Compile a configuration and the text of its `.cedar` files, by file name.
 
-    `gates`: of the connectors that are locked; the others have no approval. Raises
+    `gates`: one for each connector; without them nothing is approved. Raises
     `PolicyError` with every problem found, when one of them is an error.
     """
     compiled, problems = _compile(config, policy_files)
@@ -52,32 +57,45 @@ def build_snapshot(
         raise PolicyError(problems)
     members = _roles_by_member(config)
     capped = own_ceilings(config)
-    every = {
-        name: (gates or {}).get(name) or without_approval(connector.mode or "observe")
-        for name, connector in config.connectors.items()
-    }
-    return Snapshot(
+    rights_digest = _sha256(
+        {
+            "schema": SCHEMA,
+            "connectors": sorted(config.connectors),
+            "policies": {it.id: it.est for it in compiled.policies.values()},
+            "toolsets": {
+                name: [it.text for it in held] for name, held in compiled.toolsets.items()
+            },
+            "roles": members,
+            "ceilings": sorted(capped),
+        }
+    )
+    made = Snapshot(
         config_digest=_sha256(config),
-        digest=_sha256(
-            {
-                "schema": SCHEMA,
-                "connectors": sorted(config.connectors),
-                "policies": {it.id: it.est for it in compiled.policies.values()},
-                "toolsets": {
-                    name: [it.text for it in held]
-                    for name, held in compiled.toolsets.items()
-                },
-                "roles": members,
-                "ceilings": sorted(capped),
-                "gates": every,
-            }
-        ),
+        digest="",
+        rights_digest=rights_digest,
         connectors=frozenset(config.connectors),
         policies=Policies(compiled.policies),
         toolsets=Toolsets(compiled.toolsets),
         callers=Callers(members, capped),
-        gates=every,
+        gates={},
     )
+    return with_gates(made, without_approvals(config) if gates is None else gates)
+
+
+def with_gates(snapshot: Snapshot, gates: Gates) -> Snapshot:
+    """Give a snapshot with the same rights, and what is remembered of them."""
+    if gates.keys() != snapshot.connectors:
+        raise ValueError("each connector has a gate, or None")
+    digest = _sha256({"rights": snapshot.rights_digest, "gates": gates})
+    return replace(snapshot, digest=digest, gates=gates)
+
+
+def without_approvals(config: Config) -> Gates:
+    """Give the gates of a configuration of which nothing is approved."""
+    return {
+        name: without_approval(connector.mode)
+        for name, connector in config.connectors.items()
+    }
 
 
 def policy_problems(config: Config, policy_files: Mapping[str, str]) -> list[Problem]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -71,7 +71,7 @@ class Ongoing(Protocol):
 class View:
     """What one audience was shown, as digests of the definitions whose names are pinned."""
 
-    __slots__ = ("_digests", "_entry", "_read", "readings")
+    __slots__ = ("_digests", "_entry", "_read", "_shown", "readings")
 
     def __init__(self) -> None:
         self.readings: dict[DefinitionKind, Ongoing] = {}
@@ -79,6 +79,8 @@ class View:
         self._entry = ""
         self._digests: dict[DefinitionKind, dict[str, str]] = {}
         self._read: dict[DefinitionKind, float] = {}
+        self._shown: dict[DefinitionKind, dict[str, str]] = {}
+        """What clients were shown last of what is not as approved."""
 
     def read_since(self, kind: DefinitionKind, entry: str, moment: float) -> bool:
         """Tell whether the whole list was asked for after a moment (monotonic)."""
@@ -96,15 +98,25 @@ class View:
         *,
         asked: float,
         whole: bool,
+        deviating: Collection[str] | None = None,
     ) -> None:
         """Take what a list showed that was asked for at a moment.
 
-        One page of several says nothing of the names that are not on it.
+        One page of several says nothing of the names that are not on it. `deviating` are
+        names in a client's list that are not as approved; None for a reading of our own,
+        which takes nothing of that back: a server can tell the two apart.
         """
         if entry != self._entry:
-            self._entry, self._digests, self._read = entry, {}, {}
+            self._entry, self._digests, self._read, self._shown = entry, {}, {}, {}
         if asked < self._read.get(kind, 0.0):
             return
+        shown = self._shown.get(kind, _NOTHING)
+        if deviating is None:
+            digests = {**digests, **shown}
+        elif shown or deviating:
+            others = {it: shown[it] for it in shown if it not in digests}
+            fresh = {it: digests[it] for it in deviating if it in digests}
+            self._shown[kind] = others | fresh
         if whole:
             self._digests[kind] = dict(digests)
             self._read[kind] = asked
@@ -208,14 +220,22 @@ class Watch:
         All may where the mode does not enforce.
         """
         digests = await self.definitions.digests(kind, self.gate, names, items)
-        self.view.learn(kind, self.gate.entry, digests, asked=self.asked, whole=whole)
         found = {it: self.gate.compare(kind, it, digests.get(it)) for it in names}
+        deviating = {name for name, reason in found.items() if reason is not None}
+        self.view.learn(
+            kind,
+            self.gate.entry,
+            digests,
+            asked=self.asked,
+            whole=whole,
+            deviating=deviating,
+        )
         for name, reason in found.items():
             if reason is not None:
                 self._tell(kind, name, reason, digests.get(name, UNPINNABLE))
         if not self.gate.enforces:
             return set(names)
-        return {name for name, reason in found.items() if reason is None}
+        return found.keys() - deviating
 
     def greeting(self, fields: dict[str, Raw]) -> None:
         """Compare who a server says it is, in the result of its first request.

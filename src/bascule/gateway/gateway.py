@@ -134,7 +134,7 @@ class Gateway:
         if not self.in_flight[identity]:
             del self.in_flight[identity]
 
-    def end_revoked(self) -> None:
+    def end_invalid(self) -> None:
         """Close what is open for callers, and at connectors, that are no longer valid."""
         now = self.clock()
         stale = self.callers.state_age
@@ -164,7 +164,7 @@ class Gateway:
         counted = self.failures.unrecorded()
         if counted:
             self.journal.authentication_failures_counted(counted)
-        self.end_revoked()
+        self.end_invalid()
 
 
 class Work:

@@ -254,6 +254,13 @@ class StdioServer:
                     place.opening.add_done_callback(partial(self._end_opened, place))
                 self._end(place)
 
+    def end_all(self) -> None:
+        """End all processes at once, what they are at included; others may be started."""
+        for place in self._places.values():
+            if place.opening is not None:
+                place.opening.add_done_callback(partial(self._end_opened, place))
+            self._end(place)
+
     def retire(self) -> None:
         """Take no new calls; processes end when they have answered."""
         self._retired = True

@@ -1,0 +1,130 @@
+"""What is approved, followed while a server runs; and who is told what of it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+
+from bascule.app import state
+from bascule.app.approved import read_gates
+from bascule.app.load import Loaded, Sources
+from bascule.app.place import Place
+from bascule.clock import UnixTime
+from bascule.decision.facts import Reason
+from bascule.decision.gate import Gate
+from bascule.decision.snapshot import Gates
+from bascule.errors import BasculeError
+from bascule.storage import approvals
+from bascule.storage.store import StateUnavailableError
+
+log = logging.getLogger("bascule")
+
+WARNING_SECONDS = 7 * 86_400
+"""So long before its end an approval is warned of, once a day."""
+
+
+class ApprovalNews:
+    """Looks whether other gates are in force than those of a configuration."""
+
+    def __init__(self, sources: Sources, place: Place) -> None:
+        self._sources = sources
+        self._place = place
+        self._store = place.open_state()
+        # Of its own, so that a rejection does not wait for the pages of a flood.
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="approvals")
+        self._generation = -1
+
+    def look_again(self) -> None:
+        """Read everything at the next look, whatever has changed."""
+        self._generation = -1
+
+    async def fresh(self, loaded: Loaded, now: UnixTime) -> Gates | None:
+        """Give the gates that are in force now; None when nothing has changed.
+
+        A state that cannot be read is told by who serves, and serves nobody then.
+        """
+        loop = asyncio.get_running_loop()
+        try:
+            return await loop.run_in_executor(self._thread, self._look, loaded, now)
+        except StateUnavailableError as exc:
+            log.debug("approvals: %s", exc)
+            return None
+
+    def _look(self, loaded: Loaded, now: UnixTime) -> Gates | None:
+        generation = self._store.read(approvals.generation)
+        gates = loaded.snapshot.gates
+        if generation == self._generation and not any(
+            _ends(it, now) for it in gates.values()
+        ):
+            return None
+        fresh = read_gates(self._place, self._sources.config_path, loaded.config, now=now)
+        self._generation = generation
+        return None if fresh == gates else fresh
+
+
+def _ends(gate: Gate | None, now: UnixTime) -> bool:
+    """Tell whether an approval is over that was in force; another may have come."""
+    return gate is not None and gate.missing is None and gate.lapsed(now) is not None
+
+
+class ApprovalNotices:
+    """Tells log and operator what is not approved, each time that changes."""
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+        self._missing: dict[str, Reason] = {}
+        self._warned: dict[str, str] = {}
+        """Day of the last warning, by connector."""
+
+    def tell(self, gates: Gates, now: UnixTime) -> None:
+        """Say what is new. Blocks until it is recorded; a full log is told by others."""
+        for name, gate, reason in self._news(gates, now):
+            admin = {"entry": gate.entry, "mode": gate.mode, "problem": gate.problem}
+            admin |= {"reason": reason.value}
+            try:
+                state.record_admin(
+                    self._place,
+                    "approval.missing",
+                    {key: value[:1000] for key, value in admin.items() if value},
+                    user=None,
+                    agent=None,
+                    connector=name,
+                )
+            except BasculeError as exc:
+                log.error("no record of a missing approval: %s", exc)
+
+    def _news(self, gates: Gates, now: UnixTime) -> Iterator[tuple[str, Gate, Reason]]:
+        for name, gate in gates.items():
+            if gate is None:
+                continue
+            reason = gate.lapsed(now)
+            if reason is None:
+                self._missing.pop(name, None)
+                self._warn(name, gate, now)
+            elif self._missing.get(name) is not reason:
+                self._missing[name] = reason
+                if gate.mode != "observe":
+                    what = "serves nobody" if gate.enforces else "is served all the same"
+                    log.warning(
+                        "connector `%s` is not approved and %s: %s",
+                        name,
+                        what,
+                        gate.problem or "its approval has expired",
+                    )
+                yield name, gate, reason
+
+    def _warn(self, name: str, gate: Gate, now: UnixTime) -> None:
+        if gate.until is None or gate.until - now > WARNING_SECONDS:
+            return
+        day = f"{datetime.fromtimestamp(now, UTC):%Y-%m-%d}"
+        if self._warned.get(name) != day:
+            self._warned[name] = day
+            log.warning(
+                "the approval of connector `%s` ends at %s: `bascule approve %s` renews it",
+                name,
+                f"{datetime.fromtimestamp(gate.until, UTC):%Y-%m-%d %H:%M} UTC",
+                name,
+            )

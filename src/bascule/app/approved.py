@@ -1,0 +1,114 @@
+"""The gates of a configuration: what lock and ledger say of each of its connectors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from bascule.app.approvals import standing
+from bascule.app.place import Place
+from bascule.clock import UnixTime
+from bascule.config.model import Config, Mode
+from bascule.decision.facts import Reason
+from bascule.decision.gate import Gate, Pins, without_approval
+from bascule.decision.snapshot import Gates
+from bascule.errors import BasculeError
+from bascule.lock.approvals import Verdict
+from bascule.lock.declared import differences
+from bascule.lock.lock_file import LOCK_NAME, read_lock
+from bascule.lock.model import Entry, LockFile, Surface, entry_digest
+from bascule.storage.store import StateUnavailableError
+
+_REASONS: Mapping[str, Reason] = {
+    "expired": Reason.APPROVAL_EXPIRED,
+    "rejected": Reason.APPROVAL_REJECTED,
+    "revoked": Reason.APPROVAL_REJECTED,
+}
+"""By the state of a verdict; every other one is of an entry that nobody has approved."""
+
+
+def read_gates(place: Place, config_path: Path, config: Config, *, now: UnixTime) -> Gates:
+    """Read lock and ledger, and give the gate of each connector.
+
+    What cannot be read is not approved, and the gate says why. Blocks for as long as files
+    and database take. Raises `StateUnavailableError`.
+    """
+    try:
+        lock = read_lock(config_path.parent)
+        verdicts = (
+            standing(place, config_path, config, lock, now=now).verdicts
+            if lock.connectors
+            else {}
+        )
+    except StateUnavailableError:
+        raise
+    except (BasculeError, OSError) as exc:
+        return {
+            name: _unread(connector.mode, str(exc))
+            for name, connector in config.connectors.items()
+        }
+    return gates_of(config, lock, verdicts)
+
+
+def gates_of(config: Config, lock: LockFile, verdicts: Mapping[str, Verdict]) -> Gates:
+    """Give the gate of each connector."""
+    return {
+        name: gate_of(name, config, lock.connectors.get(name), verdicts.get(name))
+        for name in config.connectors
+    }
+
+
+def gate_of(
+    name: str, config: Config, entry: Entry | None, verdict: Verdict | None
+) -> Gate | None:
+    """Give a connector's gate; None where nothing is compared."""
+    mode = config.connectors[name].mode
+    if entry is None:
+        return without_approval(mode)
+    missing, problem = _missing(name, config, entry, verdict)
+    surface = entry.surface or Surface(set="", context="")
+    return Gate(
+        mode=mode or "enforce",
+        missing=missing,
+        until=None if verdict is None else verdict.expires,
+        problem=problem,
+        entry=entry_digest(entry),
+        pins=_pins(surface),
+        instructions=frozenset(surface.instructions),
+        server=frozenset(surface.server),
+    )
+
+
+def _missing(
+    name: str, config: Config, entry: Entry, verdict: Verdict | None
+) -> tuple[Reason | None, str]:
+    """Say why an entry is not approved, or not what is configured; None for neither."""
+    if drift := differences(name, config, entry):
+        parts = ", ".join(it.part for it in drift)
+        problem = (
+            f"the configuration differs from `{LOCK_NAME}` in {parts}: put it back, or run "
+            f"`bascule lock {name}` and have it approved"
+        )
+        return Reason.LOCK_DRIFTED, problem
+    if verdict is None:
+        return Reason.NOT_APPROVED, "has no approval"
+    if verdict.state != "approved":
+        return _REASONS.get(verdict.state, Reason.NOT_APPROVED), verdict.reason
+    return None, ""
+
+
+def _pins(surface: Surface) -> Pins:
+    return {
+        "tools": _sets(surface.tools),
+        "prompts": _sets(surface.prompts),
+        "resourceTemplates": _sets(surface.resource_templates),
+    }
+
+
+def _sets(pinned: Mapping[str, tuple[str, ...]]) -> dict[str, frozenset[str]]:
+    return {name: frozenset(digests) for name, digests in pinned.items()}
+
+
+def _unread(mode: Mode | None, problem: str) -> Gate:
+    """Give the gate of a connector of which nothing can be known."""
+    return Gate(mode=mode or "enforce", missing=Reason.NOT_APPROVED, problem=problem)
