@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -19,6 +20,8 @@ from bascule.lock.lock_file import LOCK_NAME, read_lock
 from bascule.lock.model import Entry, LockFile, Surface, entry_digest
 from bascule.storage.store import StateUnavailableError
 
+log = logging.getLogger("bascule")
+
 _REASONS: Mapping[str, Reason] = {
     "expired": Reason.APPROVAL_EXPIRED,
     "rejected": Reason.APPROVAL_REJECTED,
@@ -35,11 +38,12 @@ def read_gates(place: Place, config_path: Path, config: Config, *, now: UnixTime
     """
     try:
         lock = read_lock(config_path.parent)
-        verdicts = (
-            standing(place, config_path, config, lock, now=now).verdicts
-            if lock.connectors
-            else {}
-        )
+        verdicts: Mapping[str, Verdict] = {}
+        if lock.connectors:
+            stands = standing(place, config_path, config, lock, now=now)
+            verdicts = stands.verdicts
+            if stands.approvers.pending:
+                log.warning("approvals: %s", stands.approvers.pending)
     except StateUnavailableError:
         raise
     except (BasculeError, OSError) as exc:
