@@ -18,6 +18,7 @@ from bascule.storage.postgres import open_postgres
 from bascule.storage.store import open_store
 from ports import free_ports
 from postgres import OpenStore, PostgresServer, postgres_cluster
+from provenance import assets_once
 from resolutions import FILESYSTEM, TIME, resolved_once
 from supply_chain import InStore, installed_once
 
@@ -129,3 +130,9 @@ def time_installed(shared_folder: Path, time_resolution: Resolution) -> InStore:
 def filesystem_installed(shared_folder: Path, filesystem_resolution: Resolution) -> InStore:
     """Give @modelcontextprotocol/server-filesystem in a store; not to be changed."""
     return installed_once(shared_folder, filesystem_resolution)
+
+
+@pytest.fixture(scope="session")
+def assets(shared_folder: Path) -> Path:
+    """Give a folder of real files of PyPI, each with the real document about it."""
+    return assets_once(shared_folder)

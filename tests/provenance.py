@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import re
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -10,6 +12,19 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = "pypi-attestations"
+
+
+def assets_once(folder: Path) -> Path:
+    """Give the folder of documents, fetched by the first of all who share `folder`."""
+    target = folder / "provenance"
+    with (folder / "provenance.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not target.exists():
+            fetching = folder / "provenance.fetching"
+            shutil.rmtree(fetching, ignore_errors=True)
+            fetching.mkdir()
+            fetch_assets(fetching).rename(target)
+    return target
 
 
 def fetch_assets(folder: Path) -> Path:

@@ -73,6 +73,22 @@ class Registry:
         self._publish(name, filename, content, published, yanked, index, metadata)
         return content
 
+    def add_file(self, name: str, filename: str, content: bytes, **more: Any) -> None:
+        """Publish a file of somebody else's; `more` are further members of the page."""
+        self._publish(name, filename, content, LONG_AGO, False, "simple")
+        self.change_file(name, filename, **more)
+
+    def change_file(self, name: str, filename: str, **more: Any) -> None:
+        """Let the page of a project say more about one file."""
+        files = self._files[f"simple/{name}"]
+        next(it for it in files if it["filename"] == filename).update(more)
+        page = {"meta": {"api-version": "1.3"}, "name": name, "files": files}
+        self.answers[f"/simple/{name}/"] = (SIMPLE, json.dumps(page).encode())
+
+    def sha256(self, filename: str) -> str:
+        """Give the digest of a file that is served."""
+        return hashlib.sha256(self.answers[f"/files/{filename}"][1]).hexdigest()
+
     def add_sdist(self, name: str, version: str, *, index: str = "simple") -> None:
         """Publish a source distribution that nobody can build."""
         filename = f"{name.replace('-', '_')}-{version}.tar.gz"

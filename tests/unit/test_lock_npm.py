@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from bascule.clock import UnixTime
@@ -296,3 +297,21 @@ def test_a_script_that_is_not_named_is_the_one_that_npm_would_make_up() -> None:
     lock = NpmLock(lock_text(packages, dependencies={"a": "1"}))
     (package,) = lock.packages(LINUX, lambda _: Packument())
     assert package.install_scripts == ("install",)
+
+
+@pytest.mark.parametrize(
+    ("dists", "status"),
+    [
+        ({"1.0.0": {}}, "unavailable"),
+        ({"1.0.0": {}, "2.0.0": {"signatures": [{"keyid": "x"}]}}, "absent"),
+        ({"1.0.0": {}, "2.0.0": {"attestations": {"url": "x"}}}, "absent"),
+        ({"1.0.0": {"attestations": {"url": "x"}}}, "unsupported"),
+        ({"2.0.0": {"signatures": [{"keyid": "x"}]}}, "unavailable"),
+    ],
+)
+def test_a_registry_that_leaves_attestations_out_is_told_from_one_that_has_none(
+    dists: dict[str, Any], status: str
+) -> None:
+    versions = {version: {"dist": dist} for version, dist in dists.items()}
+    packument = msgspec.convert({"versions": versions}, Packument)
+    assert packument.provenance("1.0.0").status == status

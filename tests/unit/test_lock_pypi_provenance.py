@@ -11,17 +11,11 @@ from msgspec.structs import replace
 
 from bascule.lock.model import Artifact, Provenance
 from bascule.lock.pypi_provenance import DOCUMENT_BYTES, same_identity, verify_pypi
-from provenance import fetch_assets
 
 SDIST = "pypi_attestations-0.0.19.tar.gz"
 REPOSITORY = "github.com/trailofbits/pypi-attestations"
 OF_CIRCLECI = "circleci_sign_publish_example-0.0.1.dev137-py3-none-any.whl"
 OF_GOOGLE = "gcb_attestation_test-0.0.0.tar.gz"
-
-
-@pytest.fixture(scope="session")
-def assets(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return fetch_assets(tmp_path_factory.mktemp("provenance"))
 
 
 def artifact(assets: Path, name: str = SDIST) -> Artifact:

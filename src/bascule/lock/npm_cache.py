@@ -16,6 +16,7 @@ import msgspec
 from msgspec import Struct
 
 from bascule.lock.cooldown import rfc3339, unix_time
+from bascule.lock.model import NOT_LOOKED_FOR, Provenance
 
 _KEY = "make-fetch-happen:request-cache:"
 _DOCUMENT_BYTES = 256 << 20
@@ -28,8 +29,16 @@ class _Line(Struct):
     integrity: str | None = None
 
 
+class _Dist(Struct, frozen=True):
+    """What the registry says of a version's archive."""
+
+    signatures: object = None
+    attestations: object = None
+
+
 class _Version(Struct):
     scripts: object = None
+    dist: _Dist = _Dist()
 
 
 class Packument(Struct):
@@ -43,6 +52,19 @@ class Packument(Struct):
         text = self.time.get(version)
         time = unix_time(text) if isinstance(text, str) else None
         return "" if time is None else rfc3339(time)
+
+    def provenance(self, version: str) -> Provenance:
+        """Give whether the registry has attestations of a version; none is verified yet.
+
+        A registry that signs signs everything. One that shows neither signatures nor
+        attestations of any version leaves them out, and nobody can know.
+        """
+        found = self.versions.get(version)
+        if found and found.dist.attestations:
+            return Provenance("unsupported")
+        every = (it.dist for it in self.versions.values())
+        says = any(it.attestations or it.signatures for it in every)
+        return Provenance("absent") if found and says else NOT_LOOKED_FOR
 
     def times(self) -> list[str]:
         """Give when each version was published."""

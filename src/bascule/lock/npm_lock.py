@@ -172,16 +172,17 @@ class NpmLock:
     ) -> Package:
         locked, bundler = self._all[path], self._bundler(path)
         archive = self._all[bundler]
-        published = about(archive.name or _name(bundler)).published_at(archive.version)
+        of_archive = about(archive.name or _name(bundler))
         return Package(
             purl=self._purl(path),
             artifact=_artifact(bundler, archive),
-            published_at=published,
+            published_at=of_archive.published_at(archive.version),
             parents=tuple(sorted(parents)),
             paths=(path,),
             install_scripts=_scripts(locked, about(locked.name or _name(path))),
             license=locked.license if isinstance(locked.license, str) else "",
             deprecated=_reason(locked.deprecated),
+            provenance=of_archive.provenance(archive.version),
         )
 
     def _bundler(self, path: str) -> str:

@@ -79,7 +79,7 @@ class Uv:
         (root,) = (it.purl for it in packages if name_of(it.purl) == wanted)
         from_public = {pin.name for pin in pins if pin.index.rstrip("/") == PUBLIC_INDEX}
         public = (it.purl for it in packages if name_of(it.purl) in from_public)
-        return Resolved(root, packages, native, frozenset(public))
+        return Resolved(root, packages, native, frozenset(public), pins[0].index)
 
     def _compile(self, folder: Path, output: str, options: Sequence[str]) -> str:
         """Run `uv pip compile` on what was asked; gives its messages."""

@@ -19,7 +19,8 @@ from bascule.lock.model import LockError, Package
 from bascule.lock.names import Ecosystem, well_known
 from bascule.lock.npm import Npm
 from bascule.lock.purl import name_of, told
-from bascule.lock.pypi import Uv
+from bascule.lock.pypi import PUBLIC_INDEX, Uv
+from bascule.lock.pypi_attested import with_provenance
 from bascule.lock.requirement import npm_source, python_name, python_source
 from bascule.lock.resolver import Resolved
 
@@ -69,6 +70,7 @@ def resolve(
     match asked.source.kind:
         case "pypi":
             found = Uv(environment, python, progress).resolve(_requirements(asked), rule)
+            found = _attested(found, progress)
             native_format: NativeFormat = "requirements"
         case "npm":
             npm = Npm(environment, progress)
@@ -91,6 +93,14 @@ def resolve(
             sorted({*asked.notes, *_look_alikes(asked), *_remarks(found, rule)})
         ),
     )
+
+
+def _attested(found: Resolved, progress: Progress) -> Resolved:
+    """Give packages of PyPI with what the index says of where they were built."""
+    progress("asking the registry where they were built")
+    is_public = found.index.rstrip("/") == PUBLIC_INDEX
+    packages = with_provenance(found.packages, found.root, found.index, is_public=is_public)
+    return replace(found, packages=packages)
 
 
 def _requirements(asked: Asked) -> list[str]:
@@ -154,6 +164,8 @@ def _remarks(found: Resolved, rule: Rule) -> list[str]:
             remarks.append(f"`{name}` was yanked{_because(package.yanked)}")
         if package.deprecated:
             remarks.append(f"`{name}` is deprecated{_because(package.deprecated)}")
+        if package.provenance.status == "invalid":
+            remarks.append(f"`{name}` has an attestation that does not verify")
         if package.install_scripts:
             remarks.append(f"`{name}` has install scripts, and they are not run")
     undated = [package for package in found.packages if is_undated(package)]

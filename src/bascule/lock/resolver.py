@@ -44,6 +44,8 @@ class Resolved:
     """The ecosystem's own lock."""
     public: frozenset[str]
     """purls of those that came from the ecosystem's public registry."""
+    index: str = ""
+    """URL of the one that all came from, where there is just one; never kept."""
 
 
 def run(
