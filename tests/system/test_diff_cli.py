@@ -10,10 +10,9 @@ import pytest
 from jsonschema import Draft202012Validator
 from msgspec.structs import replace
 
-from approving import ENTRY
 from bascule.cli.schemas import schema_of
 from bascule.lock.lock_file import change_lock, with_entry
-from bascule.lock.model import Entry, Launch, entry_digest
+from bascule.lock.model import Access, Entry, Launch, Source, entry_digest
 from bascule.lock.surface import (
     FORMAT,
     Context,
@@ -25,11 +24,15 @@ from bascule.lock.surface import (
 from system import mcp_server
 from system.server import Installation
 
-CONFIG = """
+URL = "http://127.0.0.1:9/mcp"
+CONFIG = f"""
 [connectors.time]
-command = ["uvx", "mcp-server-time"]
+url = "{URL}"
 owner = "platform"
 """
+ENTRY = Entry(
+    source=Source("http", URL), launch=Launch("http", url=URL), access=Access("platform")
+)
 SHAPE = Draft202012Validator(schema_of("diff") or {})
 TOOL: dict[str, Any] = {
     "name": "now",
@@ -132,6 +135,21 @@ def test_entries_that_were_approved_can_be_compared_later(made: Installation) ->
     (definition,) = found["definitions"]
     assert definition["change"] == "docs"
     assert shown(made, f"locked..{first[:12]}")["definitions"][0]["change"] == "added"
+
+
+def test_of_a_long_list_only_what_differs_is_shown(made: Installation) -> None:
+    before = tuple(f"--option-{number}" for number in range(9))
+    after = (*before[:3], "--all", *before[4:])
+    first, _ = (
+        entry_digest(lock(made, TOOL, scripts_allowed=names)) for names in (before, after)
+    )
+    lock(made, TOOL, scripts_allowed=before)
+    made.cli("reject", "time", "--reason", "so that it is known")
+    lock(made, TOOL, scripts_allowed=after)
+    text = made.cli("diff", "time", f"{first[:9]}..locked").stdout
+    assert '    - "--option-3" (behind "--option-2")' in text
+    assert '    + "--all" (behind "--option-2")' in text
+    assert "--option-5" not in text
 
 
 def test_without_an_approval_all_is_new(tmp_path: Path) -> None:

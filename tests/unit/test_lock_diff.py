@@ -119,6 +119,7 @@ def test_whatever_differs_is_told_in_its_section(name: str) -> None:
         (replace(DOCUMENT, instructions=()), "surface"),
         (replace(DOCUMENT, context=Context()), "surface"),
         (replace(DOCUMENT, server=()), "surface"),
+        (replace(DOCUMENT, server=({**DOCUMENT.server[0], "x": 1},)), "surface"),
         (replace(DOCUMENT, refused={"tools/x": "is served twice"}), "surface"),
         (replace(DOCUMENT, tools={}), "removed"),
         (replace(DOCUMENT, tools={"read": ({**TOOL, "x": 1},)}), "capability"),
@@ -137,6 +138,14 @@ def test_whatever_differs_in_the_surface_is_told(document: Document, section: st
 def test_the_same_entry_has_no_differences() -> None:
     assert changed().classes == []
     assert Side(ENTRY).digest == entry_digest(ENTRY)
+
+
+def test_true_is_not_one() -> None:
+    sides = [
+        with_document(replace(DOCUMENT, server=({"capabilities": {"x": value}},)))
+        for value in (True, 1)
+    ]
+    assert [it.what for it in compare_entries(*sides).surface] == ["server"]
 
 
 def test_against_nothing_all_is_new() -> None:

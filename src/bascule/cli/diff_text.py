@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from difflib import SequenceMatcher
 from typing import Any
 
 import click
@@ -108,10 +109,27 @@ def _values(before: Any, after: Any) -> Iterator[str]:
         yield _gone(old)
         yield _come(new)
         return
+    if isinstance(before, list) and isinstance(after, list):
+        yield from _items(before, after)
+        return
     if before is not UNSET:
         yield _gone(_shown(before))
     if after is not UNSET:
         yield _come(_shown(after))
+
+
+def _items(before: list[Any], after: list[Any]) -> Iterator[str]:
+    """Show the items of a list that have gone or come, and behind which one they stand."""
+    old, new = ([_shown(item) for item in items] for items in (before, after))
+    matcher = SequenceMatcher(None, old, new, autojunk=False)
+    for kind, start, end, first, last in matcher.get_opcodes():
+        if kind == "equal":
+            continue
+        where = f" (behind {old[start - 1]})" if start else " (first)"
+        if end > start:
+            yield _gone(f"{', '.join(old[start:end])}{where}")
+        if last > first:
+            yield _come(f"{', '.join(new[first:last])}{where}")
 
 
 def _trimmed(before: str, after: str) -> tuple[str, str]:

@@ -117,9 +117,10 @@ def facts(what: str, before: Any, after: Any) -> Iterator[Fact]:
         )
 
 
-def _tree(entry: Entry | None) -> dict[str, Any]:
-    tree: dict[str, Any] = {} if entry is None else msgspec.to_builtins(entry)
-    return tree
+def _tree(value: Entry | Document | None) -> dict[str, Any]:
+    """Give a struct as JSON has it, with lists in the place of tuples."""
+    tree: dict[str, Any] = {}
+    return tree if value is None else msgspec.json.decode(msgspec.json.encode(value))
 
 
 def _sections(
@@ -165,7 +166,7 @@ def _surfaces(before: Side, after: Side) -> tuple[list[DefinitionChange], list[F
         *compare_all("prompts", old.prompts, new.prompts),
         *compare_all("resourceTemplates", old.resource_templates, new.resource_templates),
     ]
-    one, other = msgspec.to_builtins(old), msgspec.to_builtins(new)
+    one, other = _tree(old), _tree(new)
     told = [*_sections(("instructions", "server", "refused", "context"), one, other)]
     backends = [
         UNSET if it.entry is None or it.entry.surface is None else it.entry.surface.seen_by
