@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from bascule.clock import UnixTime
 from bascule.lock.dsse import Envelope, pae, parse_envelope
@@ -26,6 +27,7 @@ class Signed:
     principals: frozenset[str]
 
 
+@lru_cache(1024)  # the same are looked at again and again, and mean the same each time
 def read_signed(
     content: bytes, signers: Signers, *, name: str, recorded_at: UnixTime
 ) -> Signed:
