@@ -191,12 +191,18 @@ def record_news(place: Place, picture: Picture, more: Mapping[str, str]) -> None
         kind = f"approval.{fresh.decision}"
         record_admin(place, kind, admin, user=None, agent=None, connector=name)
     for digest, vote in picture.approvers.fresh_votes.items():
-        admin = {
+        change = {
             "approver": vote.change.approver,
             "number": str(vote.change.number),
             "set": vote.after,
             "statement": digest,
-            **more,
         }
-        kind = "approval.approvers"
-        record_admin(place, kind, admin, user=None, agent=None, connector=None)
+        _record_approvers(place, {**change, **more})
+    if picture.fresh and not picture.approvers.pinned:
+        first = picture.approvers.trusted.digest
+        _record_approvers(place, {"set": first, "pinned": "with the first use", **more})
+
+
+def _record_approvers(place: Place, admin: dict[str, str]) -> None:
+    kind = "approval.approvers"
+    record_admin(place, kind, admin, user=None, agent=None, connector=None)
