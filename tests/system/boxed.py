@@ -34,7 +34,7 @@ class Ran:
 
     @property
     def json(self) -> Any:
-        assert self.out, self.errors
+        assert self.out, self.problem or self.errors
         return json.loads(self.out[-1])
 
     def refused(self) -> set[tuple[str, int]]:
@@ -92,6 +92,19 @@ def _closed(path: Path) -> str:
     """Give the outermost folder on the way that others cannot enter; empty for none."""
     way = [*reversed(path.parents), path]
     return next((str(it) for it in way if not it.stat().st_mode & 0o001), "")
+
+
+def left_of(folder: Path) -> list[str]:
+    """Give the command lines of processes that run something in this folder."""
+    found = []
+    for name in filter(str.isdigit, os.listdir("/proc")):  # noqa: PTH208
+        try:
+            line = Path("/proc", name, "cmdline").read_bytes()
+        except OSError:
+            continue
+        if os.fsencode(folder) in line:
+            found.append(os.fsdecode(line))
+    return found
 
 
 _AS_NOBODY = """

@@ -96,11 +96,13 @@ def _spec(wanted: dict[str, Any]) -> SandboxSpec:
     }
     hosts = {it: tuple(wanted.pop(it, ())) for it in ("may_reach", "private")}
     scratch = wanted.pop("scratch", None)
+    installation = wanted.pop("installation", None)
     return SandboxSpec(
         connector="boxed",
         tree=Path(wanted.pop("tree")),
         interpreter=Path(wanted.pop("interpreter", sys.executable)),
         argv=tuple(wanted.pop("argv")),
+        installation=None if installation is None else tuple(map(Path, installation)),
         scratch=None if scratch is None else Path(scratch),
         **paths,
         **hosts,

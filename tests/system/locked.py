@@ -23,11 +23,14 @@ TOOL = {"name": "look", "description": "Looks.", "inputSchema": {"type": "object
 class Locked:
     """A folder with a configuration and a small server of its own, named `small`."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, made: bool = False) -> None:
+        """`made`: the folder has them already."""
         self.folder = folder
         self.config = folder / "bascule.toml"
         self.data = folder / "data"
         self.server = folder / "server"
+        if made:
+            return
         self.server.mkdir()
         shutil.copy(SERVER, self.server / "server.py")
         (self.server / "pyproject.toml").touch()  # the whole folder belongs to it

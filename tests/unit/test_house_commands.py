@@ -12,6 +12,7 @@ from bascule.cli.main import COMMANDS, main
 
 WITHOUT_JSON = {
     ("up",),
+    ("run",),
     ("config", "schema"),
     ("schema",),
     ("audit", "prove"),

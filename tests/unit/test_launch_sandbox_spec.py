@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import sys
 from pathlib import Path
 from typing import Any
@@ -121,19 +122,23 @@ def test_what_is_declared_does_not_replace_its_home(folder: Path) -> None:
 
 
 def test_each_host_has_an_address_of_its_own() -> None:
-    places = places_of(["A.example:443", "a.example.:80", "b.example:443", "10.1.2.3:5432"])
+    listed = ["A.example:443", "a.example.:80", "b.example:443", "10.1.2.3:5432"]
+    places = places_of(listed, private=["B.example:443"])
     assert places == [
-        Place("a.example", 443, "127.1.0.1"),
-        Place("a.example", 80, "127.1.0.1"),
+        Place("a.example", 443, "22.1.0.1"),
+        Place("a.example", 80, "22.1.0.1"),
         Place("b.example", 443, "127.1.0.2"),
         Place("10.1.2.3", 5432, "10.1.2.3"),
     ]
     assert hosts_file(places).splitlines() == [
         "127.0.0.1 localhost",
         "::1 localhost",
-        "127.1.0.1 a.example",
+        "22.1.0.1 a.example",
         "127.1.0.2 b.example",
     ]
+    # Servers that refuse what is private take the one for public and not the other.
+    assert ipaddress.ip_address(places[0].inside).is_global
+    assert not ipaddress.ip_address(places[2].inside).is_global
 
 
 def test_what_is_no_host_and_port_is_refused() -> None:

@@ -11,10 +11,6 @@ from bascule.lock.entry_point import executable_argv
 from bascule.lock.model import Build, Entry, LockError
 from bascule.lock.runtime import FoundRuntime, find_runtime, platform_name
 
-FORBIDDEN = ("keys", "audit", "state.db", "run")
-"""Of the data directory: keys, log, state and sockets; the store is granted a tree at a
-time."""
-
 
 def spec_of(place: LockPlace, name: str, entry: Entry, command: Command) -> SandboxSpec:
     """Give one start of a locked connector: its interpreter compared, its tree hashed.
@@ -39,7 +35,8 @@ def spec_of(place: LockPlace, name: str, entry: Entry, command: Command) -> Sand
         write=tuple(map(Path, sandbox.write)),
         may_reach=sandbox.may_reach,
         private=place.config.network.private,
-        forbidden=tuple(place.data_dir / part for part in FORBIDDEN),
+        # Keys, log, state and sockets; of the store the one tree is granted.
+        forbidden=(place.data_dir, place.folder / "bascule.toml"),
         scratch=place.data_dir / "stdio" / name,
         memory_bytes=sandbox.memory_bytes or MEMORY_BYTES,
         processes=sandbox.processes or PROCESSES,

@@ -17,6 +17,7 @@ from pathlib import Path
 from bascule.app import files, state
 from bascule.app.follow import POLL_SECONDS
 from bascule.app.load import Loaded
+from bascule.app.locked_launch import LockedLaunch, record_reached
 from bascule.app.place import Place
 from bascule.app.revocation_news import RevocationNews
 from bascule.app.timers import Timer
@@ -39,6 +40,8 @@ from bascule.launch.command import (
 from bascule.launch.server import StdioServer
 from bascule.launch.start import Start
 from bascule.launch.wanted import Wanted
+from bascule.lock.lock_file import LOCK_NAME, read_lock
+from bascule.lock.model import LockError, entry_digest
 
 log = logging.getLogger("bascule.stdio")
 
@@ -102,17 +105,39 @@ def missing_programs(config: Config) -> Iterator[tuple[str, str]]:
                 yield name, str(exc)
 
 
+def entries_beside(config_path: Path) -> dict[str, str]:
+    """Give the digest of each connector's entry in the lock; none of a broken one."""
+    try:
+        entries = read_lock(config_path.parent).connectors
+        return {name: entry_digest(entry) for name, entry in entries.items()}
+    except LockError:
+        return {}  # nothing starts without it; see `LockedLaunch`
+
+
+def stamp_of(config_path: Path) -> tuple[int, ...]:
+    """Give what is another one when the lock file is; nothing where there is none."""
+    try:
+        found = (config_path.parent / LOCK_NAME).stat()
+    except OSError:
+        return ()
+    return found.st_ino, found.st_size, found.st_mtime_ns
+
+
 class StdioHosts:
     """All stdio servers of one `bascule up`; lives in the process that was started."""
 
-    def __init__(self, place: Place, config: Config) -> None:
+    def __init__(self, place: Place, config: Config, config_path: Path) -> None:
         self._place = place
+        self._config_path = config_path
         self._data_dir = place.data_dir
         self._sessions = Sessions(system_entropy)
         self._retired: list[StdioServer] = []
         self._handler = HostedHandler(self._sessions, config.limits, _crashed)
         self._listener: Listener | None = None
-        self._fresh = config, commands_of(config)
+        self._entries: dict[str, str] = {}
+        """Digests of what servers were locked to when they were made, by connector."""
+        self._stamp = stamp_of(config_path)
+        self._fresh = config, commands_of(config), entries_beside(config_path)
         self.commit()
         self._news = RevocationNews(place.open_state())
 
@@ -126,16 +151,23 @@ class StdioHosts:
 
         Raises `BasculeError`.
         """
-        self._fresh = loaded.config, commands_of(loaded.config)
+        entries = entries_beside(self._config_path)
+        self._fresh = loaded.config, commands_of(loaded.config), entries
 
     def commit(self) -> None:
         """Put what was prepared into force: what has changed ends after its calls."""
-        config, commands = self._fresh
+        config, commands, entries = self._fresh
         before, after = self._handler.servers, {}
+        relocked = {it for it in commands if entries.get(it) != self._entries.get(it)}
+        self._config, self._entries = config, entries
         for name, command in commands.items():
             old = before.get(name)
             per_user = config.connectors[name].per_user
-            if old is None or (old.server.command, old.per_user) != (command, per_user):
+            same = old is not None and (old.server.command, old.per_user) == (
+                command,
+                per_user,
+            )
+            if old is None or not same or name in relocked:
                 folder = self._data_dir / "servers" / name
                 server = StdioServer(
                     command,
@@ -143,6 +175,7 @@ class StdioHosts:
                     config.limits,
                     self._sessions,
                     record=self._record_start,
+                    prepare=partial(self._prepare_start, command),
                 )
                 after[name] = Hosted(server, per_user)
             else:
@@ -166,10 +199,13 @@ class StdioHosts:
                 hosted.server.end_all()
 
     def _warn(self) -> None:
-        if self._handler.servers:
+        open_ones = sorted(set(self._handler.servers) - set(self._entries))
+        if open_ones:
             log.warning(
-                "stdio servers are not sandboxed: they run as this OS user and can read "
-                "and change what it can, `%s` with its keys included",
+                "stdio servers that are not locked are not sandboxed (%s): they run as "
+                "this OS user and can read and change what it can, `%s` with its keys "
+                "included",
+                ", ".join(open_ones),
                 self._data_dir,
             )
 
@@ -184,6 +220,17 @@ class StdioHosts:
         self._listener = Listener([bound], self._handler, bounds)
         await self._listener.start()
         self._warn()
+
+    async def _prepare_start(self, command: Command, wanted: Wanted) -> Start | None:
+        """Enclose what is locked; see `LockedLaunch`."""
+        launch = LockedLaunch(
+            place=self._place,
+            config_path=self._config_path,
+            config=self._config,
+            clock=system_clock,
+        )
+        record = partial(record_reached, self._place, command.connector)
+        return await launch.start(command, record)
 
     async def _record_start(self, connector: str, start: Start, wanted: Wanted) -> None:
         """Have it on disk before a program runs; arguments may hold secrets."""
@@ -215,6 +262,18 @@ class StdioHosts:
         for server in self._servers():
             server.expire(now)
         self._retired = [it for it in self._retired if not it.over]
+        if stamp_of(self._config_path) != self._stamp:
+            await self._take_lock()
+
+    async def _take_lock(self) -> None:
+        """Restart what was locked anew, also without a reload of the configuration."""
+        self._stamp = stamp_of(self._config_path)
+        entries = await asyncio.to_thread(entries_beside, self._config_path)
+        if entries != self._entries:
+            servers = self._handler.servers
+            commands = {name: it.server.command for name, it in servers.items()}
+            self._fresh = self._config, commands, entries
+            self.commit()
 
     def end_revoked(self, kind: Kind, key: str) -> None:
         """End the sessions and the users' own processes that a revocation names."""

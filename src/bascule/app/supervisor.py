@@ -91,7 +91,7 @@ class Supervisor:
         self._admin_sockets = bind(config.server.admin_listen)
         self._stopping = asyncio.Event()
         self._audit = _open_log(place, loaded)
-        self._stdio = StdioHosts(place, config)
+        self._stdio = StdioHosts(place, config, sources.config_path)
         self._serving = self._make_serving(place, loaded, options)
         self._reloading = Reloading(
             sources, place, loaded, [self._stdio, self._serving], watch=options.watch

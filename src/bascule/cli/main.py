@@ -24,6 +24,7 @@ COMMANDS: Mapping[str, str] = {
     "approve": "approve:approve",
     "reject": "approve:reject",
     "verify": "verify:verify",
+    "run": "run:run",
     "user": "user:user",
     "agent": "agent:agent",
     "token": "token:token",

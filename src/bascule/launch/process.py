@@ -74,7 +74,7 @@ class Process:
         """
         self._start = start
         try:
-            self._process, self._lifeline = _spawn(start)
+            self._process, self._lifeline = spawn(start)
         except BaseException:
             start.close()
             raise
@@ -206,8 +206,13 @@ class Process:
             self.exited.set()
 
 
-def _spawn(start: Start) -> tuple[subprocess.Popen[bytes], socket.socket]:
-    """Start a program under a warden; gives that one and our end of its lifeline."""
+def spawn(
+    start: Start, *, streams: int | None = subprocess.PIPE
+) -> tuple[subprocess.Popen[bytes], socket.socket]:
+    """Start a program under a warden; gives that one and our end of its lifeline.
+
+    `streams` is what becomes of its input, output and errors: None for our own.
+    """
     ours, theirs = socket.socketpair()
     with theirs:
         command = [
@@ -220,9 +225,9 @@ def _spawn(start: Start) -> tuple[subprocess.Popen[bytes], socket.socket]:
             process = subprocess.Popen(  # noqa: S603 - an argument vector, no shell
                 command,
                 bufsize=0,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
+                stdin=streams,
+                stdout=streams,
+                stderr=streams,
                 pass_fds=(theirs.fileno(), *start.keeps),
                 env=dict(start.environment),
                 cwd=start.folder,

@@ -30,7 +30,7 @@ from bascule.launch.command import (
 from bascule.launch.opening import EraRefusedError, discover, initialize
 from bascule.launch.peer import Audience, Peer
 from bascule.launch.start import Start, plain_start
-from bascule.launch.wanted import Prepare, Record, Wanted, no_record
+from bascule.launch.wanted import Prepare, Record, Wanted, as_declared, no_record
 from bascule.protocol import modern
 
 log = logging.getLogger("bascule.stdio")
@@ -67,16 +67,13 @@ class StdioServer:
         audience: Audience,
         *,
         record: Record = no_record,
-        prepare: Prepare | None = None,
+        prepare: Prepare = as_declared,
         patience: float = PATIENCE_SECONDS,
     ) -> None:
-        """`record` is awaited before a process is started.
-
-        `prepare` says how; without it, the command runs as it is declared.
-        """
+        """`record` is awaited before a process is started; `prepare` says how."""
         self.command = command
         self._record = record
-        self._prepare = self._as_declared if prepare is None else prepare
+        self._prepare = prepare
         self._patience = patience
         self._folder = folder
         self.limits = limits
@@ -170,7 +167,7 @@ class StdioServer:
         return peer
 
     async def _start(self, peer: Peer, wanted: Wanted) -> None:
-        start = await self._prepare(wanted)
+        start = await self._prepare(wanted) or self._as_declared(wanted)
         try:
             await self._record(self.command.connector, start, wanted)
         except BaseException:
@@ -178,7 +175,7 @@ class StdioServer:
             raise
         await peer.process.start(start, limit=self.limits.response_bytes)
 
-    async def _as_declared(self, wanted: Wanted) -> Start:
+    def _as_declared(self, wanted: Wanted) -> Start:
         """Run the command as the configuration has it, as this OS user."""
         inherited = operator_environment()
         program = program_of(self.command, inherited)

@@ -29,8 +29,14 @@ class Wanted:
 Record = Callable[[str, Start, Wanted], Awaitable[None]]
 """Writes that a connector's program is about to be run. Raises `BasculeError`."""
 
-Prepare = Callable[[Wanted], Awaitable[Start]]
-"""Makes a start ready, or refuses it with a `BasculeError`."""
+Prepare = Callable[[Wanted], Awaitable[Start | None]]
+"""Makes a start ready, or refuses it with a `BasculeError`; None for what runs as the
+configuration declares it."""
+
+
+async def as_declared(wanted: Wanted) -> Start | None:
+    """Have everything run as it is declared."""
+    return None
 
 
 async def no_record(connector: str, start: Start, wanted: Wanted) -> None:

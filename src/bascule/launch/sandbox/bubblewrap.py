@@ -92,7 +92,7 @@ class Bubblewrap:
         if program is None or machine is None:
             raise LaunchError(self.unavailable() or "bubblewrap cannot be used")
         grants = grants_of(spec)
-        places = places_of(spec.may_reach)
+        places = places_of(spec.may_reach, spec.private)
         # A socket in a folder of the host would lead out.
         sockets = Sockets.INTERNET if spec.read or spec.write else Sockets.ALL
         inherited = Descriptors()

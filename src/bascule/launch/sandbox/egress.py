@@ -38,6 +38,10 @@ CONNECT_SECONDS = 10.0
 HELLO_SECONDS = 10.0
 IDLE_SECONDS = 900.0
 CHUNK_BYTES = 64 << 10
+_PRIVATE = "127.1"
+_PUBLIC = "22.1"
+"""Of a block that is public, and that nobody announces to the internet. All addresses are
+the sandbox's own, so that it never matters which one a name has there."""
 REPORTED_REFUSALS = 200
 """Of one process; a server that knocks everywhere must not fill the log."""
 
@@ -53,11 +57,16 @@ class Place:
     host: str
     port: int
     inside: str
-    """Address within the namespace: one of loopback, or the host itself when it is one."""
+    """Address within the namespace; the host itself when it is one."""
 
 
-def places_of(may_reach: Iterable[str]) -> list[Place]:
-    """Give each approved host an address of its own. Raises `BasculeError`."""
+def places_of(may_reach: Iterable[str], private: Iterable[str] = ()) -> list[Place]:
+    """Give each approved host an address of its own. Raises `BasculeError`.
+
+    Servers may refuse addresses that are not public, as the ones of hosts that are not: so
+    only a host that is listed as private gets one of loopback.
+    """
+    own = {it[0].lower().removesuffix(".") for it in map(host_and_port, private) if it}
     addresses: dict[str, str] = {}
     places = []
     for entry in may_reach:
@@ -67,8 +76,9 @@ def places_of(may_reach: Iterable[str]) -> list[Place]:
         host = pair[0].lower().removesuffix(".")
         if host not in addresses:
             number = len(addresses) + 1
-            own = f"127.1.{number >> 8}.{number & 255}"
-            addresses[host] = own if literal(host) is None else host
+            block = _PRIVATE if host in own else _PUBLIC
+            chosen = f"{block}.{number >> 8}.{number & 255}"
+            addresses[host] = chosen if literal(host) is None else host
         places.append(Place(host, pair[1], addresses[host]))
     return places
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bascule.launch.command import DEFAULT_PATH, LaunchError
+from bascule.launch.sandbox.control_group import ControlGroup, group_for
 from bascule.launch.sandbox.descriptors import Descriptors
 from bascule.launch.sandbox.egress import Egress, Place
 from bascule.launch.sandbox.limits import limits_of
@@ -21,7 +22,7 @@ from bascule.launch.sandbox.spec import SandboxSpec
 from bascule.launch.start import Start
 
 _NAMESPACE = Path(__file__).with_name("namespace.py")
-_READY_SECONDS = 15.0
+_READY_SECONDS = 60.0
 _ENVIRONMENT: Mapping[str, str] = {"PATH": DEFAULT_PATH, "LANG": "C.UTF-8"}
 """Of what runs outside of the sandbox: nothing that was declared for the server, since a
 `LD_PRELOAD` of that would be loaded there."""
@@ -37,6 +38,7 @@ class Enclosed(Start):
     limits: Sequence[tuple[int, int]] = ()
     egress: Egress | None = None
     inherited: Descriptors = field(default_factory=Descriptors)
+    group: ControlGroup = field(default_factory=ControlGroup)
     _control: socket.socket | None = None
     _go: int = -1
     """Written to when the server may run."""
@@ -76,6 +78,7 @@ class Enclosed(Start):
             limits=limits_of(spec),
             egress=egress,
             inherited=inherited,
+            group=group_for(spec),
             _go=block_in,
         )
         made._control, theirs = socket.socketpair()
@@ -99,6 +102,7 @@ class Enclosed(Start):
         wanted = {
             "listen": [[it.inside, it.port] for it in self.places],
             "limits": self.limits,
+            "groups": self.group.entrances,
         }
         control = self._control
         control.setblocking(False)
@@ -139,8 +143,12 @@ class Enclosed(Start):
                 return
             found = read_refusal(packet)
             if found is not None:
+                # Another port of an approved host.
+                host = next((it.host for it in self.places if it.inside == found.host), "")
                 task = asyncio.get_running_loop().create_task(
-                    self.egress.refused(found.host, found.port, "not in `may_reach`")
+                    self.egress.refused(
+                        host or found.host, found.port, "not in `may_reach`"
+                    )
                 )
                 self._told.add(task)
                 task.add_done_callback(self._told.discard)
@@ -162,6 +170,7 @@ class Enclosed(Start):
         if self._go >= 0:
             os.close(self._go)
             self._go = -1
+        self.group.remove()
 
 
 def _start_usher(info: int, control: socket.socket) -> subprocess.Popen[bytes]:

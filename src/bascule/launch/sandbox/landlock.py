@@ -20,6 +20,7 @@ from typing import Literal
 from bascule.launch.command import DEFAULT_PATH, LaunchError
 from bascule.launch.sandbox import seccomp
 from bascule.launch.sandbox.backend import Report
+from bascule.launch.sandbox.control_group import ControlGroup, group_for
 from bascule.launch.sandbox.descriptors import Descriptors
 from bascule.launch.sandbox.limits import limits_of
 from bascule.launch.sandbox.spec import SandboxSpec, grants_of
@@ -80,6 +81,7 @@ class Landlock:
         made_filter = seccomp.filter_without_namespaces(
             machine, signals=abi() < _SCOPED_ABI
         )
+        group = group_for(spec)
         inherited = Descriptors()
         executable = str(spec.interpreter.resolve())
         wanted = {
@@ -90,6 +92,7 @@ class Landlock:
             "devices": list(_WRITABLE),
             "filter": made_filter.hex(),
             "limits": limits_of(spec),
+            "groups": group.entrances,
             "environment": spec.whole_environment(
                 str(folders.home), str(folders.temporary)
             ),
@@ -107,6 +110,7 @@ class Landlock:
             backend="landlock",
             keeps=tuple(inherited.numbers),
             folders=folders,
+            group=group,
             inherited=inherited,
         )
 
@@ -135,6 +139,7 @@ class _Restricted(Start):
     """A start under Landlock."""
 
     folders: _Folders | None = None
+    group: ControlGroup = field(default_factory=ControlGroup)
     inherited: Descriptors = field(default_factory=Descriptors)
 
     def spawned(self) -> None:
@@ -144,6 +149,7 @@ class _Restricted(Start):
     def close(self) -> None:
         """Remove what was only for this process."""
         self.inherited.close()
+        self.group.remove()
         if self.folders is not None:
             for folder in _changeable(self.folders.parent):
                 folder.chmod(0o700)

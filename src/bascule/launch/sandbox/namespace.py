@@ -3,9 +3,9 @@
     python -I -S namespace.py INFO_FD SOCKET_FD
 
 `bwrap` writes its child's process id to the other end of INFO_FD, makes the namespaces,
-and waits. SOCKET_FD gives one line of JSON: `listen`, a list of [address, port], and
-`limits`, a list of [resource, value]; it takes back `ok` with the descriptors of two packet
-sockets and of the listeners, or a sentence.
+and waits. SOCKET_FD gives one line of JSON: `listen`, a list of [address, port]; `limits`,
+a list of [resource, value]; `groups`, files of control groups. It takes back `ok` with the
+descriptors of two packet sockets and of the listeners, or a sentence.
 
 A program of its own, since only a process with one thread may join a user namespace, and
 what has joined it is never the supervisor. It imports nothing of Bascule and needs no
@@ -27,7 +27,7 @@ import time
 
 CLONE_NEWUSER, CLONE_NEWNET = 0x10000000, 0x40000000
 _NS_GET_USERNS = 0xB701
-_WAIT_SECONDS = 10.0
+_WAIT_SECONDS = 60.0
 _POLL_SECONDS = 0.0005
 BACKLOG = 64
 
@@ -47,6 +47,8 @@ def main() -> None:
         wanted = json.loads(control.makefile("rb").readline())
         child = _child(info)
         network, owner = _settled(child)
+        for entrance in wanted["groups"]:
+            _write(entrance, str(child))
         for number, value in wanted["limits"]:
             resource.prlimit(child, number, (value, value))
         _join(owner, CLONE_NEWUSER)
@@ -56,6 +58,11 @@ def main() -> None:
         control.sendall(f"{type(exc).__name__}: {exc}".encode()[:500])
         sys.exit(1)
     socket.send_fds(control, [b"ok"], [it.fileno() for it in made])
+
+
+def _write(path: str, text: str) -> None:
+    with open(path, "w") as file:  # noqa: PTH123 - few imports
+        file.write(text)
 
 
 def _child(info: int) -> int:

@@ -43,8 +43,11 @@ def main() -> NoReturn:
     """Restrict this process, and execute the program."""
     descriptor = int(sys.argv[1])
     try:
-        with os.fdopen(descriptor, "rb") as file:
-            wanted = json.load(file)
+        with os.fdopen(descriptor, "rb") as held:
+            wanted = json.load(held)
+        for entrance in wanted["groups"]:
+            with open(entrance, "w") as file:  # noqa: PTH123 - few imports
+                file.write(str(os.getpid()))
         _limit(wanted["limits"])
         os.chdir(wanted["folder"])
         ruleset = _ruleset(wanted["abi"])

@@ -19,6 +19,14 @@ HOME = "/home/connector"
 TEMPORARY = "/tmp"  # noqa: S108 - inside of the sandbox, where it is its own
 SEARCHED = "/usr/local/bin:/usr/bin:/bin"
 
+_IMPATIENT = {
+    "npm_config_fetch_retries": "0",
+    "PIP_RETRIES": "0",
+    "UV_HTTP_RETRIES": "0",
+}
+"""Package managers ask a registry once: where none can be reached, they would try for
+minutes, and a server that installs something in a call would not answer meanwhile."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SandboxSpec:
@@ -60,6 +68,7 @@ class SandboxSpec:
             "LANG": "C.UTF-8",
             "TZ": "UTC",
             "PYTHONDONTWRITEBYTECODE": "1",
+            **_IMPATIENT,
             **self.environment,
             "HOME": home,
             "TMPDIR": temporary,
