@@ -197,6 +197,20 @@ def test_the_registry_of_a_scope_is_named_by_the_scope(index: Registry) -> None:
     assert (npm.scope_index("@acme/x"), npm.scope_index("@other/x")) == ("@acme", "")
 
 
+def test_settings_of_the_operator_change_no_lock(index: Registry) -> None:
+    settings = {
+        "npm_config_dry_run": "true",
+        "npm_config_save": "false",
+        "npm_config_package_lock": "false",
+        "npm_config_workspaces": "true",
+        "npm_config_omit": "optional",
+        "npm_config_before": "2001-01-01",
+        "npm_config_lockfile_version": "1",
+    }
+    usual = lock(index, "npx -y @acme/menagerie")
+    assert lock(index, "npx -y @acme/menagerie", **settings) == usual
+
+
 def test_a_machine_without_npm_says_so(index: Registry) -> None:
     with pytest.raises(LockError, match=r"install Node\.js"):
         lock(index, "npx -y app", PATH="/nowhere")

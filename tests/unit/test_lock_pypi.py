@@ -230,6 +230,17 @@ def test_two_resolutions_give_the_same(time_resolution: Resolution) -> None:
     assert resolved(TIME) == time_resolution
 
 
+def test_settings_of_the_operator_put_nothing_into_the_lock(
+    index: Registry, tmp_path: Path
+) -> None:
+    settings = tmp_path / "uv.toml"
+    settings.write_text(
+        "[pip]\nemit-index-url = true\nno-annotate = true\nannotation-style = 'line'\n"
+        "universal = true\nresolution = 'lowest'\nprerelease = 'allow'\n"
+    )
+    assert found(index, "app", UV_CONFIG_FILE=str(settings)) == found(index, "app")
+
+
 def test_the_time_of_a_publication_is_written_as_it_is_read(index: Registry) -> None:
     (package,) = found(index, "dep").packages
     assert package.published_at == rfc3339(days_ago(13))

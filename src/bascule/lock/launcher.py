@@ -146,11 +146,10 @@ def _pipx(rest: list[str]) -> Asked:
         raise LockError("of `pipx`, only `pipx run PKG` can be locked")
     read = options.read(rest[1:], options.PIPX, "pipx run")
     spec, name = read.one("spec"), read.first
-    after = read.after[1:] if read.after[:1] == ("--",) else read.after
     extra = _requirements(read.all("with"))
     if spec is None:
-        return Asked(python_source(name), "", after, extra)
-    return Asked(python_source(spec), _script(name), after, extra)
+        return Asked(python_source(name), "", read.after, extra)
+    return Asked(python_source(spec), _script(name), read.after, extra)
 
 
 def _requirements(specs: Sequence[str]) -> tuple[str, ...]:

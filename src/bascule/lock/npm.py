@@ -28,7 +28,13 @@ _FOLDER = "connector"
 """npm writes its name into the lock."""
 _FLAGS = (
     *("--package-lock-only", "--package-lock", "--ignore-scripts", "--no-audit"),
-    *("--no-fund", "--save-exact", "--lockfile-version=3", "--install-strategy=hoisted"),
+    *("--no-fund", "--save", "--save-exact", "--dry-run=false", "--workspaces=false"),
+    *(
+        "--force=false",
+        "--prefer-dedupe=false",
+        "--lockfile-version=3",
+        "--install-strategy=hoisted",
+    ),
     *("--omit-lockfile-registry-resolved=true", "--include=optional", "--omit=dev"),
     *("--legacy-peer-deps=false", "--global=false", "--no-update-notifier"),
     *("--fetch-timeout=15000", "--fetch-retries=2", "--color=false", "--loglevel=error"),
@@ -72,7 +78,7 @@ class Npm:
             attempt = _Attempt(self, folder, dict(wanted), wanted[0][0])
             found = attempt.old_enough(rule)
             attempt.pin()
-            native = (folder / _LOCK).read_text()
+            native = attempt.text()
         public = frozenset(
             package.purl
             for package in found
@@ -182,9 +188,16 @@ class _Attempt:
         rule.refuse(self._packages, self.root, exempt=exempt)
         return self._packages
 
+    def text(self) -> str:
+        """Give the lock that npm wrote. Raises `LockError` without."""
+        try:
+            return (self._folder / _LOCK).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as exc:
+            raise LockError("`npm` wrote no lock: look at its settings") from exc
+
     def pin(self) -> None:
         """Write exact versions of what was asked for, so that the lock names no range."""
-        lock = NpmLock((self._folder / _LOCK).read_text())
+        lock = NpmLock(self.text())
         pins = {name: version_of(lock.purl_at(name)) for name in self._wanted}
         self._write(set(), pins)
 
@@ -192,7 +205,7 @@ class _Attempt:
         """Resolve anew what is too young, and keep all else as it is."""
         paths = {path for package in young for path in package.paths}
         kept = {it.purl for it in self._packages} - {it.purl for it in young}
-        lock = NpmLock((self._folder / _LOCK).read_text())
+        lock = NpmLock(self.text())
         pins = {
             name: version_of(purl) if (purl := lock.purl_at(name)) in kept else range_
             for name, range_ in self._wanted.items()
@@ -211,11 +224,10 @@ class _Attempt:
         self._npm.progress("asking the registry which packages are needed")
         before = [f"--before={rfc3339(cut)}"] if cut is not None else []
         self._npm.run(self._folder, "install", *_FLAGS, *_ELSEWHERE, *before)
-        lock = NpmLock((self._folder / _LOCK).read_text())
+        lock = NpmLock(self.text())
         self.root = lock.purl_at(self._name)
         self._packages = lock.packages(self._npm.machine, self._about)
         return self._packages
 
     def _write(self, dropped: set[str], pins: Mapping[str, str]) -> None:
-        path = self._folder / _LOCK
-        path.write_text(without(path.read_text(), dropped, pins))
+        (self._folder / _LOCK).write_text(without(self.text(), dropped, pins))

@@ -25,11 +25,15 @@ from bascule.lock.uv_output import Chosen, Pin, read_pylock, read_requirements, 
 PUBLIC_INDEX = "https://pypi.org/simple"
 
 _ASKED, _LOCKED, _CHOSEN = "asked.txt", "locked.txt", "pylock.toml"
+_ONE_PLATFORM = ("--no-universal", "--format", "pylock.toml")
 _MIXING = ("UV_EXTRA_INDEX_URL", "UV_FIND_LINKS")
 _FLAGS = (
     *("--no-build", "--no-header", "--no-progress", "--no-python-downloads"),
     *("--index-strategy", "first-index", "--resolution", "highest", "--no-sources"),
     *("--prerelease", "if-necessary-or-explicit", "--color", "never"),
+    # What settings of the operator could add or leave out:
+    *("--no-emit-index-url", "--no-emit-find-links", "--no-emit-build-options"),
+    *("--annotate", "--annotation-style", "split"),
 )
 
 
@@ -72,7 +76,7 @@ class Uv:
         pins, native = read_requirements((folder / _LOCKED).read_text())
         _refuse_mixed(pins)
         self.progress(f"choosing the files of {len(pins)} packages for this platform")
-        self._compile(folder, _CHOSEN, ["-c", _LOCKED, "--format", "pylock.toml", *cut])
+        self._compile(folder, _CHOSEN, ["-c", _LOCKED, *_ONE_PLATFORM, *cut])
         chosen = read_pylock((folder / _CHOSEN).read_text())
         packages = _packages(chosen, pins, yanked(messages))
         wanted = python_name(requirements[0])

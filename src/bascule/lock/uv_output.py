@@ -75,7 +75,11 @@ def read_requirements(text: str) -> tuple[list[Pin], str]:
             if match["one"] and _NAME.fullmatch(match["one"]):
                 _last(pins).via.append(canonicalize_name(match["one"]))
         elif line.strip():
-            raise LockError(f"`uv` wrote a line that is not understood: `{line[:80]}`")
+            # The line is not told: it may name a registry with credentials.
+            raise LockError(
+                "`uv` wrote a line that is no pinned package: something is asked for by an "
+                "address, or a setting of uv adds to its output"
+            )
     for pin in pins:
         if not pin.hashes:
             raise LockError(f"the registry gives no SHA-256 for `{pin.name}`")
