@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from patience import until
+from patience import PATIENCE, until
 from system.legacy_client import EventStream, LegacyClient
 from system.legacy_recorder import (
     ASKED_ID,
@@ -433,7 +433,7 @@ def test_a_client_that_does_not_read_holds_its_server_back(
     server = LegacyServer()
     with lodging(tmp_path / "made", recorder, server) as (own, _):
         stream = begun(own).stream("pours")
-        assert server.blocked.wait(30)
+        assert server.blocked.wait(PATIENCE)
         assert server.poured < 32 << 20
         stream.close()
 
