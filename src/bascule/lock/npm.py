@@ -103,7 +103,9 @@ class Npm:
     @cached_property
     def _settings(self) -> Mapping[str, object]:
         with tempfile.TemporaryDirectory(prefix="bascule-") as folder:
-            output = self.run(Path(folder), "config", "list", "--json")
+            output = self.run(
+                Path(folder), "config", "list", "--json", "--workspaces=false"
+            )
         try:
             settings = json.loads(output)
         except ValueError as exc:
