@@ -173,6 +173,17 @@ def test_a_package_without_a_hash_is_refused(
         install(order, store, python, environment=os.environ, artifacts=wheels)
 
 
+def test_settings_that_others_left_in_a_folder_above_are_not_read(
+    wheels: Path, store: Store, python: FoundRuntime, tmp_path: Path
+) -> None:
+    """In /tmp anybody could put them there."""
+    (tmp_path / "uv.toml").write_text('required-version = ">=99"\n')
+    package = make_wheel(wheels, files={"hello.py": HELLO}, scripts={"hello": "hello:main"})
+    order = ordered(["uvx", "hello"], [package])
+    made = install(order, store, python, environment=os.environ, artifacts=wheels)
+    store.verify(made.tree)
+
+
 def test_what_a_package_needs_and_the_lock_has_not_is_not_installed(
     wheels: Path, store: Store, python: FoundRuntime
 ) -> None:

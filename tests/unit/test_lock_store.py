@@ -140,6 +140,17 @@ def test_drift_is_seen_without_a_manifest_and_with_a_forged_one(store: Store) ->
         store.verify(tree)
 
 
+def test_a_link_in_the_place_of_a_tree_is_not_followed(
+    store: Store, tmp_path: Path
+) -> None:
+    tree = added(store)
+    place = store.path(tree.sha256)
+    place.rename(tmp_path / "elsewhere")
+    place.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(DriftedTreeError, match="cannot read"):
+        store.verify(tree)
+
+
 def test_many_differences_are_counted(store: Store) -> None:
     tree = added(store)
     for number in range(9):

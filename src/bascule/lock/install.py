@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,14 +87,11 @@ def install(
     from instead. Raises `DriftedTreeError` when something else than the order's tree comes
     out, and `LockError`; the store is then as before.
     """
-    with (
-        store.fresh() as folder,
-        tempfile.TemporaryDirectory(prefix="bascule-install-") as scratch,
-    ):
+    with store.fresh() as folder, store.fresh() as scratch:
         made = _Maker(
             order,
             folder,
-            Path(scratch),
+            scratch,
             store.downloads,
             runtime,
             environment,

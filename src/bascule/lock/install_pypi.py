@@ -51,12 +51,15 @@ def unpack_wheels(
 ) -> None:
     """Install wheels into an empty folder, all that `packages` names and nothing else.
 
-    `cache` is for uv alone. `artifacts` is a folder of wheels to take them from, instead of
-    the operator's registries. Raises `BrokenWheelError` when what was unpacked is not what
-    a wheel says, and `LockError`.
+    `scratch` is an empty folder to work in, `cache` is for uv alone. `artifacts` is a
+    folder of wheels to take them from, instead of the operator's registries. Raises
+    `BrokenWheelError` when what was unpacked is not what a wheel says, and `LockError`.
     """
     wanted = scratch / "requirements.txt"
     wanted.write_text(requirements(packages))
+    # uv takes the nearest one upwards, which must be nobody else's. The operator's own, in
+    # the home folder, counts all the same.
+    (scratch / "uv.toml").touch()
     command = [
         *(find_uv_bin(), "pip", "install", "--quiet", "--no-progress"),
         *("--python", str(runtime.path), "--no-python-downloads", "--target", str(folder)),

@@ -19,7 +19,7 @@ import stat
 import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NoReturn
 
 from bascule.lock.manifest import (
     Difference,
@@ -126,7 +126,7 @@ class _Walk:
             elif entry.is_dir(follow_symlinks=False):
                 self._folder(folder, name, path)
             else:
-                raise TreeError(f"`{shown(path)}` is neither file, folder nor link")
+                self._refuse("is neither file, folder nor link")
         self.at = prefix
         refuse_changed(before, os.fstat(folder), prefix)
 
@@ -156,19 +156,22 @@ class _Walk:
         self.items.append(Item(path, kind, digest, before.st_size))
 
     def _check_status(self, status: os.stat_result) -> None:
-        mode, what = status.st_mode, f"`{shown(self.at) or '.'}`"
+        mode = status.st_mode
         if not stat.S_ISDIR(mode):
             if not stat.S_ISREG(mode):
-                raise TreeError(f"{what} is neither file, folder nor link")
+                self._refuse("is neither file, folder nor link")
             if status.st_nlink != 1:
-                raise TreeError(f"{what} has another name elsewhere (a hard link): copy it")
+                self._refuse("has another name elsewhere (a hard link): copy it")
             if mode & _SPECIAL_BITS:
-                raise TreeError(f"{what} has a set-user-ID, set-group-ID or sticky bit")
+                self._refuse("has a set-user-ID, set-group-ID or sticky bit")
         if self._sealed:
             if mode & _WRITE_BITS:
-                raise TreeError(f"{what} can be written: install it anew")
+                self._refuse("can be written: install it anew")
             if status.st_uid not in {0, self._user}:
-                raise TreeError(f"{what} belongs to another user: install it anew")
+                self._refuse("belongs to another user: install it anew")
+
+    def _refuse(self, why: str) -> NoReturn:
+        raise TreeError(f"`{shown(self.at) or '.'}` {why}")
 
 
 def _digest(descriptor: int, size: int) -> str:
