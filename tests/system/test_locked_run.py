@@ -8,14 +8,18 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from patience import until
+from ports import free_ports
 from system.boxed import left_of
+from system.legacy_client import LegacyClient
 from system.locked import Locked
+from system.server import Installation
 
 HELLO = {
     "jsonrpc": "2.0",
@@ -37,13 +41,18 @@ for place in (("203.0.113.9", 80), ("registry.test", 443)):
 """
 
 
+def write_nosy(made: Locked) -> None:
+    """Have the server try to reach something as it starts."""
+    script = made.server / "server.py"
+    text = script.read_text()
+    script.write_text(text.replace("import json\n", f"import json\n{NOSY}", 1))
+
+
 @pytest.fixture(scope="module")
 def approved(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Make a connector that is locked and approved."""
     made = Locked(tmp_path_factory.mktemp("approved"))
-    script = made.server / "server.py"
-    text = script.read_text()
-    script.write_text(text.replace("import json\n", f"import json\n{NOSY}", 1))
+    write_nosy(made)
     made.run("lock", "small")
     made.run("approve", "small", "--reason", "read it")
     return made.folder
@@ -153,3 +162,71 @@ def test_nothing_is_left_of_it(at: Locked, number: signal.Signals) -> None:
         assert left_of(at.tree)
         os.kill(process.pid, number)
         until(lambda: not left_of(at.tree))
+
+
+SERVED = """
+owner = "support"
+
+[server]
+public_url = "http://127.0.0.1:{public}"
+listen = "127.0.0.1:{public}"
+admin_listen = "127.0.0.1:{admin}"
+
+[roles.all]
+members = ["user:alice"]
+allow = ["small/*"]
+
+[agents]
+default_ceiling = ["small/*"]
+"""
+
+
+@pytest.fixture
+def bascule(tmp_path: Path) -> Iterator[Installation]:
+    """Serve a connector that is locked and approved."""
+    made = Installation(tmp_path, *free_ports(2))
+    locked = Locked(tmp_path)
+    write_nosy(locked)
+    locked.configure(SERVED.format(public=made.public, admin=made.admin))
+    made.ask("user", "add", "alice")
+    locked.run("lock", "small")
+    locked.run("approve", "small", "--reason", "read it")
+    made.start()
+    try:
+        yield made
+    finally:
+        made.kill()
+
+
+def opened(bascule: Installation) -> int:
+    """Open a session; gives the status of the answer."""
+    client = LegacyClient(bascule, bascule.token("alice", "small"), connector="small")
+    return client.initialize().status
+
+
+def test_the_gateway_serves_from_the_store_and_records_what_was_refused(
+    bascule: Installation,
+) -> None:
+    assert opened(bascule) == 200
+    rows = bascule.wait_for_records("--type", "server.start", "--connector", "small")
+    shown = bascule.cli("audit", "show", str(rows[-1]["seq"]), "--json").stdout
+    assert json.loads(shown)["admin"]["sandbox"] == "bubblewrap"
+    bascule.wait_for_records("--type", "egress.refuse", "--connector", "small", count=2)
+    assert "are not sandboxed" not in bascule.log
+
+
+def test_nothing_is_left_when_the_gateway_is_killed(bascule: Installation) -> None:
+    assert opened(bascule) == 200
+    store = bascule.data / "store"
+    assert left_of(store)
+    bascule.kill()
+    until(lambda: not left_of(store))
+
+
+def test_a_process_ends_when_its_approval_does(bascule: Installation) -> None:
+    assert opened(bascule) == 200
+    store = bascule.data / "store"
+    assert left_of(store)
+    bascule.ask("reject", "small", "--reason", "stop", "--revoke")
+    until(lambda: not left_of(store))
+    assert opened(bascule) == 503
