@@ -197,3 +197,30 @@ def test_a_user_with_too_many_sessions_loses_the_oldest_of_their_own(
             assert await status(carol, others[0]) == await status(BOB, bobs) == 200
 
     asyncio.run(main())
+
+
+def test_a_request_for_other_definitions_is_not_taken(bascule: Installation) -> None:
+    """Each process has an edition of its own, and each change that it tells of."""
+    listed = body_of("tools/list")
+    headers = {**headers_of(listed, None), **ALICE}
+
+    def edition() -> str:
+        answer = send(bascule, "POST", "/desk", headers, listed)
+        return str(answer.headers["etag"])
+
+    def call(condition: str, name: str = "echo") -> int:
+        body = body_of("tools/call", {"name": name, "arguments": {}})
+        more = {**headers_of(body, None), **ALICE, "If-Match": condition}
+        return send(bascule, "POST", "/desk", more, body).status_code
+
+    first = edition()
+    assert edition() == first
+    assert call(first) == 200
+    assert call('"0.0"') == 412
+    assert call(first, "changes") == 200
+    assert edition() != first
+    assert call(first) == 412
+    assert call(edition()) == 200
+    begun = edition()
+    assert call(begun, "dies") == 502
+    assert call(begun) == 412

@@ -401,7 +401,7 @@ def test_a_program_that_is_not_there_is_a_warning_of_config_check(tmp_path: Path
     assert "`no-such-program` is not on PATH" in warning["message"]
 
 
-def test_what_add_writes_is_served(tmp_path: Path) -> None:
+def test_what_add_writes_is_served_once_it_may_be(tmp_path: Path) -> None:
     with serving(tmp_path) as own:
         added = own.cli(
             "add", "--no-lock", "later", "--", *child(tmp_path, "--era", "both")
@@ -415,4 +415,9 @@ def test_what_add_writes_is_served(tmp_path: Path) -> None:
         until(lambda: "configuration reloaded" in own.log)
         params = {"name": "echo", "arguments": {}}
         token = own.token("alice", "later")
+        assert own.call(token, "tools/call", params, connector="later").status == 503
+        text = own.config.read_text()
+        own.config.write_text(text.replace('mode = "enforce"', 'mode = "observe"'))
+        own.signal(signal.SIGHUP)
+        until(lambda: own.log.count("configuration reloaded") == 2)
         assert value(own.call(token, "tools/call", params, connector="later"))

@@ -53,13 +53,16 @@ def decide(facts: CallFacts, snapshot: Snapshot) -> Decision:
     gate = snapshot.gates[facts.connector]
     if gate is None:
         return _by_rights(facts, snapshot)
-    shut = gate.shuts(facts.now)
-    if shut is not None:
-        return Denied(shut)
+    lapsed = gate.lapsed(facts.now)
+    if lapsed is not None and gate.enforces:
+        return Denied(lapsed)
 
     # Rights first: who has none learns nothing of what was approved.
     decision = _by_rights(facts, snapshot)
-    if isinstance(decision, Denied) or (finding := gate.finding(facts)) is None:
+    if isinstance(decision, Denied):
+        return decision
+    finding = lapsed or gate.deviation(facts)
+    if finding is None:
         return decision
     return Denied(finding) if gate.enforces else replace(decision, finding=finding)
 

@@ -85,11 +85,8 @@ class Gate(Struct, frozen=True, kw_only=True):
             return Reason.DEFINITIONS_UNREADABLE
         return Reason.DEFINITION_DRIFTED
 
-    def finding(self, facts: CallFacts) -> Reason | None:
-        """Give what a request finds: no approval, or another definition than approved."""
-        lapsed = self.lapsed(facts.now)
-        if lapsed is not None:
-            return lapsed
+    def deviation(self, facts: CallFacts) -> Reason | None:
+        """Give how what a request is for differs from what was approved; None if not."""
         kind = pinned_kind(facts.method, facts.kind, facts.name)
         return None if kind is None else self.compare(kind, facts.name, facts.definition)
 

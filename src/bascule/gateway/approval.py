@@ -25,8 +25,17 @@ from bascule.gateway.upstream import UpstreamError
 from bascule.protocol import legacy, modern
 from bascule.protocol.message import Request
 
+CHANGED = 412
+"""Status of a hosted server that was started anew, or whose lists have changed, since what
+it serves was read; it has done nothing then."""
 READINGS = 2
 """Of a list that the server says to have changed while it was read."""
+
+
+class ChangedError(UpstreamError):
+    """The definition is not the one that was decided on; nothing was called."""
+
+    outcome = "refused"
 
 
 async def require_approval(turn: Turn, method: str) -> None:
@@ -55,7 +64,7 @@ async def require_approval(turn: Turn, method: str) -> None:
 
 def watch_modern(
     gateway: Gateway,
-    upstream: Upstream | None,
+    upstream: Upstream,
     request: Request,
     principal: Principal,
     connector: str,
@@ -66,8 +75,8 @@ def watch_modern(
     What such a request is shown depends on its capabilities, and on its user where each
     has a process of their own.
     """
-    gate = snapshot.gates.get(connector)
-    if gate is None or upstream is None:
+    gate = snapshot.gates[connector]
+    if gate is None:
         return None
     capabilities = _capabilities(request, upstream.connector)
     of_user = _of_user(upstream.connector, principal)
@@ -101,7 +110,8 @@ def _watch(
 
 async def compared_modern(
     gateway: Gateway,
-    upstream: Upstream | None,
+    upstream: Upstream,
+    watch: Watch,
     request: Request,
     facts: CallFacts,
     snapshot: Snapshot,
@@ -111,19 +121,14 @@ async def compared_modern(
     Raises `ProtocolError` when the server turns out not to speak the revision.
     """
     kind = pinned_kind(facts.method, facts.kind, facts.name)
-    if kind is None or upstream is None:
-        return facts
-    watch = watch_modern(
-        gateway, upstream, request, facts.principal, facts.connector, snapshot
-    )
-    if watch is None:
+    if kind is None:
         return facts
     if _must_be_read(watch, kind, facts, snapshot):
         if upstream.eras.refuses_modern:
             upstream.eras.check_modern()
         capabilities = _capabilities(request, upstream.connector)
         ask = ask_modern(upstream, _known(upstream, facts.principal), capabilities)
-        return await _read(watch, kind, facts, ask, gateway.limits.response_bytes)
+        return await _read(watch, kind, facts, ask, gateway, upstream)
     return _with(facts, watch.view.digest(kind, facts.name))
 
 
@@ -137,9 +142,34 @@ async def compared_legacy(turn: Turn, held: Held, facts: CallFacts) -> CallFacts
     if kind is None or watch is None:
         return facts
     if _must_be_read(watch, kind, facts, turn.snapshot):
-        ask = ask_legacy(turn, held, _known(turn.there, turn.caller.principal))
-        return await _read(watch, kind, facts, ask, turn.gateway.limits.response_bytes)
+        ask = ask_legacy(turn, held)
+        return await _read(watch, kind, facts, ask, turn.gateway, turn.there)
     return _with(facts, watch.view.digest(kind, facts.name))
+
+
+def condition_of(watch: Watch | None, facts: CallFacts) -> bytes:
+    """Give the header by which a hosted server takes a call for what was compared alone."""
+    kind = pinned_kind(facts.method, facts.kind, facts.name)
+    return b"" if watch is None or kind is None else watch.view.condition(kind)
+
+
+def forget(watch: Watch | None, facts: CallFacts) -> bool:
+    """Take it that a hosted server has changed; False where nothing is compared."""
+    kind = pinned_kind(facts.method, facts.kind, facts.name)
+    if watch is None or kind is None:
+        return False
+    watch.definitions.forget(kind)
+    return True
+
+
+def require_same(watch: Watch | None, before: CallFacts, after: CallFacts) -> None:
+    """Refuse to send what was decided for another definition, where the mode enforces.
+
+    Raises `ChangedError`.
+    """
+    enforces = watch is not None and watch.gate.enforces
+    if enforces and after.definition != before.definition:
+        raise ChangedError("what the server serves has changed: try again")
 
 
 def _must_be_read(
@@ -154,12 +184,18 @@ def _must_be_read(
 
 
 async def _read(
-    watch: Watch, kind: DefinitionKind, facts: CallFacts, ask: Ask, limit: int
+    watch: Watch,
+    kind: DefinitionKind,
+    facts: CallFacts,
+    ask: Ask,
+    gateway: Gateway,
+    upstream: Upstream,
 ) -> CallFacts:
+    limit, hosted = gateway.limits.response_bytes, upstream.connector.command is not None
     definitions, view, gate = watch.definitions, watch.view, watch.gate
     for _ in range(READINGS):
         try:
-            await read_again(definitions, view, gate, kind, ask, limit)
+            await read_again(definitions, view, gate, kind, ask, limit, hosted=hosted)
         except UpstreamError:
             break
         if definitions.is_known(view, kind, gate.entry):
@@ -191,8 +227,8 @@ def _of_user(connector: Connector, principal: Principal) -> str:
 
 
 def _capabilities(request: Request, connector: Connector) -> Mapping[str, Any]:
-    meta = request.params[modern.META]
-    return carried_capabilities(meta[modern.CLIENT_CAPABILITIES], connector)
+    capabilities = request.params[modern.META][modern.CLIENT_CAPABILITIES]
+    return carried_capabilities(capabilities, connector) if capabilities else capabilities
 
 
 def _digest(capabilities: Mapping[str, Any]) -> str:

@@ -7,8 +7,17 @@ from functools import partial
 from bascule.decision.facts import CallFacts, Denied, Principal
 from bascule.decision.snapshot import Snapshot
 from bascule.gateway import answers, refusal
-from bascule.gateway.approval import compared_modern, watch_modern
+from bascule.gateway.approval import (
+    CHANGED,
+    compared_modern,
+    condition_of,
+    forget,
+    require_same,
+    watch_modern,
+)
 from bascule.gateway.deciding import Forwarding, decided, may_read, on_disk
+from bascule.gateway.definitions import Watch
+from bascule.gateway.exchange import Headers
 from bascule.gateway.facts import facts_of, without_forbidden_subscriptions
 from bascule.gateway.gateway import Gateway, Upstream, Work
 from bascule.gateway.hosted_headers import identity_headers
@@ -19,7 +28,7 @@ from bascule.gateway.listening import VERBS, without_message
 from bascule.gateway.outgoing import Outgoing, handle_binding, outgoing
 from bascule.gateway.relay import relay
 from bascule.gateway.results import Passage
-from bascule.gateway.turn import Turn, known_by
+from bascule.gateway.turn import Turn, edition_of, known_by
 from bascule.identity.resource import resource_identifier
 from bascule.protocol import modern
 from bascule.protocol.message import Message, Request, parse, write_request
@@ -59,10 +68,16 @@ async def handle_call(gateway: Gateway, work: Work, connector: str) -> None:
             return
         # 6. + 7. Facts, and the decision.
         facts = facts_of(message, caller.principal, connector, now)
-        if snapshot.gates.get(connector) is not None:
+        upstream, watch = upstreams.get(connector), None
+        if upstream is not None and connector in snapshot.gates:
+            watch = watch_modern(
+                gateway, upstream, message, caller.principal, connector, snapshot
+            )
+        if upstream is not None and watch is not None:
             # What the server serves under that name, asked anew when that is not known.
-            upstream = upstreams.get(connector)
-            facts = await compared_modern(gateway, upstream, message, facts, snapshot)
+            facts = await compared_modern(
+                gateway, upstream, watch, message, facts, snapshot
+            )
         decision, entry = decided(
             gateway, caller, message, facts, snapshot, peer=exchange.peer
         )
@@ -73,7 +88,9 @@ async def handle_call(gateway: Gateway, work: Work, connector: str) -> None:
             refusal.denied(gateway, exchange, message, facts, decision, entry.code)
             return
         # 10. to 13. Upstream and back; then how it ended.
-        await forward(gateway, work, message, facts, snapshot, upstreams[connector], entry)
+        await forward(
+            gateway, work, message, facts, snapshot, upstreams[connector], entry, watch
+        )
     except refusal.EXPECTED as exc:
         refusal.answer(gateway, exchange, message, connector, exc)
 
@@ -86,11 +103,11 @@ async def forward(
     snapshot: Snapshot,
     upstream: Upstream,
     entry: Entry,
+    watch: Watch | None,
 ) -> None:
     """Send an allowed request upstream, relay the answer, record how it ended."""
     principal = facts.principal
     binding = handle_binding(principal, facts.connector, request.method)
-    watch = watch_modern(gateway, upstream, request, principal, facts.connector, snapshot)
     with Forwarding(gateway, work.exchange, entry, request.id) as it:
         if upstream.eras.refuses_modern:
             upstream.eras.check_modern()
@@ -107,9 +124,16 @@ async def forward(
             now=facts.now,
         )
         # 10. + 11. The connector's own credential, and the message as it was parsed.
-        response = await upstream.pool.send(
-            write(upstream, sent, principal), listening=listening
-        )
+        data = write(upstream, sent, principal, condition_of(watch, facts))
+        response = await upstream.pool.send(data, listening=listening)
+        if response.status == CHANGED and watch is not None and forget(watch, facts):
+            # A hosted server was started anew: what was decided on must still be so.
+            found = await compared_modern(
+                gateway, upstream, watch, request, facts, snapshot
+            )
+            require_same(watch, facts, found)
+            data = write(upstream, sent, principal, condition_of(watch, facts))
+            response = await upstream.pool.send(data)
         if response.status != 200 or request.method == "server/discover":
             known = known_by(upstream, principal)
             await upstream.eras.explain(upstream.pool, known, response, request.method)
@@ -127,17 +151,21 @@ async def forward(
             lists=upstream.lists,
             watch=watch,
             from_start="cursor" not in sent.params,
+            edition=edition_of(upstream, response),
         )
         reads = partial(may_read, gateway, principal, facts.connector)
         it.outcome = await relay(response, work.exchange, sent, passage, reads)
 
 
-def write(upstream: Upstream, sent: Outgoing, principal: Principal) -> bytes:
+def write(
+    upstream: Upstream, sent: Outgoing, principal: Principal, condition: Headers
+) -> bytes:
     """Write the upstream's HTTP request."""
     body = write_request(sent.message_id, sent.method, sent.params)
-    return b"%b%b%b%bContent-Length: %d\r\n\r\n%b" % (
+    return b"%b%b%b%b%bContent-Length: %d\r\n\r\n%b" % (
         upstream.pool.request_head,
         sent.headers,
+        condition,
         upstream.credential,
         identity_headers(upstream.connector, principal),
         len(body),

@@ -10,15 +10,15 @@ from __future__ import annotations
 import logging
 from collections import OrderedDict
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Protocol
 
 import msgspec
-from msgspec import Raw
+from msgspec import Raw, Struct, field
 
 from bascule.clock import monotonic
 from bascule.decision.facts import Reason
 from bascule.decision.gate import DefinitionKind, Gate
+from bascule.gateway.exchange import Headers, header_block
 from bascule.gateway.steps import Step, next_turn
 from bascule.lock.known import Known
 from bascule.lock.model import LockError
@@ -71,7 +71,7 @@ class Ongoing(Protocol):
 class View:
     """What one audience was shown, as digests of the definitions whose names are pinned."""
 
-    __slots__ = ("_digests", "_entry", "_read", "_shown", "readings")
+    __slots__ = ("_digests", "_editions", "_entry", "_read", "_shown", "readings")
 
     def __init__(self) -> None:
         self.readings: dict[DefinitionKind, Ongoing] = {}
@@ -79,6 +79,7 @@ class View:
         self._entry = ""
         self._digests: dict[DefinitionKind, dict[str, str]] = {}
         self._read: dict[DefinitionKind, float] = {}
+        self._editions: dict[DefinitionKind, bytes] = {}
         self._shown: dict[DefinitionKind, dict[str, str]] = {}
         """What clients were shown last of what is not as approved."""
 
@@ -90,6 +91,14 @@ class View:
         """Give the digest of what is served under a pinned name; None for nothing."""
         return self._digests.get(kind, _NOTHING).get(name)
 
+    def condition(self, kind: DefinitionKind) -> Headers:
+        """Give the header by which a hosted server takes a request for these alone.
+
+        Nothing for a server at a URL: its `ETag`, if any, says nothing of definitions.
+        """
+        edition = self._editions.get(kind, b"")
+        return header_block((b"If-Match", edition)) if edition else b""
+
     def learn(
         self,
         kind: DefinitionKind,
@@ -99,12 +108,14 @@ class View:
         asked: float,
         whole: bool,
         deviating: Collection[str] | None = None,
+        edition: bytes = b"",
     ) -> None:
         """Take what a list showed that was asked for at a moment.
 
         One page of several says nothing of the names that are not on it. `deviating` are
         names in a client's list that are not as approved; None for a reading of our own,
-        which takes nothing of that back: a server can tell the two apart.
+        which takes nothing of that back: a server can tell the two apart. `edition`: of a
+        hosted server, see `condition`.
         """
         if entry != self._entry:
             self._entry, self._digests, self._read, self._shown = entry, {}, {}, {}
@@ -120,6 +131,7 @@ class View:
         if whole:
             self._digests[kind] = dict(digests)
             self._read[kind] = asked
+            self._editions[kind] = edition
         else:
             self._digests.setdefault(kind, {}).update(digests)
 
@@ -147,14 +159,20 @@ class Definitions:
 
     def is_known(self, view: View, kind: DefinitionKind, entry: str) -> bool:
         """Tell whether a view says what is served now."""
-        moment = max(monotonic() - FRESH_SECONDS, self._changed.get(kind, 0.0))
+        moment = monotonic() - FRESH_SECONDS
+        if kind in self._changed:
+            moment = max(moment, self._changed[kind])
         return view.read_since(kind, entry, moment)
 
     def said_to_change(self, method: str) -> None:
         """Take a notification; what a server says to have changed is not known any more."""
         kind = CHANGED.get(method)
         if kind is not None:
-            self._changed[kind] = monotonic()
+            self.forget(kind)
+
+    def forget(self, kind: DefinitionKind) -> None:
+        """Know no list of a kind any more."""
+        self._changed[kind] = monotonic()
 
     async def digests(
         self,
@@ -196,8 +214,7 @@ class Definitions:
         return True
 
 
-@dataclass(frozen=True, slots=True)
-class Watch:
+class Watch(Struct, frozen=True):
     """One request whose answer is compared with what was approved."""
 
     connector: str
@@ -206,6 +223,7 @@ class Watch:
     view: View
     journal: Deviations
     asked: float = field(default_factory=monotonic)
+    """When what is compared was asked for, at the latest (monotonic)."""
 
     async def approved(
         self,
@@ -214,6 +232,7 @@ class Watch:
         items: Sequence[Raw],
         *,
         whole: bool,
+        edition: bytes = b"",
     ) -> set[str]:
         """Learn from a list that passes; give the names that may stay in it.
 
@@ -229,6 +248,7 @@ class Watch:
             asked=self.asked,
             whole=whole,
             deviating=deviating,
+            edition=edition,
         )
         for name, reason in found.items():
             if reason is not None:

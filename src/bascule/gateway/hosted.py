@@ -20,7 +20,13 @@ from bascule.errors import BasculeError
 from bascule.gateway import answers, hosted_params
 from bascule.gateway.exchange import ClientGoneError, Exchange, header_block
 from bascule.gateway.hosted_headers import identity_of
-from bascule.gateway.hosted_relay import begin_call, pass_on, pass_stream
+from bascule.gateway.hosted_relay import (
+    OtherEditionError,
+    begin_call,
+    edition_of,
+    pass_on,
+    pass_stream,
+)
 from bascule.gateway.hosted_sessions import Session, SessionError, Sessions
 from bascule.gateway.ingress import mirror_headers
 from bascule.gateway.steps import Run
@@ -223,10 +229,11 @@ class HostedHandler:
             exchange.respond(200, answers.JSON, write_result(request.id, Raw(b"{}")))
             return
         peer = await session.server.peer(session.wanted)
+        edition = edition_of(exchange, peer)
         call = await begin_call(peer, request)
         session.calls[request.id] = call
         call.on_end = lambda: session.calls.pop(request.id, None)
-        reply = await pass_on(exchange, call, modern_era=False)
+        reply = await pass_on(exchange, call, edition, modern_era=False)
         if request.method == "resources/subscribe" and reply.error is UNSET:
             self._sessions.subscribe(session, uri, peer)
 
@@ -236,7 +243,9 @@ async def _modern_request(exchange: Exchange, caller: _Caller, request: Request)
     if request.method == "tools/call":
         hosted_params.check(request.params, exchange.headers, mirrored)
     peer = await caller.hosted.server.peer(caller.wanted(modern.VERSION))
-    reply = await pass_on(exchange, await begin_call(peer, request), modern_era=True)
+    edition = edition_of(exchange, peer)
+    call = await begin_call(peer, request)
+    reply = await pass_on(exchange, call, edition, modern_era=True)
     if request.method == "tools/list" and isinstance(reply.result, Raw):
         hosted_params.learn(reply.result, mirrored)
 
@@ -283,6 +292,8 @@ def _answer_problem(
     match problem:
         case SessionError(status=status):
             answers.error(exchange, status, message_id, Error(status, str(problem)))
+        case OtherEditionError():
+            answers.error(exchange, 412, message_id, Error(412, str(problem)))
         case EraRefusedError(error=error):
             answers.error(exchange, 400, message_id, error)
         case modern.ProtocolError(status=status, error=error):

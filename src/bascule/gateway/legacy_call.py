@@ -11,7 +11,15 @@ from typing import Any
 
 from bascule.decision.facts import CallFacts, Denied
 from bascule.gateway import answers, refusal
-from bascule.gateway.approval import compared_legacy, require_approval, watch_legacy
+from bascule.gateway.approval import (
+    CHANGED,
+    compared_legacy,
+    condition_of,
+    forget,
+    require_approval,
+    require_same,
+    watch_legacy,
+)
 from bascule.gateway.asks import ANSWERABLE, unstamped
 from bascule.gateway.deciding import Forwarding, decided, on_disk
 from bascule.gateway.facts import facts_of
@@ -84,9 +92,12 @@ async def _call(turn: Turn, held: Held, request: Request) -> None:
         params = _upstream_params(turn, held, request)
         session = session_headers(held)
         watch = watch_legacy(turn, held)
-        response = await turn.post(
-            write_request(upstream_id, request.method, params), session
-        )
+        data = write_request(upstream_id, request.method, params)
+        response = await turn.post(data, session + condition_of(watch, facts))
+        if response.status == CHANGED and forget(watch, facts):
+            # A hosted server was started anew: what was decided on must still be so.
+            require_same(watch, facts, await compared_legacy(turn, held, facts))
+            response = await turn.post(data, session + condition_of(watch, facts))
         check_status(turn, held, response, 400)
         sent = Sent(
             request.method,

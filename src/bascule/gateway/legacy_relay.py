@@ -18,7 +18,7 @@ from bascule.gateway.message_headers import OWN_REQUEST
 from bascule.gateway.relay import ForeignAnswerError, Outcome
 from bascule.gateway.sessions import Held, not_found
 from bascule.gateway.single import BAD_ANSWERS
-from bascule.gateway.turn import Turn
+from bascule.gateway.turn import Turn, edition_of
 from bascule.gateway.upstream import Response, UpstreamError
 from bascule.protocol import legacy
 from bascule.protocol.message import (
@@ -198,7 +198,10 @@ class LegacyRelay:
             return body
         if response.status != 200 or not isinstance(it.result, Raw):
             raise ForeignAnswerError("upstream sent a result with an error status")
-        passage = self._turn.passage(method, self._watch, from_start=from_start)
+        edition = edition_of(self._turn.there, response)
+        passage = self._turn.passage(
+            method, self._watch, from_start=from_start, edition=edition
+        )
         passed = await pass_legacy_result(it.result, passage)
         body = write_result(client_id, passed.result)
         self._outcome = Outcome(

@@ -62,6 +62,8 @@ async def read_again(
     kind: DefinitionKind,
     ask: Ask,
     limit: int,
+    *,
+    hosted: bool,
 ) -> None:
     """Read a list, or wait for the reading that is going on.
 
@@ -69,7 +71,7 @@ async def read_again(
     """
     reading = view.readings.get(kind)
     if reading is None or reading.over or reading.entry != gate.entry:
-        begun = Reading(definitions, view, kind, gate, ask, limit)
+        begun = Reading(definitions, view, kind, gate, ask, limit, hosted=hosted)
         view.readings[kind] = reading = begun
         begun.start()
     await reading.done()
@@ -86,6 +88,8 @@ class Reading:
         gate: Gate,
         ask: Ask,
         limit: int,
+        *,
+        hosted: bool,
     ) -> None:
         self.entry = gate.entry
         self.over = False
@@ -95,6 +99,7 @@ class Reading:
         self._gate = gate
         self._ask = ask
         self._limit = limit
+        self._hosted = hosted
         self._waiting: list[Step[None]] = []
         self._run: Run | None = None
         self._problem: Exception | None = None
@@ -119,10 +124,17 @@ class Reading:
     async def _read(self, timer: asyncio.TimerHandle) -> None:
         try:
             asked = monotonic()
-            items = await read_list(self._ask, self._kind, self._limit)
+            items, edition = await read_list(self._ask, self._kind, self._limit)
             names = _names(items, self._kind)
             digests = await self._definitions.digests(self._kind, self._gate, names, items)
-            self._view.learn(self._kind, self._gate.entry, digests, asked=asked, whole=True)
+            self._view.learn(
+                self._kind,
+                self._gate.entry,
+                digests,
+                asked=asked,
+                whole=True,
+                edition=edition if self._hosted else b"",
+            )
         except (UpstreamError, modern.ProtocolError) as exc:
             self._problem = exc
         except _TooLateError:
@@ -146,13 +158,18 @@ class Reading:
                 step.fail(self._problem)
 
 
-async def read_list(ask: Ask, kind: DefinitionKind, limit: int) -> list[Raw]:
-    """Read all pages of a list. Raises `UpstreamError` or `ProtocolError`."""
+async def read_list(ask: Ask, kind: DefinitionKind, limit: int) -> tuple[list[Raw], bytes]:
+    """Read all pages of a list; give also the edition that its first page is of.
+
+    Raises `UpstreamError` or `ProtocolError`.
+    """
     items: list[Raw] = []
+    edition: bytes | None = None
     params: dict[str, Any] = {}
     for _ in range(MAX_PAGES):
         message_id = f"bascule-{next(_ids)}"
         response = await ask(message_id, LISTS[kind], params)
+        edition = response.edition if edition is None else edition
         fields = await _result(response, message_id, limit)
         try:
             items += _items.decode(fields.get(kind, b"[]"))
@@ -163,7 +180,7 @@ async def read_list(ask: Ask, kind: DefinitionKind, limit: int) -> list[Raw]:
         if len(items) > MAX_DEFINITIONS:
             raise UpstreamError("the server lists too much")
         if not params:
-            return items
+            return items, edition
     raise UpstreamError("the server's list has no end")
 
 
@@ -213,13 +230,13 @@ def ask_modern(upstream: Upstream, known: Headers, capabilities: Mapping[str, An
     return ask
 
 
-def ask_legacy(turn: Turn, held: Held, known: Headers) -> Ask:
+def ask_legacy(turn: Turn, held: Held) -> Ask:
     """Make what asks a server in a session, where alone it says what that is shown."""
-    session = session_headers(held)
+    headers = session_headers(held) + turn.known()  # a session is its user's
 
     async def ask(message_id: str, method: str, params: dict[str, Any]) -> Response:
         body = write_request(message_id, method, params)
-        response = await _send(turn.there, session + known, body)
+        response = await _send(turn.there, headers, body)
         check_status(turn, held, response, 400)
         return response
 

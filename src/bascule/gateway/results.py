@@ -77,6 +77,8 @@ class Passage(Struct, frozen=True, gc=False):
     """Compares what passes with what was approved; None for a connector without gate."""
     from_start: bool = False
     """A list was asked for from its beginning."""
+    edition: bytes = b""
+    """Of a hosted server: which definitions were in force."""
 
 
 class Passed(Struct, frozen=True, gc=False):
@@ -180,7 +182,7 @@ async def filter_list(
     if passage.watch is not None and shape.pinned is not None:
         whole = passage.from_start and "nextCursor" not in fields
         allowed &= await passage.watch.approved(
-            shape.pinned, names, read.items, whole=whole
+            shape.pinned, names, read.items, whole=whole, edition=passage.edition
         )
     if len(allowed) < len(set(names)):
         pairs = zip(read.items, names, strict=True)

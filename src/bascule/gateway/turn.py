@@ -71,7 +71,12 @@ class Turn:
         return held
 
     def passage(
-        self, method: str, watch: Watch | None = None, *, from_start: bool = False
+        self,
+        method: str,
+        watch: Watch | None = None,
+        *,
+        from_start: bool = False,
+        edition: bytes = b"",
     ) -> Passage:
         """Give for whom and under what a result of a method passes."""
         principal = self.caller.principal
@@ -88,6 +93,7 @@ class Turn:
             lists=self.there.lists,
             watch=watch,
             from_start=from_start,
+            edition=edition,
         )
 
     def known(self) -> Headers:
@@ -118,6 +124,11 @@ class Turn:
         pool = self.there.pool
         head = request_head(pool.endpoint.url, "DELETE")
         return await pool.send(b"%b%b%b\r\n" % (head, session, self.known()))
+
+
+def edition_of(upstream: Upstream, response: Response) -> bytes:
+    """Give which definitions a hosted server answered by; nothing of others."""
+    return b"" if upstream.connector.command is None else response.edition
 
 
 def known_by(upstream: Upstream, principal: Principal) -> Headers:

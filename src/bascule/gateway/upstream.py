@@ -76,6 +76,7 @@ class Response:
         "_wanted",
         "body",
         "content_type",
+        "edition",
         "session_id",
         "status",
         "streams",
@@ -98,6 +99,8 @@ class Response:
         self.content_type = content_type
         self.session_id = session_id
         """`Mcp-Session-Id`; empty without."""
+        self.edition = b""
+        """`ETag`: of a hosted server, which definitions were in force."""
         self.streams = content_type.startswith(b"text/event-stream")
         self.body = b""
         """All of it, unless this streams."""
@@ -165,6 +168,7 @@ class UpstreamConnection(asyncio.Protocol):
         "_body_bytes",
         "_complete",
         "_content_type",
+        "_edition",
         "_framed",
         "_head_bytes",
         "_keep",
@@ -191,6 +195,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._head_bytes = 0
         self._content_type = b""
         self._session_id = b""
+        self._edition = b""
         self._framed = False
         self._complete = False
         self._keep = False
@@ -217,7 +222,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._answer = Step()
         self._body = []
         self._body_bytes = self._head_bytes = 0
-        self._content_type = self._session_id = b""
+        self._content_type = self._session_id = self._edition = b""
         self._framed = self._complete = self.patient = False
         self.last_active = self.started = monotonic()
         self.listening = listening
@@ -294,6 +299,8 @@ class UpstreamConnection(asyncio.Protocol):
             self._session_id = value
         elif lower in {b"content-length", b"transfer-encoding"}:
             self._framed = True
+        elif lower == b"etag":
+            self._edition = value
 
     def on_headers_complete(self) -> None:
         """A stream is handed over at once, anything else when it is whole."""
@@ -301,6 +308,7 @@ class UpstreamConnection(asyncio.Protocol):
         if self._answer is None or status < 200:
             return
         self._response = Response(self, status, self._content_type, self._session_id)
+        self._response.edition = self._edition
         if self._response.streams:
             answer, self._answer = self._answer, None
             answer.resolve(self._response)

@@ -54,6 +54,7 @@ STALL_SECONDS = 5.0
 """Longest that one slow caller may keep all others from their answers."""
 
 _params = msgspec.json.Decoder(dict[str, Any])
+_processes = count(1)
 
 
 class Audience(Protocol):
@@ -90,6 +91,9 @@ class Peer:
         self.process = Process(name, self, secrets=secrets)
         self.opening = Raw(b"{}")
         """Result of the first request: of `server/discover`, or of `initialize`."""
+        self._process_number = next(_processes)
+        self._changes = 0
+        """How often the server has said that a list of its has changed."""
         self.over = False
         self.last_used = monotonic()
         self.held = 0
@@ -114,6 +118,11 @@ class Peer:
     def calls(self) -> list[Call]:
         """Unfinished requests, oldest first."""
         return list(self._calls.values())
+
+    @property
+    def edition(self) -> str:
+        """What tells these definitions from those of before: of a process, of a change."""
+        return f'"{self._process_number}.{self._changes}"'
 
     @property
     def busy(self) -> bool:
@@ -256,6 +265,8 @@ class Peer:
             self._count_unasked()
             self._asked(method, theirs, params)
             return
+        if method.endswith("/list_changed"):
+            self._changes += 1
         call = self._call_of(method, params)
         if call is None:
             self._count_unasked()

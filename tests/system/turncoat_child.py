@@ -1,0 +1,44 @@
+"""A stdio server whose tools stand in a file, read at each list; standard library alone."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+TOOLS = Path(sys.argv[1])
+SERVER = {"name": "turncoat", "version": "1"}
+CAPABILITIES = {"tools": {"listChanged": True}}
+
+
+def send(**message: Any) -> None:
+    sys.stdout.write(json.dumps({"jsonrpc": "2.0", **message}) + "\n")
+    sys.stdout.flush()
+
+
+def result(method: str, params: dict[str, Any]) -> dict[str, Any]:
+    match method:
+        case "initialize":
+            version = params["protocolVersion"]
+            said = {"serverInfo": SERVER, "capabilities": CAPABILITIES}
+            return {"protocolVersion": version, **said}
+        case "server/discover":
+            meta = {"io.modelcontextprotocol/serverInfo": SERVER}
+            said = {"supportedVersions": ["2026-07-28"], "capabilities": CAPABILITIES}
+            return {"resultType": "complete", **said, "_meta": meta}
+        case "tools/list":
+            return {"resultType": "complete", "tools": json.loads(TOOLS.read_text())}
+        case _:
+            if params.get("name") == "announce":
+                send(method="notifications/tools/list_changed", params={})
+            text = json.dumps({"pid": os.getpid()})
+            content = [{"type": "text", "text": text}]
+            return {"resultType": "complete", "content": content}
+
+
+for line in sys.stdin:
+    message = json.loads(line)
+    if "id" in message and "method" in message:
+        send(id=message["id"], result=result(message["method"], message.get("params", {})))
