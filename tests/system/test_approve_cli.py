@@ -419,6 +419,23 @@ def test_when_all_keys_are_lost_the_operator_starts_anew(at: ApprovalPlace) -> N
     assert any("unsafe" in admin for _, admin in records(at))
 
 
+def test_consent_of_before_does_not_undo_a_replacement(at: ApprovalPlace) -> None:
+    """Bob's key was stolen: he must not come back by what let him in once."""
+    at.allow(ALICE)
+    alice = at.key(ALICE)
+    at.run("approve", "time", "--reason", "x", "--key", alice)
+    at.allow(ALICE, BOB)
+    at.run("approve", "--signers", "--reason", "he joins", "--key", alice)
+    assert at.standing().approvers.trusted.signers.principals == {ALICE.name, BOB.name}
+    at.allow(ALICE)
+    at.run("approve", "--signers", "--unsafe-replace", "--reason", "stolen")
+    for _ in range(2):
+        assert at.standing().approvers.trusted.signers.principals == {ALICE.name}
+        at.allow(ALICE, BOB)
+    at.run("approve", "--signers", "--reason", "with a new key", "--key", alice)
+    assert at.standing().approvers.pending == ""
+
+
 def test_breaking_the_glass(at: ApprovalPlace) -> None:
     at.allow(ALICE, BOB)
     at.configure(TWO + f'break_glass = ["{ALICE.name}"]\n')

@@ -113,8 +113,10 @@ def replace_approvers(desk: Desk, reason: str, *, now: UnixTime) -> str:
     record_admin(desk.place, kind, admin, user=None, agent=None, connector=None)
 
     def work(conn: Transaction) -> None:
-        picture = look(conn, found=found, now=now)
-        fresh = replace(picture.approvers, trusted=found.approvers.trusted, number=0)
+        before = look(conn, found=found, now=now).approvers
+        # With the next number no consent that was given before can count again.
+        number = before.number + 1
+        fresh = replace(before, trusted=found.approvers.trusted, number=number)
         approvals.void_all(conn)
         pin_first(conn, fresh, now=now)
 
