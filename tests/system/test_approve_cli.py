@@ -234,6 +234,18 @@ def test_what_differs_from_the_lock_is_not_approved(at: ApprovalPlace) -> None:
     assert at.files() == []
 
 
+def test_what_was_reviewed_is_what_is_approved(at: ApprovalPlace) -> None:
+    """The lock may change between the look at it and the signature."""
+    reviewed = at.lock(requested="==1")
+    other = at.lock(requested="==2")
+    words = ("approve", "time", "--reason", "x", "--entry")
+    for wanted in (reviewed, reviewed[:20], other[:19], ""):
+        assert other in at.run(*words, wanted, code=1).stderr
+    assert at.state() == "missing"
+    at.run(*words, other[:20])
+    assert at.state() == "approved"
+
+
 def test_what_nobody_captured_is_not_approved(at: ApprovalPlace) -> None:
     at.lock(surface=False)
     assert "bascule lock" in at.run("approve", "time", "--reason", "x", code=3).stderr

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from approving import ALICE, BOB, ENTRY, NOW, OTHER, Chain, envelope, states, trusted
+from bascule.lock.admission import MAX_STEP
 from bascule.lock.ledger import Ledger
 
 
@@ -161,3 +162,13 @@ def test_who_may_not_approve_may_reject() -> None:
     chain.add(ALICE)
     assert states(chain.add(BOB, decision="reject", expires=NOW).refused) == []
     assert chain.verdict().state == "rejected"
+
+
+def test_no_number_uses_up_all_that_could_follow() -> None:
+    chain, _ = history("approve")
+    far = chain.add(BOB, decision="reject", expires=NOW, sequence=(1 << 53) - 1)
+    assert states(far.refused) == ["malformed"]
+    chain.add(BOB, decision="reject", expires=NOW, sequence=1 + MAX_STEP)
+    assert chain.verdict().state == "rejected"
+    chain.add(ALICE)
+    assert chain.verdict().state == "approved"

@@ -22,9 +22,11 @@ from bascule.clock import system_clock, system_entropy
 from bascule.config.rules import is_connector_name
 from bascule.errors import BasculeError
 from bascule.lock.lock_file import read_lock, with_entry
-from bascule.lock.model import PARTS
+from bascule.lock.model import PARTS, entry_digest
 
 FOUND = 1
+DIGITS = 20
+"""Of a digest, at least: nobody finds another entry that begins with so many."""
 _UNITS = {"d": 86_400, "h": 3600, "m": 60}
 key_option = click.option(
     "--key",
@@ -42,6 +44,9 @@ reason_option = click.option("--reason", required=True, help="Why; is signed and
 @reason_option
 @key_option
 @as_option
+@click.option(
+    "--entry", "wanted", help="Digest, or its first digits, of the entry that you reviewed."
+)
 @click.option("--expires", help="30d, 12h or 45m [default: the longest that is allowed].")
 @click.option("--finding", "findings", multiple=True, help="Advisory that you accept.")
 @click.option(
@@ -70,6 +75,7 @@ def approve(
     reason: str,
     key_path: Path | None,
     principal: str | None,
+    wanted: str | None,
     expires: str | None,
     findings: tuple[str, ...],
     break_glass: bool,
@@ -91,7 +97,8 @@ def approve(
     if name is None:
         _approve_signers(desk, reason, key_path, principal, unsafe_replace, as_json)
         return
-    _refuse_drift(context, desk, _connector(name), proposed=proposed)
+    _refuse_another(desk, _connector(name), wanted)
+    _refuse_drift(context, desk, name, proposed=proposed)
     wish = Wish(
         "break_glass" if break_glass else "approve",
         reason,
@@ -156,6 +163,17 @@ def _connector(name: str) -> str:
 
 def _key(desk: Desk, path: Path | None) -> SigningKey:
     return own_key(desk.place.keys, system_entropy) if path is None else key_of_file(path)
+
+
+def _refuse_another(desk: Desk, name: str, wanted: str | None) -> None:
+    """End with exit code 1 when the entry is not the one that was reviewed."""
+    entry = desk.lock.connectors.get(name)
+    if entry is None or wanted is None:
+        return
+    digest = entry_digest(entry)
+    if len(wanted) < DIGITS or not digest.startswith(wanted):
+        click.echo(f"not approved: the entry is {digest}", err=True)
+        click.get_current_context().exit(FOUND)
 
 
 def _refuse_drift(

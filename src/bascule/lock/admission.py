@@ -25,6 +25,9 @@ from bascule.lock.statement import (
 )
 from bascule.storage.approvals import Recorded
 
+MAX_STEP = 100_000
+"""How far a number may be beyond the last one: none may use up all that follow."""
+
 Links = Mapping[str, tuple[int, str]]
 """Number and predecessor of each well-formed statement, by digest."""
 
@@ -117,6 +120,11 @@ def _admit_peers(
     peers: list[_Found], links: Links, result: Admission, by: Circumstances
 ) -> None:
     """Let in what has one number: the approval that follows, then what denies."""
+    head = result.ledger.head
+    if peers[0].predicate.sequence > MAX_STEP + (0 if head is None else head.sequence):
+        reason = "its number is far beyond the last one"
+        result.refused += [Refused(it.where, "malformed", reason) for it in peers]
+        return
     following = [it for it in peers if not it.denies and _follows(it, result.ledger, links)]
     if len(following) > 1:
         named = {predecessor for _, predecessor in links.values()}
