@@ -211,6 +211,22 @@ def test_settings_of_the_operator_change_no_lock(index: Registry) -> None:
     assert lock(index, "npx -y @acme/menagerie", **settings) == usual
 
 
+def test_settings_of_strangers_are_not_found(index: Registry, tmp_path: Path) -> None:
+    """Whoever may write where temporary files are would choose the registry."""
+    (tmp_path / ".npmrc").write_text("registry=http://127.0.0.1:9/\n@acme:registry=x\n")
+    (tmp_path / "package.json").write_text("{}")
+    (tmp_path / "node_modules").mkdir()
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / ".npmrc").write_text(f"registry={index.url}/npm/\n")
+    environment = index.environment(TMPDIR=str(tmp_path), HOME=str(home))
+    del environment["npm_config_registry"]
+    npm = Npm(environment, lambda _: None)
+    assert npm.registry_of("@acme/x") == f"{index.url}/npm/"
+    resolved = npm.resolve([("dep", "latest")], Rule(NO_COOLDOWN, NOW))
+    assert versions(resolved) == {"dep@1.1.0"}
+
+
 def test_a_machine_without_npm_says_so(index: Registry) -> None:
     with pytest.raises(LockError, match=r"install Node\.js"):
         lock(index, "npx -y app", PATH="/nowhere")

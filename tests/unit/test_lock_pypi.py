@@ -241,6 +241,24 @@ def test_settings_of_the_operator_put_nothing_into_the_lock(
     assert found(index, "app", UV_CONFIG_FILE=str(settings)) == found(index, "app")
 
 
+def test_settings_of_strangers_are_not_found(index: Registry, tmp_path: Path) -> None:
+    """Whoever may write where temporary files are would choose the registry."""
+    stranger = f"index-url = '{index.url}/own/'\n[pip]\nindex-url = '{index.url}/own/'\n"
+    (tmp_path / "uv.toml").write_text(stranger)
+    (tmp_path / "pyproject.toml").write_text(f"[tool.uv]\n{stranger[: stranger.find('[')]}")
+    (tmp_path / ".python-version").write_text("3.99\n")
+    environment = index.environment(TMPDIR=str(tmp_path), UV_INDEX_URL="")
+    environment["UV_DEFAULT_INDEX"] = ""  # else the settings of strangers were weaker
+    operator = tmp_path / "home" / ".config" / "uv" / "uv.toml"
+    operator.parent.mkdir(parents=True)
+    operator.write_text(f"index-url = '{index.url}/simple/'\n")
+    environment["HOME"] = str(tmp_path / "home")
+    environment["XDG_CONFIG_HOME"] = str(tmp_path / "home" / ".config")
+    uv = Uv(environment, sys.executable, lambda _: None)
+    resolved = uv.resolve(["both"], Rule(NO_COOLDOWN, NOW))
+    assert versions(resolved) == {"both": "2.0"}
+
+
 def test_the_time_of_a_publication_is_written_as_it_is_read(index: Registry) -> None:
     (package,) = found(index, "dep").packages
     assert package.published_at == rfc3339(days_ago(13))

@@ -7,7 +7,6 @@ import json
 import platform
 import shutil
 import sys
-import tempfile
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
@@ -19,13 +18,11 @@ from bascule.lock.model import LockError, Package
 from bascule.lock.npm_cache import Packument, read_packument
 from bascule.lock.npm_lock import Machine, NpmLock, without
 from bascule.lock.purl import name_of, version_of
-from bascule.lock.resolver import Resolved, complaint, run
+from bascule.lock.resolver import Resolved, complaint, run, scratch
 
 PUBLIC_REGISTRY = "https://registry.npmjs.org/"
 
 _LOCK = "package-lock.json"
-_FOLDER = "connector"
-"""npm writes its name into the lock."""
 _FLAGS = (
     *("--package-lock-only", "--package-lock", "--ignore-scripts", "--no-audit"),
     *("--no-fund", "--save", "--save-exact", "--dry-run=false", "--workspaces=false"),
@@ -72,9 +69,7 @@ class Npm:
         Raises `LockError` when there is no such set, and for what comes from elsewhere than
         a registry.
         """
-        with tempfile.TemporaryDirectory(prefix="bascule-") as outer:
-            folder = Path(outer) / _FOLDER
-            folder.mkdir()
+        with scratch(self.environment) as folder:
             attempt = _Attempt(self, folder, dict(wanted), wanted[0][0])
             found = attempt.old_enough(rule)
             attempt.pin()
@@ -102,10 +97,8 @@ class Npm:
 
     @cached_property
     def _settings(self) -> Mapping[str, object]:
-        with tempfile.TemporaryDirectory(prefix="bascule-") as folder:
-            output = self.run(
-                Path(folder), "config", "list", "--json", "--workspaces=false"
-            )
+        with scratch(self.environment) as folder:
+            output = self.run(folder, "config", "list", "--json", "--workspaces=false")
         try:
             settings = json.loads(output)
         except ValueError as exc:

@@ -7,7 +7,6 @@ since a build runs the package's code.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,7 @@ from bascule.lock.cooldown import Cooldown, Rule, is_undated, rfc3339
 from bascule.lock.model import LockError, Package
 from bascule.lock.purl import name_of, purl_of
 from bascule.lock.requirement import python_name
-from bascule.lock.resolver import Resolved, complaint, run
+from bascule.lock.resolver import Resolved, complaint, run, scratch
 from bascule.lock.uv_output import Chosen, Pin, read_pylock, read_requirements, yanked
 
 PUBLIC_INDEX = "https://pypi.org/simple"
@@ -61,8 +60,8 @@ class Uv:
 
         def attempt(exempt: Collection[str] | None) -> Resolved:
             cut = [] if exempt is None else _cut(root, exempt, rule.cooldown, rule.now)
-            with tempfile.TemporaryDirectory(prefix="bascule-") as folder:
-                return self._resolve(Path(folder), requirements, cut)
+            with scratch(self.environment) as folder:
+                return self._resolve(folder, requirements, cut)
 
         return _old_enough(attempt, rule)
 

@@ -6,7 +6,9 @@ import os
 import re
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,6 +48,23 @@ class Resolved:
     """purls of those that came from the ecosystem's public registry."""
     index: str = ""
     """URL of the one that all came from, where there is just one; never kept."""
+
+
+@contextmanager
+def scratch(environment: Mapping[str, str]) -> Iterator[Path]:
+    """Give a fresh folder in which a package manager finds no settings of strangers.
+
+    uv and npm take settings from the nearest folder upwards that has some. Folders for
+    temporary files belong to everybody: who puts settings there would choose the registry.
+    So this folder has empty ones. The operator's own settings count as always.
+    """
+    place = environment.get("TMPDIR") or None
+    with tempfile.TemporaryDirectory(prefix="bascule-", dir=place) as name:
+        folder = Path(name) / "connector"  # npm writes its name into the lock
+        folder.mkdir()
+        for settings, text in (("uv.toml", ""), (".npmrc", ""), ("package.json", "{}")):
+            (folder / settings).write_text(text)
+        yield folder
 
 
 def run(
