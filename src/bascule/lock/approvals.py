@@ -190,7 +190,8 @@ def _why_not(
     ledger: Ledger,
     refused: Sequence[Refused],
 ) -> tuple[State, str]:
-    again = f"`bascule diff {name}` shows it, `bascule approve {name}` approves it"
+    approve = f"bascule approve {name} --entry {digest}"
+    again = f"`bascule diff {name}` shows it, `{approve}` approves it"
     if count.votes:
         have = f"{len(count.votes)} of {rule.quorum} approvals ({', '.join(count.votes)})"
         return "too_few", f"has {have}: another person must approve it; {again}"
