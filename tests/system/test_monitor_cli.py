@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 import zipfile
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
+from bascule.app.place import Place
+from bascule.app.watcher import Watcher
+from bascule.config.load import load
 from bascule.lock.lock_file import change_lock, with_entry
 from bascule.lock.model import Artifact, Package
 from system.locked import Locked
@@ -93,3 +98,22 @@ def test_an_approval_that_ends_soon_is_found(tmp_path: Path) -> None:
 
 def test_without_a_lock_there_is_nothing_to_look_at(tmp_path: Path) -> None:
     assert "bascule lock" in Locked(tmp_path).run("monitor", code=3).stderr
+
+
+def test_a_server_looks_by_itself_and_records_what_is_new(place: Locked) -> None:
+    config = load(place.config.read_text(), source="bascule.toml")
+    with closing(Place(place.data, config.server)) as held:
+        watcher = Watcher(held, place.config, lambda: config)
+        (timer,) = watcher.timers
+
+        def look() -> list[dict[str, Any]]:
+            asyncio.run(timer.work())
+            return place.rows("audit", "query", "--type", "watch.found")
+
+        take_in(place, "X-1")
+        assert [it["connector"] for it in look()] == ["small"]
+        assert len(look()) == 1  # due again tomorrow
+        for more, recorded in (("X-1",), 1), (("X-1", "X-2"), 2):
+            take_in(place, *more)
+            watcher.look_now()
+            assert len(look()) == recorded

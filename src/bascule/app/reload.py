@@ -16,6 +16,7 @@ from bascule.app.load import Loaded, Sources, load, require_same_server, with_ap
 from bascule.app.place import Place
 from bascule.app.timers import Timer
 from bascule.clock import system_clock
+from bascule.config.model import Config
 from bascule.decision.snapshot import Gates, with_gates
 from bascule.decision.widening import widenings
 from bascule.errors import BasculeError
@@ -77,6 +78,10 @@ class Reloading:
             Timer(NOTICE_SECONDS, self._notice),
             *watching,
         ]
+
+    def config(self) -> Config:
+        """Give the configuration that is in force."""
+        return self._loaded.config
 
     def ask(self) -> None:
         """Have the configuration loaded anew, soon."""

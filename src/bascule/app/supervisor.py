@@ -20,6 +20,7 @@ from bascule.app.place import Place
 from bascule.app.reload import Reloading
 from bascule.app.stdio import StdioHosts
 from bascule.app.timers import Timer, run_timers
+from bascule.app.watcher import Watcher
 from bascule.app.worker import (
     TICK_SECONDS,
     Recording,
@@ -96,6 +97,7 @@ class Supervisor:
         self._reloading = Reloading(
             sources, place, loaded, [self._stdio, self._serving], watch=options.watch
         )
+        self._watcher = Watcher(place, sources.config_path, self._reloading.config)
         # On loopback nobody stands between, whoever stands before the public listener.
         self._admin_exposed = is_exposed(config.server.admin_listen)
         self._admin = Listener(
@@ -173,6 +175,7 @@ class Supervisor:
             *self._serving.timers,
             *self._reloading.timers,
             *self._stdio.timers,
+            *self._watcher.timers,
             Timer(TICK_SECONDS, self._tick),
         ]
 

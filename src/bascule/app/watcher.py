@@ -1,0 +1,93 @@
+"""What comes up against served connectors, looked for every day while a server runs."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from bascule.app import state
+from bascule.app.lock_place import LockPlace
+from bascule.app.place import Place
+from bascule.app.timers import Timer
+from bascule.app.watching import look
+from bascule.clock import monotonic, system_clock
+from bascule.config.model import Config
+from bascule.errors import BasculeError
+from bascule.lock.invisible import visible
+from bascule.lock.lock_file import read_lock
+from bascule.lock.watch import News
+
+log = logging.getLogger("bascule")
+
+DAY_SECONDS = 86_400.0
+TICK_SECONDS = 1.0
+MAX_RECORDED_CHARACTERS = 1000
+
+
+class Watcher:
+    """Looks once a server has started, and then each day; asks no registry."""
+
+    def __init__(
+        self, place: Place, config_path: Path, config: Callable[[], Config]
+    ) -> None:
+        """`config` gives the configuration that is in force."""
+        self._place = place
+        self._config_path = config_path
+        self._config = config
+        self._due = monotonic()
+        self._told: set[News] = set()
+
+    @property
+    def timers(self) -> list[Timer]:
+        """Give what must run while it serves."""
+        return [Timer(TICK_SECONDS, self._look_when_due)]
+
+    def look_now(self) -> None:
+        """Look at the next moment, whenever that was done last."""
+        self._due = monotonic()
+
+    async def _look_when_due(self) -> None:
+        if monotonic() < self._due:
+            return
+        self._due = monotonic() + DAY_SECONDS
+        try:
+            await asyncio.to_thread(self._look)
+        except (BasculeError, OSError) as exc:
+            log.error("nobody could look for what came up: %s", exc)
+
+    def _look(self) -> None:
+        """Tell and record what was not told yet. Raises `BasculeError`."""
+        folder = self._config_path.absolute().parent
+        if not read_lock(folder).connectors:
+            return
+        lock_place = LockPlace(
+            config=self._config(),
+            folder=folder,
+            data_dir=self._place.data_dir.absolute(),
+            environment=os.environ,
+            now=system_clock(),
+        )
+        news = look(self._place, lock_place, self._config_path, ask_registries=False)
+        for it in news:
+            if it.state == "found" and it not in self._told:
+                self._record(it)
+        # What is over may come up again.
+        self._told = {it for it in news if it.state == "found"}
+
+    def _record(self, news: News) -> None:
+        log.warning("connector `%s`: %s", news.connector, visible(news.detail))
+        state.record_admin(
+            self._place,
+            "watch.found",
+            {
+                "subject": news.subject,
+                "detail": news.detail[:MAX_RECORDED_CHARACTERS],
+                "ids": " ".join(news.ids)[:MAX_RECORDED_CHARACTERS],
+            },
+            user=None,
+            agent=None,
+            connector=news.connector,
+        )
