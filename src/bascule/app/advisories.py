@@ -13,7 +13,7 @@ from bascule.lock.assessment import Assessment, assess, packages_of
 from bascule.lock.cooldown import Fixes
 from bascule.lock.fixes import fixes_from
 from bascule.lock.model import Entry
-from bascule.storage import advisories
+from bascule.storage import advisories, approvals
 from bascule.storage.advisories import Feed, Row
 from bascule.storage.store import Store
 
@@ -41,7 +41,7 @@ def import_feed(
         newest[row.ecosystem] = max(newest.get(row.ecosystem, ""), row.modified)
     for ecosystem, rows in waiting.items():
         _put(store, ecosystem, rows)
-    return [
+    found = [
         store.run(
             partial(
                 advisories.finish,
@@ -53,6 +53,9 @@ def import_feed(
         )
         for ecosystem in sorted(newest)
     ]
+    # Malware ends what an approval permits: who serves must look again.
+    store.run(approvals.note_change)
+    return found
 
 
 def _put(store: Store, ecosystem: str, rows: list[AboutPackage]) -> None:

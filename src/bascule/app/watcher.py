@@ -1,4 +1,4 @@
-"""What comes up against served connectors, looked for every day while a server runs."""
+"""What comes up against served connectors, looked for while a server runs."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from bascule.errors import BasculeError
 from bascule.lock.invisible import visible
 from bascule.lock.lock_file import read_lock
 from bascule.lock.watch import News
+from bascule.storage import approvals
 
 log = logging.getLogger("bascule")
 
@@ -28,7 +29,7 @@ MAX_RECORDED_CHARACTERS = 1000
 
 
 class Watcher:
-    """Looks once a server has started, and then each day; asks no registry."""
+    """Looks at start, each day, and at each change of state; asks no registry."""
 
     def __init__(
         self, place: Place, config_path: Path, config: Callable[[], Config]
@@ -38,6 +39,7 @@ class Watcher:
         self._config_path = config_path
         self._config = config
         self._due = monotonic()
+        self._generation = -1
         self._told: set[News] = set()
 
     @property
@@ -45,18 +47,19 @@ class Watcher:
         """Give what must run while it serves."""
         return [Timer(TICK_SECONDS, self._look_when_due)]
 
-    def look_now(self) -> None:
-        """Look at the next moment, whenever that was done last."""
-        self._due = monotonic()
-
     async def _look_when_due(self) -> None:
-        if monotonic() < self._due:
-            return
-        self._due = monotonic() + DAY_SECONDS
         try:
-            await asyncio.to_thread(self._look)
+            await asyncio.to_thread(self._look_if_due)
         except (BasculeError, OSError) as exc:
             log.error("nobody could look for what came up: %s", exc)
+
+    def _look_if_due(self) -> None:
+        """Look each day, and when approvals or advisories have changed."""
+        generation = self._place.open_state().read(approvals.generation)
+        if monotonic() < self._due and generation == self._generation:
+            return
+        self._due, self._generation = monotonic() + DAY_SECONDS, generation
+        self._look()
 
     def _look(self) -> None:
         """Tell and record what was not told yet. Raises `BasculeError`."""
