@@ -96,6 +96,31 @@ def test_what_is_new_is_named_and_its_reverse_is_not(
     assert found(BASE, before=changed) == []
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "named"),
+    [
+        ('mode = "warn"', 'mode = "observe"', True),
+        ('mode = "enforce"', 'mode = "warn"', True),
+        ("", 'mode = "observe"', True),
+        ('mode = "enforce"', "", False),
+        ("", 'mode = "enforce"', False),
+    ],
+)
+def test_a_mode_that_refuses_less_is_named(old: str, new: str, named: bool) -> None:
+    before = BASE.replace('mode = "observe"', old, 1)
+    after = BASE.replace('mode = "observe"', new, 1)
+    mode = new.removeprefix("mode = ").strip('"')
+    expected = [f"`desk` is served in mode `{mode}`"] if named else []
+    assert found(after, before=before) == expected
+    assert found(before, before=before) == []
+
+
+def test_a_new_connector_that_is_served_unapproved_is_named() -> None:
+    new = '\n[connectors.new]\nurl = "http://127.0.0.1:3/mcp"\n'
+    assert found(BASE + new) == []
+    assert found(BASE + new + 'mode = "warn"\n') == ["`new` is served in mode `warn`"]
+
+
 def test_a_forbid_that_goes_or_changes_widens() -> None:
     assert with_files(FORBID, "") == ["policy `no-night` forbids less"]
     changed = FORBID.replace("> 1", "> 2")

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
+from msgspec.structs import replace
+
+from bascule.app.advisories import assess_all
 from bascule.app.approvals import standing
 from bascule.app.place import Place
 from bascule.clock import UnixTime
 from bascule.config.model import Config, Mode
 from bascule.decision.facts import Reason
 from bascule.decision.gate import Gate, Pins, without_approval
-from bascule.decision.snapshot import Gates
+from bascule.decision.snapshot import Gates, without_approvals
 from bascule.errors import BasculeError
 from bascule.lock.approvals import Verdict
 from bascule.lock.declared import differences
@@ -38,12 +41,12 @@ def read_gates(place: Place, config_path: Path, config: Config, *, now: UnixTime
     """
     try:
         lock = read_lock(config_path.parent)
-        verdicts: Mapping[str, Verdict] = {}
-        if lock.connectors:
-            stands = standing(place, config_path, config, lock, now=now)
-            verdicts = stands.verdicts
-            if stands.approvers.pending:
-                log.warning("approvals: %s", stands.approvers.pending)
+        if not lock.connectors:
+            return without_approvals(config)
+        stands = standing(place, config_path, config, lock, now=now)
+        if stands.approvers.pending:
+            log.warning("approvals: %s", stands.approvers.pending)
+        assessed = assess_all(place.open_state(), lock.connectors, now=now)
     except StateUnavailableError:
         raise
     except (BasculeError, OSError) as exc:
@@ -51,15 +54,25 @@ def read_gates(place: Place, config_path: Path, config: Config, *, now: UnixTime
             name: _unread(connector.mode, str(exc))
             for name, connector in config.connectors.items()
         }
-    return gates_of(config, lock, verdicts)
+    malware = {name for name, it in assessed.items() if it.state == "malware"}
+    return gates_of(config, lock, stands.verdicts, malware)
 
 
-def gates_of(config: Config, lock: LockFile, verdicts: Mapping[str, Verdict]) -> Gates:
-    """Give the gate of each connector."""
-    return {
-        name: gate_of(name, config, lock.connectors.get(name), verdicts.get(name))
-        for name in config.connectors
-    }
+def gates_of(
+    config: Config,
+    lock: LockFile,
+    verdicts: Mapping[str, Verdict],
+    malware: Collection[str] = (),
+) -> Gates:
+    """Give the gate of each connector; `malware` names those that hold some."""
+    gates: dict[str, Gate | None] = {}
+    for name in config.connectors:
+        gate = gate_of(name, config, lock.connectors.get(name), verdicts.get(name))
+        if gate is not None and name in malware:
+            problem = f"holds known malware: `bascule monitor {name}` names it"
+            gate = replace(gate, missing=Reason.KNOWN_MALWARE, problem=problem)
+        gates[name] = gate
+    return gates
 
 
 def gate_of(

@@ -79,6 +79,8 @@ class Reason(StrEnum):
     """The approval was withdrawn, or the connector was rejected."""
     LOCK_DRIFTED = "lock_drifted"
     """The configuration is not the one that was locked and approved."""
+    KNOWN_MALWARE = "known_malware"
+    """An advisory says that a package of the connector is malware."""
     DEFINITION_UNAPPROVED = "definition_unapproved"
     """The server's surface had no such name when it was approved."""
     DEFINITION_DRIFTED = "definition_drifted"

@@ -24,6 +24,7 @@ MISSING = frozenset(
         Reason.APPROVAL_EXPIRED,
         Reason.APPROVAL_REJECTED,
         Reason.LOCK_DRIFTED,
+        Reason.KNOWN_MALWARE,
     )
 )
 """Reasons of a connector that has no valid approval: nothing of it is served."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from bascule.config.model import Config
+from bascule.config.model import Config, Mode
 from bascule.decision.policy import Policy
 from bascule.decision.policy_files import read_policy_files
 
@@ -31,7 +31,21 @@ def widenings(
     new, _ = read_policy_files(after_files, after)
     found |= {f"policy `{it}` permits" for it in _changed(new, old, "permit")}
     found |= {f"policy `{it}` forbids less" for it in _changed(old, new, "forbid")}
+    found |= set(_loosened(before, after))
     return sorted(found)
+
+
+def _loosened(before: Config, after: Config) -> Iterator[str]:
+    """Give the connectors that are served more freely without an approval."""
+    for name, connector in after.connectors.items():
+        old = before.connectors.get(name)
+        was = _strictness(None if old is None else old.mode)
+        if _strictness(connector.mode) < was:
+            yield f"`{name}` is served in mode `{connector.mode}`"
+
+
+def _strictness(mode: Mode | None) -> int:
+    return ("observe", "warn", "enforce").index(mode or "enforce")
 
 
 def _rights(config: Config, known_agents: Iterable[str]) -> Iterator[tuple[str, str]]:

@@ -145,6 +145,7 @@ _TO_DO: Mapping[Reason, str] = {
     Reason.APPROVAL_REJECTED: "it was rejected; `bascule diff {0}` shows what it is now",
     Reason.LOCK_DRIFTED: "it is not configured as it was locked; `bascule verify {0}` says "
     "what differs",
+    Reason.KNOWN_MALWARE: "a package of it is known as malware; `bascule monitor` names it",
 }
 
 
