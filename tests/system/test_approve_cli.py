@@ -84,6 +84,22 @@ def test_approving_with_bascules_own_key(anywhere: ApprovalPlace) -> None:
     assert anywhere.state() == "revoked"
 
 
+def test_hosts_of_one_database_know_the_same_without_any_file(
+    postgres_server: PostgresServer, migrated_template: str, tmp_path: Path
+) -> None:
+    url = postgres_server.url(postgres_server.create(template=migrated_template))
+    server = in_database(tmp_path / "secrets", url)
+    first = ApprovalPlace(tmp_path / "one", tmp_path / "data 1", server=server)
+    second = ApprovalPlace(tmp_path / "two", tmp_path / "data 2", server=server)
+    assert first.lock() == second.lock()
+    first.run("approve", "time", "--reason", "x")
+    assert second.state() == "approved"
+    assert second.files() == []
+    second.run("reject", "time", "--reason", "x")
+    assert first.state() == "rejected"
+    assert len(second.files()) == 2
+
+
 def test_each_decision_is_in_the_log_with_its_statement(at: ApprovalPlace) -> None:
     told = at.json("approve", "time", "--reason", "read it")
     at.run("reject", "time", "--reason", "no")
