@@ -64,6 +64,7 @@ class Registry:
         index: str = "simple",
         script: str | None = None,
         modules: Mapping[str, str] | None = None,
+        python: str | None = None,
     ) -> bytes:
         """Publish a wheel; gives its bytes."""
         filename = f"{name.replace('-', '_')}-{version}-{tag}.whl"
@@ -71,6 +72,8 @@ class Registry:
         content = wheel(name, version, tag, metadata, script, modules or {})
         self.answers[f"/files/{filename}.metadata"] = ("text/plain", metadata.encode())
         self._publish(name, filename, content, published, yanked, index, metadata)
+        if python is not None:
+            self.change_file(name, filename, **{"requires-python": python})
         return content
 
     def add_file(self, name: str, filename: str, content: bytes, **more: Any) -> None:

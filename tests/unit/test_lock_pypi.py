@@ -43,6 +43,7 @@ def index(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
         )
         served.add_wheel("with-extra", "1.0", requires=["dep; extra == 'more-things'"])
         served.add_wheel("needs-yanked", "1.0", requires=["withdrawn"])
+        served.add_wheel("future", "1.0", python=">=3.99")
         url = f"{served.url}/files/dep-1.0-py3-none-any.whl"
         served.add_wheel("needs-url", "1.0", requires=[f"dep @ {url}"])
         served.add_wheel("both", "1.0", index="own")
@@ -137,6 +138,11 @@ def test_a_package_without_a_wheel_is_refused(index: Registry) -> None:
         found(index, "source-only")
     with pytest.raises(LockError, match="windows-only"):
         found(index, "windows-only")
+
+
+def test_a_package_for_another_interpreter_says_for_which(index: Registry) -> None:
+    with pytest.raises(LockError, match=r"needs Python >=3\.99"):
+        found(index, "future")
 
 
 @pytest.mark.parametrize("name", ["no-such-package", "needs-url"])

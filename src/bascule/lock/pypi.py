@@ -7,6 +7,7 @@ since a build runs the package's code.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,11 +26,12 @@ PUBLIC_INDEX = "https://pypi.org/simple"
 
 _ASKED, _LOCKED, _CHOSEN = "asked.txt", "locked.txt", "pylock.toml"
 _ONE_PLATFORM = ("--no-universal", "--format", "pylock.toml")
+_NEEDS_PYTHON = re.compile(r"does not satisfy Python(?P<versions>[<>=!~][^\s,]*)")
 _MIXING = ("UV_EXTRA_INDEX_URL", "UV_FIND_LINKS")
 _FLAGS = (
     *("--no-build", "--no-header", "--no-progress", "--no-python-downloads"),
     *("--index-strategy", "first-index", "--resolution", "highest", "--no-sources"),
-    *("--prerelease", "if-necessary-or-explicit", "--color", "never"),
+    *("--prerelease", "if-necessary", "--color", "never"),
     # What settings of the operator could add or leave out:
     *("--no-emit-index-url", "--no-emit-find-links", "--no-emit-build-options"),
     *("--annotate", "--annotation-style", "split"),
@@ -182,5 +184,11 @@ def _refusal(messages: str) -> str:
         return (
             "a package is published as source only, and building it would run its code: "
             f"ask for a version that has a wheel ({complaint(messages)})"
+        )
+    if needed := _NEEDS_PYTHON.search(messages):
+        return (
+            f"a package needs Python {needed['versions']}, and the interpreter that would "
+            "run it is another: install such a Python, or ask for an older version "
+            f"({complaint(messages)})"
         )
     return f"`uv` found no packages: {complaint(messages)}"

@@ -16,11 +16,11 @@ from bascule.lock.invisible import visible
 from bascule.lock.model import LockError, Package
 
 RESOLVE_SECONDS = 120
-_TOLD_LINES = 12
-_TOLD_CHARACTERS = 1200
+_TOLD_CHARACTERS = 800
 _CREDENTIALS = re.compile(r"(?<=://)[^/\s@]+@")
 _TOKEN = re.compile(r"(?i)((?:_auth\w*|token|password|authorization)\s*[=:]\s*)\S+")
 _PREFIX = re.compile(r"^(?:npm )?(?:error|ERR!)\b:?(?: \d{3}\b)?|^npm warn\b")
+_IDLE = re.compile(r"complete log|^warning:")
 _COLOUR = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 
 
@@ -111,9 +111,10 @@ def complaint(messages: str) -> str:
     """Give the end of what a package manager complained of, without credentials."""
     plain = _COLOUR.sub("", messages).splitlines()
     lines = [_PREFIX.sub("", line.strip()).strip() for line in plain]
-    told = [line for line in lines if line and "complete log" not in line]
-    text = "; ".join(told[-_TOLD_LINES:])
-    text = _TOKEN.sub(r"\1…", _CREDENTIALS.sub("", text))
+    told = [line for line in lines if line and not _IDLE.search(line)]
+    while len(told) > 1 and sum(map(len, told)) > _TOLD_CHARACTERS:
+        told.pop(0)
+    text = _TOKEN.sub(r"\1…", _CREDENTIALS.sub("", "; ".join(told)))
     return visible(text[-_TOLD_CHARACTERS:])
 
 
