@@ -13,7 +13,7 @@ import jsonschema
 import pytest
 from click.testing import CliRunner, Result
 
-from bascule.app.advisories import assess_all, import_feed
+from bascule.app.advisories import assess_all, import_feed, known_fixes
 from bascule.cli.main import main
 from bascule.cli.schemas import schema_of
 from bascule.clock import UnixTime
@@ -77,6 +77,24 @@ def test_what_is_imported_counts_in_an_assessment(store: Store, tmp_path: Path) 
     found = assess_all(store, {"a": entry("a"), "c": entry("c")}, now=NOW)
     assert (found["a"].state, found["c"].state) == ("affected", "clean")
     assert known(store, "a", "b", "c") == {"a": ["X-1", "X-2"], "b": ["X-1"], "c": []}
+
+
+def test_what_is_imported_tells_which_version_fixes_it(
+    store: Store, tmp_path: Path
+) -> None:
+    events = [{"introduced": "0"}, {"fixed": "1.2"}]
+    affected = {
+        "package": {"ecosystem": "PyPI", "name": "a"},
+        "ranges": [{"type": "ECOSYSTEM", "events": events}],
+    }
+    take_in(store, feed(tmp_path, {**advisory("X-1"), "affected": [affected]}))
+    fixes = known_fixes(store)
+    told = {it: fixes.is_affected(f"pkg:pypi/a@{it}") for it in ("1.1", "1.2")}
+    assert told == {"1.1": True, "1.2": False}
+    assert [it for it in ("1.1", "1.2", "1.3") if fixes.is_fix(f"pkg:pypi/a@{it}")] == [
+        "1.2"
+    ]
+    assert not fixes.is_affected("pkg:pypi/b@1.1")
 
 
 def test_a_newer_word_replaces_an_older_one_and_never_the_other_way(

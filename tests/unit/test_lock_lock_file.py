@@ -159,6 +159,28 @@ def test_a_path_out_of_the_folder_is_refused(tmp_path: Path) -> None:
             change_lock(tmp_path, lambda lock: lock, beside={name: b""})
 
 
+def test_nothing_is_written_or_read_through_a_link(tmp_path: Path) -> None:
+    """A change in version control can be a link."""
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "locks").mkdir()
+    (folder / "locks" / "time").symlink_to(elsewhere)
+    with pytest.raises(LockError, match="is a link"):
+        put(folder)
+    assert snapshot(elsewhere) == {}
+    assert not (folder / LOCK_NAME).exists()
+    (folder / "locks" / "time").unlink()
+    (folder / "locks" / "time").mkdir()
+    victim = elsewhere / "victim"
+    victim.write_text("untouched")
+    (folder / NAME).symlink_to(victim)
+    put(folder)
+    assert victim.read_text() == "untouched"
+    assert read_back(folder) == NATIVE
+
+
 def snapshot(folder: Path) -> dict[str, bytes]:
     files = (path for path in folder.rglob("*") if path.is_file())
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}

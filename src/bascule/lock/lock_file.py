@@ -201,6 +201,11 @@ def _refuse_constant(constant: str) -> NoReturn:
 def _below(folder: Path, name: str) -> Path:
     if not re.fullmatch(r"[a-z0-9][a-zA-Z0-9._-]*(/[a-zA-Z0-9_][a-zA-Z0-9._-]*)*", name):
         raise LockError(f"`{name[:80]!a}` is no path below the configuration")
+    path = folder
+    for part in name.split("/")[:-1]:
+        path /= part
+        if path.is_symlink():  # who may write here would have us write elsewhere
+            raise LockError(f"`{path}` is a link: put a folder in its place")
     return folder / name
 
 

@@ -50,7 +50,7 @@ def write_like(path: Path, content: bytes, *, like: Path, new_mode: int) -> None
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, new_mode)
     try:
         with os.fdopen(descriptor, "wb") as file:
-            if like.exists():
+            if like.exists() and not like.is_symlink():
                 info = like.stat()
                 os.fchown(descriptor, info.st_uid, info.st_gid)
                 os.fchmod(descriptor, info.st_mode & 0o777)
