@@ -6,6 +6,7 @@ In `conftest.py`: `time_installed`, `filesystem_installed`.
 from __future__ import annotations
 
 import base64
+import contextlib
 import fcntl
 import hashlib
 import io
@@ -13,7 +14,7 @@ import json
 import os
 import tarfile
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,16 @@ from bascule.lock.purl import purl_of
 from bascule.lock.resolve import Resolution
 from bascule.lock.runtime import FoundRuntime, find_runtime
 from bascule.lock.store import Store
+
+
+@contextlib.contextmanager
+def tampering(folder: Path) -> Iterator[Path]:
+    """Let a read-only folder be changed meanwhile, as its owner can."""
+    folder.chmod(0o755)
+    try:
+        yield folder
+    finally:
+        folder.chmod(0o555)
 
 
 @dataclass(frozen=True)

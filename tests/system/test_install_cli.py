@@ -22,7 +22,7 @@ from bascule.lock.lock_file import change_lock, native_lock, native_name, with_e
 from bascule.lock.model import Access, Build, Entry, Launch, LockFile, Package
 from bascule.lock.runtime import find_runtime, platform_name
 from bascule.lock.store import Store
-from supply_chain import make_tarball, make_wheel, npm_lock
+from supply_chain import make_tarball, make_wheel, npm_lock, tampering
 
 SHAPE = Draft202012Validator(schema_of("install") or {})
 CONFIG = """
@@ -156,7 +156,8 @@ def test_what_is_locked_comes_into_the_store_once(hello: Site) -> None:
 def test_a_tree_that_drifted_is_installed_anew(hello: Site) -> None:
     tree = hello.entry.builds[platform_name()].tree
     hello.run("hello", "--from", "wheels")
-    (hello.store.path(tree.sha256) / "evil.pth").write_text("import evil")
+    with tampering(hello.store.path(tree.sha256)) as place:
+        (place / "evil.pth").write_text("import evil")
     assert hello.run("hello", "--from", "wheels")["state"] == "installed"
     hello.store.verify(tree)
 

@@ -27,7 +27,7 @@ from bascule.lock.launcher import parse_command
 from bascule.lock.model import Artifact, Build, Launch, LockError, Package
 from bascule.lock.runtime import FoundRuntime, find_runtime
 from bascule.lock.store import DriftedTreeError, Store
-from supply_chain import make_tarball, make_wheel, npm_lock
+from supply_chain import make_tarball, make_wheel, npm_lock, tampering
 
 HELLO = """
 import sys, pathlib
@@ -344,8 +344,8 @@ def test_a_corrupted_cache_of_our_own_is_thrown_away(
     assert kept, "uv keeps unpacked wheels elsewhere now: look where, and poison those"
     for path in kept:
         path.write_text("print('evil')")
-    store.path(good.tree.sha256).chmod(0o755)
-    (store.path(good.tree.sha256) / "hello.py").unlink()
+    with tampering(store.path(good.tree.sha256)) as place:
+        (place / "hello.py").unlink()
     assert install(order, store, python, environment=os.environ, artifacts=wheels) == good
     store.verify(good.tree)
 
@@ -361,7 +361,8 @@ def test_what_is_in_the_store_is_not_installed_again(
     assert installed_already(order, store, build, python) == made
     other = msgspec.structs.replace(build.runtime, sha256="0" * 64)
     assert installed_already(order, store, Build(other, made.tree), python) is None
-    (store.path(made.tree.sha256) / "more.py").touch(0o444)
+    with tampering(store.path(made.tree.sha256)) as place:
+        (place / "more.py").touch(0o444)
     assert installed_already(order, store, build, python) is None
     store.remove_unused([])
     assert installed_already(order, store, build, python) is None

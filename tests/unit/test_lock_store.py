@@ -15,6 +15,7 @@ from bascule.lock.manifest import Difference
 from bascule.lock.model import LockError, Tree
 from bascule.lock.store import DriftedTreeError, Store
 from bascule.lock.tree import TreeError
+from supply_chain import tampering
 
 
 @pytest.fixture
@@ -92,12 +93,10 @@ def test_what_a_program_wrote_in_its_own_tree_as_root_is_seen(store: Store) -> N
     """Rights do not stop root; the digest tells."""
     tree = added(store)
     place = store.path(tree.sha256)
-    for folder in (place, place / "pkg"):
-        folder.chmod(0o755)
     program = "import pathlib; pathlib.Path('pkg/__pycache__').mkdir()"
-    subprocess.run([sys.executable, "-c", program], cwd=place, check=True)
-    for folder in (place, place / "pkg", place / "pkg" / "__pycache__"):
-        folder.chmod(0o555)
+    with tampering(place / "pkg"):
+        subprocess.run([sys.executable, "-c", program], cwd=place, check=True)
+    (place / "pkg" / "__pycache__").chmod(0o555)
     with pytest.raises(DriftedTreeError, match=r"`pkg/__pycache__` \(added\)"):
         store.verify(tree)
 
@@ -129,8 +128,8 @@ def test_numbers_that_do_not_belong_to_the_digest_do_not_verify(
 
 def test_drift_is_seen_without_a_manifest_and_with_a_forged_one(store: Store) -> None:
     tree = added(store)
-    path = store.path(tree.sha256) / "run"
-    path.unlink()
+    with tampering(store.path(tree.sha256)) as place:
+        (place / "run").unlink()
     manifest = store.root / "manifests" / tree.sha256
     manifest.write_bytes(manifest.read_bytes().replace(b" run\n", b" ran\n"))
     with pytest.raises(DriftedTreeError, match="manifest is lost"):
@@ -145,7 +144,9 @@ def test_a_link_in_the_place_of_a_tree_is_not_followed(
 ) -> None:
     tree = added(store)
     place = store.path(tree.sha256)
+    place.chmod(0o755)  # else its owner could not move it
     place.rename(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere").chmod(0o555)
     place.symlink_to(tmp_path / "elsewhere")
     with pytest.raises(DriftedTreeError, match="cannot read"):
         store.verify(tree)
@@ -153,15 +154,17 @@ def test_a_link_in_the_place_of_a_tree_is_not_followed(
 
 def test_many_differences_are_counted(store: Store) -> None:
     tree = added(store)
-    for number in range(9):
-        (store.path(tree.sha256) / f"more{number}").touch(0o444)
+    with tampering(store.path(tree.sha256)) as place:
+        for number in range(9):
+            (place / f"more{number}").touch(0o444)
     with pytest.raises(DriftedTreeError, match="and 4 more"):
         store.verify(tree)
 
 
 def test_a_tree_that_drifted_is_replaced_by_adding_it_again(store: Store) -> None:
     tree = added(store)
-    (store.path(tree.sha256) / "more").touch(0o444)
+    with tampering(store.path(tree.sha256)) as place:
+        (place / "more").touch(0o444)
     assert added(store) == tree
     store.verify(tree)
     assert names(store) == {tree.sha256}
