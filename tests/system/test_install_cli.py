@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +26,7 @@ from bascule.lock.lock_file import change_lock, native_lock, native_name, with_e
 from bascule.lock.model import Access, Build, Entry, Launch, LockFile, Package
 from bascule.lock.runtime import find_runtime, platform_name
 from bascule.lock.store import Store
+from bascule.lock.tree import measure
 from supply_chain import make_tarball, make_wheel, npm_lock, tampering
 
 SHAPE = Draft202012Validator(schema_of("install") or {})
@@ -244,3 +249,48 @@ def test_a_remote_server_has_nothing_to_install(hello: Site) -> None:
     launch = Launch("http", url="https://hello.example/mcp")
     hello.lock(Entry(source, launch, Access()))
     assert hello.run("--all")["state"] == "nothing"
+
+
+def killed_after(hello: Site, seconds: float) -> None:
+    """Run `bascule install` and kill it, with all that it started, after a while."""
+    command = [sys.executable, "-m", "bascule.cli.main", "install", "--all"]
+    options = ["--from", "wheels", "--config", "bascule.toml", "--data-dir", "data"]
+    process = subprocess.Popen(
+        [*command, *options],
+        cwd=hello.folder,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(seconds)
+    process.kill()
+    process.wait()
+
+
+def holds_whole_trees_alone(hello: Site) -> bool:
+    """Tell whether each tree in the store is what its name says."""
+    folder = hello.store.root / "sha256"
+    trees = [] if not folder.is_dir() else list(folder.glob("[0-9a-f]*"))
+    return all(measure(tree, sealed=True).sha256 == tree.name for tree in trees)
+
+
+def survives_kills(hello: Site, moments: Sequence[float]) -> None:
+    tree = hello.entry.builds[platform_name()].tree
+    for seconds in moments:
+        killed_after(hello, seconds)
+        assert holds_whole_trees_alone(hello)
+        hello.store.remove_unused([])
+    assert hello.run("--all", "--from", "wheels")["state"] == "installed"
+    hello.store.verify(tree)
+    left = {path.name for path in (hello.store.root / "sha256").iterdir()}
+    assert left == {tree.sha256}
+
+
+def test_an_installation_that_is_killed_leaves_the_old_state_whole(hello: Site) -> None:
+    survives_kills(hello, [0.3, 0.6, 0.9])
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(600)
+def test_an_installation_may_be_killed_at_any_moment(hello: Site) -> None:
+    survives_kills(hello, [number * 0.03 for number in range(60)])

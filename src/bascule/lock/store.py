@@ -171,11 +171,12 @@ class Store:
 
     def _sweep(self) -> None:
         for left in self._trees.iterdir():
-            if left.name.startswith(_OLD):
-                erase(left)
-            elif left.name.startswith(_FRESH):
-                with contextlib.suppress(BlockingIOError):
+            # What is in use, or still written to by what a killed process had started, is
+            # for the next one to sweep.
+            with contextlib.suppress(OSError):
+                if left.name.startswith(_FRESH):
                     os.close(_hold(left))
+                if left.name.startswith((_FRESH, _OLD)):
                     erase(left)
         for left in self._manifests.glob("*.new"):
             left.unlink()
