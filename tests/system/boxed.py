@@ -52,6 +52,8 @@ class Box:
     who: str = WHO[0]
     backend: str = "bubblewrap"
     spec: dict[str, Any] = field(default_factory=dict)
+    ambient: str = ""
+    """A capability that who has no rights was given all the same, as services are."""
 
     def run(self, code: str, *arguments: str, **spec: Any) -> Ran:
         """Run a Python program under the options of a `SandboxSpec`."""
@@ -84,7 +86,7 @@ class Box:
             *("unshare", "--mount", "sh", "-ec", _AS_NOBODY, "sh"),
             *(sys.base_prefix, sysconfig.get_path("purelib"), str(HOST.parents[2])),
             *(str(NOBODY), f"bin/python{sys.version_info[0]}.{sys.version_info[1]}"),
-            _closed(Path(sys.base_prefix)),
+            *(_closed(Path(sys.base_prefix)), self.ambient),
         ]
 
 
@@ -119,8 +121,8 @@ if [ -n "$6" ]; then
     mount --bind /mnt/python "$1"
 fi
 export PYTHONPATH=/mnt/project/src:/mnt/packages PYTHONDONTWRITEBYTECODE=1 HOME=/nonexistent
-user=$4 python=$1/$5
-shift 6
-exec setpriv --reuid "$user" --regid "$user" --clear-groups --no-new-privs \\
+user=$4 python=$1/$5 more=${7:+--inh-caps=+$7 --ambient-caps=+$7}
+shift 7
+exec setpriv --reuid "$user" --regid "$user" --clear-groups --no-new-privs $more \\
     "$python" /mnt/project/tests/system/boxed_host.py "$@"
 """

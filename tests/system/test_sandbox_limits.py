@@ -117,6 +117,23 @@ time.sleep(60)
     assert not left_of(box.folder)
 
 
+@pytest.mark.parametrize("backend", ["bubblewrap", "landlock"])
+def test_rights_of_a_service_are_not_inherited(tmp_path: Path, backend: str) -> None:
+    """A unit of systemd gives some for listening; bubblewrap would not even start."""
+    for parent in (tmp_path, *tmp_path.parents[:2]):
+        parent.chmod(0o755)
+    code = """
+import json
+rows = (line.split(":") for line in open("/proc/self/status"))
+print(json.dumps({name: value.strip() for name, value in rows if name.startswith("Cap")}))
+"""
+    ran = Box(tmp_path, WHO[-1], backend, ambient="net_bind_service").run(code)
+    rights = {it: ran.json[it] for it in ("CapInh", "CapPrm", "CapEff", "CapAmb")}
+    if backend == "landlock":
+        rights.pop("CapInh")  # no right by itself, and only programs with some could use it
+    assert set(rights.values()) == {"0" * 16}
+
+
 def test_nothing_is_left_on_the_disk(box: Box) -> None:
     """Whatever rights the server gave its last files."""
     scratch = box.folder / "scratch"

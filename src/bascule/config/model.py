@@ -90,7 +90,8 @@ class Boundary(Table, frozen=True):
     reachable_from: tuple[str, ...] = ()
     """Networks (CIDR) from which clients may use it; not acted on by this version."""
     may_reach: tuple[str, ...] = ()
-    """HOST:PORT pairs that it may connect to; not acted on by this version."""
+    """HOST:PORT pairs that it may connect to. A locked stdio server reaches nothing else;
+    of others nothing is enforced."""
 
 
 class Credential(Table, frozen=True):

@@ -31,6 +31,7 @@ SWEEP_SECONDS = 5.0
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 _PR_SET_NO_NEW_PRIVS = 38
+_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL = 47, 4
 _LINUX = sys.platform == "linux"
 
 
@@ -79,6 +80,8 @@ def _become(
         if os.getppid() != parent:
             os._exit(CANNOT_EXECUTE)  # it died before the line above
         _prctl(_PR_SET_NO_NEW_PRIVS, 1)
+        # A service may have got some, to listen on port 443 for instance.
+        _prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL)
         signal.set_wakeup_fd(-1)
         for number in signal.valid_signals():
             # Ignored signals survive exec; SIGKILL and SIGSTOP cannot be set.
