@@ -9,11 +9,13 @@ from pathlib import Path
 import pytest
 
 from bascule.launch.process import Process
+from bascule.launch.start import plain_start
 from bascule.lock.capture import CapturedSurface
 from bascule.lock.capture_stdio import MAX_LINE_BYTES, capture_stdio
 from bascule.lock.definition import MAX_DEFINITIONS
 from bascule.lock.view import CaptureError
 from conformance.rig import NODE, PACKAGES
+from supply_chain import InStore
 
 CHILD = Path(__file__).with_name("lock_child.py")
 EVERYTHING = PACKAGES / "@modelcontextprotocol" / "server-everything" / "dist" / "index.js"
@@ -28,7 +30,8 @@ def captured(
     environment = {**declared, "HOME": str(folder), "PATH": "/usr/bin:/bin"}
 
     async def start(process: Process) -> None:
-        await process.start(command[0], command, environment, limit=MAX_LINE_BYTES)
+        plain = plain_start(command[0], command, environment)
+        await process.start(plain, limit=MAX_LINE_BYTES)
 
     return asyncio.run(capture_stdio("test", start, declared, seconds=seconds))
 
@@ -73,6 +76,20 @@ def test_a_server_that_shows_more_to_clients_that_can_more_is_seen_whole(
     assert len(surface.pins.prompts) == 4
     assert len(surface.pins.resource_templates) == 2
     assert len(surface.pins.instructions) == 1
+
+
+def test_the_real_filesystem_server_is_seen_from_its_locked_tree(
+    tmp_path: Path, filesystem_installed: InStore
+) -> None:
+    """Its own version is another than the package's: it does not say what runs."""
+    surface = captured(tmp_path, *filesystem_installed.argv(str(tmp_path)))
+    assert {"read_text_file", "write_file", "list_allowed_directories"} <= set(
+        surface.pins.tools
+    )
+    assert len(surface.pins.tools) == 14
+    assert {len(each) for each in surface.pins.tools.values()} == {1}
+    (server,) = surface.document.server
+    assert server["serverInfo"]["version"] not in filesystem_installed.order.root
 
 
 def test_definitions_that_depend_on_the_client_are_all_kept(tmp_path: Path) -> None:
