@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -147,7 +149,7 @@ def test_an_age_that_the_registry_does_not_say_is_not_assessed(index: Registry) 
     ("name", "told"),
     [
         ("needs-url", "`dep` comes from a git repository, a URL or a folder"),
-        ("needs-git", "git"),
+        ("needs-git", "`npm` failed: code EALLOWGIT"),
         ("no-such-package", "`npm` found no packages"),
     ],
 )
@@ -225,6 +227,18 @@ def test_settings_of_strangers_are_not_found(index: Registry, tmp_path: Path) ->
     assert npm.registry_of("@acme/x") == f"{index.url}/npm/"
     resolved = npm.resolve([("dep", "latest")], Rule(NO_COOLDOWN, NOW))
     assert versions(resolved) == {"dep@1.1.0"}
+
+
+def test_a_registry_that_hangs_is_given_up_once(tmp_path: Path) -> None:
+    heard: list[str] = []
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        registry = f"http://127.0.0.1:{silent.getsockname()[1]}/"
+        environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}
+        environment["npm_config_registry"] = registry
+        npm = Npm(environment, heard.append, LINUX, seconds=4)
+        with pytest.raises(LockError, match="did not end within 4 seconds"):
+            npm.resolve([("dep", "latest")], Rule(Cooldown(), NOW))
+    assert len(heard) == 1
 
 
 def test_a_machine_without_npm_says_so(index: Registry) -> None:

@@ -145,9 +145,15 @@ def test_a_package_for_another_interpreter_says_for_which(index: Registry) -> No
         found(index, "future")
 
 
-@pytest.mark.parametrize("name", ["no-such-package", "needs-url"])
-def test_what_no_registry_has_is_refused(index: Registry, name: str) -> None:
-    with pytest.raises(LockError, match="`uv` found no packages"):
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("no-such-package", "`uv` found no packages"),
+        ("needs-url", "URL dependencies must be"),
+    ],
+)
+def test_what_no_registry_has_is_refused(index: Registry, name: str, told: str) -> None:
+    with pytest.raises(LockError, match=told):
         found(index, name)
 
 

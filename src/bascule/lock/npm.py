@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import platform
+import re
 import shutil
 import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -18,10 +19,18 @@ from bascule.lock.model import LockError, Package
 from bascule.lock.npm_cache import Packument, read_packument
 from bascule.lock.npm_lock import Machine, NpmLock, without
 from bascule.lock.purl import name_of, version_of
-from bascule.lock.resolver import Resolved, complaint, run, scratch
+from bascule.lock.resolver import (
+    RESOLVE_SECONDS,
+    NothingFoundError,
+    Resolved,
+    complaint,
+    run,
+    scratch,
+)
 
 PUBLIC_REGISTRY = "https://registry.npmjs.org/"
 
+_NOTHING = re.compile(r"\bcode (?:E404|ETARGET|ENOVERSIONS|ERESOLVE)\b")
 _LOCK = "package-lock.json"
 _FLAGS = (
     *("--package-lock-only", "--package-lock", "--ignore-scripts", "--no-audit"),
@@ -34,7 +43,8 @@ _FLAGS = (
     ),
     *("--omit-lockfile-registry-resolved=true", "--include=optional", "--omit=dev"),
     *("--legacy-peer-deps=false", "--global=false", "--no-update-notifier"),
-    *("--fetch-timeout=15000", "--fetch-retries=2", "--color=false", "--loglevel=error"),
+    *("--fetch-timeout=15000", "--fetch-retries=2", "--fetch-retry-mintimeout=1000"),
+    *("--fetch-retry-maxtimeout=4000", "--color=false", "--loglevel=error"),
 )
 _ELSEWHERE = (
     *("--allow-git=none", "--allow-file=none", "--allow-directory=none"),
@@ -62,6 +72,8 @@ class Npm:
     environment: Mapping[str, str]
     progress: Callable[[str], None]
     machine: Machine = field(default_factory=this_machine)
+    seconds: float = RESOLVE_SECONDS
+    """For each question to npm."""
 
     def resolve(self, wanted: Sequence[tuple[str, str]], rule: Rule) -> Resolved:
         """Resolve names with their ranges, the root first, to what is old enough.
@@ -83,9 +95,16 @@ class Npm:
 
     def run(self, folder: Path, *arguments: str) -> str:
         """Run npm; gives its output. Raises `LockError` with what it complained of."""
-        said = run([self._program, *arguments], folder=folder, environment=self.environment)
+        said = run(
+            [self._program, *arguments],
+            folder=folder,
+            environment=self.environment,
+            seconds=self.seconds,
+        )
+        if not said.succeeded and _NOTHING.search(said.messages):
+            raise NothingFoundError(f"`npm` found no packages: {complaint(said.messages)}")
         if not said.succeeded:
-            raise LockError(f"`npm` found no packages: {complaint(said.messages)}")
+            raise LockError(f"`npm` failed: {complaint(said.messages)}")
         return said.output
 
     @cached_property
@@ -145,7 +164,7 @@ class _Attempt:
         affected: frozenset[str] = frozenset()
         try:
             affected = rule.affected(self._cooled(rule))
-        except LockError:
+        except NothingFoundError:
             failed = True
         if not affected and not failed:
             return self._packages
@@ -164,7 +183,7 @@ class _Attempt:
         """
         root_cut = rule.cooldown.cut(rule.now, is_root=True)
         cut = rule.cooldown.cut(rule.now, is_root=False)
-        with contextlib.suppress(LockError):
+        with contextlib.suppress(NothingFoundError):
             self._resolve(cut)
             times = map(unix_time, self._about(self._name).times())
             if not any(time is not None and cut < time <= root_cut for time in times):

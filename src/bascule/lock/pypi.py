@@ -19,7 +19,14 @@ from bascule.lock.cooldown import Cooldown, Rule, is_undated, rfc3339
 from bascule.lock.model import LockError, Package
 from bascule.lock.purl import name_of, purl_of
 from bascule.lock.requirement import python_name
-from bascule.lock.resolver import Resolved, complaint, run, scratch
+from bascule.lock.resolver import (
+    RESOLVE_SECONDS,
+    NothingFoundError,
+    Resolved,
+    complaint,
+    run,
+    scratch,
+)
 from bascule.lock.uv_output import Chosen, Pin, read_pylock, read_requirements, yanked
 
 PUBLIC_INDEX = "https://pypi.org/simple"
@@ -45,6 +52,8 @@ class Uv:
     environment: Mapping[str, str]
     python: str
     progress: Callable[[str], None]
+    seconds: float = RESOLVE_SECONDS
+    """For each question to uv."""
 
     def resolve(self, requirements: Sequence[str], rule: Rule) -> Resolved:
         """Resolve requirements, the root first, to packages that are old enough.
@@ -93,9 +102,12 @@ class Uv:
             [*command, "--python", self.python, *options],
             folder=folder,
             environment=self.environment,
+            seconds=self.seconds,
         )
+        if "No solution found" in said.messages:
+            raise NothingFoundError(_refusal(said.messages))
         if not said.succeeded:
-            raise LockError(_refusal(said.messages))
+            raise LockError(f"`uv` failed: {complaint(said.messages)}")
         return said.messages
 
 
@@ -122,11 +134,11 @@ def _old_enough(
     """
     if not rule.cooldown.is_any:
         return attempt(None)
-    failed: LockError | None = None
+    failed: NothingFoundError | None = None
     affected: frozenset[str] = frozenset()
     try:
         cooled = attempt(())
-    except LockError as exc:
+    except NothingFoundError as exc:
         failed = exc
     else:
         rule.refuse(cooled.packages, cooled.root)

@@ -24,6 +24,10 @@ _IDLE = re.compile(r"complete log|^warning:")
 _COLOUR = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 
 
+class NothingFoundError(LockError):
+    """There is no set of packages as asked for, or none that is old enough."""
+
+
 @dataclass(frozen=True, slots=True)
 class Said:
     """What a package manager answered."""
