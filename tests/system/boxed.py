@@ -80,13 +80,15 @@ class Box:
     def _command(self) -> list[str]:
         if self.who != "nobody":
             return [sys.executable, str(HOST)]
-        # Its files may lie where only root comes to: they are mounted where all do.
+        # Files may lie where only root comes to: they are mounted where all do.
         self.folder.chmod(0o755)
+        prefix = Path(sys.base_prefix)
         return [
             *("unshare", "--mount", "sh", "-ec", _AS_NOBODY, "sh"),
-            *(sys.base_prefix, sysconfig.get_path("purelib"), str(HOST.parents[2])),
+            *(str(prefix), _closed(prefix), str(self.folder), _closed(self.folder)),
+            *(sysconfig.get_path("purelib"), str(HOST.parents[2])),
             *(str(NOBODY), f"bin/python{sys.version_info[0]}.{sys.version_info[1]}"),
-            *(_closed(Path(sys.base_prefix)), self.ambient),
+            self.ambient,
         ]
 
 
@@ -110,19 +112,23 @@ def left_of(folder: Path) -> list[str]:
 
 
 _AS_NOBODY = """
+show() {  # FROM PATH CLOSED: mount it anew on its way, which is made one that all can go
+    [ -n "$3" ] || return 0
+    mountpoint -q "$3" || mount -t tmpfs -o mode=755 tmpfs "$3"
+    mkdir -p "$2"
+    mount --bind "$1" "$2"
+}
 mount -t tmpfs tmpfs /mnt
-mkdir /mnt/python /mnt/packages /mnt/project
+mkdir /mnt/python /mnt/folder /mnt/packages /mnt/project
 mount --bind "$1" /mnt/python
-mount --bind "$2" /mnt/packages
-mount --bind "$3" /mnt/project
-if [ -n "$6" ]; then
-    mount -t tmpfs -o mode=755 tmpfs "$6"
-    mkdir -p "$1"
-    mount --bind /mnt/python "$1"
-fi
+mount --bind "$3" /mnt/folder
+mount --bind "$5" /mnt/packages
+mount --bind "$6" /mnt/project
+show /mnt/python "$1" "$2"
+show /mnt/folder "$3" "$4"
 export PYTHONPATH=/mnt/project/src:/mnt/packages PYTHONDONTWRITEBYTECODE=1 HOME=/nonexistent
-user=$4 python=$1/$5 more=${7:+--inh-caps=+$7 --ambient-caps=+$7}
-shift 7
+user=$7 python=$1/$8 more=${9:+--inh-caps=+$9 --ambient-caps=+$9}
+shift 9
 exec setpriv --reuid "$user" --regid "$user" --clear-groups --no-new-privs $more \\
     "$python" /mnt/project/tests/system/boxed_host.py "$@"
 """

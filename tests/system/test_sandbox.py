@@ -53,8 +53,6 @@ def who(request: pytest.FixtureRequest) -> str:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Give a folder with things of the host that are no server's business."""
     folder = tmp_path_factory.mktemp("boxed")
-    for parent in (folder, *folder.parents[:2]):
-        parent.chmod(0o755)
     data = folder / "data"
     for name in ("keys/log.key", "state.db", "run/admin.token"):
         path = data / name

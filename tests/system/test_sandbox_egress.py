@@ -86,8 +86,6 @@ def server(context: ssl.SSLContext | None = None) -> Iterator[Server]:
 
 @pytest.fixture(params=WHO)
 def box(request: pytest.FixtureRequest, tmp_path: Path) -> Box:
-    for parent in (tmp_path, *tmp_path.parents[:2]):
-        parent.chmod(0o755)
     return Box(tmp_path, str(request.param))
 
 
