@@ -56,6 +56,7 @@ class ServerConnection(asyncio.Protocol):
         "_current",
         "_drain",
         "_handler",
+        "_head",
         "_head_bytes",
         "_headers",
         "_incoming",
@@ -110,6 +111,8 @@ class ServerConnection(asyncio.Protocol):
         self._max_head_bytes = limits.header_bytes
         self._repeated_lines = 0
         self._trailers = False
+        self._head = b""
+        """The bytes up to the first empty line of the last piece that began a request."""
         self._seen: SeenHead | None = None
         """The last head that may be taken again without the parser."""
         self._closing = False
@@ -179,8 +182,8 @@ class ServerConnection(asyncio.Protocol):
             self._take(seen, data)
             return
         try:
-            if self._incoming is None and (end := data.find(b"\r\n\r\n") + 4) > 4:
-                self._parse(data, end)
+            if self._incoming is None and self._repeats_head(data):
+                self._parse_again(data)
             else:
                 self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -202,14 +205,23 @@ class ServerConnection(asyncio.Protocol):
         exchange.take(seen, data[len(seen.data) :])
         self._handler.handle(exchange)
 
-    def _parse(self, data: bytes, end: int) -> None:
-        """Parse a request from its beginning, and remember a head that ends at `end`.
+    def _repeats_head(self, data: bytes) -> bool:
+        """Tell whether a piece begins with the bytes that may be the last one's head."""
+        end = data.find(b"\r\n\r\n") + 4
+        if 4 < end == len(self._head) and data.startswith(self._head):
+            return True
+        self._head = data[:end] if 4 < end <= MAX_BYTES else b""
+        return False
+
+    def _parse_again(self, data: bytes) -> None:
+        """Parse a request that may have the same head, and remember it if that is sure.
 
         The parser is given the head by itself: when that is complete then, and of its body
         nothing was found, it ends there and not before. What follows is remembered to be
         as long only if every byte of it was the body.
         """
-        self._parser.feed_data(data[:end])
+        end = len(self._head)
+        self._parser.feed_data(self._head)
         exchange = self._incoming
         if self._closing:
             return
@@ -221,9 +233,8 @@ class ServerConnection(asyncio.Protocol):
             and exchange.complete
             and exchange.keep_alive
             and 0 < exchange.received == len(data) - end
-            and end <= MAX_BYTES
         ):
-            self._seen = exchange.seen(data[:end])
+            self._seen = exchange.seen(self._head)
 
     def eof_received(self) -> bool:
         """Half-closed connections are not kept."""
