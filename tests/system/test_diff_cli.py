@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +91,31 @@ def test_what_is_approved_has_no_differences(made: Installation) -> None:
     assert result.stdout.count("\n") == 1
     assert "no differences" in result.stdout
     assert shown(made)["before"] == shown(made)["after"]
+
+
+def test_what_was_revoked_is_not_shown_as_if_all_were_well(made: Installation) -> None:
+    assert made.cli("reject", "time", "--revoke", "--reason", "compromised").exit_code == 0
+    result = made.cli("diff", "time")
+    assert "no differences" in result.stdout
+    assert "not approved: was revoked" in result.stdout
+
+
+def test_all_of_an_entry_can_be_shown(made: Installation) -> None:
+    assert shown(made, "nothing..locked")["definitions"][0]["change"] == "added"
+    assert shown(made, "locked..nothing")["definitions"][0]["change"] == "removed"
+
+
+def test_an_entry_that_was_not_kept_is_told(made: Installation) -> None:
+    """The database and the folder had it; a copy of the ledger alone has not."""
+    lock(made, {**TOOL, "description": "other"})
+    for path in (made.folder / "approvals" / "documents").iterdir():
+        path.unlink()
+    with sqlite3.connect(made.data / "state.db") as database:
+        database.execute("DELETE FROM approved_documents")
+    database.close()
+    result = made.cli("diff", "time")
+    assert result.exit_code == 3
+    assert "nothing..locked" in result.stderr
 
 
 def test_what_has_changed_is_shown_and_its_unseen_characters_are_seen(

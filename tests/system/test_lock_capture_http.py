@@ -179,6 +179,13 @@ def test_another_ones_answer_is_none() -> None:
         captured(answer)
 
 
+@pytest.mark.parametrize("value", ["a\r\nX: y", "caf\u00e9", "a\x00"])
+def test_a_credential_that_is_no_header_is_not_sent(value: str) -> None:
+    with pytest.raises(CaptureError, match="cannot be a header") as raised:
+        asyncio.run(capture_http("http://127.0.0.1:9/", header=("Authorization", value)))
+    assert value not in str(raised.value)
+
+
 def test_a_server_that_never_answers_is_given_up() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/mcp"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 
 import pytest
@@ -66,6 +67,15 @@ def test_the_digest_is_that_of_the_canonical_form() -> None:
     spaced = b' { "b" : "\\u00e9" ,\n"a" : 1.50 } '
     digest = "6173df492ea2cc3f93854102e7ca395f27a97bc90c7130b33a9608fe1407beba"
     assert definition_digest(spaced) == digest
+
+
+def test_keys_are_sorted_as_the_standard_shows() -> None:
+    """RFC 8785 §3.2.3: by their UTF-16 code units."""
+    keys = ["\r", "1", "\u0080", "\u00f6", "\u20ac", "\U0001f600", "\ufb33"]
+    members = (f"{json.dumps(key, ensure_ascii=False)}:1" for key in keys)
+    canonical = "{" + ",".join(members) + "}"
+    shuffled = written(dict.fromkeys(reversed(keys), 1))
+    assert definition_digest(shuffled) == hashlib.sha256(canonical.encode()).hexdigest()
 
 
 def test_text_is_not_normalised() -> None:

@@ -34,6 +34,8 @@ APPROVED = "approved"
 LOCKED = "locked"
 PROPOSED = "proposed"
 SERVED = "served"
+NOTHING = "nothing"
+"""Against this all is shown."""
 _DIGEST = re.compile(r"[0-9a-f]{6,64}")
 
 
@@ -72,7 +74,7 @@ class Entries:
             raise BasculeError(f"there is no connector `{name}` in configuration or lock")
 
     def side(self, which: str) -> Side:
-        """Find an entry: `approved`, `locked`, `proposed`, or the beginning of its digest.
+        """Find an entry: `approved`, `locked`, `proposed`, `nothing`, or by its digest.
 
         `approved` is the one that was approved last, whether or not that still counts; an
         empty side where none was. Raises `BasculeError`.
@@ -86,6 +88,8 @@ class Entries:
             return self._approved()
         if which == PROPOSED:
             return self._proposed()
+        if which == NOTHING:
+            return Side(None)
         return self._side(self._entry(self._whole(which)))
 
     def served(self, place: LockPlace) -> Side:
@@ -190,8 +194,8 @@ class Entries:
         content = self._store.read(read) or self._found.files.document(digest)
         if content is None or hashlib.sha256(content).hexdigest() != digest:
             raise BasculeError(
-                f"entry {digest} is known by its digest alone: its content was not kept in "
-                "`approvals/documents/`"
+                f"entry {digest} is known by its digest alone, `approvals/documents/` has "
+                f"not kept it: `bascule diff {self._name} {NOTHING}..{LOCKED}` shows all"
             )
         return content
 

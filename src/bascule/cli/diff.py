@@ -29,7 +29,8 @@ def diff(context: CommandContext, name: str, sides: str | None, as_json: bool) -
 
     A and B are `approved` (the entry that was approved last), `locked` (the lock file's),
     `proposed` (by `bascule update`), `served` (the locked one, with what its server answers
-    now), or the first digits of an entry's digest; without them, `approved..locked`.
+    now), `nothing`, or the first digits of an entry's digest; without them,
+    `approved..locked`.
     """
     import msgspec
 

@@ -65,7 +65,8 @@ def _lines(name: str, found: Comparison) -> Iterator[str]:
     if diff.classes:
         yield from _section("advisories", [*_advisories(found)])
     yield from _section("owner and access", _facts(diff.access))
-    if diff.classes:
+    verdict = found.verdict
+    if diff.classes or (verdict is not None and verdict.state != "approved"):
         yield from _section("approval", [*_approval(found)])
 
 

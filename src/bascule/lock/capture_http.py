@@ -59,6 +59,10 @@ async def capture_http(
         cleartext=cleartext,
     )
     credential = {} if header is None else dict([header])
+    if not all(
+        it.isascii() and it.isprintable() for pair in credential.items() for it in pair
+    ):
+        raise CaptureError("the credential cannot be a header: visible ASCII alone can")
 
     @asynccontextmanager
     async def connect(revision: str) -> AsyncIterator[Conversation]:
