@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
+from pathlib import Path
 
 import pytest
 
+from bascule.clock import UnixTime
+from bascule.lock.cooldown import NO_COOLDOWN
 from bascule.lock.launcher import Asked, parse_command, parse_url
 from bascule.lock.model import LockError, Source
 from bascule.lock.modules import installed_distribution
+from bascule.lock.resolve import resolve
 
 DIGEST = "sha256:" + "ab" * 32
 
@@ -240,3 +245,26 @@ def test_no_argument_of_the_program_is_in_an_error() -> None:
     with pytest.raises(LockError) as caught:
         parse_command(["bash", "-c", "TOKEN=hunter2 npx x"])
     assert "hunter2" not in str(caught.value)
+
+
+def test_a_path_starts_where_the_configuration_lies(tmp_path: Path) -> None:
+    (tmp_path / "server.py").write_text("")
+    for program, there in (("server.py", True), ("missing.py", False)):
+        asked = parse_command(["python3", program])
+        with contextlib.nullcontext() if there else pytest.raises(LockError, match="exist"):
+            found = resolve(
+                asked,
+                folder=tmp_path,
+                now=UnixTime(0),
+                cooldown=NO_COOLDOWN,
+                environment={},
+            )
+            assert (found.asked, found.packages, found.native_lock) == (asked, (), None)
+
+
+def test_what_a_container_gets_is_a_warning_of_its_lock() -> None:
+    asked = parsed("docker run --privileged mcp/time")
+    found = resolve(
+        asked, folder=Path(), now=UnixTime(0), cooldown=NO_COOLDOWN, environment={}
+    )
+    assert any("privileged" in each for each in found.warnings)

@@ -78,7 +78,7 @@ def resolve(
             native_format = "package-lock"
             asked = _with_index(asked, npm.scope_index(asked.source.spec))
         case "path" | "mcpb":
-            _refuse_missing(folder / asked.source.spec)
+            _refuse_missing(folder / Path(asked.source.spec).expanduser())
             return Resolution(asked, warnings=asked.notes)
         case "oci" | "http":
             return Resolution(asked, warnings=asked.notes)
