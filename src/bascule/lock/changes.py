@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from msgspec import UNSET, Struct
 
@@ -24,18 +24,7 @@ ChangeClass = Literal[
     "identical",
 ]
 
-CLASSES: tuple[ChangeClass, ...] = (
-    "schema_widened",
-    "instruction_like",
-    "capability",
-    "added",
-    "renamed",
-    "schema_narrowed",
-    "removed",
-    "docs",
-    "cosmetic",
-    "identical",
-)
+CLASSES: tuple[ChangeClass, ...] = get_args(ChangeClass)
 """What a person should see first comes first."""
 
 _SCHEMAS = frozenset({"inputSchema", "outputSchema"})
