@@ -431,15 +431,53 @@ def test_a_tarball_that_was_changed_is_refused(
         install(order, store, node, environment=os.environ, artifacts=wheels)
 
 
-def test_a_script_that_was_allowed_is_not_forgotten(
+BUILD = """
+const fs = require("fs"), net = require("net");
+fs.writeFileSync("built.txt", process.cwd() + " " + Object.keys(process.env).length);
+for (const path of ["../other/evil.txt", "../evil.txt", "/evil.txt"]) {
+  try { fs.writeFileSync(path, ""); process.exit(3); } catch {}
+}
+try { fs.readFileSync("%s"); process.exit(4); } catch {}
+net.connect(80, "127.0.0.1").on("error", () => process.exit(0))
+  .on("connect", () => process.exit(5));
+"""
+
+
+def test_a_script_that_was_allowed_runs_enclosed_and_gives_the_same_tree(
+    wheels: Path, store: Store, node: FoundRuntime, tmp_path: Path
+) -> None:
+    (tmp_path / "secret").touch()
+    package = make_tarball(
+        wheels,
+        files={"a.js": "1", "build.js": BUILD % (tmp_path / "secret")},
+        bin="a.js",
+        scripts={"install": "node build.js"},
+    )
+    other = make_tarball(wheels, "other", scripts={"postinstall": "touch ran"})
+    packages = [package, other]
+    order = ordered(["npx", "hello"], packages, npm_lock(packages))
+    order = replace(order, scripts_allowed=(package.purl,))
+    made = install(order, store, node, environment=os.environ, artifacts=wheels)
+    modules = store.path(made.tree.sha256) / "node_modules"
+    built = (modules / "hello" / "built.txt").read_text()
+    assert built.startswith("/build/node_modules/hello ")
+    assert not (modules / "other" / "ran").exists()
+    elsewhere = Store(tmp_path / "elsewhere")
+    again = install(order, elsewhere, node, environment=os.environ, artifacts=wheels)
+    assert again == made
+
+
+def test_a_script_that_fails_ends_the_installation(
     wheels: Path, store: Store, node: FoundRuntime
 ) -> None:
-    package = make_tarball(
-        wheels, files={"a.js": "1"}, bin="a.js", scripts={"install": "node a.js"}
-    )
+    scripts = {"install": "echo no compiler; exit 1"}
+    package = make_tarball(wheels, files={"a.js": "1"}, bin="a.js", scripts=scripts)
     order = ordered(["npx", "hello"], [package], npm_lock([package]))
     order = replace(order, scripts_allowed=(package.purl,))
-    with pytest.raises(LockError, match="no sandbox to run them in"):
+    with pytest.raises(LockError, match="script `install` failed: no compiler"):
+        install(order, store, node, environment=os.environ, artifacts=wheels)
+    order = replace(order, scripts_allowed=("pkg:npm/other@1.0.0",))
+    with pytest.raises(LockError, match=r"no install scripts to allow.*hello@1"):
         install(order, store, node, environment=os.environ, artifacts=wheels)
 
 

@@ -54,11 +54,19 @@ class Draft:
     """What a reviewer has to know."""
 
 
-def draft(place: LockPlace, name: str, *, anew: bool = False) -> Draft:
+def draft(
+    place: LockPlace,
+    name: str,
+    *,
+    anew: bool = False,
+    scripts: Sequence[str] | None = None,
+) -> Draft:
     """Make the entry of a connector; its packages stay as locked unless `anew`.
 
-    Nothing changes but the store. A server that cannot be captured has an entry without a
-    surface, which cannot be approved; the warnings say why. Raises `LockError`.
+    `scripts` are purls whose install scripts are run, in a sandbox, in place of those that
+    were allowed before. Nothing changes but the store. A server that cannot be captured has
+    an entry without a surface, which cannot be approved; the warnings say why. Raises
+    `LockError`.
     """
     connector = place.config.connectors.get(name)
     if connector is None:
@@ -71,6 +79,8 @@ def draft(place: LockPlace, name: str, *, anew: bool = False) -> Draft:
     before = read_lock(place.folder).connectors.get(name)
     kept = None if anew or before is None else _kept(place, name, asked, before)
     resolution = kept or resolved(place, asked)
+    earlier = () if before is None else before.scripts_allowed
+    allowed = earlier if scripts is None else tuple(sorted(set(scripts)))
     entry = Entry(
         resolution.asked.source,
         launch_of(connector),
@@ -78,7 +88,7 @@ def draft(place: LockPlace, name: str, *, anew: bool = False) -> Draft:
         root=resolution.root,
         packages=resolution.packages,
         sandbox=sandbox_of(connector),
-        scripts_allowed=() if before is None else before.scripts_allowed,
+        scripts_allowed=allowed,
         findings=() if before is None else before.findings,
     )
     beside: dict[str, bytes] = {}
@@ -89,7 +99,8 @@ def draft(place: LockPlace, name: str, *, anew: bool = False) -> Draft:
         path = native_name(name, resolution.native_format)
         beside[path] = resolution.native_lock.encode()
     if asked.source.kind not in WITHOUT_TREE:
-        build = None if before is None else before.builds.get(platform_name())
+        same = before is not None and allowed == earlier
+        build = before.builds.get(platform_name()) if before and same else None
         installed = _installed(place, entry, resolution, build)
         entry = _built(entry, installed)
         warnings = (*warnings, *installed.notes)

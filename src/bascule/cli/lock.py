@@ -30,6 +30,14 @@ COOLDOWN = click.option(
 @click.command()
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 @COOLDOWN
+@click.option(
+    "--allow-scripts",
+    "scripts",
+    multiple=True,
+    metavar="PURL",
+    help="Run the install scripts of this package, enclosed and without a network. Give "
+    "all that are allowed, or an empty one for none; kept until given again.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object a line.")
 @click.pass_obj
 def lock(
@@ -37,6 +45,7 @@ def lock(
     *,
     names: tuple[str, ...],
     cooldown_days: int | None,
+    scripts: tuple[str, ...],
     as_json: bool,
 ) -> None:
     """Lock connectors: all, or those of the NAMEs.
@@ -47,9 +56,14 @@ def lock(
     """
     from bascule.app.locking import draft
 
+    if scripts and len(names) != 1:
+        raise click.UsageError("--allow-scripts needs the NAME of one connector")
+    allowed = tuple(filter(None, scripts)) if scripts else None
     config = context.config()
     with Line() as line, locking(context, config, line, cooldown_days) as place:
-        drafts = [draft(place, name) for name in names or config.connectors]
+        drafts = [
+            draft(place, name, scripts=allowed) for name in names or config.connectors
+        ]
         write_drafts(context, place, drafts)
     emit_rows(
         (row_of(it) for it in drafts),

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bascule.lock import bundle, bundle_launch, install_path, package_facts, programs
+from bascule.lock.build_scripts import run_install_scripts
 from bascule.lock.install_npm import unpack_packages
 from bascule.lock.install_pypi import compile_modules, unpack_wheels
 from bascule.lock.launcher import Asked
 from bascule.lock.model import Build, LockError, Package, Runtime, Tree
-from bascule.lock.purl import told
 from bascule.lock.runtime import FoundRuntime, Kind
 from bascule.lock.store import Store, erase
 from bascule.lock.wheel_records import BrokenWheelError
@@ -81,11 +81,12 @@ def install(
 ) -> Installed:
     """Make the tree of a connector and put it into the store.
 
-    The same order gives the same tree, wherever and how often it is made. Nothing that a
-    package brings is run. `environment` is the operator's: package managers find registries
-    and credentials there. `artifacts` is a folder of wheels or tarballs to take packages
-    from instead. Raises `DriftedTreeError` when something else than the order's tree comes
-    out, and `LockError`; the store is then as before.
+    The same order gives the same tree, wherever and how often it is made. Of what a package
+    brings, nothing is run but install scripts that were allowed. `environment` is the
+    operator's: package managers find registries and credentials there. `artifacts` is a
+    folder of wheels or tarballs to take packages from instead. Raises `DriftedTreeError`
+    when something else than the order's tree comes out, and `LockError`; the store is then
+    as before.
     """
     with store.fresh() as folder, store.fresh() as scratch:
         made = _Maker(
@@ -152,6 +153,8 @@ class _Maker:
 
     def make(self) -> _Made:
         """Fill the folder."""
+        if self.order.scripts_allowed and self.order.asked.source.kind != "npm":
+            raise LockError("only packages of npm have install scripts that can be allowed")
         match self.order.asked.source.kind:
             case "pypi":
                 return self._pypi()
@@ -196,7 +199,9 @@ class _Maker:
             artifacts=self.artifacts,
         )
         packages = package_facts.facts_of_npm(self.folder, self.order.packages)
-        self._refuse_scripts(packages)
+        if self.order.scripts_allowed:
+            self._run_scripts(packages)
+            packages = package_facts.facts_of_npm(self.folder, self.order.packages)
         return _Made(_program(self.order, self.folder), packages)
 
     def _path(self) -> _Made:
@@ -223,11 +228,17 @@ class _Maker:
         if self.runtime.runtime.kind == "python":
             compile_modules(self.folder, self.runtime, scratch=self.scratch)
 
-    def _refuse_scripts(self, packages: tuple[Package, ...]) -> None:
-        """Raise `LockError` for a script that was allowed and cannot be run here."""
-        for package in packages:
-            if package.install_scripts and package.purl in self.order.scripts_allowed:
+    def _run_scripts(self, packages: tuple[Package, ...]) -> None:
+        """Run what was allowed, and nothing else.
+
+        Raises `LockError` for a package that was allowed to run what it has not.
+        """
+        with_scripts = {it.purl: it for it in packages if it.install_scripts}
+        for purl in self.order.scripts_allowed:
+            package = with_scripts.get(purl)
+            if package is None:
+                names = ", ".join(f"`{it}`" for it in sorted(with_scripts)) or "none"
                 raise LockError(
-                    f"`{told(package.purl)}` was allowed to run its install scripts, and "
-                    "there is no sandbox to run them in"
+                    f"`{purl}` has no install scripts to allow; those that have: {names}"
                 )
+            run_install_scripts(package, self.folder, self.runtime)

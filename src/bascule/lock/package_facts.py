@@ -31,7 +31,7 @@ _MACHINE_CODE = (
 )
 """How programs and libraries begin: Linux, Windows, macOS, archives of them."""
 _RUN_AT_START = ("sitecustomize.py", "usercustomize.py")
-_INSTALL_SCRIPTS = ("preinstall", "install", "postinstall")
+INSTALL_SCRIPTS = ("preinstall", "install", "postinstall")
 """What npm runs of a package that comes from a registry."""
 _LICENCE_CHARACTERS = 200
 
@@ -110,7 +110,7 @@ def install_scripts(place: Path, manifest: dict[str, Any]) -> tuple[str, ...]:
     """Give the scripts that an installation by npm would run."""
     scripts = manifest.get("scripts")
     named = scripts if isinstance(scripts, dict) else {}
-    found = [name for name in _INSTALL_SCRIPTS if named.get(name)]
+    found = [name for name in INSTALL_SCRIPTS if named.get(name)]
     if not {"install", "preinstall"} & set(found) and (place / "binding.gyp").exists():
         found.append("install")  # npm makes one up: `node-gyp rebuild`
     return tuple(sorted(found))

@@ -31,7 +31,7 @@ from bascule.net.resolver import Resolver, system_resolver
 _ID = "1000"
 """User and group inside, whoever runs it: what a server sees does not depend on that."""
 
-_NAMESPACES = (
+NAMESPACES = (
     "--unshare-user",
     "--unshare-all",
     "--disable-userns",
@@ -87,7 +87,7 @@ class Bubblewrap:
 
     def prepare(self, spec: SandboxSpec, report: Report) -> Start:
         """Make one start ready. Raises `LaunchError`."""
-        program = _program()
+        program = bubblewrap_program()
         machine = seccomp.machine()
         if program is None or machine is None:
             raise LaunchError(self.unavailable() or "bubblewrap cannot be used")
@@ -118,10 +118,10 @@ class Bubblewrap:
 def _options(
     spec: SandboxSpec, grants: Grants, hosts: str, inherited: Descriptors
 ) -> Iterator[str]:
-    yield from _NAMESPACES
+    yield from NAMESPACES
     for name, value in spec.whole_environment().items():
         yield from ("--setenv", name, value)
-    yield from _system()
+    yield from system_options()
     yield from _files(hosts, inherited)
     yield from ("--proc", "/proc", "--dev", "/dev")
     for folder in ("/dev/shm", TEMPORARY, HOME):  # noqa: S108 - inside of the sandbox
@@ -130,7 +130,8 @@ def _options(
     yield from ("--remount-ro", "/dev", "--remount-ro", "/", "--chdir", HOME)
 
 
-def _system() -> Iterator[str]:
+def system_options() -> Iterator[str]:
+    """Give the options for what the system brings, read-only."""
     yield from ("--ro-bind", "/usr", "/usr")
     for name in _LINKS:
         path = Path("/", name)
@@ -166,19 +167,20 @@ def _grants(grants: Grants) -> Iterator[str]:
 
 
 @lru_cache(1)
-def _program() -> str | None:
+def bubblewrap_program() -> str | None:
+    """Give the path of `bwrap`; None without."""
     # Never from the operator's PATH alone: the server's own folders might be on it.
     return shutil.which("bwrap", path=DEFAULT_PATH)
 
 
 @lru_cache(1)
 def _unavailable() -> str | None:
-    program = _program()
+    program = bubblewrap_program()
     if program is None:
         return INSTALL
     if seccomp.machine() is None:
         return "the system calls of this machine are not known to Bascule"
-    options = [*_NAMESPACES, *_system(), "--proc", "/proc", "--dev", "/dev"]
+    options = [*NAMESPACES, *system_options(), "--proc", "/proc", "--dev", "/dev"]
     options += [
         "--size",
         "4096",
