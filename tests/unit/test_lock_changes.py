@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from bascule.lock.changes import ChangeClass, compare, compare_all, worst
 from bascule.lock.definition import definition_digest
 from bascule.lock.known import Known
+from bascule.lock.signs import signs
 
 TOOL: dict[str, Any] = {
     "name": "t",
@@ -229,6 +230,16 @@ def test_what_speaks_to_the_model_in_a_new_property_is_told() -> None:
 def test_a_sign_that_was_there_before_is_not_new() -> None:
     old, new = ({**TOOL, "description": f"See https://x.example/{n}"} for n in (1, 2))
     assert worst(compare(old, new)) == "docs"
+
+
+def test_the_dialect_of_a_schema_speaks_to_nobody() -> None:
+    def schema(dialect: str) -> dict[str, Any]:
+        return {"name": "t", "inputSchema": {"$schema": dialect, "type": "object"}}
+
+    known = schema("http://json-schema.org/draft-07/schema#")
+    assert signs(known) == frozenset()
+    assert signs(schema("http://json-schema.example/")) == {"names an address"}
+    assert signs({"description": known["inputSchema"]["$schema"]}) == {"names an address"}
 
 
 def test_definitions_are_added_removed_and_renamed() -> None:

@@ -45,6 +45,13 @@ _PATTERNS: dict[str, re.Pattern[str]] = {
 }
 
 
+_DIALECTS = (
+    "https://json-schema.org/draft/2020-12/schema",
+    "http://json-schema.org/draft-07/schema#",
+)
+"""Addresses of JSON Schema itself, which say nothing to anybody."""
+
+
 def signs(value: Any) -> frozenset[str]:
     """Give the signs in all texts of a JSON value, names of members included."""
     return frozenset(sign for text in texts(value) for sign in _signs_of(text))
@@ -56,8 +63,9 @@ def texts(value: Any) -> Iterator[str]:
         yield value
     elif isinstance(value, dict):
         yield from value
-        for child in value.values():
-            yield from texts(child)
+        for key, child in value.items():
+            if key != "$schema" or child not in _DIALECTS:
+                yield from texts(child)
     elif isinstance(value, list):
         for child in value:
             yield from texts(child)
