@@ -437,6 +437,9 @@ fs.writeFileSync("built.txt", process.cwd() + " " + Object.keys(process.env).len
 for (const path of ["../other/evil.txt", "../evil.txt", "/evil.txt"]) {
   try { fs.writeFileSync(path, ""); process.exit(3); } catch {}
 }
+for (const path of ["/proc/sys/kernel/core_pattern", "/proc/sysrq-trigger"]) {
+  try { fs.openSync(path, "r+"); process.exit(6); } catch {}
+}
 try { fs.readFileSync("%s"); process.exit(4); } catch {}
 net.connect(80, "127.0.0.1").on("error", () => process.exit(0))
   .on("connect", () => process.exit(5));

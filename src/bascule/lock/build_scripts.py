@@ -108,9 +108,12 @@ def _options(
         yield from ("--setenv", variable, value)
     yield from system_options()
     yield from ("--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp")  # noqa: S108
-    for path in runtime.reads:
-        if not path.is_relative_to("/usr"):
-            yield from ("--ro-bind", str(path), str(path))
+    for read in runtime.reads:
+        if not read.is_relative_to("/usr"):
+            yield from ("--ro-bind", str(read), str(read))
     own = f"{_BUILD}/{place}"
     yield from ("--ro-bind", str(folder), _BUILD, "--bind", f"{folder}/{place}", own)
-    yield from ("--remount-ro", "/", "--chdir", own)
+    # Run by root, the script would be root to what lies in /proc/sys.
+    for path in ("/proc", "/dev", "/"):
+        yield from ("--remount-ro", path)
+    yield from ("--chdir", own)
