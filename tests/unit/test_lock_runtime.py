@@ -124,6 +124,12 @@ def test_a_broken_memory_is_none(tmp_path: Path, content: bytes) -> None:
     assert find_runtime("python", {}, cache=cache).path == BASE
 
 
+def test_where_nothing_can_be_remembered_it_is_found_all_the_same(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    found = find_runtime("python", {}, cache=tmp_path / "file" / "runtimes.json")
+    assert found.path == BASE
+
+
 def test_a_virtual_environment_on_the_path_is_not_what_runs(tmp_path: Path) -> None:
     venv.create(tmp_path / "venv", symlinks=True)
     found = find_runtime("python", {"PATH": str(tmp_path / "venv" / "bin")})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import contextlib
 import os
 import platform
 import shutil
@@ -233,6 +233,9 @@ def _read_cache(path: Path | None) -> dict[str, _Known]:
 
 
 def _write_cache(path: Path | None, known: dict[str, _Known]) -> None:
-    if path is not None and known and known != _read_cache(path):
+    """Keep what is known; where that fails, it is found out again the next time."""
+    if path is None or not known or known == _read_cache(path):
+        return
+    with contextlib.suppress(OSError):
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        write_durably(path, json.dumps(msgspec.to_builtins(known), indent=1).encode())
+        write_durably(path, msgspec.json.encode(known))
