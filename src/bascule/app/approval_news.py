@@ -17,7 +17,7 @@ from bascule.decision.facts import Reason
 from bascule.decision.gate import Gate
 from bascule.decision.snapshot import Gates
 from bascule.errors import BasculeError
-from bascule.storage import advisories, approvals
+from bascule.storage import approvals
 from bascule.storage.store import StateUnavailableError
 
 log = logging.getLogger("bascule")
@@ -35,12 +35,12 @@ class ApprovalNews:
         self._store = place.open_state()
         # Of its own, so that a rejection does not wait for the pages of a flood.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="approvals")
-        self._known: object = None
+        self._generation = -1
         """Of approvals and advisories, at the last look."""
 
     def look_again(self) -> None:
         """Read everything at the next look, whatever has changed."""
-        self._known = None
+        self._generation = -1
 
     async def fresh(self, loaded: Loaded, now: UnixTime) -> Gates | None:
         """Give the gates that are in force now; None when nothing has changed.
@@ -55,13 +55,13 @@ class ApprovalNews:
             return None
 
     def _look(self, loaded: Loaded, now: UnixTime) -> Gates | None:
-        known = self._store.read(approvals.generation), self._store.read(advisories.feeds)
+        generation = self._store.read(approvals.generation)
         gates = loaded.snapshot.gates
         ended = any(_ends(it, now) for it in gates.values())
-        if known == self._known and not ended:
+        if generation == self._generation and not ended:
             return None
         fresh = read_gates(self._place, self._sources.config_path, loaded.config, now=now)
-        self._known = known
+        self._generation = generation
         return None if fresh == gates else fresh
 
 
