@@ -31,6 +31,7 @@ def upstream_of_all() -> Iterator[Turncoat]:
 def bascule(
     tmp_path_factory: pytest.TempPathFactory, upstream_of_all: Turncoat
 ) -> Iterator[Installation]:
+    upstream_of_all.reset()
     with gated(tmp_path_factory.mktemp("gate"), upstream_of_all) as made:
         yield made
 
@@ -372,6 +373,15 @@ def test_nothing_of_an_unapproved_connector_is_served(
     assert upstream.asked == []
     assert bascule.call("no token", "tools/list", connector="annex").status == 401
     assert bascule.wait_for_records("--type", "approval.missing", "--connector", "annex")
+
+
+def test_the_doctor_names_what_is_not_approved(
+    bascule: Installation, upstream: Turncoat
+) -> None:
+    checks = json.loads(bascule.cli("doctor", "--json").stdout)["checks"]
+    wrong = [it for it in checks if not it["ok"]]
+    assert [(it["connector"], it["check"]) for it in wrong] == [("annex", "approved")]
+    assert "bascule approve annex" in wrong[0]["fix"]
 
 
 @pytest.mark.parametrize("mode", ["observe", "warn"])

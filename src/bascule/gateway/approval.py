@@ -64,10 +64,9 @@ async def require_approval(turn: Turn, method: str) -> None:
 
 def watch_modern(
     gateway: Gateway,
-    upstream: Upstream,
+    upstream: Upstream | None,
     request: Request,
-    principal: Principal,
-    connector: str,
+    facts: CallFacts,
     snapshot: Snapshot,
 ) -> Watch | None:
     """Give what compares a request of 2026-07-28; None where nothing is compared.
@@ -75,13 +74,13 @@ def watch_modern(
     What such a request is shown depends on its capabilities, and on its user where each
     has a process of their own.
     """
-    gate = snapshot.gates[connector]
-    if gate is None:
+    gate = snapshot.gates.get(facts.connector)
+    if gate is None or upstream is None:
         return None
     capabilities = _capabilities(request, upstream.connector)
-    of_user = _of_user(upstream.connector, principal)
+    of_user = _of_user(upstream.connector, facts.principal)
     key = (modern.VERSION, of_user, _digest(capabilities))
-    return _watch(gateway, upstream, connector, gate, key)
+    return _watch(gateway, upstream, facts.connector, gate, key)
 
 
 def watch_legacy(turn: Turn, held: Held | None) -> Watch | None:

@@ -68,12 +68,9 @@ async def handle_call(gateway: Gateway, work: Work, connector: str) -> None:
             return
         # 6. + 7. Facts, and the decision.
         facts = facts_of(message, caller.principal, connector, now)
-        upstream, watch = upstreams.get(connector), None
-        if upstream is not None and connector in snapshot.gates:
-            watch = watch_modern(
-                gateway, upstream, message, caller.principal, connector, snapshot
-            )
-        if upstream is not None and watch is not None:
+        upstream = upstreams.get(connector)
+        watch = watch_modern(gateway, upstream, message, facts, snapshot)
+        if watch is not None and upstream is not None:
             # What the server serves under that name, asked anew when that is not known.
             facts = await compared_modern(
                 gateway, upstream, watch, message, facts, snapshot
