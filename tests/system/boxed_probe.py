@@ -120,6 +120,10 @@ def main():
             it: error_of(lambda it=it: open(it + "/new", "w").close())
             for it in ("/", "/usr", "/etc", "/dev", os.path.dirname(__file__))
         },
+        "kernel": {
+            it: error_of(lambda it=it: os.close(os.open(it, os.O_WRONLY)))
+            for it in ("/proc/sys/kernel/core_pattern", "/proc/sys/vm/drop_caches")
+        },
         "own": {
             it: error_of(lambda it=it: open(it + "/new", "w").close())
             for it in (os.environ["HOME"], os.environ["TMPDIR"])

@@ -180,6 +180,43 @@ print(json.dumps([ask("{place}", "tickets.test"), ask("{place}", "other.test"),
     assert reasons == {"its TLS asks for other.test", "its TLS asks for no host"}
 
 
+def test_tls_that_comes_byte_by_byte_is_known_too(tmp_path: Path) -> None:
+    """Its first byte alone says nothing yet."""
+    code = f"""{CLIENT}
+import time
+hello = ssl.MemoryBIO()
+tls = ssl.create_default_context().wrap_bio(
+    ssl.MemoryBIO(), hello, server_hostname="other.test")
+try:
+    tls.do_handshake()
+except ssl.SSLWantReadError:
+    data = hello.read()
+host, _, port = PLACE.rpartition(":")
+with socket.create_connection((host, int(port)), 20) as plain:
+    plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    plain.sendall(data[:1])
+    time.sleep(0.5)
+    try:
+        plain.sendall(data[1:])
+        print(json.dumps(plain.recv(100).decode("latin-1")))
+    except OSError as exc:
+        print(json.dumps(type(exc).__name__))
+"""
+    with server() as it:
+        place = f"tickets.test:{it.port}"
+        ran = Box(tmp_path).run(
+            code.replace("PLACE", f'"{place}"'),
+            may_reach=[place],
+            private=[place],
+            names={"tickets.test": ["127.0.0.1"]},
+        )
+    assert ran.json in {"", "ConnectionResetError"}
+    assert [it["reason"] for it in ran.reached if not it["allowed"]] == [
+        "its TLS asks for other.test"
+    ]
+    assert it.received in ([], [b""])
+
+
 def test_a_connection_on_the_port_of_https_must_be_tls(tmp_path: Path) -> None:
     """Refused before anything is connected to: nothing listens there, and nobody asks."""
     asked = 'ask("front.test:443"), ask("front.test:443", "x.test")'

@@ -127,7 +127,11 @@ def _options(
     for folder in ("/dev/shm", TEMPORARY, HOME):  # noqa: S108 - inside of the sandbox
         yield from ("--size", str(SCRATCH_BYTES), "--tmpfs", folder)
     yield from _grants(grants)
-    yield from ("--remount-ro", "/dev", "--remount-ro", "/", "--chdir", HOME)
+    # To the kernel the files of `/proc/sys` belong to the machine's root, whom a server is
+    # inside of any namespace when Bascule is: it could name a program to run outside.
+    for folder in ("/proc", "/dev", "/"):
+        yield from ("--remount-ro", folder)
+    yield from ("--chdir", HOME)
 
 
 def system_options() -> Iterator[str]:

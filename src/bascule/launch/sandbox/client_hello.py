@@ -59,9 +59,9 @@ class _Bytes:
         return self.at < len(self.data)
 
 
-def begins_tls(data: bytes) -> bool:
-    """Tell whether the first two bytes are those of a TLS handshake record."""
-    return data[:2] == bytes((_HANDSHAKE, 3))
+def may_begin_tls(data: bytes) -> bool:
+    """Tell whether the first two bytes, or the one there is, begin a handshake record."""
+    return bool(data) and bytes((_HANDSHAKE, 3)).startswith(data[:2])
 
 
 def read_client_hello(data: bytes) -> ClientHello | None:

@@ -22,7 +22,7 @@ from bascule.launch.sandbox.backend import Reached, Report
 from bascule.launch.sandbox.client_hello import (
     ClientHello,
     NotTlsError,
-    begins_tls,
+    may_begin_tls,
     read_client_hello,
 )
 from bascule.net.addresses import allowed_addresses, literal
@@ -233,10 +233,8 @@ class _Client:
         if self._checked:
             return
         self._checked = True
-        if not required:
-            self._looked_at = await self._reader.read(CHUNK_BYTES)
-            if not begins_tls(self._looked_at):
-                return
+        if not required and not await self._begins_tls():
+            return
         async with asyncio.timeout(HELLO_SECONDS):
             hello = await self._hello()
         if hello.encrypted:
@@ -246,6 +244,15 @@ class _Client:
         if hello.server_name != wanted:
             shown = (hello.server_name or "no host")[:253]
             raise RefusedError(f"its TLS asks for {shown}")
+
+    async def _begins_tls(self) -> bool:
+        """Look at its first two bytes, which need not come together."""
+        while len(self._looked_at) < 2:
+            piece = await self._reader.read(CHUNK_BYTES)
+            self._looked_at += piece
+            if not piece or not may_begin_tls(self._looked_at):
+                return False
+        return may_begin_tls(self._looked_at)
 
     async def _hello(self) -> ClientHello:
         while True:
