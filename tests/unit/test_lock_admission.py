@@ -6,7 +6,9 @@ from typing import Any
 
 from approving import ALICE, BOB, ENTRY, NOW, OTHER, Chain, envelope, states, trusted
 from bascule.lock.admission import MAX_STEP
+from bascule.lock.dsse import parse_envelope
 from bascule.lock.ledger import Ledger
+from bascule.lock.statement import statement_digest
 
 
 def made(chain: Chain, who: Any, entry: Any = ENTRY, **changes: Any) -> bytes:
@@ -172,3 +174,50 @@ def test_no_number_uses_up_all_that_could_follow() -> None:
     assert chain.verdict().state == "rejected"
     chain.add(ALICE)
     assert chain.verdict().state == "approved"
+
+
+def test_an_approval_that_follows_another_history_is_refused() -> None:
+    """It has the next number, and comes after a statement that is not ours."""
+    server, _ = history("approve")
+    laptop = Chain(ledger=server.ledger)
+    server.add(ALICE, reason="ours")
+    laptop.add(BOB, reason="theirs")
+    stranger = made(laptop, BOB, OTHER)
+    found = server.offer(stranger)
+    assert states(found.refused) == ["superseded"]
+    assert server.verdict(OTHER).state != "approved"
+
+
+def test_numbers_and_predecessors_must_agree() -> None:
+    chain, _ = history("approve", "approve")
+    head = chain.ledger.head
+    assert head is not None
+    for number in (1, 2, 4):
+        wrong = made(chain, ALICE, OTHER, sequence=number, predecessor=head.digest)
+        assert states(chain.offer(wrong).refused) == ["superseded"], number
+    behind = Chain(ledger=Ledger(chain.ledger.recorded[:1]))
+    link = made(behind, ALICE, sequence=2, reason="a link")
+    name = statement_digest(parse_envelope(link).payload)
+    skips = made(behind, BOB, OTHER, sequence=5, predecessor=name)
+    assert "superseded" in states(behind.offer(skips, link).refused)
+
+
+def test_a_copy_under_another_name_is_no_rival() -> None:
+    chain = Chain()
+    content = made(chain, ALICE)
+    assert states(chain.offer(content, content).refused) == []
+    assert len(chain.ledger.recorded) == 1
+
+
+def test_who_approves_after_a_rejection_knows_of_it() -> None:
+    """Of two statements with one number, whichever has the smaller digest."""
+    for number in range(8):
+        start, _ = history("approve")
+        approval = made(start, ALICE, reason=f"again {number}")
+        rejection = made(start, BOB, decision="reject", expires=NOW)
+        chain = Chain(ledger=start.ledger)
+        chain.offer(approval)
+        unaware = made(chain, ALICE, reason="and again")
+        chain.offer(rejection)
+        assert states(chain.offer(unaware).refused) == ["superseded"]
+        assert chain.verdict().state == "rejected"

@@ -218,6 +218,12 @@ def test_a_statement_that_is_not_written_as_ours_is_refused(old: bytes, new: byt
     assert states(found.refused) == ["malformed"]
 
 
+def test_a_statement_ends_after_it_begins_and_is_not_huge() -> None:
+    chain = Chain()
+    for changes in ({"expires": NOW - 1}, {"author": "x" * MAX_STATEMENT_BYTES}):
+        assert states(chain.add(ALICE, **changes).refused) == ["malformed"]
+
+
 def test_an_envelope_that_is_not_written_as_ours_is_refused() -> None:
     chain = Chain()
     content = envelope(chain.payload(ALICE), ALICE)

@@ -130,3 +130,26 @@ def test_a_set_is_kept_as_it_is() -> None:
     assert read_document(document_of(OLD)).digest == OLD.digest
     assert OLD.digest != trusted(ALICE, BOB).digest
     assert OLD.digest == trusted(BOB, ALICE, quorum=2).digest
+
+
+def test_consent_is_the_approvers_own() -> None:
+    old = trusted(ALICE, BOB)
+    content = envelope(payload(ALICE, old, NEW), BOB)
+    assert step(read_vote(content, recorded_at=UnixTime(NOW)), before=old) is None
+
+
+def test_a_change_has_one_form() -> None:
+    good = payload(ALICE, OLD, NEW)
+    spaced = good.replace(b'"number":2', b'"number": 2')
+    document = msgspec.convert(NEW.document(), SetDocument)
+    commented = SetDocument("# x\n" + document.allowed_signers, document.approvals)
+    with pytest.raises(StatementError):
+        read_vote(envelope(spaced, ALICE), recorded_at=UnixTime(NOW))
+    with pytest.raises(StatementError, match="one form"):
+        payload(ALICE, OLD, NEW, document=commented)
+
+
+def test_a_set_of_many_people_fits_into_a_statement() -> None:
+    people = [Person(f"person-{number}@example.com") for number in range(250)]
+    content = envelope(payload(ALICE, OLD, trusted(ALICE, *people)), ALICE)
+    assert read_vote(content, recorded_at=UnixTime(NOW)).change.approver == ALICE.name

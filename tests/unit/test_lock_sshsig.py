@@ -148,3 +148,20 @@ def test_any_bytes_are_a_signature_or_refused(content: bytes) -> None:
 def test_any_text_is_armour_or_refused(content: bytes) -> None:
     with pytest.raises(SignatureError):
         sshsig.unarmour(content.decode("latin-1"))
+
+
+def test_nothing_of_a_signature_is_left_unsigned(key: Path) -> None:
+    """The reserved field is no part of what is signed, so that it must be empty."""
+    signature = sshsig.sign(MESSAGE, private(key), namespace=NAMESPACE)
+    empty = sshsig._text(NAMESPACE.encode()) + sshsig._text(b"")
+    filled = sshsig._text(NAMESPACE.encode()) + sshsig._text(b"x")
+    assert empty in signature
+    with pytest.raises(SignatureError, match="extension"):
+        sshsig.verify(MESSAGE, signature.replace(empty, filled), namespace=NAMESPACE)
+
+
+def test_a_key_has_its_length() -> None:
+    text = sshsig._text
+    for size in (0, 31, 33):
+        with pytest.raises(SignatureError, match="32 bytes"):
+            sshsig.parse_public_key(text(sshsig.PLAIN) + text(b"x" * size))

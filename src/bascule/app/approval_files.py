@@ -15,13 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bascule.errors import BasculeError
-from bascule.lock.statement import MAX_STATEMENT_BYTES
+from bascule.lock.dsse import MAX_ENVELOPE_BYTES
 from bascule.storage.whole_files import alone, replace
 
 APPROVERS = "_approvers"
 """What no connector can be called."""
-MAX_FILE_BYTES = 2 * MAX_STATEMENT_BYTES
-"""Of an envelope: Base64 and signatures."""
 MAX_DOCUMENT_BYTES = 64 << 20
 MAX_FILES = 10_000
 """Of one connector."""
@@ -47,7 +45,7 @@ class ApprovalFiles:
             paths = sorted(it for it in place.glob(f"*{_SUFFIX}") if it.is_file())
             if len(paths) > MAX_FILES:
                 raise BasculeError(f"`{place}` has more than {MAX_FILES} statements")
-            return {self._shown(it): _start_of(it, MAX_FILE_BYTES) for it in paths}
+            return {self._shown(it): _start_of(it, MAX_ENVELOPE_BYTES) for it in paths}
         except OSError as exc:
             raise BasculeError(f"cannot read `{exc.filename}`: {exc.strerror}") from exc
 
@@ -64,7 +62,7 @@ class ApprovalFiles:
             if not path.exists():
                 self._write(path, content)
                 break
-            if _start_of(path, MAX_FILE_BYTES) == content:
+            if _start_of(path, MAX_ENVELOPE_BYTES) == content:
                 break
         return self._shown(path)
 

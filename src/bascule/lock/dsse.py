@@ -16,11 +16,17 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta, Struct, field
 
-from bascule.lock.statement import StatementError, convert_strictly
+from bascule.lock.statement import (
+    MAX_STATEMENT_BYTES,
+    StatementError,
+    convert_strictly,
+)
 
 PayloadType = Literal["application/vnd.in-toto+json"]
 PAYLOAD_TYPE: PayloadType = "application/vnd.in-toto+json"
 MAX_SIGNATURES = 8
+MAX_ENVELOPE_BYTES = 2 * MAX_STATEMENT_BYTES
+"""For Base64 and signatures."""
 
 
 class Signature(Struct, frozen=True, forbid_unknown_fields=True):
@@ -56,7 +62,7 @@ def pae(payload: bytes) -> bytes:
 
 def parse_envelope(content: bytes) -> Envelope:
     """Read an envelope. Raises `StatementError`, and nothing else for any bytes."""
-    document: _Document = convert_strictly(content, _Document)
+    document: _Document = convert_strictly(content, _Document, most=MAX_ENVELOPE_BYTES)
     return Envelope(
         payload=_decoded(document.payload),
         signatures=tuple((it.keyid, _decoded(it.sig)) for it in document.signatures),

@@ -131,10 +131,10 @@ def statement_digest(payload: bytes) -> str:
     return hashlib.sha256(payload).hexdigest()
 
 
-def convert_strictly(content: bytes, kind: Any) -> Any:
+def convert_strictly(content: bytes, kind: Any, *, most: int = MAX_STATEMENT_BYTES) -> Any:
     """Decode JSON without doubled or unknown keys. Raises `StatementError`."""
-    if len(content) > MAX_STATEMENT_BYTES:
-        raise StatementError(f"larger than {MAX_STATEMENT_BYTES} bytes")
+    if len(content) > most:
+        raise StatementError(f"larger than {most} bytes")
     try:
         document = json.loads(
             content.decode(), object_pairs_hook=_without_twins, parse_constant=_refuse
