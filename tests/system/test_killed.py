@@ -22,7 +22,7 @@ STEPS = {
     "6": (CALL, "facts = facts_of("),
     "7": (CALL, "decision, entry = decided("),
     "8": (CALL, "await on_disk(gateway, entry)"),
-    "10": (CALL, "response = await upstream.pool.send("),
+    "10": (CALL, "upstream.pool.send(data, listening=listening)"),
     "11": (CALL, "body = write_request("),
     "12": (CALL, "passage = Passage("),
     "12, in mid-stream": ("gateway/relay.py", "await exchange.drained()"),
