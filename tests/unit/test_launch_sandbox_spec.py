@@ -11,7 +11,11 @@ import pytest
 
 from bascule.errors import BasculeError
 from bascule.launch.command import LaunchError
+from bascule.launch.sandbox.backend import report_nothing
+from bascule.launch.sandbox.bubblewrap import INSTALL, Bubblewrap
+from bascule.launch.sandbox.choose import choose
 from bascule.launch.sandbox.egress import Place, hosts_file, places_of
+from bascule.launch.sandbox.landlock import Landlock
 from bascule.launch.sandbox.refusals import Refused, read_refusal
 from bascule.launch.sandbox.spec import SandboxSpec, grants_of, installation_of
 
@@ -162,3 +166,31 @@ def test_what_is_no_host_and_port_is_refused() -> None:
 )
 def test_a_refusal_is_read(packet: str, expected: Refused | None) -> None:
     assert read_refusal(bytes.fromhex(packet)) == expected
+
+
+class _Missing(Bubblewrap):
+    """Bubblewrap on a machine without it."""
+
+    def unavailable(self) -> str | None:
+        return INSTALL
+
+
+def test_without_a_backend_enforce_refuses_and_others_go_on(folder: Path) -> None:
+    """Landlock is no choice for who may reach something."""
+    wanted = spec(folder, may_reach=("a.example:443",), scratch=folder / "scratch")
+    with pytest.raises(LaunchError, match="apt-get install bubblewrap"):
+        choose(wanted, "enforce", bubblewrap=_Missing())
+    for mode in ("warn", "observe"):
+        chosen = choose(wanted, mode, bubblewrap=_Missing())
+        assert chosen.name == "none"
+        start = chosen.prepare(wanted, report_nothing)
+        assert start.environment["TZ"] == "UTC"
+        assert start.folder.startswith(str(folder / "scratch"))
+
+
+def test_landlock_is_the_second_choice_for_who_reaches_nothing(folder: Path) -> None:
+    wanted = spec(folder)
+    assert choose(wanted, "enforce").name == "bubblewrap"
+    assert choose(wanted, "enforce", bubblewrap=_Missing()).name == "landlock"
+    with pytest.raises(LaunchError, match="single hosts"):
+        Landlock().prepare(spec(folder, may_reach=("a.example:1",)), report_nothing)

@@ -12,6 +12,7 @@ from bascule.app.locked_launch import LockedLaunch, record_reached
 from bascule.app.state import record_admin
 from bascule.app.stdio import command_of
 from bascule.errors import BasculeError
+from bascule.launch.command import LaunchError
 from bascule.launch.process import spawn
 from bascule.launch.start import Start
 
@@ -49,7 +50,10 @@ async def run(launch: LockedLaunch, name: str) -> int:
 
 
 async def _pass_through(start: Start) -> int:
-    process, lifeline = spawn(start, streams=None)
+    try:
+        process, lifeline = spawn(start, streams=None)
+    except OSError as exc:
+        raise LaunchError(f"cannot run it: {exc.strerror}") from exc
     loop = asyncio.get_running_loop()
     for number in INTERRUPTED:
         loop.add_signal_handler(number, _cut, lifeline)

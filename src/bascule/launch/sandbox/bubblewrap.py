@@ -63,6 +63,7 @@ _SYSTEM_FILES = (
     "/etc/ca-certificates/extracted",
 )
 
+_TRY_SECONDS = 60.0
 INSTALL = "install bubblewrap (`apt-get install bubblewrap`, `dnf install bubblewrap`)"
 USER_NAMESPACES = (
     "unprivileged user namespaces are switched off here: on Ubuntu give `bwrap` an "
@@ -82,8 +83,12 @@ class Bubblewrap:
         self._resolver = resolver
 
     def unavailable(self) -> str | None:
-        """Give why it cannot be used here; tried once, with all that a start needs."""
-        return _unavailable()
+        """Give why it cannot be used here; tried until it once works."""
+        try:
+            _require()
+        except LaunchError as exc:
+            return str(exc)
+        return None
 
     def prepare(self, spec: SandboxSpec, report: Report) -> Start:
         """Make one start ready. Raises `LaunchError`."""
@@ -170,7 +175,6 @@ def _grants(grants: Grants) -> Iterator[str]:
         yield from (option, str(real), str(inside))
 
 
-@lru_cache(1)
 def bubblewrap_program() -> str | None:
     """Give the path of `bwrap`; None without."""
     # Never from the operator's PATH alone: the server's own folders might be on it.
@@ -178,12 +182,13 @@ def bubblewrap_program() -> str | None:
 
 
 @lru_cache(1)
-def _unavailable() -> str | None:
+def _require() -> None:
+    """Raise `LaunchError` when it cannot be used; that it can be is remembered."""
     program = bubblewrap_program()
     if program is None:
-        return INSTALL
+        raise LaunchError(INSTALL)
     if seccomp.machine() is None:
-        return "the system calls of this machine are not known to Bascule"
+        raise LaunchError("the system calls of this machine are not known to Bascule")
     options = [*NAMESPACES, *system_options(), "--proc", "/proc", "--dev", "/dev"]
     options += [
         "--size",
@@ -195,10 +200,10 @@ def _unavailable() -> str | None:
         "--",
         "/bin/true",
     ]
-    return _try(program, options)
+    _try(program, options)
 
 
-def _try(program: str, options: Iterable[str]) -> str | None:
+def _try(program: str, options: Iterable[str]) -> None:
     try:
         tried = subprocess.run(  # noqa: S603 - an argument vector, no shell
             [program, *options],
@@ -207,14 +212,14 @@ def _try(program: str, options: Iterable[str]) -> str | None:
             stderr=subprocess.PIPE,
             env={"PATH": DEFAULT_PATH},
             cwd="/",
-            timeout=10,
+            timeout=_TRY_SECONDS,
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired) as exc:
-        return f"bubblewrap does not run: {exc}"
+        raise LaunchError(f"bubblewrap does not run: {exc}") from exc
     if tried.returncode == 0:
-        return None
+        return
     said = os.fsdecode(tried.stderr).strip()[-300:]
     if "Unknown option" in said:
-        return f"bubblewrap is too old, 0.8 is needed ({said})"
-    return f"{USER_NAMESPACES} ({said})"
+        raise LaunchError(f"bubblewrap is too old, 0.8 is needed ({said})")
+    raise LaunchError(f"{USER_NAMESPACES} ({said})")

@@ -35,13 +35,13 @@ class Unsandboxed:
         return plain_start(program, (program, *spec.argv[1:]), environment)
 
 
-def choose(spec: SandboxSpec, mode: Mode) -> Backend:
+def choose(spec: SandboxSpec, mode: Mode, *, bubblewrap: Backend | None = None) -> Backend:
     """Choose for one start: bubblewrap, else Landlock for who may reach nothing.
 
     Where neither can be had, `enforce` refuses (`LaunchError`), and the other modes go
     on without and say so in the log.
     """
-    bubblewrap = Bubblewrap()
+    bubblewrap = bubblewrap or Bubblewrap()
     problem = bubblewrap.unavailable()
     if problem is None:
         return bubblewrap
