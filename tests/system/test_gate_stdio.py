@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from bascule.lock.surface import FORMAT, Context, Document
+from patience import until
 from ports import free_ports
 from system.gated import approve, lock
 from system.legacy_client import LegacyClient
@@ -30,15 +31,20 @@ admin_listen = "127.0.0.1:{admin}"
 mode = "warn"
 command = {command}
 
+[connectors.own]
+mode = "warn"
+command = {command}
+per_user = true
+
 [roles.clerk]
-members = ["user:alice"]
-allow = ["desk/*"]
+members = ["user:alice", "user:bob"]
+allow = ["desk/*", "own/*"]
 
 [agents]
-default_ceiling = ["desk/*"]
+default_ceiling = ["desk/*", "own/*"]
 """
-APPROVED = [tool("echo"), tool("announce")]
-CHANGED = [tool("echo", description="Does something else."), tool("announce")]
+APPROVED = [tool("echo"), tool("announce"), tool("turn")]
+CHANGED = [tool("echo", description="Does something else."), *APPROVED[1:]]
 
 
 class Child:
@@ -55,10 +61,12 @@ class Child:
                 public=self.bascule.public, admin=self.bascule.admin, command=command
             )
         )
-        self.bascule.ask("user", "add", "alice")
+        for name in ("alice", "bob"):
+            self.bascule.ask("user", "add", name)
         definitions = {it["name"]: (it,) for it in APPROVED}
-        lock(self.bascule, "desk", Document(FORMAT, Context(), tools=definitions))
-        approve(self.bascule)
+        for name in ("desk", "own"):
+            lock(self.bascule, name, Document(FORMAT, Context(), tools=definitions))
+            approve(self.bascule, name)
 
     def lists(self, tools: list[dict[str, Any]]) -> None:
         """Let it list other tools from now on."""
@@ -109,7 +117,9 @@ def test_what_a_process_serves_is_not_what_the_next_one_does(
     assert calls() == first
     assert child.finding() is None
     child.lists(CHANGED)
+    told = bascule.log.count("[desk] ")
     os.kill(first, signal.SIGKILL)
+    until(lambda: bascule.log.count("[desk] ") > told)  # the host knows
     assert calls() != first  # decided by what the first one served, then looked at anew
     calls()
     assert child.finding() == "definition_drifted"
@@ -118,3 +128,22 @@ def test_what_a_process_serves_is_not_what_the_next_one_does(
     calls()  # decided by what was served before it was announced
     calls()
     assert child.finding() is None
+
+
+def test_a_user_of_a_process_of_their_own_is_shown_something_else(child: Child) -> None:
+    child.lists(APPROVED)
+
+    def finds(user: str, name: str = "echo") -> str | None:
+        token = child.bascule.token(user, "own")
+        params = {"name": name, "arguments": {}}
+        answer = child.bascule.call(token, "tools/call", params, connector="own")
+        assert answer.status == 200, answer.body
+        child.calls += 1
+        return child.finding()
+
+    assert finds("alice") is None
+    assert finds("bob") is None
+    finds("alice", "turn")
+    finds("alice")  # decided by what was served before
+    assert finds("alice") == "definition_drifted"
+    assert finds("bob") is None
