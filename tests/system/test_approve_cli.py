@@ -414,6 +414,27 @@ def test_who_approves_is_pinned_with_the_first_approval(
     at.run("approve", "time", "--reason", "x", "--key", bob, code=3)
 
 
+def test_a_new_data_directory_can_be_told_who_approves(
+    at: ApprovalPlace, tmp_path: Path
+) -> None:
+    """As in a pipeline, where a commit brings its own signers along."""
+    at.allow(ALICE)
+    at.run("approve", "time", "--reason", "x", "--key", at.key(ALICE))
+    digest = at.standing().approvers.trusted.digest
+    at.run("verify", "time", "--approvers", digest)
+    at.other(tmp_path / "pipeline 1").run("verify", "time", "--approvers", digest)
+    at.allow(MALLORY)
+    for path in at.files():
+        path.unlink()
+    forger = at.other(tmp_path / "forger")
+    forger.run("approve", "time", "--reason", "x", "--key", at.key(MALLORY))
+    pipeline = at.other(tmp_path / "pipeline 2")
+    pipeline.run("verify", "time")
+    refused = pipeline.run("verify", "time", "--approvers", digest, code=1)
+    assert pipeline.standing().approvers.trusted.digest in refused.stderr
+    assert at.state() == "approved"
+
+
 def test_signed_changes_of_who_approves_come_by_git(
     at: ApprovalPlace, tmp_path: Path
 ) -> None:

@@ -22,10 +22,20 @@ FOUND = 1
 @click.command()
 @click.argument("name", required=False)
 @click.option("--all", "everything", is_flag=True, help="Verify every connector.")
+@click.option(
+    "--approvers",
+    metavar="DIGEST",
+    help="Fail unless exactly these may approve; for data directories that are new.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object a line.")
 @click.pass_obj
 def verify(
-    context: CommandContext, *, name: str | None, everything: bool, as_json: bool
+    context: CommandContext,
+    *,
+    name: str | None,
+    everything: bool,
+    approvers: str | None,
+    as_json: bool,
 ) -> None:
     """Verify that connector NAME is what was locked, and approved.
 
@@ -35,7 +45,8 @@ def verify(
     """
     if (name is None) != everything:
         raise click.UsageError("name a connector, or use --all")
-    found = verified(context, [] if name is None else [name])
+    names = [] if name is None else [name]
+    found = verified(context, names, approvers=approvers)
     for it in found:
         if as_json:
             emit_json(
@@ -54,11 +65,16 @@ def verify(
 
 
 def verified(
-    context: CommandContext, names: Collection[str], *, proposal_of: str | None = None
+    context: CommandContext,
+    names: Collection[str],
+    *,
+    proposal_of: str | None = None,
+    approvers: str | None = None,
 ) -> list[Verified]:
     """Verify connectors, all of the configuration for no names. Raises `BasculeError`.
 
     `proposal_of`: against what is proposed for that connector, in place of the lock.
+    `approvers`: digest of the set that must be in force; with another this ends here.
     """
     from bascule.app.advisories import assess_all
     from bascule.app.approvals import standing
@@ -72,6 +88,7 @@ def verified(
             place = replace(place, folder=folder_of(place.folder, proposal_of))
         lock = read_lock(place.folder)
         stands = standing(context.place(), context.config_path, config, lock, now=place.now)
+        _require_approvers(stands.approvers.trusted.digest, approvers)
         assessed = assess_all(context.store(), lock.connectors, now=place.now)
         found = []
         for name in names or config.connectors:
@@ -82,6 +99,13 @@ def verified(
     if stands.approvers.pending:
         click.echo(f"warning: {stands.approvers.pending}", err=True)
     return found
+
+
+def _require_approvers(found: str, wanted: str | None) -> None:
+    """End with exit code 1 when others may approve than those that were named."""
+    if wanted not in {None, found}:
+        click.echo(f"not verified: the approvers in force are {found}", err=True)
+        click.get_current_context().exit(FOUND)
 
 
 def _tell(found: Verified) -> None:
