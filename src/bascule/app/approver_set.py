@@ -33,14 +33,13 @@ from bascule.storage.store import Transaction
 
 SIGNERS_FILE = "allowed_signers"
 """Beside the configuration."""
-NOBODY = Trusted(Signers(()), Approvals())
 
 
 @dataclass(frozen=True, slots=True)
 class FoundSet:
     """What the files say: `allowed_signers`, else Bascule's own key, and `[approvals]`."""
 
-    trusted: Trusted = NOBODY
+    trusted: Trusted
     problem: str = ""
     """Why `allowed_signers` cannot be used; nobody may sign then."""
 
