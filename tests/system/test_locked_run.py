@@ -164,6 +164,21 @@ def test_nothing_is_left_of_it(at: Locked, number: signal.Signals) -> None:
         until(lambda: not left_of(at.tree))
 
 
+def test_it_ends_when_its_approval_does(at: Locked) -> None:
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command(at), text=True, **pipes) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdin.write(json.dumps(HELLO) + "\n")
+        process.stdin.flush()
+        assert process.stdout.readline()
+        at.run("reject", "small", "--reason", "stop", "--revoke")
+        assert process.wait(60) == 1
+        assert "it is not approved: was revoked" in process.stderr.read()
+        assert not left_of(at.tree)
+
+
 SERVED = """
 owner = "support"
 

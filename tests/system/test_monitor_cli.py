@@ -89,6 +89,11 @@ def test_malware_is_no_longer_what_was_approved(place: Locked) -> None:
     assert [it["part"] for it in row["drift"]] == ["packages.advisories"]
 
 
+def test_malware_is_run_for_nobody(place: Locked) -> None:
+    take_in(place, "MAL-1")
+    assert "holds known malware" in place.run("run", "small", code=1).stderr
+
+
 def test_an_approval_that_ends_soon_is_found(tmp_path: Path) -> None:
     place = approved(tmp_path, "--expires", "3d")
     row = told(place, code=1)["approval"]

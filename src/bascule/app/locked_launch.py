@@ -12,13 +12,16 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from bascule.app.advisories import assess_all
 from bascule.app.approvals import standing
+from bascule.app.approved import gates_of
 from bascule.app.enclosure import spec_of
 from bascule.app.lock_place import LockPlace
 from bascule.app.place import Place
 from bascule.app.state import record_admin
 from bascule.clock import Clock
 from bascule.config.model import Config, Mode
+from bascule.decision.gate import Gate
 from bascule.errors import BasculeError
 from bascule.launch.command import Command, LaunchError, operator_environment
 from bascule.launch.sandbox.backend import Reached, Report
@@ -26,8 +29,9 @@ from bascule.launch.sandbox.choose import choose
 from bascule.launch.sandbox.spec import SandboxSpec
 from bascule.launch.start import Start
 from bascule.lock.declared import differences
-from bascule.lock.lock_file import LOCK_NAME, read_lock
-from bascule.lock.model import Entry, LockFile
+from bascule.lock.lock_file import LOCK_NAME, entries_of, read_lock
+from bascule.lock.model import FORMAT, Entry, LockError, LockFile
+from bascule.storage import approvals
 
 log = logging.getLogger("bascule.sandbox")
 
@@ -74,7 +78,7 @@ class LockedLaunch:
     def _as_locked(self, command: Command, entry: Entry, *, enforced: bool) -> SandboxSpec:
         name = command.connector
         # 1. Somebody who may do so has approved this very entry, and stands by it now.
-        problem = self._not_approved(name, entry)
+        problem = self.not_approved(self.gate_of(name, entry))
         if problem and enforced:
             raise LaunchError(problem)
         if problem:
@@ -90,16 +94,38 @@ class LockedLaunch:
         # 3. The interpreter is the locked one. 4. Every file of the tree is.
         return spec_of(self._lock_place(), name, entry, command)
 
-    def _not_approved(self, name: str, entry: Entry) -> str:
-        lock = LockFile(1, {name: entry})
-        now = self.clock()
+    def entry_of(self, name: str) -> Entry:
+        """Read what is locked of a connector. Raises `LaunchError`."""
+        try:
+            return entries_of(read_lock(self.config_path.parent), (name,))[name]
+        except LockError as exc:
+            raise LaunchError(str(exc)) from exc
+
+    def generation(self) -> int:
+        """Give what is another number when anything of approvals has changed.
+
+        Raises `StateUnavailableError`.
+        """
+        return self.place.open_state().read(approvals.generation)
+
+    def gate_of(self, name: str, entry: Entry) -> Gate:
+        """Give what an entry may do, malware and the configuration looked at as well.
+
+        Raises `BasculeError`.
+        """
+        lock, now = LockFile(FORMAT, {name: entry}), self.clock()
         found = standing(self.place, self.config_path, self.config, lock, now=now)
-        verdict = found.verdicts.get(name)
-        if verdict is None:
-            return f"it has no approval: run `bascule approve {name}`"
-        return (
-            "" if verdict.state == "approved" else f"it is not approved: {verdict.reason}"
-        )
+        known = assess_all(self.place.open_state(), lock.connectors, now=now)
+        malware = {it for it, assessed in known.items() if assessed.state == "malware"}
+        gate = gates_of(self.config, lock, found.verdicts, malware)[name]
+        assert gate is not None  # noqa: S101 - there is one for each entry
+        return gate
+
+    def not_approved(self, gate: Gate) -> str:
+        """Say why a connector must not run now; empty when it may."""
+        if gate.lapsed(self.clock()) is None:
+            return ""
+        return f"it is not approved: {gate.problem or 'its approval has expired'}"
 
     def _lock_place(self) -> LockPlace:
         return LockPlace(
