@@ -20,7 +20,7 @@ CALL = "gateway/legacy_call.py"
 STEPS = {
     "before the decision": (CALL, "legacy.check(request)"),
     "before it is recorded": ("gateway/deciding.py", "entry = gateway.journal.decided("),
-    "before it is sent": (CALL, "response = await turn.post("),
+    "before it is sent": (CALL, "data = write_request(upstream_id"),
     "once it is answered": (CALL, "check_status(turn, held, response, 400)"),
     "in mid-stream": (
         "gateway/legacy_relay.py",
