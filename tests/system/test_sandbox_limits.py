@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -137,6 +139,7 @@ def test_nothing_is_left_on_the_disk(box: Box) -> None:
     scratch.chmod(0o777)
     code = """
 import os
+import subprocess
 inner = os.environ["HOME"] + "/a/b"
 os.makedirs(inner)
 open(inner + "/file", "w").close()
@@ -168,3 +171,19 @@ def test_a_delegated_group_passes_limits_on(tmp_path: Path) -> None:
     assert (service / "cgroup.subtree_control").read_text() == "+pids +memory"
     assert made.folders == []  # an ordinary folder has no limits to set
     assert [it.name for it in service.iterdir() if it.is_dir()] == ["main"]
+
+
+def test_what_a_killed_one_left_is_swept_away(tmp_path: Path) -> None:
+    """Folders are named by the process that made them; one with no process is nobody's."""
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    scratch = tmp_path / "scratch"
+    (scratch / f"bascule-box-{dead.pid}-left" / "home").mkdir(parents=True)
+    (scratch / "bascule-0-used").mkdir()
+    (scratch / f"bascule-box-{os.getpid()}-used").mkdir()
+    box = Box(tmp_path, backend="landlock")
+    assert box.run("print(1)", scratch=str(scratch)).out == ["1"]
+    assert {it.name for it in scratch.iterdir()} == {
+        "bascule-0-used",
+        f"bascule-box-{os.getpid()}-used",
+    }

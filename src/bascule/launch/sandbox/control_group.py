@@ -10,11 +10,11 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bascule.launch.sandbox.leftovers import left_behind, make_folder
 from bascule.launch.sandbox.spec import SandboxSpec
 
 log = logging.getLogger("bascule.sandbox")
@@ -65,9 +65,10 @@ def make_control_group(
         limits = {"pids.max": processes + _BESIDES, "memory.max": memory_bytes}
         if version == 1:
             limits = {"pids.max": limits["pids.max"], "memory.limit_in_bytes": memory_bytes}
+        _sweep(parent)
         folder: Path | None = None
         try:
-            folder = Path(tempfile.mkdtemp(prefix="bascule-", dir=parent))
+            folder = make_folder(parent)
             made.folders.append(folder)
             wanted = {name: it for name, it in limits.items() if (folder / name).exists()}
             if not wanted:
@@ -80,6 +81,12 @@ def make_control_group(
                 with contextlib.suppress(OSError):
                     folder.rmdir()
     return made
+
+
+def _sweep(parent: Path) -> None:
+    for folder in left_behind(parent):
+        with contextlib.suppress(OSError):
+            folder.rmdir()
 
 
 def _parents(proc: Path) -> Iterator[tuple[Path, int]]:

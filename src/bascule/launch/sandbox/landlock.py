@@ -6,6 +6,7 @@ or trace them. There is no network at all, so this is for servers that may reach
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import json
 import os
@@ -22,6 +23,7 @@ from bascule.launch.sandbox import seccomp
 from bascule.launch.sandbox.backend import Report
 from bascule.launch.sandbox.control_group import ControlGroup, group_for
 from bascule.launch.sandbox.descriptors import Descriptors
+from bascule.launch.sandbox.leftovers import left_behind, make_folder
 from bascule.launch.sandbox.limits import limits_of
 from bascule.launch.sandbox.spec import SandboxSpec, grants_of
 from bascule.launch.start import Start
@@ -125,9 +127,13 @@ class _Folders:
 
     @classmethod
     def made(cls, scratch: Path | None) -> _Folders:
-        if scratch is not None:
+        if scratch is None:
+            parent = make_folder(Path(tempfile.gettempdir()))
+        else:
             scratch.mkdir(mode=0o700, parents=True, exist_ok=True)
-        parent = Path(tempfile.mkdtemp(prefix="bascule-", dir=scratch))
+            for folder in left_behind(scratch):
+                _remove(folder)
+            parent = make_folder(scratch)
         home, temporary = parent / "home", parent / "tmp"
         for folder in (home, temporary):
             folder.mkdir(mode=0o700)
@@ -151,9 +157,14 @@ class _Restricted(Start):
         self.inherited.close()
         self.group.remove()
         if self.folders is not None:
-            for folder in _changeable(self.folders.parent):
-                folder.chmod(0o700)
-            shutil.rmtree(self.folders.parent, ignore_errors=True)
+            _remove(self.folders.parent)
+
+
+def _remove(parent: Path) -> None:
+    with contextlib.suppress(OSError):
+        for folder in _changeable(parent):
+            folder.chmod(0o700)
+        shutil.rmtree(parent, ignore_errors=True)
 
 
 def _changeable(parent: Path) -> Iterator[Path]:
