@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from bascule.app.files import data_directory
+from bascule.app.files import data_directory, read_text
+from bascule.errors import BasculeError
 from bascule.storage.private_files import UnsafeFileError
 
 NOBODYS_GROUP = 65534
@@ -46,3 +47,10 @@ def test_another_users_folder_is_not_trusted(tmp_path: Path) -> None:
     os.chown(folder, 65534, -1)
     with pytest.raises(UnsafeFileError, match="another user"):
         data_directory(folder / "data")
+
+
+def test_a_link_to_a_device_is_read_for_a_while_and_refused(tmp_path: Path) -> None:
+    """Whoever commits to a configuration's repository may put one there."""
+    (tmp_path / "allowed_signers").symlink_to("/dev/zero")
+    with pytest.raises(BasculeError, match="is larger than"):
+        read_text(tmp_path / "allowed_signers")

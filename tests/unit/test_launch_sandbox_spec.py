@@ -81,8 +81,25 @@ def test_nothing_is_granted_inside_of_what_can_be_changed(folder: Path) -> None:
 
 
 def test_the_program_cannot_be_made_writable(folder: Path) -> None:
-    with pytest.raises(LaunchError, match="the program is there"):
+    with pytest.raises(LaunchError, match="programs are there"):
         grants_of(spec(folder, write=(folder / "data",), forbidden=()))
+
+
+@pytest.mark.parametrize("path", ["python/lib", "python", "."])
+def test_no_server_changes_an_interpreter(folder: Path, path: str) -> None:
+    """Others run by it as well, and its bytecode is no part of what is locked."""
+    (folder / "python/lib").mkdir(parents=True)
+    wanted = {"installation": (folder / "python",), "forbidden": ()}
+    read = {"read": (folder / "python/lib",)}
+    assert grants_of(spec(folder, **wanted, **read))
+    with pytest.raises(LaunchError, match="programs are there"):
+        grants_of(spec(folder, **wanted, write=(folder / path,)))
+
+
+@pytest.mark.parametrize("path", ["/usr", "/usr/bin", "/usr/lib"])
+def test_no_server_changes_what_the_system_has_installed(folder: Path, path: str) -> None:
+    with pytest.raises(LaunchError, match="programs are there"):
+        grants_of(spec(folder, write=(Path(path),)))
 
 
 @pytest.mark.parametrize("path", ["relative", "missing"])

@@ -224,6 +224,14 @@ def test_a_process_killed_at_any_step_leaves_the_old_or_the_new(
     assert sorted(snapshot(tmp_path)) == sorted([LOCK_NAME, NAME])
 
 
+def test_what_has_no_end_is_not_what_is_named(tmp_path: Path) -> None:
+    put(tmp_path, "text")
+    (tmp_path / NAME).unlink()
+    (tmp_path / NAME).symlink_to("/dev/zero")
+    with pytest.raises(LockError, match="is not the file that the lock names"):
+        read_back(tmp_path)
+
+
 def end_at(step: int) -> None:
     """End this process as kill -9 would, before its `step`-th change of the file system."""
     import sys

@@ -11,6 +11,12 @@ from bascule.lock.entry_point import executable_argv
 from bascule.lock.model import Build, Entry, LockError
 from bascule.lock.runtime import FoundRuntime, find_runtime, platform_name
 
+_OWN_FILES = (
+    *("bascule.toml", "policies", "mcp.lock.json", "locks", "surfaces", "approvals"),
+    *("allowed_signers", "audits.toml"),
+)
+"""Beside the configuration."""
+
 
 def spec_of(place: LockPlace, name: str, entry: Entry, command: Command) -> SandboxSpec:
     """Give one start of a locked connector: its interpreter compared, its tree hashed.
@@ -35,8 +41,9 @@ def spec_of(place: LockPlace, name: str, entry: Entry, command: Command) -> Sand
         write=tuple(map(Path, sandbox.write)),
         may_reach=sandbox.may_reach,
         private=place.config.network.private,
-        # Keys, log, state and sockets; of the store the one tree is granted.
-        forbidden=(place.data_dir, place.folder / "bascule.toml"),
+        # Keys, log, state and sockets; of the store the one tree is granted. And what says
+        # who may do what, and what is approved.
+        forbidden=(place.data_dir, *(place.folder / it for it in _OWN_FILES)),
         scratch=place.data_dir / "stdio" / name,
         memory_bytes=sandbox.memory_bytes or MEMORY_BYTES,
         processes=sandbox.processes or PROCESSES,

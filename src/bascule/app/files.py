@@ -15,6 +15,7 @@ from bascule.storage.private_files import (
 )
 
 SECRET_BYTES = 64 << 10
+TEXT_BYTES = 16 << 20
 LOCK_ATTEMPTS = 10
 LOCK_PAUSE_SECONDS = 0.05
 
@@ -24,9 +25,16 @@ class AlreadyRunningError(BasculeError):
 
 
 def read_text(path: Path) -> str:
-    """Read a text file. Raises `BasculeError` that names it."""
+    """Read a text file. Raises `BasculeError` that names it.
+
+    No more than `TEXT_BYTES`: what stands beside a configuration may be a link to a device.
+    """
     try:
-        return path.read_text(encoding="utf-8")
+        with path.open("rb") as file:
+            content = file.read(TEXT_BYTES + 1)
+        if len(content) > TEXT_BYTES:
+            raise BasculeError(f"`{path}` is larger than {TEXT_BYTES} bytes")
+        return content.decode().replace("\r\n", "\n").replace("\r", "\n")
     except (OSError, UnicodeDecodeError) as exc:
         raise BasculeError(f"cannot read `{path}`: {exc}") from exc
 

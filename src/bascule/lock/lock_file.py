@@ -128,7 +128,8 @@ def read_beside(folder: Path, name: str, is_meant: Callable[[bytes], bool]) -> b
     found = False
     for each in (path, *_waiting(path)):
         try:
-            content = each.read_bytes()
+            with each.open("rb") as file:
+                content = file.read(MAX_LOCK_BYTES)  # of a longer one, another digest
         except FileNotFoundError:
             continue
         except OSError as exc:

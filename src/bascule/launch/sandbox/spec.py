@@ -128,10 +128,10 @@ def grants_of(spec: SandboxSpec) -> Grants:
                     f"`{named}` lies in `{changed}`, which the server may change: grant "
                     "one of the two"
                 )
-            if changed in tree.parents or tree in changed.parents or changed == tree:
-                raise LaunchError(
-                    f"`{changed}` may not be written to: the program is there"
-                )
+    programs = (tree, *(_real(it, "interpreter") for it in installed))
+    for real, named in write:
+        if _of_system(real) or any(_touch(real, it) for it in programs):
+            raise LaunchError(f"`{named}` may not be written to: programs are there")
     for prefix in installed:
         for path in spec.forbidden:
             if prefix == path or prefix in path.parents:
@@ -140,6 +140,10 @@ def grants_of(spec: SandboxSpec) -> Grants:
                 )
     own = tuple((_real(it, "interpreter"), it) for it in installed if not _of_system(it))
     return Grants(read=(*own, *read, (tree, spec.tree)), write=write)
+
+
+def _touch(path: Path, other: Path) -> bool:
+    return path == other or path in other.parents or other in path.parents
 
 
 def _of_system(path: Path) -> bool:
@@ -157,7 +161,7 @@ def _real(path: Path, what: str) -> Path:
 
 def _refuse_forbidden(real: Path, named: Path, forbidden: Iterable[Path]) -> None:
     for path in map(Path.resolve, forbidden):
-        if real == path or real in path.parents or path in real.parents:
+        if _touch(real, path):
             raise LaunchError(
                 f"`{named}` cannot be granted: it holds or lies in `{path}`, which no "
                 "server may reach"
