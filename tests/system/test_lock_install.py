@@ -433,6 +433,8 @@ def test_a_tarball_that_was_changed_is_refused(
 
 BUILD = """
 const fs = require("fs"), net = require("net");
+fs.writeFileSync("package.json", '{"version": "1.0.0", "bin": "a.js"}');
+fs.writeFileSync("fast.node", Buffer.from("7f454c46", "hex"));
 fs.writeFileSync("built.txt", process.cwd() + " " + Object.keys(process.env).length);
 for (const path of ["../other/evil.txt", "../evil.txt", "/evil.txt"]) {
   try { fs.writeFileSync(path, ""); process.exit(3); } catch {}
@@ -464,10 +466,46 @@ def test_a_script_that_was_allowed_runs_enclosed_and_gives_the_same_tree(
     modules = store.path(made.tree.sha256) / "node_modules"
     built = (modules / "hello" / "built.txt").read_text()
     assert built.startswith("/build/node_modules/hello ")
+    assert made.packages[0].install_scripts == ("install",)
+    assert [it.native for it in made.packages] == [True, False]
     assert not (modules / "other" / "ran").exists()
     elsewhere = Store(tmp_path / "elsewhere")
     again = install(order, elsewhere, node, environment=os.environ, artifacts=wheels)
     assert again == made
+
+
+@pytest.mark.parametrize(
+    ("script", "message"),
+    [
+        ("rm -r node_modules/inner; ln -s /etc node_modules/inner", "absolute path"),
+        ("rm -r node_modules/inner; ln -s ../../other node_modules/inner", "by a link"),
+        ("ln -s /dev/zero package.json -f", "absolute path"),
+        ("ulimit -d unlimited", "failed"),
+        ("yes | head -c 100000000; exit 1", r"failed:.* y; y"),
+    ],
+)
+def test_a_script_leads_nobody_out_of_its_folder(
+    wheels: Path, store: Store, node: FoundRuntime, script: str, message: str
+) -> None:
+    scripts = {"preinstall": script, "install": "true"}
+    package = make_tarball(wheels, files={"a.js": "1"}, bin="a.js", scripts=scripts)
+    inner = make_tarball(wheels, "inner", scripts={"install": "touch evil"})
+    inner = msgspec.structs.replace(inner, paths=("node_modules/hello/node_modules/inner",))
+    other = make_tarball(wheels, "other")
+    packages = [package, inner, other]
+    order = ordered(["npx", "hello"], packages, nested(npm_lock(packages)))
+    order = replace(order, scripts_allowed=(package.purl, inner.purl))
+    with pytest.raises(LockError, match=message):
+        install(order, store, node, environment=os.environ, artifacts=wheels)
+
+
+def nested(lock: str) -> str:
+    """Let `hello` need `inner`, which then lies in its folder."""
+    made = json.loads(lock)
+    wanted = made["packages"][""]["dependencies"]
+    version = wanted.pop("inner")
+    made["packages"]["node_modules/hello"]["dependencies"] = {"inner": version}
+    return json.dumps(made)
 
 
 def test_a_script_that_fails_ends_the_installation(

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
 from bascule.lock import bundle, bundle_launch, install_path, package_facts, programs
 from bascule.lock.build_scripts import run_install_scripts
 from bascule.lock.install_npm import unpack_packages
@@ -201,7 +203,12 @@ class _Maker:
         packages = package_facts.facts_of_npm(self.folder, self.order.packages)
         if self.order.scripts_allowed:
             self._run_scripts(packages)
-            packages = package_facts.facts_of_npm(self.folder, self.order.packages)
+            # What a package said of itself before counts: its script can change that.
+            after = package_facts.facts_of_npm(self.folder, self.order.packages)
+            packages = tuple(
+                replace(before, native=built.native)
+                for before, built in zip(packages, after, strict=True)
+            )
         return _Made(_program(self.order, self.folder), packages)
 
     def _path(self) -> _Made:
