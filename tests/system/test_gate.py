@@ -481,6 +481,20 @@ def test_another_configuration_is_not_what_was_approved(
         assert reloaded(approved) == 200
 
 
+def test_another_mode_ends_the_streams_of_before(
+    tmp_path: Path, upstream: Turncoat
+) -> None:
+    with gated(tmp_path / "it", upstream, mode="observe") as bascule:
+        client = Legacy(bascule).client
+        client.extra = {"Accept": "text/event-stream"}
+        with client.listen() as stream:
+            stream.expect()
+            text = bascule.config.read_text()
+            bascule.config.write_text(text.replace('"observe"', '"enforce"'))
+            bascule.signal(signal.SIGHUP)
+            assert stream.next() is None
+
+
 def test_a_new_surface_is_served_once_it_is_approved(
     tmp_path: Path, upstream: Turncoat
 ) -> None:

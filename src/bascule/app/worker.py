@@ -137,17 +137,16 @@ class Worker:
         assert self._fresh is not None  # noqa: S101 - only after `prepare`
         (loaded, fresh), self._fresh = self._fresh, None
         self._loaded = loaded
+        self.gateway.adopt(loaded.snapshot)  # while upstreams are still those of before
         kept, retired = keep_unchanged(self.gateway.upstreams, fresh)
         self.gateway.upstreams = kept
         self.gateway.retired += retired
         self.gateway.limits = loaded.config.limits
-        self.gateway.snapshot = loaded.snapshot
         self._issuer_keys.configure(loaded.config)
 
     def approve(self, gates: Gates) -> None:
         """Put into force what is approved; what is open and no longer may be is cut."""
-        self.gateway.snapshot = with_gates(self.gateway.snapshot, gates)
-        self.gateway.end_invalid()
+        self.gateway.adopt(with_gates(self.gateway.snapshot, gates))
 
     def counts(self) -> Counts:
         """Give the counters of this process."""

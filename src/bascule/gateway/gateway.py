@@ -11,6 +11,7 @@ from typing import Any
 from bascule.clock import Clock, monotonic
 from bascule.config.model import Connector, Limits
 from bascule.decision.facts import Reason
+from bascule.decision.gate import Gate
 from bascule.decision.snapshot import Snapshot
 from bascule.errors import BasculeError
 from bascule.gateway import answers
@@ -134,6 +135,18 @@ class Gateway:
         if not self.in_flight[identity]:
             del self.in_flight[identity]
 
+    def adopt(self, snapshot: Snapshot) -> None:
+        """Decide by another snapshot from now on.
+
+        Streams that clients listen on are ended where another surface was approved: what
+        comes on them was to be compared with the one before.
+        """
+        before, self.snapshot = self.snapshot.gates, snapshot
+        for name, upstream in self.upstreams.items():
+            if _compares(before.get(name)) != _compares(snapshot.gates.get(name)):
+                upstream.pool.end_listening()
+        self.end_invalid()
+
     def end_invalid(self) -> None:
         """Close what is open for callers, and at connectors, that are no longer valid."""
         now = self.clock()
@@ -165,6 +178,10 @@ class Gateway:
         if counted:
             self.journal.authentication_failures_counted(counted)
         self.end_invalid()
+
+
+def _compares(gate: Gate | None) -> tuple[str, str] | None:
+    return None if gate is None else (gate.entry, gate.mode)
 
 
 class Work:
