@@ -163,23 +163,27 @@ def test_a_server_that_installs_code_at_run_time_cannot_and_is_seen_trying(
 ) -> None:
     """`mcp-server-fetch` has npm install packages into its own tree, in its first call.
 
-    No lock file of Python names these. Here npm can neither fetch nor write them; the call
-    fails at once, and the registry that it asked for is told.
+    No lock file of Python names these. Here npm is not to be had, so that the server does
+    without, and that it wanted npm is told.
     """
     assert shutil.which("npm", path=SEARCHED), "it takes npm where a sandbox sees it"
     ran = fetch(fetch_installed, tmp_path, site)
-    assert "Error executing tool fetch" in answer(ran)
-    assert set(ran.allowed()) == {("site.test", site)}
-    registries = {host for host, port in ran.refused() if port == 0}
-    assert len(registries) == 1, "npm asks for one registry, by name"
-    assert ran.sent < 10_000
-    fetch_installed.store.verify(fetch_installed.installed.tree)
-
-
-def test_a_server_that_finds_no_package_manager_does_without(
-    fetch_installed: InStore, site: int, tmp_path: Path
-) -> None:
-    ran = fetch(fetch_installed, tmp_path, site, environment={"PATH": "/nowhere"})
     assert "The bridge is up" in answer(ran)
-    assert ran.refused() == set()
+    assert set(ran.allowed()) == {("site.test", site)}
+    assert ran.refused() == {("npm", 0)}
     fetch_installed.store.verify(fetch_installed.installed.tree)
+
+
+def test_a_package_manager_of_its_own_reaches_no_registry(tmp_path: Path) -> None:
+    """One that is in the tree, or elsewhere on its path, gives up at once and is seen."""
+    npm = Path(str(shutil.which("npm", path=SEARCHED))).resolve()
+    own = tmp_path / "own"
+    shutil.copytree(npm.parents[1], own, symlinks=True)
+    code = f"""
+import subprocess
+command = ["node", "{own}/bin/npm-cli.js", "install", "left-pad"]
+print(subprocess.run(command, capture_output=True, text=True).returncode)
+"""
+    ran = Box(tmp_path).run(code, read=[str(own)])
+    assert ran.out != ["0"], ran.errors
+    assert any(port == 0 for _, port in ran.refused()), "it looks its registry up"

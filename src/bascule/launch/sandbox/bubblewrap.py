@@ -25,6 +25,7 @@ from bascule.launch.sandbox.spec import (
     SandboxSpec,
     grants_of,
 )
+from bascule.launch.sandbox.traps import Traps, set_traps
 from bascule.launch.start import Start
 from bascule.net.resolver import Resolver, system_resolver
 
@@ -101,10 +102,11 @@ class Bubblewrap:
         # A socket in a folder of the host would lead out.
         sockets = Sockets.INTERNET if spec.read or spec.write else Sockets.ALL
         inherited = Descriptors()
+        traps = set_traps(spec.scratch)
         try:
             made_filter = seccomp.filter_for(machine, sockets)
             options = [
-                *_options(spec, grants, hosts_file(places), inherited),
+                *_options(spec, grants, hosts_file(places), inherited, traps),
                 *("--seccomp", str(inherited.holding(made_filter))),
             ]
             return Enclosed.ready(
@@ -114,19 +116,23 @@ class Bubblewrap:
                 places=places,
                 egress=Egress(report, private=spec.private, resolver=self._resolver),
                 inherited=inherited,
+                traps=traps,
             )
         except BaseException:
             inherited.close()
+            traps.close()
             raise
 
 
 def _options(
-    spec: SandboxSpec, grants: Grants, hosts: str, inherited: Descriptors
+    spec: SandboxSpec, grants: Grants, hosts: str, inherited: Descriptors, traps: Traps
 ) -> Iterator[str]:
     yield from NAMESPACES
     for name, value in spec.whole_environment().items():
         yield from ("--setenv", name, value)
     yield from system_options()
+    for replaced, trap in traps.places.items():
+        yield from ("--ro-bind", str(trap), str(replaced))
     yield from _files(hosts, inherited)
     yield from ("--proc", "/proc", "--dev", "/dev")
     for folder in ("/dev/shm", TEMPORARY, HOME):  # noqa: S108 - inside of the sandbox

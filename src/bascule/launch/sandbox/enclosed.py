@@ -19,6 +19,7 @@ from bascule.launch.sandbox.egress import Egress, Place
 from bascule.launch.sandbox.limits import limits_of
 from bascule.launch.sandbox.refusals import read_refusal
 from bascule.launch.sandbox.spec import SandboxSpec
+from bascule.launch.sandbox.traps import Traps
 from bascule.launch.start import Start
 
 _NAMESPACE = Path(__file__).with_name("namespace.py")
@@ -38,8 +39,10 @@ class Enclosed(Start):
     limits: Sequence[tuple[int, int]] = ()
     egress: Egress | None = None
     inherited: Descriptors = field(default_factory=Descriptors)
+    traps: Traps | None = None
     group: ControlGroup = field(default_factory=ControlGroup)
     _control: socket.socket | None = None
+    _attended: bool = False
     _go: int = -1
     """Written to when the server may run."""
     _usher: subprocess.Popen[bytes] | None = None
@@ -56,6 +59,7 @@ class Enclosed(Start):
         places: Sequence[Place],
         egress: Egress,
         inherited: Descriptors,
+        traps: Traps,
     ) -> Enclosed:
         """Start what will attend to it, so that the two begin at the same time."""
         info_out, info_in = os.pipe()
@@ -78,6 +82,7 @@ class Enclosed(Start):
             limits=limits_of(spec),
             egress=egress,
             inherited=inherited,
+            traps=traps,
             group=group_for(spec),
             _go=block_in,
         )
@@ -123,6 +128,10 @@ class Enclosed(Start):
         self._taps = sockets[:_TAPS]
         for tap in self._taps:
             asyncio.get_running_loop().add_reader(tap.fileno(), self._tapped, tap)
+        if self.traps is not None:
+            watched = self.traps.descriptor
+            self._attended = True
+            asyncio.get_running_loop().add_reader(watched, self._trapped, self.traps)
         await self.egress.listen(zip(sockets[_TAPS:], self.places, strict=True))
         self._let_run()
         if self._usher is not None:
@@ -132,6 +141,11 @@ class Enclosed(Start):
         os.write(self._go, b"!")
         os.close(self._go)
         self._go = -1
+
+    def _trapped(self, traps: Traps) -> None:
+        """Report which package managers were wanted."""
+        for name in traps.sprung():
+            self._tell_refused(name, 0, "no package manager runs here")
 
     def _tapped(self, tap: socket.socket) -> None:
         """Report what was refused."""
@@ -145,13 +159,15 @@ class Enclosed(Start):
             if found is not None:
                 # Another port of an approved host.
                 host = next((it.host for it in self.places if it.inside == found.host), "")
-                task = asyncio.get_running_loop().create_task(
-                    self.egress.refused(
-                        host or found.host, found.port, "not in `may_reach`"
-                    )
-                )
-                self._told.add(task)
-                task.add_done_callback(self._told.discard)
+                self._tell_refused(host or found.host, found.port, "not in `may_reach`")
+
+    def _tell_refused(self, host: str, port: int, reason: str) -> None:
+        assert self.egress is not None  # noqa: S101 - set before the readers
+        task = asyncio.get_running_loop().create_task(
+            self.egress.refused(host, port, reason)
+        )
+        self._told.add(task)
+        task.add_done_callback(self._told.discard)
 
     def close(self) -> None:
         """Let go of everything."""
@@ -160,6 +176,11 @@ class Enclosed(Start):
             asyncio.get_running_loop().remove_reader(tap.fileno())
             tap.close()
         self._taps = []
+        if self.traps is not None:
+            if self._attended:
+                asyncio.get_running_loop().remove_reader(self.traps.descriptor)
+            self.traps.close()
+            self.traps = None
         if self.egress is not None:
             self.egress.close()
         if self._control is not None:
