@@ -126,3 +126,13 @@ def test_what_cannot_be_locked_is_added_all_the_same(place: Locked) -> None:
     assert "small is not locked" in result.stderr
     assert "bascule lock small" in result.stdout
     assert "[connectors.small]" in place.config.read_text()
+
+
+def test_nothing_is_granted_that_holds_the_configuration_whatever_its_name(
+    place: Locked,
+) -> None:
+    place.config = place.config.rename(place.folder / "gateway.toml")
+    place.configure(f'sandbox = {{ read = ["{place.folder}"] }}')
+    result = place.run("lock")
+    assert "cannot be granted" in result.stderr
+    assert place.entry.surface is None

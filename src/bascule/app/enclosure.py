@@ -12,7 +12,7 @@ from bascule.lock.model import Build, Entry, LockError
 from bascule.lock.runtime import FoundRuntime, find_runtime, platform_name
 
 _OWN_FILES = (
-    *("bascule.toml", "policies", "mcp.lock.json", "locks", "surfaces", "approvals"),
+    *("policies", "mcp.lock.json", "locks", "surfaces", "approvals"),
     *("allowed_signers", "audits.toml"),
 )
 """Beside the configuration."""
@@ -43,7 +43,11 @@ def spec_of(place: LockPlace, name: str, entry: Entry, command: Command) -> Sand
         private=place.config.network.private,
         # Keys, log, state and sockets; of the store the one tree is granted. And what says
         # who may do what, and what is approved.
-        forbidden=(place.data_dir, *(place.folder / it for it in _OWN_FILES)),
+        forbidden=(
+            place.data_dir,
+            place.config_path,
+            *(place.folder / it for it in _OWN_FILES),
+        ),
         scratch=place.data_dir / "stdio" / name,
         memory_bytes=sandbox.memory_bytes or MEMORY_BYTES,
         processes=sandbox.processes or PROCESSES,

@@ -18,8 +18,10 @@ class LockPlace:
     """Where connectors are locked: a configuration, the files beside it, and a store."""
 
     config: Config
-    folder: Path
-    """Of the configuration file."""
+    config_path: Path
+    """Absolute."""
+    beside: Path | None = None
+    """Folder of the lock file and what it refers to; None for the configuration's."""
     data_dir: Path
     environment: Mapping[str, str]
     """The operator's: resolvers find registries and credentials there."""
@@ -31,6 +33,11 @@ class LockPlace:
     """A folder of packages to install from, in place of the registry."""
     progress: Progress = lambda _: None
     """Hears what is being done."""
+
+    @property
+    def folder(self) -> Path:
+        """Where the lock file is, and what it refers to."""
+        return self.beside or self.config_path.parent
 
     @property
     def store(self) -> Store:

@@ -130,7 +130,7 @@ class LockedLaunch:
     def _lock_place(self) -> LockPlace:
         return LockPlace(
             config=self.config,
-            folder=self.config_path.absolute().parent,
+            config_path=self.config_path.absolute(),
             data_dir=self.place.data_dir.absolute(),
             environment=operator_environment(),
             now=self.clock(),

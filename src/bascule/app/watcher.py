@@ -68,7 +68,7 @@ class Watcher:
             return
         lock_place = LockPlace(
             config=self._config(),
-            folder=folder,
+            config_path=self._config_path.absolute(),
             data_dir=self._place.data_dir.absolute(),
             environment=os.environ,
             now=system_clock(),

@@ -87,7 +87,7 @@ def locking(
     seconds = None if cooldown_days is None else cooldown_days * DAY_SECONDS
     yield LockPlace(
         config=config,
-        folder=context.config_path.absolute().parent,
+        config_path=context.config_path.absolute(),
         data_dir=context.data_dir().absolute(),
         environment=os.environ,
         now=system_clock(),

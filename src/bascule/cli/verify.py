@@ -85,7 +85,7 @@ def verified(
     config = context.config()
     with Line() as line, locking(context, config, line) as place:
         if proposal_of is not None:
-            place = replace(place, folder=folder_of(place.folder, proposal_of))
+            place = replace(place, beside=folder_of(place.folder, proposal_of))
         lock = read_lock(place.folder)
         stands = standing(context.place(), context.config_path, config, lock, now=place.now)
         _require_approvers(stands.approvers.trusted.digest, approvers)
