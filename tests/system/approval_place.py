@@ -69,7 +69,7 @@ class ApprovalPlace:
             source=Source("http", "http://127.0.0.1:9/mcp", requested),
             launch=launch_of(config.connectors["time"]),
             access=access_of("time", config, ()),
-            sandbox=sandbox_of(config.connectors["time"]),
+            sandbox=sandbox_of("time", config),
             surface=pins(document) if surface else None,
         )
         content = format_document(document)

@@ -55,7 +55,7 @@ def lock(made: Installation, name: str, document: Document) -> None:
         source=Source("http", connector.url or ""),
         launch=launch_of(connector),
         access=access_of(name, config, document.tools),
-        sandbox=sandbox_of(connector),
+        sandbox=sandbox_of(name, config),
         surface=pins(document),
     )
     change_lock(

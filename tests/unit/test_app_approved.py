@@ -57,7 +57,7 @@ def entry() -> Entry:
         source=Source("http", "https://desk.example/mcp"),
         launch=launch_of(made.connectors["desk"]),
         access=access_of("desk", made, SURFACE.tools),
-        sandbox=sandbox_of(made.connectors["desk"]),
+        sandbox=sandbox_of("desk", made),
         surface=SURFACE,
     )
 

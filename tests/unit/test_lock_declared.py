@@ -50,7 +50,7 @@ def locked(name: str = "files") -> Entry:
         Source("npm", "server"),
         launch_of(connector, ("{node}", "{tree}/server.js", "/srv")),
         access_of(name, config(), SURFACE.tools),
-        sandbox=sandbox_of(connector),
+        sandbox=sandbox_of(name, config()),
         surface=SURFACE,
     )
 
@@ -127,6 +127,14 @@ def test_a_command_in_place_of_a_url_differs() -> None:
     old = 'url = "https://remote.example/mcp"'
     found = differences("remote", config(old, 'command = ["npx"]'), locked("remote"))
     assert {it.part for it in found} == {"launch.transport", "launch.url", "launch.command"}
+
+
+def test_what_may_have_private_addresses_is_locked_with_what_is_reached() -> None:
+    """Else who changes the configuration lets an approved name lead inside."""
+    listed = '[network]\nprivate = ["A.example.:443", "other.example:443"]\n\n[toolsets]'
+    (found,) = differences("files", config("[toolsets]", listed), locked())
+    assert (found.part, found.have) == ("sandbox.private", '["a.example:443"]')
+    assert differences("remote", config("[toolsets]", listed), locked("remote")) == []
 
 
 def test_a_toolset_may_change_what_it_does_not_cover() -> None:

@@ -87,7 +87,7 @@ def draft(
         access_of(name, place.config, ()),
         root=resolution.root,
         packages=resolution.packages,
-        sandbox=sandbox_of(connector),
+        sandbox=sandbox_of(name, place.config),
         scripts_allowed=allowed,
         findings=() if before is None else before.findings,
     )

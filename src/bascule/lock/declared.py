@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from bascule.config.addresses import host_and_port
 from bascule.config.model import Config, Connector
 from bascule.decision.entries import Entry as Names
 from bascule.decision.entries import parse_entry
@@ -63,16 +64,24 @@ def access_of(name: str, config: Config, tools: Collection[str]) -> Access:
     )
 
 
-def sandbox_of(connector: Connector) -> Sandbox:
+def sandbox_of(name: str, config: Config) -> Sandbox:
     """Give what a connector may touch beside its tree and its interpreter."""
-    declared = connector.sandbox
+    connector = config.connectors[name]
+    declared, reach = connector.sandbox, connector.boundary.may_reach
+    own = {_place(it) for it in config.network.private}
     return Sandbox(
         read=tuple(sorted(declared.read)),
         write=tuple(sorted(declared.write)),
-        may_reach=tuple(sorted(connector.boundary.may_reach)),
+        may_reach=tuple(sorted(reach)),
+        private=tuple(sorted(it for it in reach if _place(it) in own)),
         memory_bytes=declared.memory_mib * MIB,
         processes=declared.processes,
     )
+
+
+def _place(text: str) -> tuple[str, int] | None:
+    found = host_and_port(text.lower())
+    return None if found is None else (found[0].removesuffix("."), found[1])
 
 
 def differences(name: str, config: Config, entry: Entry) -> list[Drift]:
@@ -86,7 +95,7 @@ def differences(name: str, config: Config, entry: Entry) -> list[Drift]:
     tools = entry.surface.tools if entry.surface is not None else {}
     found = [
         *_differ("launch", entry.launch, launch_of(connector, entry.launch.argv)),
-        *_differ("sandbox", entry.sandbox, sandbox_of(connector)),
+        *_differ("sandbox", entry.sandbox, sandbox_of(name, config)),
         *_differ("access", entry.access, access_of(name, config, tools)),
     ]
     return sorted(found, key=lambda it: it.part)

@@ -178,6 +178,8 @@ class Sandbox(Item, frozen=True):
     write: tuple[str, ...] = ()
     may_reach: tuple[str, ...] = ()
     """HOST:PORT pairs."""
+    private: tuple[str, ...] = ()
+    """Those of them that may have private addresses (`network.private`)."""
     memory_bytes: int = 0
     processes: int = 0
     """0: the default cap."""
