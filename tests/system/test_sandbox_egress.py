@@ -246,6 +246,20 @@ for port in [*range(2000, 2400)] * 3:
     assert {host for host, _ in ran.refused()} == {"203.0.113.7"}
 
 
+def test_connections_in_a_loop_are_told_once_a_minute(tmp_path: Path) -> None:
+    """A record each would fill the disk of the log, and nobody could be served then."""
+    with server() as it:
+        place = f"tickets.test:{it.port}"
+        ran = Box(tmp_path).run(
+            f'{CLIENT}\nprint(json.dumps([ask("{place}") for _ in range(30)]))',
+            may_reach=[place],
+            private=[place],
+            names={"tickets.test": ["127.0.0.1"]},
+        )
+    assert set(ran.json) == {"answered: to the server!"}
+    assert ran.allowed() == [("tickets.test", it.port)]
+
+
 def test_its_own_loopback_is_its_own(tmp_path: Path) -> None:
     """A server may have helpers that listen; nobody hears of it."""
     code = """

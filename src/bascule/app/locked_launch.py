@@ -145,6 +145,8 @@ async def record_reached(place: Place, connector: str, reached: Reached) -> None
     told = {"host": reached.host, "port": str(reached.port)}
     if reached.allowed:
         told["address"] = reached.address
+        if reached.unreported:
+            told["unreported"] = str(reached.unreported)
     else:
         told["reason"] = reached.reason
     record = partial(

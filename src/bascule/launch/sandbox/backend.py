@@ -23,11 +23,13 @@ class Reached:
     """Why it was refused."""
     address: str = ""
     """What it was connected to."""
+    unreported: int = 0
+    """Connections to the same place since the last report of one."""
 
 
 Report = Callable[[Reached], Awaitable[None]]
-"""Told of each connection before it is made, and of each refusal. When it raises
-`BasculeError`, the connection is not made."""
+"""Told of a connection before it is made, each place once a minute, and of refusals. When
+it raises `BasculeError`, the connection is not made."""
 
 
 async def report_nothing(reached: Reached) -> None:

@@ -16,6 +16,7 @@ import socket
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 
+from bascule.clock import monotonic
 from bascule.config.addresses import host_and_port
 from bascule.errors import BasculeError
 from bascule.launch.sandbox.backend import Reached, Report
@@ -42,6 +43,9 @@ _PRIVATE = "127.1"
 _PUBLIC = "22.1"
 """Of a block that is public, and that nobody announces to the internet. All addresses are
 the sandbox's own, so that it never matters which one a name has there."""
+REPORT_SECONDS = 60.0
+"""Connections to one place that follow on a reported one within this time are counted, and
+told with the next: a server that connects in a loop must not fill the log."""
 REPORTED_REFUSALS = 200
 """Of one process; a server that knocks everywhere must not fill the log."""
 
@@ -108,6 +112,8 @@ class Egress:
         self._servers: list[asyncio.Server] = []
         self._open: set[asyncio.Task[None]] = set()
         self._refusals = 0
+        self._reported: dict[tuple[str, str], tuple[float, int]] = {}
+        """When a place and address were reported, and how often connected to since."""
         self._seen: set[tuple[str, int, str]] = set()
         self.bytes_out = self.bytes_in = 0
 
@@ -143,6 +149,20 @@ class Egress:
         with contextlib.suppress(BasculeError):  # refused it is in any case
             await self._report(Reached(host, port, allowed=False, reason=reason))
 
+    async def _report_connection(self, place: Place, address: str) -> None:
+        key = (f"{place.host}:{place.port}", address)
+        now = monotonic()
+        before = self._reported.get(key)
+        if before is not None and now - before[0] < REPORT_SECONDS:
+            self._reported[key] = before[0], before[1] + 1
+            return
+        count = 0 if before is None else before[1]
+        reached = Reached(
+            place.host, place.port, allowed=True, address=address, unreported=count
+        )
+        await self._report(reached)
+        self._reported[key] = now, 0
+
     async def _serve(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, place: Place
     ) -> None:
@@ -170,7 +190,7 @@ class Egress:
         if place.port == HTTPS_PORT:
             await client.check_hello(place.host, required=True)
         address = await self._address(place)
-        await self._report(Reached(place.host, place.port, allowed=True, address=address))
+        await self._report_connection(place, address)
         async with asyncio.timeout(CONNECT_SECONDS):
             up_reader, up_writer = await asyncio.open_connection(
                 address, place.port, limit=CHUNK_BYTES

@@ -10,6 +10,7 @@ import contextlib
 import ctypes
 import json
 import os
+import resource
 import shutil
 import sys
 import tempfile
@@ -25,7 +26,7 @@ from bascule.launch.sandbox.control_group import ControlGroup, group_for
 from bascule.launch.sandbox.descriptors import Descriptors
 from bascule.launch.sandbox.leftovers import left_behind, make_folder
 from bascule.launch.sandbox.limits import limits_of
-from bascule.launch.sandbox.spec import SandboxSpec, grants_of
+from bascule.launch.sandbox.spec import SCRATCH_BYTES, SandboxSpec, grants_of
 from bascule.launch.start import Start
 
 OLDEST_ABI = 3
@@ -93,7 +94,8 @@ class Landlock:
             "own": [str(folders.home), str(folders.temporary)],
             "devices": list(_WRITABLE),
             "filter": made_filter.hex(),
-            "limits": limits_of(spec),
+            # A file of its folders lies on a disk here, and may be as large as those are.
+            "limits": [*limits_of(spec), (resource.RLIMIT_FSIZE, SCRATCH_BYTES)],
             "groups": group.entrances,
             "environment": spec.whole_environment(
                 str(folders.home), str(folders.temporary)
