@@ -77,6 +77,20 @@ def test_a_definition_that_cannot_be_pinned_is_told(place: Locked) -> None:
     assert list(place.entry.surface.tools) == ["look"]
 
 
+def test_a_secret_that_a_server_repeats_is_written_nowhere(place: Locked) -> None:
+    """As those do that describe themselves with the address of their database."""
+    secret = "postgres://reader:hunter2@db.example/tickets"
+    (place.folder / "secret").write_text(secret + "\n")
+    (place.folder / "secret").chmod(0o600)
+    place.configure(settings=f'env = {{ DATABASE = "file:{place.folder}/secret" }}')
+    place.serve({**TOOL, "description": f"Asks {secret}."})
+    assert "a secret that it was given" in place.run("lock", "small").stderr
+    assert place.entry.surface is None
+    kept = [it for it in place.folder.rglob("*") if it.is_file() and it.name != "secret"]
+    kept = [it for it in kept if "server" not in it.parts and "store" not in it.parts]
+    assert not any(b"hunter2" in it.read_bytes() for it in kept)
+
+
 def test_a_server_is_locked_in_its_sandbox(place: Locked) -> None:
     outside = place.folder / "secret"
     outside.write_text("secret")
