@@ -91,6 +91,14 @@ def test_a_secret_that_a_server_repeats_is_written_nowhere(place: Locked) -> Non
     assert not any(b"hunter2" in it.read_bytes() for it in kept)
 
 
+def test_code_that_a_reference_hides_is_not_locked(place: Locked) -> None:
+    """What `NODE_OPTIONS` holds is run, and an approval binds the reference alone."""
+    place.configure(settings='env = { NODE_OPTIONS = "env:HOME", TOKEN = "env:HOME" }')
+    assert "`env.NODE_OPTIONS` decides" in place.run("lock", "small", code=3).stderr
+    place.configure(settings='env = { NODE_OPTIONS = "--no-warnings", TOKEN = "env:HOME" }')
+    place.run("lock", "small")
+
+
 def test_a_server_is_locked_in_its_sandbox(place: Locked) -> None:
     outside = place.folder / "secret"
     outside.write_text("secret")

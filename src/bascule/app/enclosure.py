@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from pathlib import Path
 
+from bascule.app.files import is_reference
 from bascule.app.lock_place import LockPlace
 from bascule.launch.command import Command
 from bascule.launch.sandbox.spec import MEMORY_BYTES, PROCESSES, SandboxSpec
@@ -17,6 +20,22 @@ _OWN_FILES = (
 )
 """Beside the configuration."""
 
+_CODE = re.compile(r"LD_.*|PATH|NODE_(OPTIONS|PATH)|PYTHON.*|GCONV_PATH|GLIBC_TUNABLES|BASH_ENV|ENV")
+"""Variables by which code is chosen: Node.js runs what stands in `NODE_OPTIONS`."""
+
+
+def refuse_hidden_code(name: str, environment: Mapping[str, str]) -> None:
+    """Refuse a declared environment that chooses code by what nobody has approved.
+
+    An approval binds references, not what they lead to. Raises `LockError`.
+    """
+    for variable, value in environment.items():
+        if is_reference(value) and _CODE.fullmatch(variable):
+            raise LockError(
+                f"connector `{name}`: `env.{variable}` decides which code runs, so it must "
+                "be approved: write its value in place of a reference"
+            )
+
 
 def spec_of(place: LockPlace, name: str, entry: Entry, command: Command) -> SandboxSpec:
     """Give one start of a locked connector: its interpreter compared, its tree hashed.
@@ -24,6 +43,7 @@ def spec_of(place: LockPlace, name: str, entry: Entry, command: Command) -> Sand
     `command` is what the configuration has, its secrets read. Raises `LockError`, and for
     a tree that is not what was locked `DriftedTreeError`.
     """
+    refuse_hidden_code(name, entry.launch.env)
     build = build_of(name, entry)
     runtime = runtime_of(place, name, build)
     place.store.verify(build.tree)
