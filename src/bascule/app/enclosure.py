@@ -20,7 +20,9 @@ _OWN_FILES = (
 )
 """Beside the configuration."""
 
-_CODE = re.compile(r"LD_.*|PATH|NODE_(OPTIONS|PATH)|PYTHON.*|GCONV_PATH|GLIBC_TUNABLES|BASH_ENV|ENV")
+_CODE = re.compile(
+    "LD_.*|PATH|NODE_(OPTIONS|PATH)|PYTHON.*|GCONV_PATH|GLIBC_TUNABLES|BASH_ENV|ENV"
+)
 """Variables by which code is chosen: Node.js runs what stands in `NODE_OPTIONS`."""
 
 
