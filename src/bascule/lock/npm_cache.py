@@ -54,7 +54,7 @@ class Packument(Struct):
         return "" if time is None else rfc3339(time)
 
     def provenance(self, version: str) -> Provenance:
-        """Give whether the registry has attestations of a version; none is verified yet.
+        """Give whether the registry has attestations of a version, for others to verify.
 
         A registry that signs signs everything. One that shows neither signatures nor
         attestations of any version leaves them out, and nobody can know.

@@ -10,22 +10,17 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
-from bascule.config.addresses import web_address
 from bascule.lock.model import NOT_LOOKED_FOR, Package, Provenance
 from bascule.lock.purl import name_of
 from bascule.lock.pypi_provenance import DOCUMENT_BYTES, verify_pypi
-from bascule.net.fetch import FetchError, FetchPolicy, fetch
+from bascule.lock.registry_documents import RegistryDocuments
 
 TOTAL_SECONDS = 15.0
-REQUEST_SECONDS = 5.0
 PAGE_BYTES = 32 << 20
-AT_ONCE = 8
 
 _PAGE = frozenset({"application/vnd.pypi.simple.v1+json"})
 _DOCUMENT = frozenset({"application/vnd.pypi.integrity.v1+json", "application/json"})
@@ -55,57 +50,27 @@ def with_provenance(
     its URL, which the operator's settings name; only one that is not the public registry's
     may have a private address. What takes longer than `TOTAL_SECONDS` is `unavailable`.
     """
-    port = (parts := web_address(index)) and (parts.port or 443)
     logging.getLogger("sigstore").setLevel(logging.ERROR)  # it warns of being offline
-    own = f"{parts.hostname}:{port}" if parts is not None and not is_public else ""
-    asking = _Index(index.rstrip("/"), (own,) if own else ())
-    return asyncio.run(_looked_up(packages, root, asking))
+    registry = RegistryDocuments.of(index, is_public=is_public)
+    return asyncio.run(_looked_up(packages, root, registry))
 
 
-@dataclass(frozen=True, slots=True)
-class _Index:
-    """An index, and what may be asked there."""
-
-    url: str
-    private: tuple[str, ...]
-    turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
-
-    async def page(self, name: str) -> _Page | None:
-        """Give the page about a project; None where there is none to be had."""
-        body = await self._get(f"{self.url}/{name}/", _PAGE, PAGE_BYTES)
-        try:
-            return None if body is None else _pages.decode(body)
-        except msgspec.DecodeError:
-            return None
-
-    async def document(self, url: str) -> bytes | None:
-        """Give the document that a page names; it must be on the same host."""
-        if _origin(url) != _origin(self.url):
-            return None
-        return await self._get(url, _DOCUMENT, DOCUMENT_BYTES + 1)
-
-    async def _get(self, url: str, types: frozenset[str], most: int) -> bytes | None:
-        policy = FetchPolicy(
-            media_types=types,
-            max_bytes=most,
-            seconds=REQUEST_SECONDS,
-            private=self.private,
-            loopback=bool(self.private),
-        )
-        async with self.turns:
-            try:
-                return (await fetch(url, policy)).body
-            except FetchError:
-                return None
+async def _page(registry: RegistryDocuments, name: str) -> _Page | None:
+    """Give the page about a project; None where there is none to be had."""
+    body = await registry.get(f"{registry.url}/{name}/", _PAGE, PAGE_BYTES)
+    try:
+        return None if body is None else _pages.decode(body)
+    except msgspec.DecodeError:
+        return None
 
 
 async def _looked_up(
-    packages: Sequence[Package], root: str, index: _Index
+    packages: Sequence[Package], root: str, registry: RegistryDocuments
 ) -> tuple[Package, ...]:
-    first = await index.page(name_of(root))
+    first = await _page(registry, name_of(root))
     if first is None or all(file.provenance is UNSET for file in first.files):
         return tuple(packages)
-    tasks = [asyncio.create_task(_provenance(it, index)) for it in packages]
+    tasks = [asyncio.create_task(_provenance(it, registry)) for it in packages]
     _, late = await asyncio.wait(tasks, timeout=TOTAL_SECONDS)
     for task in late:
         task.cancel()
@@ -116,9 +81,9 @@ async def _looked_up(
     )
 
 
-async def _provenance(package: Package, index: _Index) -> Provenance:
+async def _provenance(package: Package, registry: RegistryDocuments) -> Provenance:
     """Give what is known of one file; an answer that does not come is `unavailable`."""
-    page = await index.page(name_of(package.purl))
+    page = await _page(registry, name_of(package.purl))
     if page is None:
         return NOT_LOOKED_FOR
     named = [it.provenance for it in page.files if it.filename == package.artifact.filename]
@@ -126,12 +91,7 @@ async def _provenance(package: Package, index: _Index) -> Provenance:
         return NOT_LOOKED_FOR
     if named[0] is None:
         return Provenance("absent")
-    document = await index.document(str(named[0]))
+    document = await registry.get(str(named[0]), _DOCUMENT, DOCUMENT_BYTES + 1)
     if document is None:
         return NOT_LOOKED_FOR
     return await asyncio.to_thread(verify_pypi, document, package.artifact)
-
-
-def _origin(url: str) -> tuple[str, str]:
-    parts = urlsplit(url)
-    return parts.scheme, parts.netloc

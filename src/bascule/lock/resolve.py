@@ -17,7 +17,8 @@ from bascule.lock.launcher import Asked
 from bascule.lock.lock_file import NativeFormat
 from bascule.lock.model import LockError, Package
 from bascule.lock.names import Ecosystem, well_known
-from bascule.lock.npm import Npm
+from bascule.lock.npm import PUBLIC_REGISTRY, Npm
+from bascule.lock.npm_attested import with_npm_provenance
 from bascule.lock.purl import name_of, told
 from bascule.lock.pypi import PUBLIC_INDEX, Uv
 from bascule.lock.pypi_attested import with_provenance
@@ -75,6 +76,8 @@ def resolve(
         case "npm":
             npm = Npm(environment, progress)
             found = npm.resolve(_wanted(asked), rule)
+            packages = with_npm_provenance(found.packages, npm.registry_of, PUBLIC_REGISTRY)
+            found = replace(found, packages=packages)
             native_format = "package-lock"
             asked = _with_index(asked, npm.scope_index(asked.source.spec))
         case "path" | "mcpb":
