@@ -498,7 +498,8 @@ def test_another_mode_ends_the_streams_of_before(
 def test_a_new_surface_is_served_once_it_is_approved(
     tmp_path: Path, upstream: Turncoat
 ) -> None:
-    with gated(tmp_path / "it", upstream, options=("--watch",)) as bascule:
+    """The lock file is followed without a reload, as approvals are."""
+    with gated(tmp_path / "it", upstream) as bascule:
         client = Modern(bascule)
         assert names(client) == ["echo", "other"]
         upstream.served["tools"].append(tool("fresh"))

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
 from bascule.app import state
-from bascule.app.approved import read_gates
+from bascule.app.approved import read_gates, stamp_of
 from bascule.app.load import Loaded, Sources
 from bascule.app.place import Place
 from bascule.clock import UnixTime
@@ -37,6 +37,8 @@ class ApprovalNews:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="approvals")
         self._generation = -1
         """Of approvals and advisories, at the last look."""
+        self._stamp: tuple[int, ...] = ()
+        """Of the lock file, at the last look."""
 
     def look_again(self) -> None:
         """Read everything at the next look, whatever has changed."""
@@ -56,12 +58,14 @@ class ApprovalNews:
 
     def _look(self, loaded: Loaded, now: UnixTime) -> Gates | None:
         generation = self._store.read(approvals.generation)
+        stamp = stamp_of(self._sources.config_path)
         gates = loaded.snapshot.gates
         ended = any(_ends(it, now) for it in gates.values())
-        if generation == self._generation and not ended:
+        same = (generation, stamp) == (self._generation, self._stamp)
+        if same and not ended:
             return None
         fresh = read_gates(self._place, self._sources.config_path, loaded.config, now=now)
-        self._generation = generation
+        self._generation, self._stamp = generation, stamp
         return None if fresh == gates else fresh
 
 

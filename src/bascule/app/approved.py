@@ -58,6 +58,15 @@ def read_gates(place: Place, config_path: Path, config: Config, *, now: UnixTime
     return gates_of(config, lock, stands.verdicts, malware)
 
 
+def stamp_of(config_path: Path) -> tuple[int, ...]:
+    """Give what is another one when the lock file is; nothing where there is none."""
+    try:
+        found = (config_path.parent / LOCK_NAME).stat()
+    except OSError:
+        return ()
+    return found.st_ino, found.st_size, found.st_mtime_ns
+
+
 def gates_of(
     config: Config,
     lock: LockFile,

@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 
 from bascule.app import files, state
+from bascule.app.approved import stamp_of
 from bascule.app.follow import POLL_SECONDS
 from bascule.app.load import Loaded
 from bascule.app.locked_launch import LockedLaunch, record_reached
@@ -40,7 +41,7 @@ from bascule.launch.command import (
 from bascule.launch.server import StdioServer
 from bascule.launch.start import Start
 from bascule.launch.wanted import Wanted
-from bascule.lock.lock_file import LOCK_NAME, read_lock
+from bascule.lock.lock_file import read_lock
 from bascule.lock.model import LockError, entry_digest
 
 log = logging.getLogger("bascule.stdio")
@@ -112,15 +113,6 @@ def entries_beside(config_path: Path) -> dict[str, str]:
         return {name: entry_digest(entry) for name, entry in entries.items()}
     except LockError:
         return {}  # nothing starts without it; see `LockedLaunch`
-
-
-def stamp_of(config_path: Path) -> tuple[int, ...]:
-    """Give what is another one when the lock file is; nothing where there is none."""
-    try:
-        found = (config_path.parent / LOCK_NAME).stat()
-    except OSError:
-        return ()
-    return found.st_ino, found.st_size, found.st_mtime_ns
 
 
 class StdioHosts:
