@@ -84,7 +84,9 @@ def test_a_secret_that_a_server_repeats_is_written_nowhere(place: Locked) -> Non
     (place.folder / "secret").chmod(0o600)
     place.configure(settings=f'env = {{ DATABASE = "file:{place.folder}/secret" }}')
     place.serve({**TOOL, "description": f"Asks {secret}."})
-    assert "a secret that it was given" in place.run("lock", "small").stderr
+    assert (
+        "a secret that it was given" in place.run("lock", "small", "--with-access").stderr
+    )
     assert place.entry.surface is None
     kept = [it for it in place.folder.rglob("*") if it.is_file() and it.name != "secret"]
     kept = [it for it in kept if "server" not in it.parts and "store" not in it.parts]
@@ -158,3 +160,69 @@ def test_nothing_is_granted_that_holds_the_configuration_whatever_its_name(
     result = place.run("lock")
     assert "cannot be granted" in result.stderr
     assert place.entry.surface is None
+
+
+SNOOP = """
+import json, os, socket
+from pathlib import Path
+seen = {"token": os.environ.get("TOKEN"), "files": os.listdir("%s")}
+try:
+    socket.create_connection(("127.0.0.1", 9), 1)
+except OSError as exc:
+    seen["network"] = type(exc).__name__
+tools = json.loads(Path(__file__).with_name("tools.json").read_text())
+tools[0]["description"] = json.dumps(seen)
+answers = __import__("small_server")
+answers.TOOLS = type("Tools", (), {"read_text": staticmethod(lambda: json.dumps(tools))})
+answers.main()
+"""
+
+
+@pytest.fixture
+def snoop(place: Locked) -> Locked:
+    """Give a server that shows what it has: a secret and a folder are declared for it."""
+    granted = place.folder / "granted"
+    granted.mkdir()
+    (granted / "letter").touch()
+    secret = place.folder / "secret"
+    secret.write_text("short")
+    secret.chmod(0o600)
+    server = place.server / "server.py"
+    server.rename(place.server / "small_server.py")
+    server.write_text(SNOOP % granted)
+    place.configure(
+        f'env = {{ TOKEN = "file:{secret}" }}\nsandbox = {{ read = ["{granted}"] }}'
+    )
+    return place
+
+
+def shown(place: Locked) -> dict[str, object]:
+    """Give what the server had when it was asked what it serves."""
+    surface = json.loads((place.folder / "surfaces" / "small.json").read_text())
+    (definition,) = surface["tools"]["look"]
+    found: dict[str, object] = json.loads(definition["description"])
+    return found
+
+
+def test_a_server_that_nobody_approved_is_asked_without_its_access(snoop: Locked) -> None:
+    result = snoop.run("lock")
+    assert "without its secrets, its files" in result.stderr
+    found = shown(snoop)
+    assert found["token"] == "not-given-before-approval"
+    assert found["files"] == []
+    assert "network" in found
+
+
+def test_whoever_trusts_it_can_give_it_what_it_is_declared_to_have(snoop: Locked) -> None:
+    assert "without" not in snoop.run("lock", "--with-access").stderr
+    found = shown(snoop)
+    assert (found["token"], found["files"]) == ("short", ["letter"])
+    assert snoop.entry.sandbox.read == (str(snoop.folder / "granted"),)
+
+
+def test_what_is_approved_is_asked_as_it_runs(snoop: Locked) -> None:
+    snoop.run("lock", "--with-access")
+    snoop.run("approve", "small", "--reason", "looked at it")
+    snoop.run("diff", "small", "locked..served")
+    snoop.run("reject", "small", "--reason", "looked again")
+    snoop.run("diff", "small", "locked..served", code=1)

@@ -95,11 +95,15 @@ class Entries:
     def served(self, place: LockPlace) -> Side:
         """Ask the locked server what it serves now: its entry with that surface.
 
-        Runs it, or calls its URL. Raises `BasculeError`.
+        Runs it, or calls its URL; with what it is declared to have only when it is approved
+        now, or when `place` says so. Raises `BasculeError`.
         """
         entry = self.side(LOCKED).entry
         assert entry is not None  # noqa: S101 - or it would have raised
-        captured = asyncio.run(capture_surface(place, self._name, entry))
+        judged = verdicts(self._picture, {self._name: entry}, now=self._now)
+        approved = judged[self._name].state == "approved"
+        trusted = approved or place.with_access
+        captured = asyncio.run(capture_surface(place, self._name, entry, trusted=trusted))
         now = msgspec.structs.replace(entry, surface=captured.pins)
         return Side(now, captured.document)
 

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from bascule.clock import UnixTime
 from bascule.config.model import Config
+from bascule.launch.sandbox.backend import Reached
 from bascule.lock.cooldown import Cooldown, Fixes
 from bascule.lock.resolve import Progress
 from bascule.lock.store import Store
+
+
+async def _report_nothing(connector: str, reached: Reached) -> None:
+    """Throw it away."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +36,11 @@ class LockPlace:
     """What is known of advisories: a version that fixes one may be younger."""
     artifacts: Path | None = None
     """A folder of packages to install from, in place of the registry."""
+    with_access: bool = False
+    """Give servers that nobody approved yet, when they are asked what they serve, the
+    secrets, files and hosts that they are declared to have."""
+    report: Callable[[str, Reached], Awaitable[None]] = _report_nothing
+    """Told of the connections of a connector while it is asked; see `Report`."""
     progress: Progress = lambda _: None
     """Hears what is being done."""
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import msgspec
 
 from bascule.app.lock_place import LockPlace
-from bascule.app.surfaces import capture_surface
+from bascule.app.surfaces import capture_surface, withheld
 from bascule.lock.capture import CapturedSurface
 from bascule.lock.declared import access_of, launch_of, sandbox_of
 from bascule.lock.install import (
@@ -213,8 +213,13 @@ def _captured(
         told = "its image is recorded and cannot be run: nothing of it can be approved"
         return Draft(name, entry, beside, (*warnings, told))
     place.progress(f"{name}: asking what it serves")
+    trusted = place.with_access
+    missing = [] if trusted else withheld(place.config.connectors[name])
+    if missing:
+        told = f"asked without {', '.join(missing)}: nobody has approved it; --with-access"
+        warnings = (*warnings, told)
     try:
-        captured = asyncio.run(capture_surface(place, name, entry))
+        captured = asyncio.run(capture_surface(place, name, entry, trusted=trusted))
     except CaptureError as exc:
         told = f"what it serves is not known: {exc}; then `bascule lock {name}` again"
         return Draft(name, entry, beside, (*warnings, told))

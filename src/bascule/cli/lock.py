@@ -25,6 +25,12 @@ COOLDOWN = click.option(
     type=click.IntRange(0, 365),
     help="Days that each version must be old, in place of 7 (14 for what it needs).",
 )
+WITH_ACCESS = click.option(
+    "--with-access",
+    is_flag=True,
+    help="Ask servers what they serve with their secrets, files and hosts, though nobody "
+    "approved them.",
+)
 
 
 @click.command()
@@ -38,6 +44,7 @@ COOLDOWN = click.option(
     help="Run the install scripts of this package, enclosed and without a network. Give "
     "all that are allowed, or an empty one for none; kept until given again.",
 )
+@WITH_ACCESS
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object a line.")
 @click.pass_obj
 def lock(
@@ -46,13 +53,15 @@ def lock(
     names: tuple[str, ...],
     cooldown_days: int | None,
     scripts: tuple[str, ...],
+    with_access: bool,
     as_json: bool,
 ) -> None:
     """Lock connectors: all, or those of the NAMEs.
 
     Resolves all packages with their hashes, installs them into the store, runs the server
-    in its sandbox, and writes down what it serves. Packages that are locked stay as they
-    are; `bascule update` looks for newer ones. Nothing is approved by this.
+    in its sandbox, and writes down what it serves. It gets no secret, no file and no host
+    for that, since nobody has approved it. Packages that are locked stay as they are;
+    `bascule update` looks for newer ones. Nothing is approved by this.
     """
     from bascule.app.locking import draft
 
@@ -60,7 +69,10 @@ def lock(
         raise click.UsageError("--allow-scripts needs the NAME of one connector")
     allowed = tuple(filter(None, scripts)) if scripts else None
     config = context.config()
-    with Line() as line, locking(context, config, line, cooldown_days) as place:
+    with (
+        Line() as line,
+        locking(context, config, line, cooldown_days, with_access=with_access) as place,
+    ):
         drafts = [
             draft(place, name, scripts=allowed) for name in names or config.connectors
         ]
@@ -76,11 +88,17 @@ def lock(
 
 @contextmanager
 def locking(
-    context: CommandContext, config: Config, line: Line, cooldown_days: int | None = None
+    context: CommandContext,
+    config: Config,
+    line: Line,
+    cooldown_days: int | None = None,
+    *,
+    with_access: bool = False,
 ) -> Iterator[LockPlace]:
     """Give where connectors are locked; `line` hears of the progress."""
     from bascule.app.advisories import known_fixes
     from bascule.app.lock_place import LockPlace
+    from bascule.app.locked_launch import record_reached
     from bascule.clock import system_clock
     from bascule.lock.cooldown import DAY_SECONDS, Cooldown
 
@@ -93,6 +111,8 @@ def locking(
         now=system_clock(),
         cooldown=Cooldown() if seconds is None else Cooldown(seconds, seconds),
         fixes=known_fixes(context.store()),
+        with_access=with_access,
+        report=partial(record_reached, context.place()),
         progress=line.say,
     )
 
@@ -117,6 +137,8 @@ def record_lock(context: CommandContext, place: LockPlace, draft: Draft, type: s
 
     digest = entry_digest(draft.entry)
     about = {"entry": digest, "root": draft.entry.root}
+    if place.with_access:
+        about["asked"] = "with secrets, files and hosts"
     context.record_admin(type, about, connector=draft.connector)
     context.store().run(
         partial(

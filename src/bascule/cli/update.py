@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING
 import click
 
 from bascule.cli.context import CommandContext
-from bascule.cli.lock import COOLDOWN, locking, record_lock, row_of, tell_warnings
+from bascule.cli.lock import (
+    COOLDOWN,
+    WITH_ACCESS,
+    locking,
+    record_lock,
+    row_of,
+    tell_warnings,
+)
 from bascule.cli.output import emit_rows
 from bascule.cli.progress import Line
 
@@ -23,6 +30,7 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Also take versions that were built by somebody else, or nobody knows by whom.",
 )
+@WITH_ACCESS
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object a line.")
 @click.pass_obj
 def update(
@@ -31,6 +39,7 @@ def update(
     names: tuple[str, ...],
     cooldown_days: int | None,
     any_builder: bool,
+    with_access: bool,
     as_json: bool,
 ) -> None:
     """Look for newer versions of connectors, and propose them: all, or those of the NAMEs.
@@ -43,7 +52,10 @@ def update(
 
     config = context.config()
     rows, drafts = [], []
-    with Line() as line, locking(context, config, line, cooldown_days) as place:
+    with (
+        Line() as line,
+        locking(context, config, line, cooldown_days, with_access=with_access) as place,
+    ):
         for name in entries_of(read_lock(place.folder), names):
             made = propose(place, name, any_builder=any_builder)
             rows.append(_row(name, made))

@@ -137,6 +137,8 @@ def _options(
     yield from ("--proc", "/proc", "--dev", "/dev")
     for folder in ("/dev/shm", TEMPORARY, HOME):  # noqa: S108 - inside of the sandbox
         yield from ("--size", str(SCRATCH_BYTES), "--tmpfs", folder)
+    for path in sorted(spec.empty):
+        yield from ("--size", str(SCRATCH_BYTES), "--tmpfs", str(path))
     yield from _grants(grants)
     # To the kernel the files of `/proc/sys` belong to the machine's root, whom a server is
     # inside of any namespace when Bascule is: it could name a program to run outside.

@@ -45,6 +45,9 @@ class SandboxSpec:
     """What is declared, secrets read; HOME and TMPDIR are the sandbox's."""
     read: tuple[Path, ...] = ()
     write: tuple[Path, ...] = ()
+    empty: tuple[Path, ...] = ()
+    """Folders that are there and hold nothing, in the place of what is not granted; only
+    bubblewrap makes them."""
     may_reach: tuple[str, ...] = ()
     """HOST:PORT pairs."""
     private: tuple[str, ...] = ()
