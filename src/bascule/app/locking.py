@@ -216,7 +216,10 @@ def _captured(
     trusted = place.with_access
     missing = [] if trusted else withheld(place.config.connectors[name])
     if missing:
-        told = f"asked without {', '.join(missing)}: nobody has approved it; --with-access"
+        told = (
+            f"asked without {', '.join(missing)}, since nobody approved it: `bascule lock "
+            f"{name} --with-access` gives it that"
+        )
         warnings = (*warnings, told)
     try:
         captured = asyncio.run(capture_surface(place, name, entry, trusted=trusted))
