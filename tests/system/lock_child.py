@@ -71,6 +71,9 @@ def main() -> None:
         elif method == "tools/list":
             lists += 1
             if manner == "crash":
+                print(
+                    f"no {os.environ['TZ']} here\n\x1b[31mbye", file=sys.stderr, flush=True
+                )
                 os._exit(3)
             if manner == "hang":
                 time.sleep(600)

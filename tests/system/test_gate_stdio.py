@@ -43,6 +43,10 @@ allow = ["desk/*", "own/*"]
 [agents]
 default_ceiling = ["desk/*", "own/*"]
 """
+SERVER = {
+    "capabilities": {"tools": {"listChanged": True}, "logging": {}},
+    "serverInfo": {"name": "turncoat", "version": "1"},
+}
 APPROVED = [tool("echo"), tool("announce"), tool("turn")]
 CHANGED = [tool("echo", description="Does something else."), *APPROVED[1:]]
 
@@ -65,7 +69,8 @@ class Child:
             self.bascule.ask("user", "add", name)
         definitions = {it["name"]: (it,) for it in APPROVED}
         for name in ("desk", "own"):
-            lock(self.bascule, name, Document(FORMAT, Context(), tools=definitions))
+            document = Document(FORMAT, Context(), server=(SERVER,), tools=definitions)
+            lock(self.bascule, name, document)
             approve(self.bascule, name)
 
     def lists(self, tools: list[dict[str, Any]]) -> None:
@@ -128,6 +133,16 @@ def test_what_a_process_serves_is_not_what_the_next_one_does(
     calls()  # decided by what was served before it was announced
     calls()
     assert child.finding() is None
+
+
+def test_a_server_that_is_who_was_approved_does_not_deviate(child: Child) -> None:
+    """Also where clients are told less: a shared process has no level of logging."""
+    bascule = child.bascule
+    shown = LegacyClient(bascule, bascule.token(), "desk").initialize().json["result"]
+    assert "logging" not in shown["capabilities"]
+    own = LegacyClient(bascule, bascule.token("alice", "own"), "own")
+    assert "logging" in own.initialize().json["result"]["capabilities"]
+    assert "its server definition drifted" not in bascule.log
 
 
 def test_a_user_of_a_process_of_their_own_is_shown_something_else(child: Child) -> None:

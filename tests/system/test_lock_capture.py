@@ -130,7 +130,7 @@ def test_what_cannot_be_pinned_is_left_out_alone(
         ("endless", "more than 200 pages"),
         ("round", "the same page again"),
         ("flood", f"more than {MAX_DEFINITIONS} definitions"),
-        ("crash", "closed its output|has ended"),
+        ("crash", r"(closed its output|has ended), and said: no UTC here \| \\x1b\[31mbye"),
         ("changing", "keeps changing"),
         ("garbage", "no JSON-RPC"),
     ],

@@ -12,7 +12,7 @@ TOOLS = Path(sys.argv[1])
 TURNED = Path(os.environ["HOME"], "turned")
 """There once a user has called `turn`: from then on that user is shown something else."""
 SERVER = {"name": "turncoat", "version": "1"}
-CAPABILITIES = {"tools": {"listChanged": True}}
+CAPABILITIES = {"tools": {"listChanged": True}, "logging": {}}
 
 
 def send(**message: Any) -> None:

@@ -43,7 +43,6 @@ from bascule.protocol.message import (
     Notification,
     Request,
     Response,
-    encode,
     parse,
     write_result,
 )
@@ -190,9 +189,8 @@ class HostedHandler:
         session = self._sessions.begin(
             server, caller.user, caller.agent, wanted, shared=shared
         )
-        opening = _without_logging(peer.opening) if shared else peer.opening
         headers = answers.JSON + header_block((b"Mcp-Session-Id", session.id.encode()))
-        exchange.respond(200, headers, write_result(request.id, opening))
+        exchange.respond(200, headers, write_result(request.id, peer.opening))
 
     def _session(self, exchange: Exchange, caller: _Caller) -> Session:
         """Give the session of a request. Raises `SessionError`."""
@@ -267,15 +265,6 @@ async def _session_notification(session: Session, message: Notification) -> None
 
 def _table(value: object) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
-
-
-def _without_logging(opening: Raw) -> Raw:
-    """Take out a capability that a shared process cannot have (`_session_request`)."""
-    fields = _fields.decode(opening)
-    capabilities = _fields.decode(fields.get("capabilities", Raw(b"{}")))
-    capabilities.pop("logging", None)
-    fields["capabilities"] = Raw(encode(capabilities))
-    return Raw(encode(fields))
 
 
 def _answer_problem(

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from msgspec import Raw
 
+from bascule.config.model import Connector
 from bascule.gateway import answers
 from bascule.gateway.approval import watch_legacy
 from bascule.gateway.eras import no_legacy
@@ -11,6 +14,7 @@ from bascule.gateway.exchange import header_block
 from bascule.gateway.legacy_results import pass_initialized
 from bascule.gateway.outgoing import without_progress
 from bascule.gateway.relay import Outcome
+from bascule.gateway.results import CARRIED_CAPABILITIES
 from bascule.gateway.sessions import begun, usable_upstream_id
 from bascule.gateway.single import BAD_ANSWERS, single_answer
 from bascule.gateway.turn import Turn
@@ -44,7 +48,8 @@ async def begin(turn: Turn, request: Request, version: str) -> Outcome:
             return _refused(turn, request, response, answer.error)
         if response.status != 200 or not isinstance(answer.result, Raw):
             raise UpstreamError("upstream did not take `initialize`")
-        agreed, result = pass_initialized(answer.result, watch_legacy(turn, None))
+        watch, carried = watch_legacy(turn, None), _carried(turn.there.connector)
+        agreed, result = pass_initialized(answer.result, watch, carried)
     except BAD_ANSWERS as exc:
         raise UpstreamError(str(exc)) from exc
     if not usable_upstream_id(response.session_id):
@@ -64,6 +69,16 @@ async def begin(turn: Turn, request: Request, version: str) -> Outcome:
     head = answers.JSON + header_block((b"Mcp-Session-Id", sealed.encode("ascii")))
     turn.exchange.respond(200, head, body)
     return Outcome("ok", len(body), response.status)
+
+
+def _carried(connector: Connector) -> Collection[str]:
+    """Give the server's capabilities that clients hear of.
+
+    A process that several clients share has no level of logging for each of them.
+    """
+    if connector.command is not None and not connector.per_user:
+        return CARRIED_CAPABILITIES - {"logging"}
+    return CARRIED_CAPABILITIES
 
 
 async def _answer(turn: Turn, response: Response, upstream_id: str, asked: str) -> Answer:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import msgspec
@@ -53,10 +54,13 @@ async def pass_legacy_result(result: Raw, passage: Passage) -> Passed:
         raise BadResultError("upstream sent a result of the wrong shape") from exc
 
 
-def pass_initialized(result: Raw, watch: Watch | None) -> tuple[str, Raw]:
+def pass_initialized(
+    result: Raw, watch: Watch | None, carried: Collection[str] = CARRIED_CAPABILITIES
+) -> tuple[str, Raw]:
     """Give the revision that a server agrees to, and the client's result.
 
-    The result tells only what gateway and upstream can do together. Raises
+    The result tells only what gateway and upstream can do together: of the capabilities,
+    which are compared whole with what was approved, those in `carried`. Raises
     `BadResultError`, also for a revision that is not spoken here.
     """
     try:
@@ -72,6 +76,6 @@ def pass_initialized(result: Raw, watch: Watch | None) -> tuple[str, Raw]:
         )
     if watch is not None:
         watch.greeting(fields)
-    carried = {k: v for k, v in capabilities.items() if k in CARRIED_CAPABILITIES}
-    fields["capabilities"] = Raw(encode(carried))
+    common = {k: v for k, v in capabilities.items() if k in carried}
+    fields["capabilities"] = Raw(encode(common))
     return version, Raw(encode(fields))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Callable
 
 from bascule.clock import monotonic
@@ -15,6 +16,8 @@ MAX_LOGGED_LINE_BYTES = 64 << 10
 LOGGED_LINES = 200
 """Lines of standard error that are logged within ten seconds; the others are counted."""
 LOGGED_SECONDS = 10.0
+LAST_LINES = 5
+"""Lines that are kept for whoever asks why a server ended."""
 
 
 class ErrorLog(asyncio.Protocol):
@@ -35,6 +38,7 @@ class ErrorLog(asyncio.Protocol):
         self._write = write
         self._since = monotonic()
         self._logged = self._left_out = 0
+        self._last: deque[bytes] = deque(maxlen=LAST_LINES)
 
     def data_received(self, data: bytes) -> None:
         """Log the lines that are complete."""
@@ -49,7 +53,12 @@ class ErrorLog(asyncio.Protocol):
         self._tell_left_out()
         self._closed()
 
+    def last_words(self) -> list[str]:
+        """Give the last lines as they are logged, the oldest first."""
+        return [shown(line, self._secrets) for line in self._last]
+
     def _log(self, line: bytes) -> None:
+        self._last.append(line)
         now = monotonic()
         if now - self._since > LOGGED_SECONDS:
             self._tell_left_out()

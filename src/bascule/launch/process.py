@@ -66,6 +66,10 @@ class Process:
         """The warden's process id."""
         return 0 if self._process is None else self._process.pid
 
+    def last_words(self) -> list[str]:
+        """Give the last lines of its standard error, without secrets."""
+        return self._errors.last_words()
+
     async def start(self, start: Start, *, limit: int) -> None:
         """Run what `start` says; `limit` is the longest line in bytes.
 

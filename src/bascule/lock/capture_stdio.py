@@ -9,7 +9,7 @@ from typing import Any
 
 from msgspec import Raw
 
-from bascule.launch.calls import CallError
+from bascule.launch.calls import CallError, ServerGoneError
 from bascule.launch.command import LaunchError
 from bascule.launch.peer import Peer
 from bascule.launch.process import Process
@@ -19,6 +19,9 @@ from bascule.protocol.message import Error
 
 MAX_LINE_BYTES = 8 << 20
 """Longest message of a server that is captured: the `limit` for whoever starts it."""
+
+MAX_WORDS = 300
+"""Characters that are told of each of the last lines of a server that ends."""
 
 Start = Callable[[Process], Awaitable[None]]
 """Starts the server in a process. Raises `LaunchError` or `OSError`."""
@@ -81,6 +84,8 @@ class _Talk:
             reply = await call.next()
             while not reply.last:
                 reply = await call.next()
+        except ServerGoneError as exc:
+            raise CaptureError(await self._with_last_words(str(exc))) from exc
         except CallError as exc:
             raise CaptureError(str(exc)) from exc
         if isinstance(reply.error, Error):
@@ -90,6 +95,12 @@ class _Talk:
 
     async def notify(self, method: str, params: Mapping[str, Any]) -> None:
         self.peer.notify(method, params)
+
+    async def _with_last_words(self, reason: str) -> str:
+        """Say why a server is gone in its own words: they came on standard error."""
+        await _whole(self.peer.process.stop())
+        words = " | ".join(word[:MAX_WORDS] for word in self.peer.process.last_words())
+        return f"{reason}, and said: {words}" if words else f"{reason} without a word"
 
     # Audience of the peer
 
