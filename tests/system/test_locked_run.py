@@ -107,6 +107,8 @@ def refused(at: Locked) -> str:
     assert ran.returncode == 1, ran.stderr
     assert ran.stdout == ""
     assert recorded(at, "server.start") == []
+    (told,) = recorded(at, "server.refuse")
+    assert told["reason"] in ran.stderr
     return ran.stderr
 
 
@@ -236,6 +238,19 @@ def test_nothing_is_left_when_the_gateway_is_killed(bascule: Installation) -> No
     assert left_of(store)
     bascule.kill()
     until(lambda: not left_of(store))
+
+
+def test_a_start_that_is_refused_is_recorded_once(bascule: Installation) -> None:
+    script = next((bascule.data / "store/sha256").rglob("server.py"))
+    script.chmod(0o644)
+    script.write_text(script.read_text() + "#")
+    script.chmod(0o444)
+    for _ in range(3):
+        opened(bascule)
+    rows = bascule.wait_for_records("--type", "server.refuse", "--connector", "small")
+    (row,) = rows
+    shown = bascule.cli("audit", "show", str(row["seq"]), "--json").stdout
+    assert "server.py" in json.loads(shown)["admin"]["reason"]
 
 
 def test_a_process_ends_when_its_approval_does(bascule: Installation) -> None:

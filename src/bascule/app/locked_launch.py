@@ -35,6 +35,9 @@ from bascule.storage import approvals
 
 log = logging.getLogger("bascule.sandbox")
 
+MAX_REASON = 1000
+"""Characters of a record."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LockedLaunch:
@@ -153,6 +156,21 @@ async def record_reached(place: Place, connector: str, reached: Reached) -> None
         record_admin,
         place,
         "egress.connect" if reached.allowed else "egress.refuse",
+        told,
+        user=None,
+        agent=None,
+        connector=connector,
+    )
+    await asyncio.to_thread(record)
+
+
+async def record_refused(place: Place, connector: str, reason: str) -> None:
+    """Have on disk why a connector was not started. Raises `LogUnavailableError`."""
+    told = {"reason": reason[:MAX_REASON]}
+    record = partial(
+        record_admin,
+        place,
+        "server.refuse",
         told,
         user=None,
         agent=None,

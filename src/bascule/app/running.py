@@ -10,11 +10,11 @@ from collections.abc import Coroutine
 from functools import partial
 from typing import Any
 
-from bascule.app.locked_launch import LockedLaunch, record_reached
+from bascule.app.locked_launch import LockedLaunch, record_reached, record_refused
 from bascule.app.state import record_admin
 from bascule.app.stdio import command_of
 from bascule.errors import BasculeError
-from bascule.launch.command import LaunchError
+from bascule.launch.command import Command, LaunchError
 from bascule.launch.process import spawn
 from bascule.launch.start import Start
 from bascule.lock.model import Entry
@@ -36,6 +36,14 @@ async def run(launch: LockedLaunch, name: str) -> int:
     if connector is None or connector.command is None:
         raise BasculeError(f"connector `{name}` is not configured with a `command`")
     command = command_of(name, connector)
+    try:
+        return await _run(launch, name, command)
+    except LaunchError as exc:
+        await record_refused(launch.place, name, str(exc))
+        raise
+
+
+async def _run(launch: LockedLaunch, name: str, command: Command) -> int:
     report = partial(record_reached, launch.place, name)
     entry = await asyncio.to_thread(launch.entry_of, name)
     start = await launch.start(command, report, mode="enforce")

@@ -18,7 +18,7 @@ from bascule.app import files, state
 from bascule.app.approved import stamp_of
 from bascule.app.follow import POLL_SECONDS
 from bascule.app.load import Loaded
-from bascule.app.locked_launch import LockedLaunch, record_reached
+from bascule.app.locked_launch import LockedLaunch, record_reached, record_refused
 from bascule.app.place import Place
 from bascule.app.revocation_news import RevocationNews
 from bascule.app.timers import Timer
@@ -128,6 +128,8 @@ class StdioHosts:
         self._listener: Listener | None = None
         self._entries: dict[str, str] = {}
         """Digests of what servers were locked to when they were made, by connector."""
+        self._refused: dict[str, str] = {}
+        """Why the last start of a connector was refused."""
         self._stamp = stamp_of(config_path)
         self._fresh = config, commands_of(config), entries_beside(config_path)
         self.commit()
@@ -221,8 +223,17 @@ class StdioHosts:
             config=self._config,
             clock=system_clock,
         )
-        record = partial(record_reached, self._place, command.connector)
-        return await launch.start(command, record)
+        name = command.connector
+        try:
+            start = await launch.start(command, partial(record_reached, self._place, name))
+        except LaunchError as exc:
+            # Clients try again and again: the log has each reason once.
+            if self._refused.get(name) != str(exc):
+                self._refused[name] = str(exc)
+                await record_refused(self._place, name, str(exc))
+            raise
+        self._refused.pop(name, None)
+        return start
 
     async def _record_start(self, connector: str, start: Start, wanted: Wanted) -> None:
         """Have it on disk before a program runs; arguments may hold secrets."""

@@ -139,7 +139,7 @@ class Record(Part, frozen=True, kw_only=True):
     `call.end` when completed; `answer`, `notification` and `session.end` for what else a
     client sends in a session; `definition.deviates` and `approval.missing` for what is not
     as it was approved; `token.issue`, `revoke`, `user.add`, `server.start`,
-    `egress.connect`, `egress.refuse`, … for events."""
+    `server.refuse`, `egress.connect`, `egress.refuse`, … for events."""
     user: UserPart | UnsetType = UNSET
     v: int
     writer: str
