@@ -226,6 +226,9 @@ class ApprovalRule(Table, frozen=True, omit_defaults=True):
     """Who made the entry in the lock must not approve it."""
     longest_days: Annotated[int, Meta(ge=1, le=90)] = 90
     """Days after which an approval expires at the latest."""
+    audited: str = ""
+    """Criterion of `audits.toml` that every package must meet before it is approved; empty:
+    none."""
 
 
 class Approvals(Table, frozen=True, omit_defaults=True):

@@ -25,6 +25,8 @@ class Rule:
     quorum: int
     not_author: bool
     longest_seconds: int
+    audited: frozenset[str] = frozenset()
+    """Criteria of `audits.toml` that every package must meet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +58,8 @@ class Trusted:
         more = [
             it
             for it in base.rules.values()
-            if _matches(it.connectors, name)
-            or any(owner and _matches(it.owners, owner) for owner in owners)
+            if matches(it.connectors, name)
+            or any(owner and matches(it.owners, owner) for owner in owners)
         ]
         approvers = self._named(base.approvers)
         for rule in more:
@@ -69,6 +71,7 @@ class Trusted:
             not_author=base.not_author or any(it.not_author for it in more),
             longest_seconds=DAY
             * min([base.longest_days, *(it.longest_days for it in more)]),
+            audited=frozenset(it.audited for it in more if it.audited),
         )
 
     def rule_for_changes(self) -> Rule:
@@ -88,7 +91,8 @@ class Trusted:
         return known & set(names) if names else known
 
 
-def _matches(patterns: Iterable[str], text: str) -> bool:
+def matches(patterns: Iterable[str], text: str) -> bool:
+    """Tell whether one of the patterns fits all of a text; `*` is any run of characters."""
     return any(
         re.fullmatch(re.escape(it).replace(r"\*", ".*"), text, re.DOTALL) for it in patterns
     )
