@@ -19,14 +19,17 @@ from bascule.app.approvals import (
     verdicts,
 )
 from bascule.app.place import Place
+from bascule.app.reviews import FILE, read_audits
 from bascule.app.state import os_user
 from bascule.clock import UnixTime
 from bascule.config.model import Config
 from bascule.errors import BasculeError
 from bascule.lock.approvals import Verdict
 from bascule.lock.dsse import Envelope, pae, write_envelope
+from bascule.lock.invisible import visible
 from bascule.lock.ledger import DENIES, Ledger
 from bascule.lock.model import Entry, LockFile, entry_digest, part_digests
+from bascule.lock.reviews import Reviewed, assess_audits
 from bascule.lock.rules import DAY, LONGEST_BREAK_GLASS, Trusted
 from bascule.lock.statement import (
     Approval,
@@ -37,6 +40,7 @@ from bascule.lock.statement import (
 )
 from bascule.lock.surface import read_document
 from bascule.storage import approvals
+from bascule.storage.private_files import refuse_writable_by_others
 from bascule.storage.store import Transaction
 
 ATTEMPTS = 5
@@ -46,6 +50,10 @@ _NEW = "the new statement"
 
 class RefusedError(BasculeError):
     """The statement that was to be made would not count."""
+
+
+class UnreviewedError(RefusedError):
+    """A rule asks for reviews that nobody has made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +84,8 @@ class Decided:
     """Of the statement's file, below the configuration."""
     pending: str
     """Why the approvers that the files describe are not in force; empty if they are."""
+    reviewed: Reviewed | None = None
+    """Who has read the packages that were approved; None where nobody asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,14 +110,18 @@ def decide_on(
     """Record a decision about a connector's entry; durable on return.
 
     The log has it before it takes effect. Its files are written last, and anew by the next
-    decision if this process ends before. Raises `RefusedError` for what would not count.
+    decision if this process ends before. Raises `RefusedError` for what would not count,
+    `UnreviewedError` for an approval of packages that a rule wants to be read first.
     """
     entry = desk.lock.connectors.get(name)
     documents = _documents(desk, name, entry)
+    reviewed = _reviewed(desk, entry, wish, now)
     store = desk.place.open_state()
     for _ in range(ATTEMPTS):
         found = desk.found()
         picture = take_in(desk.place, found, now=now)
+        if reviewed is not None:
+            _require_reviewed(picture, name, entry, reviewed)
         digest, approval = _approval(picture, name, entry, key, wish, now)
         content = sign(write_statement(statement(name, digest, approval)), key)
         offered = _offer(found, name, content)
@@ -120,7 +134,8 @@ def decide_on(
         if any(it.envelope == content for _, it in settled.fresh):
             path = _write_files(found, name, settled.admissions[name].ledger, documents)
             verdict = verdicts(settled, desk.lock.connectors, now=now).get(name)
-            return Decided(verdict, approval, digest, path, settled.approvers.pending)
+            pending = settled.approvers.pending
+            return Decided(verdict, approval, digest, path, pending, reviewed)
     raise BasculeError(f"others decide about `{name}` all the time: run the command again")
 
 
@@ -219,6 +234,38 @@ def _documents(desk: Desk, name: str, entry: Entry | None) -> dict[str, bytes]:
         entry_digest(entry): canonical(entry),
         entry.surface.set: canonical(surface),
     }
+
+
+def _reviewed(
+    desk: Desk, entry: Entry | None, wish: Wish, now: UnixTime
+) -> Reviewed | None:
+    """Say who has read what would be approved; nothing else may wait for that."""
+    if entry is None or wish.decision != "approve":
+        return None
+    folder = desk.config_path.parent
+    if (folder / FILE).exists():
+        refuse_writable_by_others(folder / FILE)
+    return assess_audits(entry, read_audits(folder), now=now)
+
+
+def _require_reviewed(
+    picture: Picture, name: str, entry: Entry | None, reviewed: Reviewed
+) -> None:
+    """Raise `UnreviewedError` unless each package meets what the rules in force ask for."""
+    before = picture.admissions[name].ledger.owner
+    owner = "" if entry is None else entry.access.owner
+    for criterion in sorted(
+        picture.approvers.trusted.rule_for(name, owner, before).audited
+    ):
+        missing = reviewed.unreviewed(criterion)
+        if missing:
+            count = f"{len(missing)} of {len(reviewed.packages)} packages are unreviewed"
+            lines = "".join(f"\n  {visible(it)}" for it in missing)
+            raise UnreviewedError(
+                f"the rules ask for `{criterion}`, and {count}:{lines}\n"
+                f"read them and write audits into `{FILE}`, take in those of others with "
+                "`bascule import audits NAME FILE`, or exempt them for a time"
+            )
 
 
 def _offer(found: Found, name: str, content: bytes) -> Found:

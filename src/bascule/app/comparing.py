@@ -17,6 +17,7 @@ from bascule.app.advisories import assess_all
 from bascule.app.approvals import Found, Picture, look, read_found, verdicts
 from bascule.app.lock_place import LockPlace
 from bascule.app.place import Place
+from bascule.app.reviews import read_audits
 from bascule.app.surfaces import capture_surface
 from bascule.clock import UnixTime
 from bascule.config.model import Config
@@ -27,6 +28,7 @@ from bascule.lock.diff import EntryDiff, Side, compare_entries
 from bascule.lock.ledger import DENIES
 from bascule.lock.lock_file import read_lock
 from bascule.lock.model import Entry, LockError, entry_digest
+from bascule.lock.reviews import ReviewCount, assess_audits, count_reviews
 from bascule.lock.surface import Document, document_digest, parse_document, read_document
 from bascule.storage import approvals
 
@@ -53,6 +55,8 @@ class Comparison:
     """Of the second; None without an entry."""
     verdict: Verdict | None
     """On the second."""
+    reviews: tuple[ReviewCount, ...] = ()
+    """Of the packages of the second, a count for each criterion of `audits.toml`."""
 
 
 class Entries:
@@ -121,7 +125,16 @@ class Entries:
             _without(old, new),
             new,
             judged.get(self._name),
+            self._reviews(before, after),
         )
+
+    def _reviews(self, before: Side, after: Side) -> tuple[ReviewCount, ...]:
+        if after.entry is None:
+            return ()
+        audits = read_audits(self._folder)
+        reviewed = assess_audits(after.entry, audits, now=self._now)
+        known = () if before.entry is None else before.entry.packages
+        return tuple(count_reviews(reviewed, known))
 
     def _assessed(self, side: Side) -> Assessment | None:
         if side.entry is None:

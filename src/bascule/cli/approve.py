@@ -11,9 +11,17 @@ import click
 from bascule.app import proposals
 from bascule.app.approval_keys import SigningKey, key_of_file, own_key
 from bascule.app.approver_change import change_approvers, replace_approvers
-from bascule.app.approving import Decided, Desk, Wish, accept_proposal, decide_on
+from bascule.app.approving import (
+    Decided,
+    Desk,
+    UnreviewedError,
+    Wish,
+    accept_proposal,
+    decide_on,
+)
 from bascule.app.authors import author_in_history
 from bascule.cli.context import CommandContext
+from bascule.cli.diff_text import reviews
 from bascule.cli.output import emit, printable
 from bascule.cli.revoke import require_text
 from bascule.cli.user import as_json_option
@@ -23,6 +31,7 @@ from bascule.config.rules import is_connector_name
 from bascule.errors import BasculeError
 from bascule.lock.lock_file import read_lock, with_entry
 from bascule.lock.model import PARTS, entry_digest
+from bascule.lock.reviews import ReviewCount, count_reviews
 
 FOUND = 1
 DIGITS = 20
@@ -206,10 +215,16 @@ def _decide(
 ) -> None:
     """Record a decision and tell of it; `accepts`: a proposal goes into the lock then."""
     key = _key(desk, key_path)
-    decided = decide_on(desk, name, key, wish, now=system_clock())
+    try:
+        decided = decide_on(desk, name, key, wish, now=system_clock())
+    except UnreviewedError as exc:
+        click.echo(printable(f"not approved: {exc}"), err=True)
+        click.get_current_context().exit(FOUND)
     if accepts and decided.verdict is not None and decided.verdict.state == "approved":
         accept_proposal(desk, name)
     approval, verdict = decided.approval, decided.verdict
+    reviewed = decided.reviewed
+    counts = [] if reviewed is None else count_reviews(reviewed, reviewed.packages)
     if decided.pending:
         click.echo(f"warning: {decided.pending}", err=True)
     emit(
@@ -224,19 +239,21 @@ def _decide(
             "state": "missing" if verdict is None else verdict.state,
             "because": "" if verdict is None else verdict.reason,
             "file": decided.path,
+            "reviews": counts,
         },
-        text=_told(name, decided),
+        text=_told(name, decided, counts),
         as_json=as_json,
     )
 
 
-def _told(name: str, decided: Decided) -> str:
+def _told(name: str, decided: Decided, counts: list[ReviewCount]) -> str:
     approval, verdict = decided.approval, decided.verdict
     lines = [
         f"{approval.decision.replace('_', ' ')} by {approval.approver}: {name}, statement "
         f"{approval.sequence}, entry {decided.entry_digest}",
         *(f"  {part:9} {approval.parts[part]}" for part in PARTS if part in approval.parts),
         f"  in {decided.path}",
+        *(f"  {line}" for line in reviews(counts)),
     ]
     if verdict is not None:
         lines.append(f"{name} {verdict.reason}")

@@ -89,6 +89,7 @@ def compared(name: str, found: Comparison) -> Compared:
             [] if verdict is None else list(verdict.approvers),
             None if verdict is None else verdict.expires,
         ),
+        reviews=list(found.reviews),
     )
 
 

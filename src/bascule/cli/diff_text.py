@@ -20,6 +20,7 @@ from bascule.lock.changes import Change, ChangeClass, DefinitionChange
 from bascule.lock.diff import Fact
 from bascule.lock.invisible import json_text, quoted, visible
 from bascule.lock.package_changes import PackageChange
+from bascule.lock.reviews import ReviewCount
 from bascule.lock.schema_changes import escaped
 
 CONTEXT = 40
@@ -61,6 +62,8 @@ def _lines(name: str, found: Comparison) -> Iterator[str]:
         yield from _section("root package", _package(diff.root))
     packages = [line for it in diff.packages for line in _package(it)]
     yield from _section("packages", packages)
+    if diff.root is not None or packages:
+        yield from _section("reviews", [*reviews(found.reviews)])
     yield from _section("interpreter and tree", _facts(diff.code))
     if diff.classes:
         yield from _section("advisories", [*_advisories(found)])
@@ -209,6 +212,18 @@ def _package(change: PackageChange) -> list[str]:
         line = f"{name} {before} → {after}{day}"
     notes = (click.style(f"  ! {visible(it)}", fg="yellow") for it in change.notes)
     return [line, *notes]
+
+
+def reviews(counts: Sequence[ReviewCount]) -> Iterator[str]:
+    """Say how many packages nobody has read, and which of them are new."""
+    for it in counts:
+        what = "" if it.criterion is None else f"{visible(it.criterion)}: "
+        also = f"audited {it.audited}, trusted {it.trusted}, exempt {it.exempt}"
+        line = f"{what}unreviewed: {len(it.unreviewed)} of {it.packages} ({also})"
+        yield click.style(line, fg="yellow" if it.unreviewed else None)
+        if it.changed:
+            names = ", ".join(visible(purl.removeprefix("pkg:")) for purl in it.changed)
+            yield f"  changed, and read by nobody: {names}"
 
 
 def _advisories(found: Comparison) -> Iterator[str]:

@@ -18,6 +18,7 @@ from bascule.lock.changes import DefinitionChange
 from bascule.lock.diff import Fact
 from bascule.lock.ledger import State
 from bascule.lock.package_changes import PackageChange
+from bascule.lock.reviews import ReviewCount
 
 UserName = Annotated[str, Meta(pattern="^user:.+$")]
 
@@ -205,6 +206,8 @@ class Compared(Struct):
     advisories: AdvisoryChanges
     approval: ApprovalState
     """Of the second entry."""
+    reviews: list[ReviewCount]
+    """Of the second entry's packages, for each criterion of `audits.toml`."""
 
 
 class MonitorRow(Struct):
@@ -242,6 +245,25 @@ class FeedImported(Struct):
     """When the latest advisory was changed (RFC 3339): how old the feed is."""
     sha256: str
     """Of the file."""
+
+
+class AuditsImported(Struct):
+    """`import audits`: the file that was taken in, and whose audits of it count."""
+
+    name: str
+    file: str
+    """Below the configuration."""
+    sha256: str
+    audits: int
+    """In the file."""
+    people: list[str]
+    """Who made them."""
+    criteria: list[str]
+    """Of theirs."""
+    people_that_count: list[str]
+    """As `audits.toml` says; none at first."""
+    criteria_that_count: dict[str, list[str]]
+    """Theirs → ours."""
 
 
 class DifferentFile(Struct):
@@ -307,6 +329,8 @@ class ConnectorDecided(Struct):
     """What the connector's entry is or lacks."""
     file: str
     """Of the statement, below the configuration."""
+    reviews: list[ReviewCount]
+    """Of the packages that were approved; none with another decision."""
 
 
 class ApproversChanged(Struct):
@@ -347,6 +371,7 @@ SCHEMAS: Mapping[str, type[Struct] | None] = {
     "decide": Decided,
     "diff": Compared,
     "doctor": Examined,
+    "import-audits": AuditsImported,
     "import-osv": FeedImported,
     "key-rotate": KeyRotated,
     "install": InstalledConnector,
