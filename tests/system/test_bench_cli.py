@@ -16,7 +16,9 @@ import pytest
 
 from bascule.bench.processes import tree
 from bascule.bench.run import Options, run
+from bascule.bench.supply_chain import Sizes, measure
 from bascule.bench.tools import find_tools, packaged_envoy
+from bascule.clock import monotonic
 
 FIGURES = {"cpu_us", "rps", "p50_us", "p99_us"}
 COMMAND = [sys.executable, "-m", "bascule.cli.main", "bench"]
@@ -44,7 +46,7 @@ def bench(folder: Path, *arguments: str) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     folder = tmp_path_factory.mktemp("bench")
-    found = bench(folder)
+    found = bench(folder, "--no-supply-chain")
     assert list(folder.iterdir()) == []
     return found
 
@@ -87,6 +89,23 @@ def test_a_peer_that_is_missing_is_named_and_the_others_are_measured() -> None:
     assert any("apt-get install nginx" in line for line in told)
 
 
+def test_what_locks_and_approvals_cost_is_measured_too(tmp_path: Path) -> None:
+    sizes = Sizes(files=60, bytes=60_000, packages=10, advisories=200, starts=1)
+    left_out: dict[str, str] = {}
+    told: list[str] = []
+    folder = tmp_path / "chain"
+    found = measure(monotonic, folder, sizes, told.append, left_out.__setitem__)
+    assert found.verify_ms > 0
+    assert found.gate.first_list_ms > 0
+    assert (found.matching.packages, found.matching.advisories) == (10, 200)
+    assert found.launch is not None
+    assert found.launch.files > 60
+    assert found.launch.locked_ms > found.launch.bare_ms > 0
+    # Whoever has never run `npx -y` has nothing that could be measured.
+    assert (found.npx is None) == (found.npx_ratio is None) == ("npx" in left_out)
+    assert left_out.keys() <= {"npx"}
+
+
 def test_without_programs_it_exits_3_and_says_how_to_get_them(tmp_path: Path) -> None:
     result = subprocess.run(
         COMMAND, env=environment(tmp_path, path=""), capture_output=True, text=True
@@ -101,7 +120,7 @@ def test_a_run_that_is_stopped_leaves_no_process_and_no_file(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     folder = tmp_path_factory.mktemp("bench")  # short: a socket will lie below it
-    command = [*COMMAND, "--peer", "envoy_full", "--no-cold"]
+    command = [*COMMAND, "--peer", "envoy_full", "--no-cold", "--no-supply-chain"]
     with subprocess.Popen(
         command, env=environment(folder), stderr=subprocess.PIPE, text=True
     ) as process:

@@ -15,7 +15,7 @@ def test_the_median_is_given_in_milliseconds() -> None:
 
 
 def test_the_tree_has_that_many_files_and_nearly_that_size(tmp_path: Path) -> None:
-    verification._fill(tmp_path, 400, 2_500_000)
+    verification.fill(tmp_path, 400, 2_500_000)
     tree = measure(tmp_path)
     assert tree.files == 400
     assert abs(tree.bytes - 2_500_000) < 25_000

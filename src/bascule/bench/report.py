@@ -8,6 +8,7 @@ from statistics import median
 from msgspec import Struct
 
 from bascule.bench.load import Load
+from bascule.bench.supply_chain import SupplyChain
 
 
 class Figures(Struct):
@@ -73,6 +74,8 @@ class Report(Struct, kw_only=True):
     cold_decision: Cold | None
     """With the name of another tool each time, so that Cedar is asked."""
     lists: Lists | None
+    supply_chain: SupplyChain | None
+    """What locks and approvals cost; None when it was not asked for."""
     pinned: bool
     """The target had a core, and load and upstream another."""
     rounds: int

@@ -10,10 +10,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bascule.bench import load, peers, report, targets
+from bascule.bench import load, peers, report, supply_chain, targets
 from bascule.bench.disk import fsync_microseconds
 from bascule.bench.gateway import TOKEN_SECONDS, BenchGateway, Tokens, prepare, records
 from bascule.bench.processes import cpu_seconds, pss_megabytes
+from bascule.bench.supply_chain import Sizes
 from bascule.bench.targets import Host, Progress, Target
 from bascule.bench.tools import Tools
 from bascule.clock import monotonic, system_clock
@@ -38,6 +39,8 @@ class Options:
     rounds: int = 3
     peers: tuple[str, ...] = PEERS
     cold: bool = True
+    supply_chain: Sizes | None = None
+    """How much to measure of what needs no target; None for nothing."""
 
 
 def run(options: Options, tools: Tools, progress: Progress) -> report.Report:
@@ -61,7 +64,9 @@ class Bench:
         )
 
     def measure(self) -> report.Report:
-        """Start the targets and measure them."""
+        """Start the targets and measure them; before, what needs no target."""
+        sizes = self._options.supply_chain
+        chain = None if sizes is None else self._measure_supply_chain(sizes)
         upstream = targets.start_upstream(self._host)
         tokens = self._tokens(upstream.port)
         first, *others = tokens.calls
@@ -81,8 +86,15 @@ class Bench:
             cold=cold,
             cold_decision=decision,
             lists=lists,
+            chain=chain,
             fsync_us=fsync_us,
             pss_mb=round(pss_megabytes(gateway.pid), 1),
+        )
+
+    def _measure_supply_chain(self, sizes: Sizes) -> supply_chain.SupplyChain:
+        folder = self._host.folder / "supply-chain"
+        return supply_chain.measure(
+            monotonic, folder, sizes, self._host.progress, self._leave_out
         )
 
     def _tokens(self, upstream: int) -> Tokens:
@@ -180,6 +192,7 @@ class Bench:
         cold: report.Cold | None,
         cold_decision: report.Cold | None,
         lists: report.Lists | None,
+        chain: supply_chain.SupplyChain | None,
         fsync_us: float,
         pss_mb: float,
     ) -> report.Report:
@@ -201,6 +214,7 @@ class Bench:
             cold=cold,
             cold_decision=cold_decision,
             lists=lists,
+            supply_chain=chain,
             pinned=bool(self._host.cores),
             rounds=rounds,
             seconds=self._options.seconds,

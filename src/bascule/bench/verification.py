@@ -26,7 +26,7 @@ def verification_ms(
     with tempfile.TemporaryDirectory(prefix="bascule-bench-") as root:
         store = Store(Path(root) / "store")
         with store.fresh() as folder:
-            _fill(folder, files, size)
+            fill(folder, files, size)
             tree = store.add(folder)
         times = []
         for _ in range(runs):
@@ -36,7 +36,7 @@ def verification_ms(
     return statistics.median(times)
 
 
-def _fill(folder: Path, files: int, size: int) -> None:
+def fill(folder: Path, files: int, size: int) -> None:
     """Make files as packages have them: forty in a folder, most small, some large."""
     # Of three files one has four times as much as the other two together.
     unit = size // (files // 3 * 6 + files % 3)

@@ -12,6 +12,7 @@ import msgspec
 
 from bascule.bench.report import Report, Target
 from bascule.bench.run import PEERS, Options, run
+from bascule.bench.supply_chain import Sizes, SupplyChain
 from bascule.bench.tools import find_tools, packaged_envoy
 from bascule.cli.output import emit
 from bascule.cli.user import as_json_option
@@ -30,14 +31,27 @@ from bascule.cli.user import as_json_option
 @click.option(
     "--cold/--no-cold", default=True, help="Also with new tokens, new names, long lists."
 )
+@click.option(
+    "--supply-chain/--no-supply-chain",
+    default=True,
+    help="Also what locks and approvals cost.",
+)
 @as_json_option
 def bench(
-    seconds: int, rounds: int, peers: tuple[str, ...], cold: bool, as_json: bool
+    *,
+    seconds: int,
+    rounds: int,
+    peers: tuple[str, ...],
+    cold: bool,
+    supply_chain: bool,
+    as_json: bool,
 ) -> None:
     """Measure a call's CPU time, beside nginx and Envoy; needs no configuration."""
     tools = find_tools(os.environ.get("PATH", os.defpath), packaged=packaged_envoy())
     signal.signal(signal.SIGTERM, _end)
-    options = Options(seconds, rounds, tuple(dict.fromkeys(peers)) or PEERS, cold)
+    chosen = tuple(dict.fromkeys(peers)) or PEERS
+    sizes = Sizes() if supply_chain else None
+    options = Options(seconds, rounds, chosen, cold, sizes)
     found = run(options, tools, lambda text: click.echo(text, err=True))
     emit(msgspec.to_builtins(found), text=_table(found), as_json=as_json)
 
@@ -60,12 +74,33 @@ def _table(found: Report) -> str:
             f"a list of 500 tools: first {found.lists.first_ms} ms, "
             f"then {found.lists.cpu_us} us CPU"
         )
+    if found.supply_chain is not None:
+        lines += _supply_chain(found.supply_chain)
     lines.append(
         f"at one connection {found.added_p50_us} us added to the median; "
         f"one fsync {found.fsync_us} us; {found.pss_mb} MB"
     )
     lines += [f"not assessed: {it.name}: {it.reason}" for it in found.not_assessed]
     return "\n".join(lines)
+
+
+def _supply_chain(found: SupplyChain) -> list[str]:
+    gate, matching, launch, npx = found.gate, found.matching, found.launch, found.npx
+    lines = [
+        f"verify: {found.verify_ms:.0f} ms for a tree of 4,000 files",
+        f"gate: {gate.call_us:.1f} us a call, {gate.list_ms:.2f} ms a list of 50 tools, "
+        f"{gate.first_list_ms:.2f} ms the first",
+        f"match: {matching.ms:.0f} ms for {matching.packages} packages and "
+        f"{matching.advisories} advisories",
+    ]
+    if launch is not None:
+        lines.append(
+            f"launch: {launch.added_ms:.0f} ms added to {launch.bare_ms:.0f} ms, "
+            f"{launch.files} files hashed"
+        )
+    if npx is not None:
+        lines.append(f"npx: {npx.added_ms:.0f} ms added to {npx.bare_ms:.0f} ms")
+    return lines
 
 
 def _line(name: str, row: Target, ratio: float | None) -> str:
