@@ -299,6 +299,14 @@ def test_an_unknown_connector_cannot_be_approved(at: ApprovalPlace) -> None:
     assert "bascule lock" in at.run("approve", "other", "--reason", "x", code=3).stderr
 
 
+@pytest.mark.parametrize("more", [(), ("--revoke",)])
+def test_an_unknown_connector_cannot_be_rejected(
+    at: ApprovalPlace, more: tuple[str, ...]
+) -> None:
+    result = at.run("reject", "other", "--reason", "x", *more, code=3)
+    assert "`other` is neither locked" in result.stderr
+
+
 def test_a_revocation_needs_no_entry_in_the_lock(at: ApprovalPlace, tmp_path: Path) -> None:
     at.run("approve", "time", "--reason", "x")
     at.snapshot(tmp_path / "kept")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -226,3 +227,43 @@ def test_what_is_approved_is_asked_as_it_runs(snoop: Locked) -> None:
     snoop.run("diff", "small", "locked..served")
     snoop.run("reject", "small", "--reason", "looked again")
     snoop.run("diff", "small", "locked..served", code=1)
+
+
+def test_an_approved_entry_stays_when_its_server_cannot_be_asked(place: Locked) -> None:
+    """As one that does not start without its files, which it is not given for this."""
+    granted = place.folder / "granted"
+    granted.mkdir()
+    (granted / "letter").touch()
+    reads = f"sandbox.read = [{str(granted)!r}]"
+    place.configure(reads)
+    program = place.server / "server.py"
+    first = "from __future__ import annotations\n"
+    opened = f"{first}open({str(granted / 'letter')!r})\n"
+    program.write_text(program.read_text().replace(first, opened, 1))
+    assert "bascule lock small --with-access`" in place.run("lock").stderr
+    assert place.entry.surface is None
+    place.run("lock", "--with-access")
+    place.run("approve", "small", "--reason", "looked at it")
+    entry = place.entry
+    assert "stays locked as it was" in place.run("lock").stderr
+    assert place.entry == entry
+    assert place.row("verify", "small")["ok"]
+    place.configure(f"{reads}\nowner = 'else'")
+    assert "stays locked" not in place.run("lock").stderr
+    assert place.entry.surface is None
+
+
+def test_a_path_that_the_sandbox_does_not_have_is_named(place: Locked) -> None:
+    granted = place.folder / "granted"
+    granted.mkdir()
+    more = [f"--root={granted}", "./here", "/nowhere", "/usr"]
+    command = json.dumps([sys.executable, "server/server.py", *more])
+    place.configure(command=command)
+    said = place.run("lock").stderr
+    assert f"`{granted}` does not exist in its sandbox" in said
+    assert "[connectors.small.sandbox]" in said
+    assert "`./here` is looked for in the server's own empty home" in said
+    assert "/nowhere" not in said
+    assert "/usr" not in said
+    place.configure(f"sandbox.write = [{str(granted)!r}]", command)
+    assert "does not exist in its sandbox" not in place.run("lock").stderr

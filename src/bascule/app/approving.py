@@ -175,6 +175,11 @@ def _approval(
 ) -> tuple[str, Approval]:
     """Make the predicate that comes next in the chain, and say about which entry it is."""
     trusted = picture.approvers.trusted
+    if name not in picture.admissions:
+        raise RefusedError(
+            f"`{name}` is neither locked nor was it ever decided about: nothing of it is "
+            "served in `enforce`, and nothing can be signed"
+        )
     ledger = picture.admissions[name].ledger
     head = ledger.head
     if entry is not None:

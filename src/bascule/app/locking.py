@@ -13,6 +13,7 @@ import msgspec
 
 from bascule.app.lock_place import LockPlace
 from bascule.app.surfaces import capture_surface, withheld
+from bascule.app.ungranted import ungranted
 from bascule.lock.capture import CapturedSurface
 from bascule.lock.declared import access_of, launch_of, sandbox_of
 from bascule.lock.install import (
@@ -104,7 +105,8 @@ def draft(
         installed = _installed(place, entry, resolution, build)
         entry = _built(entry, installed)
         warnings = (*warnings, *installed.notes)
-    return _captured(place, name, entry, beside, warnings)
+    warnings = (*warnings, *ungranted(name, entry))
+    return _captured(place, name, entry, before, beside, warnings)
 
 
 def write(place: LockPlace, drafts: Sequence[Draft]) -> LockFile:
@@ -205,6 +207,7 @@ def _captured(
     place: LockPlace,
     name: str,
     entry: Entry,
+    before: Entry | None,
     beside: dict[str, bytes],
     warnings: tuple[str, ...],
 ) -> Draft:
@@ -224,7 +227,14 @@ def _captured(
     try:
         captured = asyncio.run(capture_surface(place, name, entry, trusted=trusted))
     except CaptureError as exc:
-        told = f"what it serves is not known: {exc}; then `bascule lock {name}` again"
+        option = " --with-access" if missing else ""
+        told = (
+            f"what it serves is not known: {exc}. When that is mended: `bascule lock "
+            f"{name}{option}`"
+        )
+        if before and before.surface and before == _as_before(place, name, entry, before):
+            told = f"{told}. Nothing else has changed: it stays locked as it was"
+            entry = before
         return Draft(name, entry, beside, (*warnings, told))
     beside[document_name(name)] = format_document(captured.document)
     entry = msgspec.structs.replace(
@@ -233,6 +243,13 @@ def _captured(
         access=access_of(name, place.config, captured.pins.tools),
     )
     return Draft(name, entry, beside, (*warnings, *_refused(captured)))
+
+
+def _as_before(place: LockPlace, name: str, entry: Entry, before: Entry) -> Entry:
+    """Give an entry with the surface that was captured of it earlier, if it is the same."""
+    tools = () if before.surface is None else before.surface.tools
+    access = access_of(name, place.config, tools)
+    return msgspec.structs.replace(entry, surface=before.surface, access=access)
 
 
 def _refused(captured: CapturedSurface) -> list[str]:
