@@ -297,16 +297,20 @@ class Drifted(Struct):
     have: str
 
 
-class Verification(Struct):
-    """`verify`, a line for each connector."""
+class Verification(Struct, kw_only=True):
+    """`verify`, a line for each connector; with `--self` one, of `bascule`."""
 
     connector: str
     ok: bool
     """Approved, and nothing drifted."""
     approved: bool
+    """With `--self`: it could be compared with what it was released with."""
     drift: list[Drifted]
     not_assessed: list[str]
     """What nobody could know; never makes it false."""
+    digest: str | UnsetType = UNSET
+    """With `--self`: over all files that came in wheels, hex of SHA-256; empty when there
+    are none. The same wherever the same wheels are installed."""
 
 
 class ConnectorDecided(Struct):

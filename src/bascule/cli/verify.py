@@ -22,6 +22,7 @@ FOUND = 1
 @click.command()
 @click.argument("name", required=False)
 @click.option("--all", "everything", is_flag=True, help="Verify every connector.")
+@click.option("--self", "own", is_flag=True, help="Verify this Bascule's own files.")
 @click.option(
     "--approvers",
     metavar="DIGEST",
@@ -34,6 +35,7 @@ def verify(
     *,
     name: str | None,
     everything: bool,
+    own: bool,
     approvers: str | None,
     as_json: bool,
 ) -> None:
@@ -42,26 +44,50 @@ def verify(
     Hashes every file of its tree and of its interpreter, and compares settings, packages
     and definitions with the lock. Nothing is run and no registry is asked. Exit code 1
     when it is not approved or anything drifted.
+
+    With --self, hashes the installed files of Bascule and of all that it needs, and
+    compares versions with those that it was released with. Needs no configuration. Exit
+    code 1 also when that cannot be known.
     """
-    if (name is None) != everything:
-        raise click.UsageError("name a connector, or use --all")
+    if [name is not None, everything, own].count(True) != 1:
+        raise click.UsageError("name a connector, or use --all or --self")
+    if own:
+        _verify_self(as_json=as_json)
+        return
     names = [] if name is None else [name]
     found = verified(context, names, approvers=approvers)
     for it in found:
         if as_json:
-            emit_json(
-                {
-                    "connector": it.connector,
-                    "ok": it.ok,
-                    "approved": it.approved,
-                    "drift": it.drift,
-                    "not_assessed": it.not_assessed,
-                }
-            )
+            emit_json(_row(it))
         else:
             _tell(it)
     if not all(it.ok for it in found):
         click.get_current_context().exit(FOUND)
+
+
+def _verify_self(*, as_json: bool) -> None:
+    from bascule.app.own_files import verify_self
+
+    with Line() as line:
+        line.say("bascule: hashing")
+        found, digest = verify_self()
+    if as_json:
+        emit_json({**_row(found), "digest": digest})
+    else:
+        _tell(found)
+        click.echo(f"  digest {digest}")
+    if not found.ok:
+        click.get_current_context().exit(FOUND)
+
+
+def _row(found: Verified) -> dict[str, object]:
+    return {
+        "connector": found.connector,
+        "ok": found.ok,
+        "approved": found.approved,
+        "drift": found.drift,
+        "not_assessed": found.not_assessed,
+    }
 
 
 def verified(

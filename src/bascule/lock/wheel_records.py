@@ -22,7 +22,7 @@ from bascule.lock.purl import name_of, told, version_of
 
 _NO_PART_OF_A_WHEEL = (".lock",)
 """What uv leaves in a folder beside packages."""
-_OF_THIS_MACHINE = ("direct_url.json", "REQUESTED", "INSTALLER", "uv_cache.json")
+OF_THIS_MACHINE = ("direct_url.json", "REQUESTED", "INSTALLER", "uv_cache.json")
 """In `.dist-info`: who installed it, from where, whether it was asked for."""
 
 
@@ -100,14 +100,15 @@ def _check_file(folder: Path, info: Path, path: str, digest: str) -> None:
         data = (folder / pure).read_bytes()
     except OSError as exc:
         raise BrokenWheelError(f"`{info.name}` lacks its file `{path}`") from exc
-    if digest and _sha256(data) != digest:
+    if digest and digest_of(data) != digest:
         raise BrokenWheelError(
             f"`{path}` is not what `{info.name}` brings: another package brings it too, or "
             "it was changed on the way"
         )
 
 
-def _sha256(data: bytes) -> str:
+def digest_of(data: bytes) -> str:
+    """Hash content as lists write it: Base64 without padding, URL-safe."""
     digest = hashlib.sha256(data).digest()
     return base64.urlsafe_b64encode(digest).decode().rstrip("=")
 
@@ -130,7 +131,7 @@ def remove_what_is_of_this_machine(folder: Path, interpreter: Path) -> None:
         with contextlib.suppress(OSError):
             scripts.rmdir()  # unless there are programs that came in a wheel
     for info in distributions(folder).values():
-        for name in _OF_THIS_MACHINE:
+        for name in OF_THIS_MACHINE:
             (info / name).unlink(missing_ok=True)
         kept = [line for line in read(info) if (folder / line.path).exists()]
         (info / "RECORD").write_text(_written(folder, kept), encoding="utf-8")
