@@ -142,7 +142,7 @@ PRINTED = {
 
 
 def test_every_published_shape_is_tried() -> None:
-    elsewhere = ["config", "bench", "doctor", "import-osv"]
+    elsewhere = ["config", "bench", "doctor", "import-osv", "import-audits"]
     of_locking = [
         "install",
         "lock",

@@ -230,7 +230,7 @@ def test_what_is_approved_is_asked_as_it_runs(snoop: Locked) -> None:
 
 
 def test_an_approved_entry_stays_when_its_server_cannot_be_asked(place: Locked) -> None:
-    """As one that does not start without its files, which it is not given for this."""
+    """As one that does not start without its files, which are away for a moment."""
     granted = place.folder / "granted"
     granted.mkdir()
     (granted / "letter").touch()
@@ -245,6 +245,7 @@ def test_an_approved_entry_stays_when_its_server_cannot_be_asked(place: Locked) 
     place.run("lock", "--with-access")
     place.run("approve", "small", "--reason", "looked at it")
     entry = place.entry
+    (granted / "letter").unlink()
     assert "stays locked as it was" in place.run("lock").stderr
     assert place.entry == entry
     assert place.row("verify", "small")["ok"]
@@ -267,3 +268,12 @@ def test_a_path_that_the_sandbox_does_not_have_is_named(place: Locked) -> None:
     assert "/usr" not in said
     place.configure(f"sandbox.write = [{str(granted)!r}]", command)
     assert "does not exist in its sandbox" not in place.run("lock").stderr
+
+
+def test_locking_what_is_approved_again_asks_it_as_it_runs(snoop: Locked) -> None:
+    snoop.run("lock", "--with-access")
+    snoop.run("approve", "small", "--reason", "looked at it")
+    assert "without" not in snoop.run("lock").stderr
+    snoop.run("verify", "small")
+    (snoop.server / "more.txt").touch()
+    assert "without its secrets" in snoop.run("lock").stderr

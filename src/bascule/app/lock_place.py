@@ -39,6 +39,9 @@ class LockPlace:
     with_access: bool = False
     """Give servers that nobody approved yet, when they are asked what they serve, the
     secrets, files and hosts that they are declared to have."""
+    approved: frozenset[str] = frozenset()
+    """Connectors whose locked entry is approved: as long as nothing but what they serve
+    has changed, they are asked as they run."""
     report: Callable[[str, Reached], Awaitable[None]] = _report_nothing
     """Told of the connections of a connector while it is asked; see `Report`."""
     progress: Progress = lambda _: None

@@ -216,7 +216,8 @@ def _captured(
         told = "its image is recorded and cannot be run: nothing of it can be approved"
         return Draft(name, entry, beside, (*warnings, told))
     place.progress(f"{name}: asking what it serves")
-    trusted = place.with_access
+    unchanged = before is not None and before == _as_before(place, name, entry, before)
+    trusted = place.with_access or (unchanged and name in place.approved)
     missing = [] if trusted else withheld(place.config.connectors[name])
     if missing:
         told = (
@@ -232,7 +233,7 @@ def _captured(
             f"what it serves is not known: {exc}. When that is mended: `bascule lock "
             f"{name}{option}`"
         )
-        if before and before.surface and before == _as_before(place, name, entry, before):
+        if before is not None and before.surface is not None and unchanged:
             told = f"{told}. Nothing else has changed: it stays locked as it was"
             entry = before
         return Draft(name, entry, beside, (*warnings, told))

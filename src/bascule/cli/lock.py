@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -73,6 +74,7 @@ def lock(
         Line() as line,
         locking(context, config, line, cooldown_days, with_access=with_access) as place,
     ):
+        place = replace(place, approved=approved_here(context, place))
         drafts = [
             draft(place, name, scripts=allowed) for name in names or config.connectors
         ]
@@ -115,6 +117,18 @@ def locking(
         report=partial(record_reached, context.place()),
         progress=line.say,
     )
+
+
+def approved_here(context: CommandContext, place: LockPlace) -> frozenset[str]:
+    """Give the connectors whose locked entry is approved. Raises `BasculeError`."""
+    from bascule.app.approvals import standing
+    from bascule.lock.lock_file import read_lock
+
+    lock = read_lock(place.folder)
+    verdicts = standing(
+        context.place(), context.config_path, place.config, lock, now=place.now
+    ).verdicts
+    return frozenset(name for name, it in verdicts.items() if it.state == "approved")
 
 
 def write_drafts(context: CommandContext, place: LockPlace, drafts: list[Draft]) -> None:
