@@ -75,7 +75,8 @@ def test_what_nobody_has_read_is_said(bundled: Path, at: Locked) -> None:
     (count,) = at.row("diff", "small", code=1)["reviews"]
     assert (count["criterion"], count["unreviewed"]) == (None, [PURL])
     # No rule asks for more: it is said, and does not stand in the way.
-    assert "unreviewed: 1 of 1" in at.run(*APPROVE).stdout
+    told = at.run(*APPROVE).stdout
+    assert "\n  unreviewed: 1 of 1 (audited 0, trusted 0, exempt 0)\n" in told
 
 
 def test_a_rule_refuses_what_nobody_has_read(at: Locked) -> None:

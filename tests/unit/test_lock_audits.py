@@ -341,6 +341,20 @@ def test_a_file_that_is_too_large_or_no_text_is_refused() -> None:
             parse_audits(content, source="audits.toml")
 
 
+def test_many_problems_are_told_in_short() -> None:
+    text = "".join(f"[{'x' * 5000}{it}]\n" for it in range(100))
+    assert len(problem(text)) < 20 * 300
+
+
+def test_criteria_are_bounded() -> None:
+    """Closures of many that imply each other would fill the memory."""
+    chain = "".join(
+        f'[criteria.c{it}]\ndescription = "x"\nimplies = ["c{it + 1}"]\n'
+        for it in range(99)
+    )
+    assert "criteria: are more than 100" in problem(chain)
+
+
 def test_without_a_file_nothing_is_reviewed() -> None:
     found = assess_audits(entry(LEFT, ANYIO), Audits(), now=NOW)
     assert found.unreviewed("safe-to-run") == (LEFT.purl, ANYIO.purl)

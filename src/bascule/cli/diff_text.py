@@ -219,8 +219,7 @@ def reviews(counts: Sequence[ReviewCount]) -> Iterator[str]:
     for it in counts:
         what = "" if it.criterion is None else f"{visible(it.criterion)}: "
         also = f"audited {it.audited}, trusted {it.trusted}, exempt {it.exempt}"
-        line = f"{what}unreviewed: {len(it.unreviewed)} of {it.packages} ({also})"
-        yield click.style(line, fg="yellow" if it.unreviewed else None)
+        yield f"{what}unreviewed: {len(it.unreviewed)} of {it.packages} ({also})"
         if it.changed:
             names = ", ".join(visible(purl.removeprefix("pkg:")) for purl in it.changed)
             yield f"  changed, and read by nobody: {names}"

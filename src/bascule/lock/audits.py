@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from bascule.lock.audits_file import (
     EVERYBODY,
@@ -24,6 +25,8 @@ from bascule.lock.audits_file import (
     parse_audits,
     versions_of,
 )
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +51,8 @@ class Audits:
     steps: Mapping[Bytes, tuple[Step, ...]] = field(default_factory=dict)
     """By what they lead to."""
     trusted: tuple[TrustedPublisher, ...] = ()
-    exemptions: tuple[Exemption, ...] = ()
+    exemptions: Mapping[Bytes, tuple[Exemption, ...]] = field(default_factory=dict)
+    """By what they are of, without a digest."""
 
 
 def take_together(ours: AuditsFile, others: Mapping[str, bytes]) -> Audits:
@@ -65,15 +69,13 @@ def take_together(ours: AuditsFile, others: Mapping[str, bytes]) -> Audits:
             raise AuditsError(f"`{settings.file}` is not what was imported: {hint}")
         theirs = parse_audits(content, source=settings.file)
         steps += _imported(name, settings, theirs, implied)
-    by_target: dict[Bytes, list[Step]] = {}
-    for step in steps:
-        by_target.setdefault(step.to, []).append(step)
+    exempt = ((bytes_of(it.package, it.version, ""), it) for it in ours.exemptions)
     return Audits(
         tuple(ours.criteria),
         implied,
-        {to: tuple(found) for to, found in by_target.items()},
+        _grouped((it.to, it) for it in steps),
         ours.trusted,
-        ours.exemptions,
+        _grouped(exempt),
     )
 
 
@@ -91,8 +93,7 @@ def _imported(
             continue
         met = _all_of(it.criteria, their_implied)
         ours = [to for theirs_ in met for to in settings.criteria.get(theirs_, ())]
-        if ours:
-            yield _step(it, f"{it.who} ({name})", _all_of(ours, implied))
+        yield _step(it, f"{it.who} ({name})", _all_of(ours, implied))
 
 
 def _step(audit: Audit, who: str, criteria: frozenset[str]) -> Step:
@@ -103,6 +104,13 @@ def _step(audit: Audit, who: str, criteria: frozenset[str]) -> Step:
         digest = audit.from_sha256 or audit.from_sha512 or ""
         start = bytes_of(audit.package, before, digest)
     return Step(to, start, criteria, who)
+
+
+def _grouped(pairs: Iterable[tuple[Bytes, T]]) -> dict[Bytes, tuple[T, ...]]:
+    found: dict[Bytes, list[T]] = {}
+    for key, value in pairs:
+        found.setdefault(key, []).append(value)
+    return {key: tuple(values) for key, values in found.items()}
 
 
 def _closures(criteria: Mapping[str, Criterion]) -> dict[str, frozenset[str]]:
@@ -121,4 +129,4 @@ def _closures(criteria: Mapping[str, Criterion]) -> dict[str, frozenset[str]]:
 
 
 def _all_of(names: Iterable[str], implied: Mapping[str, frozenset[str]]) -> frozenset[str]:
-    return frozenset(it for name in names for it in implied[name])
+    return frozenset(it for name in set(names) for it in implied[name])

@@ -9,6 +9,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Iterable, Iterator, Set
 from datetime import date
+from itertools import islice
 from typing import Annotated, NamedTuple
 from urllib.parse import unquote
 
@@ -24,6 +25,9 @@ from bascule.lock.model import LockError
 
 MAX_BYTES = 8 << 20
 """Of one file: some ten thousand audits."""
+MAX_CRITERIA = 100
+MAX_PROBLEMS = 20
+"""That are told of one file."""
 MAX_SHOWN = 200
 """Characters of a value that a message repeats."""
 EVERYBODY = "*"
@@ -141,7 +145,7 @@ class Bytes(NamedTuple):
 def parse_audits(content: bytes, *, source: str) -> AuditsFile:
     """Read one file.
 
-    Raises `AuditsError`, and nothing else for any bytes, with every problem and its place.
+    Raises `AuditsError`, and nothing else for any bytes: its first problems, with places.
     """
     if len(content) > MAX_BYTES:
         raise AuditsError(f"`{source}` is larger than {MAX_BYTES} bytes")
@@ -152,9 +156,10 @@ def parse_audits(content: bytes, *, source: str) -> AuditsFile:
     try:
         found: AuditsFile = msgspec.convert(document, AuditsFile)
     except msgspec.ValidationError as exc:
-        problems = list(shape_problems(document, AuditsFile)) or [("", str(exc))]
-        raise _refused(source, problems) from exc
-    broken = list(_broken(found))
+        problems = shape_problems(document, AuditsFile)
+        told = list(islice(problems, MAX_PROBLEMS)) or [("", str(exc))]
+        raise _refused(source, told) from exc
+    broken = list(islice(_broken(found), MAX_PROBLEMS))
     if broken:
         raise _refused(source, broken)
     return found
@@ -187,13 +192,17 @@ def versions_of(audit: Audit) -> tuple[str | None, str]:
 
 
 def _refused(source: str, problems: Iterable[tuple[str, str]]) -> AuditsError:
-    lines = "".join(f"\n  {path or source}: {sentence}" for path, sentence in problems)
+    lines = "".join(
+        f"\n  {(path or source)[:MAX_SHOWN]}: {sentence}" for path, sentence in problems
+    )
     return AuditsError(f"`{source}` is not valid:{lines}")
 
 
 def _broken(found: AuditsFile) -> Iterator[tuple[str, str]]:
     """Give path and sentence of what each field allows and the file does not mean."""
     known = found.criteria.keys()
+    if len(known) > MAX_CRITERIA:
+        yield "criteria", f"are more than {MAX_CRITERIA}"
     for name, criterion in found.criteria.items():
         yield from _unknown(f"{below('criteria', name)}.implies", criterion.implies, known)
     for place, audit in enumerate(found.audits):
