@@ -14,6 +14,7 @@ import msgspec
 from bascule.app.lock_place import LockPlace
 from bascule.app.surfaces import capture_surface, withheld
 from bascule.app.ungranted import ungranted
+from bascule.lock import bridges
 from bascule.lock.capture import CapturedSurface
 from bascule.lock.declared import access_of, launch_of, sandbox_of
 from bascule.lock.install import (
@@ -86,6 +87,7 @@ def draft(
         resolution.asked.source,
         launch_of(connector),
         access_of(name, place.config, ()),
+        kind=bridges.kind_of(resolution.root),
         root=resolution.root,
         packages=resolution.packages,
         sandbox=sandbox_of(name, place.config),
@@ -105,7 +107,8 @@ def draft(
         installed = _installed(place, entry, resolution, build)
         entry = _built(entry, installed)
         warnings = (*warnings, *installed.notes)
-    warnings = (*warnings, *ungranted(name, entry))
+    told = (bridges.warning(entry),) if entry.kind == "bridge" else ()
+    warnings = (*told, *warnings, *ungranted(name, entry))
     return _captured(place, name, entry, before, beside, warnings)
 
 

@@ -21,6 +21,7 @@ from bascule.lock.watch import (
     News,
     of_advisories,
     of_approval,
+    of_bridge,
     of_provenance,
     of_versions,
 )
@@ -48,6 +49,7 @@ def look(
     found: list[News] = []
     for name, entry in entries.items():
         found += of_advisories(name, assessed[name])
+        found += of_bridge(name, entry)
         missing = Verdict("missing", "is not approved")
         found.append(of_approval(name, verdicts.get(name, missing), now=now))
         found += _of_registry(lock_place, name, entry, ask=ask_registries)

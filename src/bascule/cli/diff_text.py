@@ -15,6 +15,7 @@ import click
 from msgspec import UNSET
 
 from bascule.app.comparing import Comparison
+from bascule.lock import bridges
 from bascule.lock.assessment import Match
 from bascule.lock.changes import Change, ChangeClass, DefinitionChange
 from bascule.lock.diff import Fact
@@ -55,7 +56,8 @@ def page(name: str, found: Comparison) -> str:
 def _lines(name: str, found: Comparison) -> Iterator[str]:
     diff = found.diff
     yield _verdict_line(name, found)
-    yield from _section("launch, sandbox, egress, secrets", _facts(diff.launch))
+    launch = [*_facts(diff.launch), *_bridge(found)]
+    yield from _section("launch, sandbox, egress, secrets", launch)
     surface = [line for it in diff.definitions for line in _definition(it)]
     yield from _section("surface", [*surface, *_facts(diff.surface)])
     if diff.root is not None:
@@ -78,6 +80,13 @@ def _verdict_line(name: str, found: Comparison) -> str:
     before, after = (it.digest[:12] or "nothing" for it in (found.before, found.after))
     what = ", ".join(_NAMES.get(it, it) for it in classes) or "no differences"  # type: ignore[call-overload]
     return click.style(f"{name}: {before} → {after}: {what}", bold=True)
+
+
+def _bridge(found: Comparison) -> Iterator[str]:
+    """Say that it is a bridge, whatever of it has changed."""
+    entry = found.after.entry
+    if found.diff.classes and entry is not None and entry.kind == "bridge":
+        yield click.style(f"! {visible(bridges.warning(entry))}", fg="yellow")
 
 
 def _section(title: str, lines: Sequence[str]) -> Iterator[str]:

@@ -214,7 +214,7 @@ class MonitorRow(Struct):
     """`monitor`, a line for each question about each connector."""
 
     connector: str
-    subject: Literal["advisories", "approval", "versions", "provenance"]
+    subject: Literal["advisories", "approval", "versions", "provenance", "bridge"]
     state: Literal["fine", "found", "not_assessed"]
     detail: str
     ids: list[str]

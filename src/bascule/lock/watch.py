@@ -9,6 +9,7 @@ from typing import Literal
 from bascule.clock import UnixTime
 from bascule.lock.approvals import Verdict
 from bascule.lock.assessment import Assessment, Match
+from bascule.lock.bridges import behind
 from bascule.lock.model import Entry, Package, Provenance
 from bascule.lock.pypi_provenance import same_identity
 
@@ -16,7 +17,7 @@ DAY_SECONDS = 86_400
 WARN_DAYS = 14
 """Before an approval ends: time for a review."""
 
-Subject = Literal["advisories", "approval", "versions", "provenance"]
+Subject = Literal["advisories", "approval", "versions", "provenance", "bridge"]
 State = Literal["fine", "found", "not_assessed"]
 
 
@@ -33,6 +34,14 @@ class News:
     """Advisories or packages that it is about."""
     stops: bool = False
     """The connector may not be served any longer."""
+
+
+def of_bridge(name: str, entry: Entry) -> Iterator[News]:
+    """Tell of a bridge: nobody looks at the server behind it."""
+    if entry.kind == "bridge":
+        urls = ", ".join(behind(entry.launch.command)) or "the server behind it"
+        detail = f"stands in the path to {urls}, which is in no lock and was not looked at"
+        yield News(name, "bridge", "not_assessed", detail, (entry.root,))
 
 
 def of_advisories(name: str, assessment: Assessment) -> Iterator[News]:
