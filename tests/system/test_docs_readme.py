@@ -213,6 +213,21 @@ def test_the_guide_adds_a_server_over_stdio(tmp_path: Path) -> None:
     assert clock.env["TZ"] == "UTC"
 
 
+def test_the_guide_grants_files_and_hosts() -> None:
+    """What the table has, and commands that exist: servers of all three are tested."""
+    text = block("toml", "may_reach", GUARD)
+    made = load(text, source="it").connectors
+    for name in ("files", "code"):
+        sandbox, command = made[name].sandbox, made[name].command or ()
+        assert command[-1] in (*sandbox.read, *sandbox.write)
+    assert made["web"].boundary.may_reach == ("docs.example:443",)
+    for line in block("sh", "--with-access", GUARD).splitlines():
+        _, *arguments = line.split()
+        with main.make_context("bascule", arguments, resilient_parsing=True):
+            names = [it for it in arguments[1:] if not it.startswith("--")]
+            assert set(names) <= set(made)
+
+
 def test_the_unit_starts_what_there_is_and_lets_it_drain() -> None:
     unit = configparser.RawConfigParser()
     unit.read_string(block("ini", "[Service]", SERVICE))

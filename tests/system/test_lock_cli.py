@@ -277,3 +277,14 @@ def test_locking_what_is_approved_again_asks_it_as_it_runs(snoop: Locked) -> Non
     snoop.run("verify", "small")
     (snoop.server / "more.txt").touch()
     assert "without its secrets" in snoop.run("lock").stderr
+
+
+def test_a_launcher_that_is_not_there_is_missed_until_it_is_locked(place: Locked) -> None:
+    launcher = place.folder / "python"
+    launcher.symlink_to(sys.executable)
+    place.configure(command=json.dumps([str(launcher), "server/server.py"]))
+    place.run("lock")
+    launcher.unlink()
+    assert "warning" not in place.run("config", "check").stdout
+    (place.folder / LOCK_NAME).unlink()
+    assert "connectors.small.command" in place.run("config", "check").stdout

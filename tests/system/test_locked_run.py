@@ -229,6 +229,7 @@ def test_the_gateway_serves_from_the_store_and_records_what_was_refused(
     shown = bascule.cli("audit", "show", str(rows[-1]["seq"]), "--json").stdout
     assert json.loads(shown)["admin"]["sandbox"] == "bubblewrap"
     bascule.wait_for_records("--type", "egress.refuse", "--connector", "small", count=2)
+    until(lambda: bascule.log.count("[small] may not reach ") >= 2)
     assert "are not sandboxed" not in bascule.log
 
 

@@ -29,6 +29,7 @@ from bascule.launch.sandbox.choose import choose
 from bascule.launch.sandbox.spec import SandboxSpec
 from bascule.launch.start import Start
 from bascule.lock.declared import differences
+from bascule.lock.invisible import visible
 from bascule.lock.lock_file import LOCK_NAME, entries_of, read_lock
 from bascule.lock.model import FORMAT, Entry, LockError, LockFile
 from bascule.storage import approvals
@@ -141,9 +142,10 @@ class LockedLaunch:
 
 
 async def record_reached(place: Place, connector: str, reached: Reached) -> None:
-    """Have a connection on disk before it is made, and each refusal.
+    """Have a connection on disk before it is made, and each refusal, which is logged too.
 
-    Raises `LogUnavailableError`.
+    The server itself sees a network that fails, and says that. Raises
+    `LogUnavailableError`.
     """
     told = {"host": reached.host, "port": str(reached.port)}
     if reached.allowed:
@@ -162,6 +164,11 @@ async def record_reached(place: Place, connector: str, reached: Reached) -> None
         connector=connector,
     )
     await asyncio.to_thread(record)
+    if not reached.allowed:
+        where = f"{reached.host}:{reached.port}" if reached.port else reached.host
+        log.warning(
+            "[%s] may not reach %s: %s", connector, visible(where), visible(reached.reason)
+        )
 
 
 async def record_refused(place: Place, connector: str, reason: str) -> None:

@@ -10,7 +10,7 @@ import os
 import socket
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -95,10 +95,15 @@ def command_of(name: str, connector: Connector) -> Command:
     return Command(name, connector.command, environment, frozenset(secrets))
 
 
-def missing_programs(config: Config) -> Iterator[tuple[str, str]]:
-    """Give the connectors whose program is not there, with a sentence; secrets unread."""
+def missing_programs(
+    config: Config, locked: Collection[str] = ()
+) -> Iterator[tuple[str, str]]:
+    """Give the connectors whose program is not there, with a sentence; secrets unread.
+
+    Those that are `locked` run from the store, without their launcher.
+    """
     for name, connector in config.connectors.items():
-        if connector.command is not None:
+        if connector.command is not None and name not in locked:
             named = {key: it for key, it in connector.env.items() if key == "PATH"}
             try:
                 program_of(Command(name, connector.command, named), operator_environment())

@@ -49,11 +49,12 @@ def _rows(problems: Iterable[Problem]) -> list[dict[str, str]]:
 
 def _warnings(context: CommandContext) -> tuple[Problem, ...]:
     """Say which commands are not there; they may be where and when `up` runs."""
-    from bascule.app.stdio import missing_programs
+    from bascule.app.stdio import entries_beside, missing_programs
 
+    locked = entries_beside(context.config_path)
     return tuple(
         Problem(f"{below('connectors', name)}.command", sentence)
-        for name, sentence in missing_programs(context.config())
+        for name, sentence in missing_programs(context.config(), locked)
     )
 
 
