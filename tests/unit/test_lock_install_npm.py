@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -47,6 +49,19 @@ def test_a_line_that_pins_nothing_is_refused(
 ) -> None:
     with pytest.raises(LockError, match=message):
         check_places(lock_of(package, **line), [package])
+
+
+@pytest.mark.parametrize("more", ["sha512-{}", "sha512-{}?x", "sha384-{}", "SHA512-{}"])
+def test_a_second_hash_is_refused(package: Package, more: str) -> None:
+    """npm would install bytes that have only that one."""
+    lock = lock_of(package)
+    line = lock["packages"]["node_modules/hello"]
+    line["integrity"] += " sha1-AAAA"
+    assert list(check_places(lock, [package])) == ["node_modules/hello"]
+    evil = base64.b64encode(hashlib.sha512(b"evil").digest()).decode()
+    line["integrity"] += " " + more.format(evil)
+    with pytest.raises(LockError, match="different hashes"):
+        check_places(lock, [package])
 
 
 @pytest.mark.parametrize(

@@ -138,7 +138,9 @@ def _check_hash(place: str, line: dict[str, Any], package: Package | None) -> No
         raise LockError(f"`{place}` has no SHA-512 in `package-lock.json`: lock it anew")
     if package is None:
         return  # for other platforms: what is installed all the same is refused afterwards
-    if package.artifact.sha512 not in hashes:
+    # npm takes what has any of the strongest hashes, and reads more forms than we do.
+    strong = [it for it in line["integrity"].split() if not it.startswith("sha1-")]
+    if hashes != [package.artifact.sha512] or len(strong) > 1:
         raise LockError(
             f"`{place}`: `package-lock.json` and `mcp.lock.json` have different hashes"
         )
