@@ -24,6 +24,7 @@ CONFIG = """\
 public_url = "http://127.0.0.1:{public}"
 listen = "127.0.0.1:{public}"
 admin_listen = "127.0.0.1:{admin}"
+{server}
 
 [connectors.desk]
 url = "http://127.0.0.1:{upstream}/mcp"
@@ -83,8 +84,21 @@ def approve_for(made: Installation, seconds: int) -> None:
         place.close()
 
 
-def install(folder: Path, upstream: Turncoat, *, mode: str = "") -> Installation:
+def install(
+    folder: Path, upstream: Turncoat, *, mode: str = "", server: str = ""
+) -> Installation:
     """Write a configuration with two connectors, of which `desk` is locked."""
+    made = configure(folder, upstream, mode=mode, server=server)
+    for name in ("alice", "bob"):
+        made.ask("user", "add", name)
+    lock(made, "desk", upstream.document())
+    return made
+
+
+def configure(
+    folder: Path, upstream: Turncoat, *, mode: str = "", server: str = ""
+) -> Installation:
+    """Write a configuration with two connectors; `server` stands in that table."""
     folder.mkdir(exist_ok=True)
     made = Installation(folder, *free_ports(2))
     made.config.write_text(
@@ -93,11 +107,9 @@ def install(folder: Path, upstream: Turncoat, *, mode: str = "") -> Installation
             admin=made.admin,
             upstream=upstream.port,
             mode=f'mode = "{mode}"' if mode else "",
+            server=server,
         )
     )
-    for name in ("alice", "bob"):
-        made.ask("user", "add", name)
-    lock(made, "desk", upstream.document())
     return made
 
 

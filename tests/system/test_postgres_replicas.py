@@ -11,9 +11,11 @@ import pytest
 from bascule.clock import monotonic
 from patience import until
 from postgres import PostgresServer
+from system import gated
 from system.recorder import Recorder
-from system.replicas import on_postgres, replica
+from system.replicas import in_database, on_postgres, replica
 from system.server import Installation
+from system.turncoat import turncoat
 
 Pair = tuple[Installation, Installation]
 
@@ -174,3 +176,35 @@ def test_killed_again_and_again_they_keep_one_log(pair: Pair, recorder: Recorder
     calls = [it for it in pair[0].whole_records() if it["type"] == "call.start"]
     ended = outcomes(pair[0])
     assert [it for it in calls if it["id"] not in ended] == []
+
+
+def test_a_rejection_at_one_ends_what_both_serve(
+    tmp_path: Path, postgres_server: PostgresServer, database: str
+) -> None:
+    url = postgres_server.url(database)
+    folders = [tmp_path / "one", tmp_path / "two"]
+    with turncoat() as upstream:
+        tables = [in_database(it, url) for it in folders]
+        first = gated.install(folders[0], upstream, server=tables[0])
+        hosts = f'allowed_hosts = ["127.0.0.1:{first.public}"]\n'
+        second = gated.configure(folders[1], upstream, server=hosts + tables[1])
+        text = second.config.read_text()
+        text = text.replace(f'{second.url}"', f'{first.url}"', 1)
+        text = text.replace(f'127.0.0.1:{first.public}"]', f'127.0.0.1:{second.public}"]')
+        second.config.write_text(text)
+        gated.lock(second, "desk", upstream.document())  # the same, as a repository has it
+        pair = (first, second)
+        try:
+            for it in pair:
+                it.start()
+            token = first.token()
+            assert {it.tool(token, "echo").status for it in pair} == {503}
+            gated.approve(first)
+            for it in pair:
+                until(lambda it=it: it.tool(token, "echo").status == 200)
+            second.ask("reject", "desk", "--reason", "looked again")
+            for it in pair:
+                until(lambda it=it: it.tool(token, "echo").status == 503)
+        finally:
+            for it in pair:
+                it.kill()
