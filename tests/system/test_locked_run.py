@@ -233,6 +233,20 @@ def test_the_gateway_serves_from_the_store_and_records_what_was_refused(
     assert "are not sandboxed" not in bascule.log
 
 
+@pytest.mark.parametrize(("mode", "told"), [("enforce", False), ("observe", True)])
+def test_what_runs_without_a_sandbox_is_named(
+    tmp_path: Path, mode: str, told: bool
+) -> None:
+    made = Installation(tmp_path, *free_ports(2))
+    settings = SERVED.format(public=made.public, admin=made.admin)
+    Locked(tmp_path).configure(f'mode = "{mode}"{settings}')
+    made.start()
+    try:
+        assert ("are not sandboxed (small)" in made.log) is told
+    finally:
+        made.kill()
+
+
 def test_nothing_is_left_when_the_gateway_is_killed(bascule: Installation) -> None:
     assert opened(bascule) == 200
     store = bascule.data / "store"

@@ -105,7 +105,9 @@ def test_without_a_lock_there_is_nothing_to_look_at(tmp_path: Path) -> None:
     assert "bascule lock" in Locked(tmp_path).run("monitor", code=3).stderr
 
 
-def test_a_server_looks_by_itself_and_records_what_is_new(place: Locked) -> None:
+def test_a_server_looks_by_itself_and_records_what_is_new(
+    place: Locked, caplog: pytest.LogCaptureFixture
+) -> None:
     config = load(place.config.read_text(), source="bascule.toml")
     with closing(Place(place.data, config.server)) as held:
         watcher = Watcher(held, place.config, lambda: config)
@@ -122,3 +124,7 @@ def test_a_server_looks_by_itself_and_records_what_is_new(place: Locked) -> None
         assert len(look()) == 1  # told already
         take_in(place, "X-1", "X-2")
         assert len(look()) == 2
+        assert "X-2" in caplog.text
+        place.run("reject", "small", "--reason", "x")
+        assert len(look()) == 3
+        assert "reject" not in caplog.text  # by `ApprovalNotices`, and not twice

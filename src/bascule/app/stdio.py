@@ -198,7 +198,12 @@ class StdioHosts:
                 hosted.server.end_all()
 
     def _warn(self) -> None:
-        open_ones = sorted(set(self._handler.servers) - set(self._entries))
+        # In `enforce` what is not locked does not run.
+        open_ones = sorted(
+            name
+            for name in set(self._handler.servers) - set(self._entries)
+            if self._config.connectors[name].mode in {"observe", "warn"}
+        )
         if open_ones:
             log.warning(
                 "stdio servers that are not locked are not sandboxed (%s): they run as "

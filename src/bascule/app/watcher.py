@@ -81,7 +81,9 @@ class Watcher:
         self._told = {it for it in news if it.state == "found"}
 
     def _record(self, news: News) -> None:
-        log.warning("connector `%s`: %s", news.connector, visible(news.detail))
+        # Of approvals that are missing or end, who serves tells the log.
+        if news.subject != "approval":
+            log.warning("connector `%s`: %s", news.connector, visible(news.detail))
         state.record_admin(
             self._place,
             "watch.found",
