@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from bascule.app.approver_set import found_set
 from bascule.app.files import data_directory, read_text
+from bascule.config.model import Approvals
 from bascule.errors import BasculeError
+from bascule.storage.key_store import FolderKeys
 from bascule.storage.private_files import UnsafeFileError
 
 NOBODYS_GROUP = 65534
@@ -54,3 +57,10 @@ def test_a_link_to_a_device_is_read_for_a_while_and_refused(tmp_path: Path) -> N
     (tmp_path / "allowed_signers").symlink_to("/dev/zero")
     with pytest.raises(BasculeError, match="is larger than"):
         read_text(tmp_path / "allowed_signers")
+
+
+def test_a_pipe_names_no_signers_and_nobody_waits_for_it(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "allowed_signers")
+    found = found_set(tmp_path / "bascule.toml", Approvals(), FolderKeys(tmp_path))
+    assert "is no file" in found.problem
+    assert not found.trusted.signers.principals

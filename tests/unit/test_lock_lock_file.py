@@ -224,6 +224,12 @@ def test_a_process_killed_at_any_step_leaves_the_old_or_the_new(
     assert sorted(snapshot(tmp_path)) == sorted([LOCK_NAME, NAME])
 
 
+def test_a_pipe_is_no_lock_file_and_nobody_waits_for_it(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / LOCK_NAME)
+    with pytest.raises(LockError, match="is no file"):
+        read_lock(tmp_path)
+
+
 def test_what_has_no_end_is_not_what_is_named(tmp_path: Path) -> None:
     put(tmp_path, "text")
     (tmp_path / NAME).unlink()

@@ -79,6 +79,8 @@ def read_lock(folder: Path) -> LockFile:
     Raises `LockError`.
     """
     path = folder / LOCK_NAME
+    if path.exists() and not path.is_file():  # to read a pipe would take for ever
+        raise LockError(f"`{path}` is no file")
     try:
         with path.open("rb") as file:
             content = file.read(MAX_LOCK_BYTES + 1)
