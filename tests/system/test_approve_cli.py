@@ -250,6 +250,15 @@ def test_what_differs_from_the_lock_is_not_approved(at: ApprovalPlace) -> None:
     assert at.files() == []
 
 
+def test_what_differs_makes_no_lines_of_its_own(at: ApprovalPlace) -> None:
+    settings = at.config.read_text()
+    at.config.write_text(settings.replace('"platform"', '"a\\n+ fine"'))
+    assert at.config.read_text() != settings
+    refused = at.run("approve", "time", "--reason", "x", code=1)
+    assert "+ fine" in refused.stderr
+    assert not any(it.startswith("+ fine") for it in refused.stderr.splitlines())
+
+
 def test_what_was_reviewed_is_what_is_approved(at: ApprovalPlace) -> None:
     """The lock may change between the look at it and the signature."""
     reviewed = at.lock(requested="==1")

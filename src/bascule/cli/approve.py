@@ -29,6 +29,7 @@ from bascule.cli.verify import verified
 from bascule.clock import system_clock, system_entropy
 from bascule.config.rules import is_connector_name
 from bascule.errors import BasculeError
+from bascule.lock.invisible import visible
 from bascule.lock.lock_file import read_lock, with_entry
 from bascule.lock.model import PARTS, entry_digest
 from bascule.lock.reviews import ReviewCount, count_reviews
@@ -198,7 +199,8 @@ def _refuse_drift(
         )
     (found,) = verified(context, [name], proposal_of=name if proposed else None)
     for it in found.drift:
-        click.echo(printable(f"{it.part}: locked {it.want}, found {it.have}"), err=True)
+        told = f"{it.part}: locked {visible(it.want)}, found {visible(it.have)}"
+        click.echo(told, err=True)
     if found.drift:
         click.echo("not approved: this is not what is locked", err=True)
         click.get_current_context().exit(FOUND)
