@@ -368,6 +368,7 @@ def test_bascules_own_key_counts_on_its_own_machine_alone(
     at.run("approve", "time", "--reason", "x")
     server = at.other(tmp_path / "server")
     assert server.state() == "unknown_signer"
+    assert "counts there alone" in server.run("verify", "time", code=1).stdout
     server.run("approve", "time", "--reason", "x")
     assert server.state() == "approved"
     assert len(at.files()) == 2

@@ -65,7 +65,11 @@ def valid_signers(envelope: Envelope, signers: Signers, *times: UnixTime) -> fro
             raise UnfitError("bad_signature", "it names another key than the one it is by")
         signer = signers.find(key)
         if signer is None:
-            raise UnfitError("unknown_signer", f"key {keyid} is not in `allowed_signers`")
+            raise UnfitError(
+                "unknown_signer",
+                f"key {keyid} is not in `allowed_signers`, and one that an installation "
+                "keeps counts there alone (`approve --key` signs with yours)",
+            )
         problem = signer.problem(*times)
         if problem is not None:
             raise UnfitError("unknown_signer", problem)
