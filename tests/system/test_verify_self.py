@@ -16,6 +16,7 @@ import pytest
 from uv import find_uv_bin
 
 from bascule.cli.schemas import schema_of
+from bascule.lock.installed_files import Installed
 from bascule.lock.wheel_records import digest_of
 
 ROOT = Path(__file__).parents[2]
@@ -151,6 +152,43 @@ def test_files_that_no_list_has_with_their_hash_are_drift(site: Path) -> None:
     record.write_text(record.read_text() + "click/more.py,,\n")
     found = parts(verify(site, 1))
     assert sorted(found) == [*(f"bascule/{it}" for it in names), "click/more.py"]
+
+
+def test_a_list_of_another_package_excuses_nothing(site: Path, tmp_path: Path) -> None:
+    more = site / "bascule" / "more.py"
+    more.write_text("")
+    info = site / "more-1.0.dist-info"
+    info.mkdir()
+    line = f"bascule/more.py,sha256={digest_of(b'')},0\nmore-1.0.dist-info/RECORD,,\n"
+    (info / "RECORD").write_text(line)
+    try:
+        row = verify(site, 1)
+    finally:
+        shutil.rmtree(info)
+    assert parts(row) == ["bascule/more.py"]
+    assert any(it.endswith(": more") for it in row["not_assessed"])
+
+
+def test_what_comes_before_a_module_of_one_file_is_drift(site: Path) -> None:
+    (site / "typing_extensions.so").write_bytes(b"")
+    (site / "unrelated.py").write_text("")
+    folder = site / "typing_extensions"
+    folder.mkdir()
+    other = site / "other.py"
+    other.write_text("evil = 1")
+    words = "import py_compile, sys; py_compile.compile(sys.argv[1], sys.argv[2])"
+    tag = sys.implementation.cache_tag
+    made = site / "__pycache__" / f"typing_extensions.{tag}.pyc"
+    subprocess.run([sys.executable, "-I", "-c", words, str(other), str(made)], check=True)
+    installed = Installed(site, frozenset({"typing-extensions"}))
+    found = [it.part for it in installed.drift_beside()]
+    folder.rmdir()
+    shutil.rmtree(site / "__pycache__")
+    assert found == [
+        "typing_extensions",
+        "typing_extensions.so",
+        f"__pycache__/{made.name}",
+    ]
 
 
 def test_a_link_in_the_place_of_a_file_is_drift(site: Path, tmp_path: Path) -> None:

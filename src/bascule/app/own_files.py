@@ -28,32 +28,28 @@ def verify_self() -> tuple[Verified, str]:
     nothing to compare with.
     """
     try:
-        installed, version = _own()
+        folder, version = _own()
         wanted = {OWN: version, **release_lock()}
+        installed = Installed(folder, frozenset(wanted))
         drift = [it for name in wanted for it in _drift(installed, name, wanted[name])]
-        lines = [
-            line
-            for key in sorted(installed.infos)
-            if key.partition("==")[0] in wanted
-            for line in installed.lines(key)
-        ]
+        drift += installed.drift_beside()
+        lines = [line for key in installed.infos for line in installed.lines(key)]
     except LockError as exc:
         return Verified(OWN, False, "", not_assessed=[str(exc)]), ""
-    found = Verified(OWN, True, _APPROVAL, drift, [*_not_assessed(installed, wanted)])
+    found = Verified(OWN, True, _APPROVAL, drift, [*_not_assessed(installed)])
     return found, digest(lines)
 
 
-def _own() -> tuple[Installed, str]:
-    """Find the folder that this program runs from, and its version."""
+def _own() -> tuple[Path, str]:
+    """Find the folder that this program runs from, and its version. Raises `LockError`."""
     folder = Path(bascule.__file__).parent.parent
-    installed = Installed(folder)
-    versions = installed.versions(OWN)
+    versions = Installed(folder, frozenset({OWN})).versions(OWN)
     if not versions:
         raise LockError(
             f"it runs from {folder}, a checkout or an editable installation: nothing says "
             "there which files belong to it; install the wheel to have it verified"
         )
-    return installed, versions[0]
+    return folder, versions[0]
 
 
 def _drift(installed: Installed, name: str, wanted: str) -> Iterator[Drift]:
@@ -64,10 +60,10 @@ def _drift(installed: Installed, name: str, wanted: str) -> Iterator[Drift]:
         yield from installed.drift(f"{name}=={version}")
 
 
-def _not_assessed(installed: Installed, wanted: dict[str, str]) -> Iterator[str]:
+def _not_assessed(installed: Installed) -> Iterator[str]:
     yield _LISTS
     yield _INTERPRETER
-    others = sorted({it.partition("==")[0] for it in installed.infos} - wanted.keys())
+    others = installed.others()
     if others:
         yield f"packages that the release does not name: {', '.join(others)}"
     unasked = installed.run_unasked()

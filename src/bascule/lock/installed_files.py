@@ -26,19 +26,22 @@ _SHEBANG = b"#!"
 
 @dataclass(frozen=True)
 class Installed:
-    """A folder that packages are installed in (`site-packages`)."""
+    """Some of the packages in a folder (`site-packages`)."""
 
     folder: Path
+    names: frozenset[str]
+    """Normalised. Lists of others count for nothing: one that somebody has added would
+    excuse any file in these packages' folders, and be in no digest."""
 
     @cached_property
     def infos(self) -> dict[str, Path]:
-        """Give the `.dist-info` folders, by `NAME==VERSION`."""
-        return wheel_records.distributions(self.folder)
+        """Give the `.dist-info` folders of these packages, by `NAME==VERSION`."""
+        found = wheel_records.distributions(self.folder)
+        return {key: it for key, it in found.items() if _name(key) in self.names}
 
     def versions(self, name: str) -> list[str]:
         """Give the versions that are installed of a package; one, if all is well."""
-        pairs = (key.split("==", 1) for key in self.infos)
-        return [version for found, version in pairs if found == name]
+        return [key.removeprefix(f"{name}==") for key in self.infos if _name(key) == name]
 
     @cached_property
     def _recorded(self) -> frozenset[str]:
@@ -66,6 +69,25 @@ class Installed:
                 folders.add(top)
         for top in sorted(folders):
             yield from self._unlisted(self.folder / top)
+
+    def drift_beside(self) -> Iterator[Drift]:
+        """Tell what lies beside the packages and would be run in the place of one.
+
+        A module that is one file has no folder of its own: its bytecode lies beside it, and
+        what has its name too (a library, a folder) may come first.
+        """
+        modules = {it.partition("/")[0].partition(".")[0] for it in self._recorded}
+        for path in sorted(self.folder.iterdir()):
+            relative = path.name
+            known = relative in self._recorded or any(
+                it.startswith(f"{relative}/") for it in self._recorded
+            )
+            if not known and relative.partition(".")[0] in modules:
+                yield Drift(relative, UNLISTED, "a file, link or folder")
+        for path in sorted((self.folder / "__pycache__").glob("*.pyc")):
+            source = bytecode.source_of(path)
+            if source is not None and source.name in self._recorded:
+                yield from self._unknown(path, f"__pycache__/{path.name}")
 
     def _listed(self, key: str) -> list[wheel_records.Recorded]:
         return wheel_records.read(self.infos[key])
@@ -109,8 +131,13 @@ class Installed:
         if not bytecode.is_compiled_from(data, content, path):
             yield Drift(relative, f"what {source.name} compiles to", "other code")
 
+    def others(self) -> list[str]:
+        """Name the other packages in the folder."""
+        found = map(_name, wheel_records.distributions(self.folder))
+        return sorted(set(found) - self.names)
+
     def run_unasked(self) -> list[str]:
-        """Name what the interpreter runs at each start and that no list has."""
+        """Name what the interpreter runs at each start and that no list of these has."""
         names = sorted(it.name for it in self.folder.iterdir())
         return [
             it
@@ -138,6 +165,10 @@ class Installed:
                 return file.read(2) == _SHEBANG
         except OSError:
             return True
+
+
+def _name(key: str) -> str:
+    return key.partition("==")[0]
 
 
 def digest(lines: list[str]) -> str:
