@@ -10,6 +10,7 @@ import pytest
 
 from bascule.lock.lock_file import LOCK_NAME
 from bascule.lock.model import entry_digest
+from registry import registry
 from system.locked import TOOL, Locked
 
 
@@ -288,3 +289,16 @@ def test_a_launcher_that_is_not_there_is_missed_until_it_is_locked(place: Locked
     assert "warning" not in place.run("config", "check").stdout
     (place.folder / LOCK_NAME).unlink()
     assert "connectors.small.command" in place.run("config", "check").stdout
+
+
+def test_a_package_that_does_not_exist_is_not_added(
+    place: Locked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with registry(place.folder / "cache") as served:
+        for variable, value in served.environment().items():
+            monkeypatch.setenv(variable, value)
+        before = place.config.read_text()
+        result = place.run("add", "typed", "--", "uvx", "mcp-sever-time", code=3)
+        assert place.config.read_text() == before
+        assert "`mcp-server-time`" in result.stderr
+        assert len(place.rows("audit", "query", "--type", "connector.remove")) == 1

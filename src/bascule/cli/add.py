@@ -15,6 +15,7 @@ from bascule.cli.output import emit, printable
 from bascule.cli.progress import Line
 from bascule.config.load import load
 from bascule.errors import BasculeError
+from bascule.lock.resolver import NothingFoundError
 
 MAX_RECORDED_CHARACTERS = 1000
 
@@ -65,13 +66,22 @@ def add(
     given = {key: value for key, value in settings.items() if value is not None}
     path = context.config_path
 
+    texts: dict[str, str] = {}
+
     def recorded_change(text: str) -> str:
         changed = with_connector(text, source=str(path), name=name, settings=given)
         context.record_admin("connector.add", _recorded(url, command), connector=name)
+        texts[changed] = text
         return changed
 
     change_text(path, recorded_change)
-    locked = None if no_lock else _locked(context, name, cooldown_days)
+    try:
+        locked = None if no_lock else _locked(context, name, cooldown_days)
+    except NothingFoundError:
+        # There is no such package: nobody could do anything with what was added.
+        context.record_admin("connector.remove", {"reason": "not found"}, connector=name)
+        change_text(path, lambda text: texts.get(text, text))
+        raise
     emit(
         {"connector": name, **settings, "config": str(path), "locked": locked},
         text=f"added {name} to {path}: {_next_step(name, locked)}",
@@ -84,7 +94,8 @@ def _locked(
 ) -> dict[str, object] | None:
     """Lock a connector that was added; None when that cannot be done now.
 
-    The connector stays where it is, and nobody is served before it is approved.
+    The connector stays where it is, and nobody is served before it is approved. Raises
+    `NothingFoundError`.
     """
     from bascule.app.locking import draft
 
@@ -95,6 +106,8 @@ def _locked(
         ):
             made = draft(place, name)
             write_drafts(context, place, [made])
+    except NothingFoundError:
+        raise
     except BasculeError as exc:
         problem = f"warning: {name} is not locked: {printable(str(exc))}"
         click.secho(problem, fg="yellow", err=True)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from bascule.lock.purl import name_of, told
 from bascule.lock.pypi import PUBLIC_INDEX, Uv
 from bascule.lock.pypi_attested import with_provenance
 from bascule.lock.requirement import npm_source, python_name, python_source
-from bascule.lock.resolver import Resolved
+from bascule.lock.resolver import NothingFoundError, Resolved
 
 _REASON_CHARACTERS = 200
 
@@ -70,12 +71,15 @@ def resolve(
     rule = Rule(cooldown, now, fixes)
     match asked.source.kind:
         case "pypi":
-            found = Uv(environment, python, progress).resolve(_requirements(asked), rule)
+            uv = Uv(environment, python, progress)
+            with _hints(asked):
+                found = uv.resolve(_requirements(asked), rule)
             found = _attested(found, progress)
             native_format: NativeFormat = "requirements"
         case "npm":
             npm = Npm(environment, progress)
-            found = npm.resolve(_wanted(asked), rule)
+            with _hints(asked):
+                found = npm.resolve(_wanted(asked), rule)
             packages = with_npm_provenance(found.packages, npm.registry_of, PUBLIC_REGISTRY)
             found = replace(found, packages=packages)
             native_format = "package-lock"
@@ -96,6 +100,15 @@ def resolve(
             sorted({*asked.notes, *_look_alikes(asked), *_remarks(found, rule)})
         ),
     )
+
+
+@contextmanager
+def _hints(asked: Asked) -> Iterator[None]:
+    """Say what may have been meant when nothing is found."""
+    try:
+        yield
+    except NothingFoundError as exc:
+        raise NothingFoundError("; ".join((str(exc), *_look_alikes(asked)))) from exc
 
 
 def _attested(found: Resolved, progress: Progress) -> Resolved:
