@@ -15,6 +15,7 @@ from bascule.clock import UnixTime, system_clock
 from bascule.identity.keys import SigningKey, new_key
 from bascule.storage import key_files
 from bascule.storage.key_store import FolderKeys
+from patience import until
 from system.server import Installation
 
 Claims = dict[str, Any]
@@ -157,5 +158,7 @@ TOKENS: dict[str, Callable[[Installation], str]] = {
 
 
 def all_of_them(bascule: Installation) -> dict[str, str | None]:
-    """Make one of each, and no token at all."""
-    return {"none": None, **{name: make(bascule) for name, make in TOKENS.items()}}
+    """Make one of each, and no token at all; the revocation is in force by then."""
+    made = {name: make(bascule) for name, make in TOKENS.items()}
+    until(lambda: bascule.tool(made["revoked"], "no such tool").status == 401)
+    return {"none": None, **made}
