@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from bascule.launch.sandbox.bubblewrap import Bubblewrap
+from bascule.launch.sandbox.landlock import Landlock
 from bascule.lock.lock_file import LOCK_NAME
 from bascule.lock.model import entry_digest
 from registry import registry
@@ -302,3 +304,20 @@ def test_a_package_that_does_not_exist_is_not_added(
         assert place.config.read_text() == before
         assert "`mcp-server-time`" in result.stderr
         assert len(place.rows("audit", "query", "--type", "connector.remove")) == 1
+
+
+@pytest.mark.parametrize("mode", ["observe", "warn", "enforce"])
+def test_what_nobody_approved_is_never_run_without_a_sandbox(
+    place: Locked, monkeypatch: pytest.MonkeyPatch, mode: str
+) -> None:
+    for backend in (Bubblewrap, Landlock):
+        monkeypatch.setattr(backend, "unavailable", lambda _: "this machine has none")
+    ran = place.folder / "ran"
+    program = place.server / "server.py"
+    first = "from __future__ import annotations\n"
+    text = program.read_text().replace(first, f"{first}open({str(ran)!r}, 'w')\n", 1)
+    program.write_text(text)
+    place.configure(f'mode = "{mode}"')
+    assert "cannot be enclosed" in place.run("lock").stderr
+    assert place.entry.surface is None
+    assert not ran.exists()

@@ -48,7 +48,12 @@ async def capture_surface(
     spec = spec_of(place, name, entry, command)
     if not trusted:
         spec = _without_access(spec)
-    backend = choose(spec, connector.mode or "enforce")
+    # Nobody has looked at it yet: whatever its mode, it is not run without a sandbox.
+    mode = connector.mode if trusted else "enforce"
+    try:
+        backend = choose(spec, mode or "enforce")
+    except LaunchError as exc:
+        raise CaptureError(str(exc)) from exc
     report = partial(place.report, name)
 
     async def start(process: Process) -> None:
