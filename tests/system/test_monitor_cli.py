@@ -13,11 +13,12 @@ from typing import Any
 import msgspec
 import pytest
 
+from bascule.app import watcher as watcher_module
 from bascule.app.place import Place
 from bascule.app.watcher import Watcher
 from bascule.config.load import load
-from bascule.lock.lock_file import change_lock, with_entry
-from bascule.lock.model import Artifact, Package
+from bascule.lock.lock_file import EMPTY, change_lock, with_entry
+from bascule.lock.model import Artifact, LockError, LockFile, Package
 from system.locked import Locked
 
 PURL = "pkg:pypi/thing@1.0"
@@ -128,3 +129,25 @@ def test_a_server_looks_by_itself_and_records_what_is_new(
         place.run("reject", "small", "--reason", "x")
         assert len(look()) == 3
         assert "reject" not in caplog.text  # by `ApprovalNotices`, and not twice
+
+
+def test_a_look_that_fails_is_done_again_within_a_minute(
+    place: Locked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = load(place.config.read_text(), source="bascule.toml")
+    moments = iter((100.0, 101.0, 101.0, 130.0, 162.0, 162.0, 162.0, 163.0, 80_000.0))
+    monkeypatch.setattr(watcher_module, "monotonic", lambda: next(moments))
+    looks: list[bool] = []
+
+    def fail(folder: Path) -> LockFile:
+        looks.append(True)
+        if len(looks) == 1:
+            raise LockError("half written")
+        return EMPTY
+
+    monkeypatch.setattr(watcher_module, "read_lock", fail)
+    with closing(Place(place.data, config.server)) as held:
+        (timer,) = Watcher(held, place.config, lambda: config).timers
+        for expected in (1, 1, 2, 2, 2):
+            asyncio.run(timer.work())
+            assert len(looks) == expected

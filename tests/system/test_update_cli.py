@@ -65,3 +65,20 @@ def test_a_proposal_that_was_edited_is_not_approved(place: Locked) -> None:
 
 def test_what_is_not_locked_has_no_update(tmp_path: Path) -> None:
     assert "bascule lock" in Locked(tmp_path).run("update", code=3).stderr
+
+
+@pytest.mark.parametrize("part", ["locks", "locks/small", "locks/small/proposed"])
+def test_no_link_leads_a_proposal_elsewhere(place: Locked, part: str) -> None:
+    """Who may commit one would have folders of theirs removed and written."""
+    elsewhere = place.folder / "elsewhere"
+    kept = elsewhere / "small" / "proposed" / "proposed" / "kept"
+    kept.parent.mkdir(parents=True)
+    kept.touch()
+    link = place.folder / part
+    if link.is_dir():
+        link.rename(place.folder / "away")
+    link.parent.mkdir(parents=True, exist_ok=True)
+    link.symlink_to(elsewhere, target_is_directory=True)
+    assert "is a link" in place.run("update", code=3).stderr
+    assert kept.exists()
+    assert not list(elsewhere.rglob(LOCK_NAME))

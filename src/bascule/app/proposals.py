@@ -13,6 +13,8 @@ from bascule.app.lock_place import LockPlace
 from bascule.app.locking import Draft, draft
 from bascule.errors import BasculeError
 from bascule.lock.lock_file import (
+    LOCK_NAME,
+    below,
     change_lock,
     native_name,
     read_lock,
@@ -30,8 +32,11 @@ class ProvenanceLostError(BasculeError):
 
 
 def folder_of(folder: Path, name: str) -> Path:
-    """Give where a connector's proposal lies; `folder` is the configuration's."""
-    return folder / "locks" / refuse_no_name(name) / "proposed"
+    """Give where a connector's proposal lies; `folder` is the configuration's.
+
+    Raises `LockError` when a link would lead it elsewhere: what lies there is removed.
+    """
+    return below(folder, f"locks/{refuse_no_name(name)}/proposed/{LOCK_NAME}").parent
 
 
 def proposed(folder: Path, name: str) -> Entry | None:

@@ -20,10 +20,12 @@ from bascule.lock.invisible import visible
 from bascule.lock.lock_file import read_lock
 from bascule.lock.watch import News
 from bascule.storage import approvals
+from bascule.storage.store import StateUnavailableError
 
 log = logging.getLogger("bascule")
 
 DAY_SECONDS = 86_400.0
+RETRY_SECONDS = 60.0
 TICK_SECONDS = 1.0
 MAX_RECORDED_CHARACTERS = 1000
 
@@ -50,6 +52,8 @@ class Watcher:
     async def _look_when_due(self) -> None:
         try:
             await asyncio.to_thread(self._look_if_due)
+        except StateUnavailableError as exc:
+            log.debug("what came up: %s", exc)  # who serves tells of that
         except (BasculeError, OSError) as exc:
             log.error("nobody could look for what came up: %s", exc)
 
@@ -58,8 +62,10 @@ class Watcher:
         generation = self._place.open_state().read(approvals.generation)
         if monotonic() < self._due and generation == self._generation:
             return
-        self._due, self._generation = monotonic() + DAY_SECONDS, generation
+        # One that fails is done again soon, and not for each tick of an outage.
+        self._due, self._generation = monotonic() + RETRY_SECONDS, generation
         self._look()
+        self._due = monotonic() + DAY_SECONDS
 
     def _look(self) -> None:
         """Tell and record what was not told yet. Raises `BasculeError`."""

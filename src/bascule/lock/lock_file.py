@@ -105,7 +105,7 @@ def change_lock(
     when a file cannot be read or written, and what `change` raises; all is then as before.
     """
     path = (folder / LOCK_NAME).resolve()  # a link stays a link
-    targets = {_below(folder, name): content for name, content in (beside or {}).items()}
+    targets = {below(folder, name): content for name, content in (beside or {}).items()}
     try:
         with alone(path.parent):
             lock = change(read_lock(folder))
@@ -126,7 +126,7 @@ def read_beside(folder: Path, name: str, is_meant: Callable[[bytes], bool]) -> b
 
     Raises `LockError` when neither it nor a version that waits to take its place is meant.
     """
-    path = _below(folder, name)
+    path = below(folder, name)
     found = False
     for each in (path, *_waiting(path)):
         try:
@@ -201,7 +201,8 @@ def _refuse_constant(constant: str) -> NoReturn:
     raise ValueError(f"`{constant}` is no JSON")
 
 
-def _below(folder: Path, name: str) -> Path:
+def below(folder: Path, name: str) -> Path:
+    """Give a path below a folder. Raises `LockError` for one that leads elsewhere."""
     if not re.fullmatch(r"[a-z0-9][a-zA-Z0-9._-]*(/[a-zA-Z0-9_][a-zA-Z0-9._-]*)*", name):
         raise LockError(f"`{name[:80]!a}` is no path below the configuration")
     path = folder
