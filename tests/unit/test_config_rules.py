@@ -393,3 +393,26 @@ def test_rules_of_approvals_can_be_fulfilled(text: str, found: list[str]) -> Non
 def test_own_names_are_names_of_packages(name: str, good: bool) -> None:
     found = paths(f'[locking]\nown_names = ["{name}"]\n')
     assert found == ([] if good else ["locking.own_names[0]"])
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ('approvers = ["group:leads", "user:bob"]\nquorum = 9', []),
+        ("self_approval = true", []),
+        ("destructive = true", []),
+        ('approvers = ["bob"]', ["call_approvals.x.approvers[0]"]),
+        ('approvers = ["user:"]', ["call_approvals.x.approvers[0]"]),
+        ('approvers = ["agent:bob"]', ["call_approvals.x.approvers[0]"]),
+        ('approvers = ["user:bob", "user:bob"]\nquorum = 2', ["call_approvals.x.quorum"]),
+        ('approvers = ["user:bob"]\nself_approval = true\nquorum = 2', []),
+        ("quorum = 2", ["call_approvals.x.quorum"]),
+        ("quorum = 0", ["call_approvals.x.quorum"]),
+    ],
+)
+def test_rules_of_call_approvals_can_be_fulfilled(text: str, found: list[str]) -> None:
+    assert paths(f"[call_approvals.x]\n{text}\n") == found
+
+
+def test_a_rule_of_call_approvals_has_a_plain_name() -> None:
+    assert paths('[call_approvals."a:b"]\n') == ['call_approvals."a:b"']

@@ -251,6 +251,22 @@ class Approvals(Table, frozen=True, omit_defaults=True):
     """Stricter rules, by a name of your choice."""
 
 
+class CallApprovalRule(Table, frozen=True, omit_defaults=True):
+    """`[call_approvals.NAME]`: calls that wait for a person's consent, each for its own."""
+
+    tools: tuple[str, ...] = ()
+    """Toolsets, `CONNECTOR/TOOL` or `CONNECTOR/*`: each call of these waits."""
+    destructive: bool = False
+    """Each call of any tool that the approved surface calls destructive waits; without a
+    surface all are."""
+    approvers: tuple[str, ...] = ()
+    """`user:…` or `group:…`: who may consent to the calls of others."""
+    self_approval: bool = False
+    """The user for whom the agent calls may consent."""
+    quorum: Annotated[int, Meta(ge=1, le=20)] = 1
+    """How many different persons must consent."""
+
+
 class Audit(Table, frozen=True):
     """`[audit]`: where checkpoints go besides the log itself."""
 
@@ -316,6 +332,8 @@ class Config(Table, frozen=True):
     """Foreign authorization servers, by a name of your choice."""
     approvals: Approvals = field(default_factory=Approvals)
     """Who may approve connectors."""
+    call_approvals: dict[str, CallApprovalRule] = field(default_factory=dict)
+    """Which calls wait for a person's consent, and whose, by a name of your choice."""
     audit: Audit = field(default_factory=Audit)
     """Copies of the log's checkpoints."""
     limits: Limits = field(default_factory=Limits)
