@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
-from bascule.config.model import CallApprovalRule
+from bascule.config.model import CallApprovalRule, Config
 from bascule.config.paths import below, quoted
 
+DEFAULT = "default"
+"""The rule of a policy that says `approve` and names none."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
 
@@ -25,6 +27,11 @@ def broken_call_approval_rules(
                 yield f"{path}.approvers[{place}]", sentence
         if rule.quorum > _most(rule):
             yield f"{path}.quorum", "is more than there are persons who may consent"
+
+
+def rules_in_force(config: Config) -> Mapping[str, CallApprovalRule]:
+    """Give the rules by name; one that names nobody is for administrators."""
+    return {DEFAULT: CallApprovalRule(), **config.call_approvals}
 
 
 def _most(rule: CallApprovalRule) -> int:

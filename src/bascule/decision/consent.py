@@ -1,0 +1,67 @@
+"""What a call approval is bound to: this caller's call of this tool with these arguments."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+import rfc8785
+
+from bascule.errors import BasculeError
+
+MAX_BYTES = 256 << 10
+"""Arguments that are longer when written cannot be approved: nobody reads them."""
+_USE = "call approval 1"
+
+
+class UnreadableCallError(BasculeError):
+    """Nobody can consent to such arguments; the message says why, without a value."""
+
+
+def written(arguments: Mapping[str, Any]) -> bytes:
+    """Write arguments as they are shown, bound and sent: canonically (RFC 8785).
+
+    Equal bytes mean the same to every reader of JSON: members are in order, and a number
+    has one spelling. Raises `UnreadableCallError`.
+    """
+    try:
+        text = rfc8785.dumps(dict(arguments))
+        rfc8785.dumps(read(text))  # a float beyond 2^53 is written as an integer
+    except rfc8785.IntegerDomainError as exc:
+        raise UnreadableCallError("hold an integer beyond 2^53 - 1") from exc
+    except (rfc8785.CanonicalizationError, UnicodeEncodeError, RecursionError) as exc:
+        raise UnreadableCallError("cannot be written canonically") from exc
+    if len(text) > MAX_BYTES:
+        raise UnreadableCallError(f"are longer than {MAX_BYTES >> 10} KiB")
+    return text
+
+
+def read(arguments: bytes) -> dict[str, Any]:
+    """Read what `written` wrote."""
+    return msgspec.json.decode(arguments, type=dict[str, Any])
+
+
+def digest_of(arguments: bytes) -> str:
+    """Give the digest of written arguments, SHA-256 in hex."""
+    return hashlib.sha256(arguments).hexdigest()
+
+
+def binding_of(
+    *,
+    user: str | None,
+    agent: str,
+    connector: str,
+    tool: str,
+    arguments_digest: str,
+    definition: str,
+    policy_digest: str,
+) -> str:
+    """Give what one call approval is good for, SHA-256 in hex.
+
+    `definition`: digest of what the server serves under the tool's name, empty where none
+    is compared. Each value stands for itself: no two calls have one binding.
+    """
+    said = [_USE, user, agent, connector, tool, arguments_digest, definition, policy_digest]
+    return hashlib.sha256(msgspec.json.encode(said)).hexdigest()
