@@ -344,7 +344,7 @@ def test_slicing_changes_no_answer(
     caller = policies.callers.of(principal)
     for call in calls(principal)[:6]:
         assert call.kind != "none"
-        target = policies.toolsets.target("tickets", call.kind, call.name)
+        target = policies.target("tickets", call.kind, call.name)
         entities = cedar.with_entity(caller.entities, target.node.entity())
         for question in caller.questions:
             action = "act_alone" if question.alone else "call_tool"
@@ -481,7 +481,7 @@ def test_our_globs_are_cedars(prefix: str, pattern: str, name: str) -> None:
     policies = snapshot(config, [])
     ests = {it.id: it.est for it in compile_config(config).policies.values()}
     caller = policies.callers.of(Principal(user="user:alice", agent="a"))
-    target = policies.toolsets.target("tickets", kind, name)
+    target = policies.target("tickets", kind, name)
     verdict = cedar.evaluate(
         cedar.policy_set(ests),
         cedar.with_entity(caller.entities, target.node.entity()),

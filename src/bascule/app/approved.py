@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Mapping
+from functools import partial
 from pathlib import Path
+from typing import Any
 
+import msgspec
 from msgspec.structs import replace
 
 from bascule.app.advisories import assess_all
@@ -14,13 +17,16 @@ from bascule.app.place import Place
 from bascule.clock import UnixTime
 from bascule.config.model import Config, Mode
 from bascule.decision.facts import Reason
-from bascule.decision.gate import Gate, Pins, without_approval
+from bascule.decision.gate import Gate, Pins, ToolPin, without_approval
 from bascule.decision.snapshot import Gates, without_approvals
 from bascule.errors import BasculeError
 from bascule.lock.approvals import Verdict
 from bascule.lock.declared import differences
+from bascule.lock.definition import canonical_digest
 from bascule.lock.lock_file import LOCK_NAME, read_lock
 from bascule.lock.model import Entry, LockFile, Surface, entry_digest
+from bascule.lock.surface import Document, document_digest, parse_document, read_document
+from bascule.storage import approvals
 from bascule.storage.store import StateUnavailableError
 
 log = logging.getLogger("bascule")
@@ -55,7 +61,58 @@ def read_gates(place: Place, config_path: Path, config: Config, *, now: UnixTime
             for name, connector in config.connectors.items()
         }
     malware = {name for name, it in assessed.items() if it.state == "malware"}
-    return gates_of(config, lock, stands.verdicts, malware)
+    gates = dict(gates_of(config, lock, stands.verdicts, malware))
+    for name, entry in lock.connectors.items():
+        gate = gates.get(name)
+        if gate is not None:
+            gates[name] = _with_tools(gate, name, entry, place, config_path)
+    return gates
+
+
+def _with_tools(
+    gate: Gate, name: str, entry: Entry, place: Place, config_path: Path
+) -> Gate:
+    """Add what the approved tools say of themselves.
+
+    The state holds a copy of what was approved; the file beside the lock is for the rest.
+    """
+    if entry.surface is None or not entry.surface.tools:
+        return gate
+    wanted = entry.surface.set
+    kept = place.open_state().read(partial(approvals.document, digest=wanted))
+    try:
+        document = (
+            read_document(config_path.parent, name, entry.surface)
+            if kept is None
+            else parse_document(kept)
+        )
+        if document_digest(document) != wanted:
+            raise BasculeError("is not the one that the lock names")
+    except (BasculeError, OSError) as exc:
+        problem = f"what its tools take cannot be read: {exc}"
+        return replace(gate, missing=gate.missing or Reason.LOCK_DRIFTED, problem=problem)
+    return replace(gate, tools=tool_pins(document))
+
+
+def tool_pins(document: Document) -> dict[str, dict[str, ToolPin]]:
+    """Give what decisions read of the tools of a surface."""
+    return {
+        name: {canonical_digest(it): _tool_pin(it) for it in each}
+        for name, each in document.tools.items()
+    }
+
+
+def _tool_pin(definition: Mapping[str, Any]) -> ToolPin:
+    """Read a definition; a hint that is no boolean says nothing."""
+    hints = definition.get("annotations")
+    said = hints if isinstance(hints, dict) else {}
+    read_only = said.get("readOnlyHint") is True
+    return ToolPin(
+        schema=msgspec.json.encode(definition.get("inputSchema", {})),
+        destructive=not read_only and said.get("destructiveHint") is not False,
+        read_only=read_only,
+        open_world=said.get("openWorldHint") is not False,
+    )
 
 
 def stamp_of(config_path: Path) -> tuple[int, ...]:

@@ -19,7 +19,15 @@ from bascule.cli.output import cell, emit
 from bascule.clock import UnixTime, system_clock
 from bascule.decision.decide import KINDS
 from bascule.decision.decide import decide as decide_call
-from bascule.decision.facts import Allowed, CallFacts, Decision, Denied, Kind, Principal
+from bascule.decision.facts import (
+    Allowed,
+    CallFacts,
+    Decision,
+    Denied,
+    Kind,
+    Maybe,
+    Principal,
+)
 from bascule.decision.gate import pinned_kind
 from bascule.decision.snapshot import Snapshot, build_snapshot, without_approvals
 from bascule.errors import BasculeError
@@ -45,7 +53,7 @@ class FactsFile(Struct, frozen=True, forbid_unknown_fields=True):
     kind: Kind | None = None
     """What `name` names; needed where the method does not say it."""
     arguments: dict[str, Any] | None = None
-    """Taken and not looked at: no policy reads arguments."""
+    """Of the call; absent: not known, and then the answer may be `maybe`."""
     agent_verified: bool = False
     definition: str | None = None
     """Digest of what the server serves under that name; absent: of what was approved."""
@@ -86,7 +94,7 @@ def decide(
         found = _told(decide_call(_as_served(_call_facts(facts), snapshot), snapshot))
         text = _line(found)
     emit(msgspec.to_builtins(found), text=text, as_json=as_json)
-    ctx.exit(0 if found.decision == "allow" else DENIED)
+    ctx.exit(DENIED if found.decision == "deny" else 0)
 
 
 def _snapshot(context: CommandContext) -> Snapshot:
@@ -108,12 +116,13 @@ def _as_served(facts: CallFacts, snapshot: Snapshot) -> CallFacts:
 
 
 def _told(decision: Decision) -> Decided:
-    reason, policies = decision.reason.value, decision.policies
     match decision:
-        case Allowed():
-            return Decided("allow", reason, policies)
-        case Denied(scopes=scopes):
-            return Decided("deny", reason, policies, scopes)
+        case Allowed(reason=reason, policies=policies):
+            return Decided("allow", reason.value, policies)
+        case Maybe(policies=policies):
+            return Decided("maybe", "arguments_unknown", policies)
+        case Denied(reason=reason, policies=policies, scopes=scopes):
+            return Decided("deny", reason.value, policies, scopes)
 
 
 def _line(found: Decided) -> str:
@@ -165,6 +174,7 @@ def _call_facts(path: Path) -> CallFacts:
         read.name,
         UnixTime(now),
         read.definition,
+        read.arguments,
     )
 
 

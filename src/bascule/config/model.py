@@ -320,6 +320,9 @@ class Config(Table, frozen=True):
     """Names of packages of your own."""
     toolsets: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """`CONNECTOR:NAME` → members, all of that connector."""
+    labels: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Label → the tools that have it, as entries in `roles.*.allow`; policies speak of
+    labels."""
     roles: dict[str, Role] = field(default_factory=dict)
     """Who may do what, by the role's name."""
     agents: Agents = field(default_factory=Agents)

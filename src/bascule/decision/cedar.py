@@ -39,6 +39,8 @@ class Verdict:
     """`@id`s that permit when it allows, else those that forbid, or that failed."""
     failed: bool = False
     """Something could not be evaluated; then it never allows."""
+    depends: bool = False
+    """On what is not known; then it does not allow yet."""
 
 
 def parse(text: str) -> tuple[list[Est], bool]:

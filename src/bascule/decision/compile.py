@@ -13,6 +13,7 @@ speaks of `use` only, so it never lets an agent act by itself.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -29,6 +30,7 @@ BUILT_IN_SCOPE = "mcp:"
 """Before a connector's name: the scope that covers at most all of it."""
 
 Where = tuple[str | int, ...]
+_label = re.compile(r"[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?")
 
 
 @dataclass(slots=True)
@@ -37,6 +39,7 @@ class Compiled:
 
     policies: dict[str, Policy] = field(default_factory=dict)
     toolsets: dict[str, tuple[Entry, ...]] = field(default_factory=dict)
+    labels: dict[str, tuple[Entry, ...]] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
 
     def add(self, policy: Policy, where: Where) -> None:
@@ -61,6 +64,8 @@ def compile_config(config: Config) -> Compiled:
     compiled = Compiled()
     for name, texts in config.toolsets.items():
         _compile_toolset(config, name, texts, compiled)
+    for name, texts in config.labels.items():
+        _compile_label(config, name, texts, compiled)
     for name, role in config.roles.items():
         _compile_role(config, name, compiled)
         if not role.members:
@@ -93,6 +98,21 @@ def _compile_toolset(
         else:
             members.append(entry)
     compiled.toolsets[name] = tuple(members)
+
+
+def _compile_label(
+    config: Config, name: str, texts: Sequence[str], compiled: Compiled
+) -> None:
+    where = ("labels", name)
+    if not _label.fullmatch(name):
+        compiled.error(where, "is not of lower-case letters, digits and inner hyphens")
+    labelled: list[Entry] = []
+    for _, entry in _entries(config, where, texts, compiled):
+        if isinstance(entry, ToolsetName):
+            labelled += compiled.toolsets.get(entry.text, ())
+        else:
+            labelled.append(entry)
+    compiled.labels[name] = tuple(labelled)
 
 
 def _compile_role(config: Config, name: str, compiled: Compiled) -> None:

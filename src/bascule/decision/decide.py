@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
+from bascule.decision.arguments import Checked, check_arguments
 from bascule.decision.entries import TargetKind
-from bascule.decision.evaluation import Evaluation
-from bascule.decision.facts import Allowed, CallFacts, Decision, Denied, Reason
+from bascule.decision.evaluation import Evaluation, Given
+from bascule.decision.facts import Allowed, CallFacts, Decision, Denied, Maybe, Reason
 from bascule.decision.snapshot import Snapshot
 
 OPEN_METHODS = frozenset(
@@ -51,24 +53,53 @@ def decide(facts: CallFacts, snapshot: Snapshot) -> Decision:
 
     # Without an approval nothing of a connector is there, whoever asks.
     gate = snapshot.gates[facts.connector]
-    if gate is None:
-        return _by_rights(facts, snapshot)
-    lapsed = gate.lapsed(facts.now)
-    if lapsed is not None and gate.enforces:
+    lapsed = None if gate is None else gate.lapsed(facts.now)
+    if lapsed is not None and gate is not None and gate.enforces:
         return Denied(lapsed)
 
-    # Rights first: who has none learns nothing of what was approved.
+    # Rights first: who has none, whatever the arguments, learns nothing of what there is.
     decision = _by_rights(facts, snapshot)
     if isinstance(decision, Denied):
         return decision
-    finding = lapsed or gate.deviation(facts)
-    if finding is None:
+    finding = lapsed or (None if gate is None else gate.deviation(facts))
+    if finding is not None and gate is not None and gate.enforces:
+        return Denied(finding)
+
+    # Then this one call, with its arguments.
+    if facts.arguments is not None and facts.kind != "none":
+        decision = _by_arguments(facts, facts.arguments, decision, snapshot)
+    if finding is None or isinstance(decision, Denied):
         return decision
-    return Denied(finding) if gate.enforces else replace(decision, finding=finding)
+    return replace(decision, finding=decision.finding or finding)
+
+
+def _by_arguments(
+    facts: CallFacts, arguments: Mapping[str, Any], decision: Decision, snapshot: Snapshot
+) -> Decision:
+    """Decide one call that its caller may make with some arguments."""
+    checked = check_arguments(facts, arguments, snapshot)
+    if isinstance(checked, Denied):
+        return checked
+    if isinstance(decision, Maybe):
+        decision = _with_arguments(facts, checked, snapshot)
+    if isinstance(decision, Allowed) and checked.canonical is not arguments:
+        return replace(decision, arguments=checked.canonical)
+    return decision
+
+
+def _with_arguments(facts: CallFacts, checked: Checked, snapshot: Snapshot) -> Decision:
+    """Ask the policies that read arguments, or what was touched."""
+    given = Given(checked.cedar, facts.touched)
+    evaluation = Evaluation(
+        facts.principal, facts.connector, facts.method, facts.now, snapshot, given=given
+    )
+    if facts.kind == "none":  # such a request is asked of no policy
+        return _UNKNOWN_METHOD
+    return evaluation.decide(facts.kind, facts.name)[0]
 
 
 def _by_rights(facts: CallFacts, snapshot: Snapshot) -> Decision:
-    """Decide by method, and by what user, agent and token may."""
+    """Decide by method, and by what user, agent and token may with some arguments."""
     # Only methods that are known pass: one that came with a new revision may do anything.
     method, kind = facts.method, facts.kind
     kinds = KINDS.get(method)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -14,21 +14,31 @@ from bascule.clock import UnixTime
 from bascule.decision import cedar
 from bascule.decision.callers import Caller, Question
 from bascule.decision.entries import TargetKind
-from bascule.decision.facts import Allowed, Decision, Denied, Principal, Reason
+from bascule.decision.facts import Allowed, Decision, Denied, Maybe, Principal, Reason
 from bascule.decision.model import ACT_ALONE, USE_ACTIONS, Target, uid, uid_json
 from bascule.decision.normal_uri import is_normal
+from bascule.decision.partial import ask_partially
 from bascule.decision.slices import Slice, scopes_that_permit
 from bascule.decision.snapshot import Snapshot
 
 _NOTHING_SAID = cedar.Verdict(allows=False)
 
 
+class Given(NamedTuple):
+    """What is known of one call beside who makes it."""
+
+    arguments: Mapping[str, Any]
+    """As Cedar's JSON values; those that no policy reads may be left out."""
+    touched: frozenset[str]
+
+
 class Evaluation:
     """Answers what one principal may use of a connector, by one method, at one moment.
 
-    With `sharing`, targets that no policy tells apart get the verdict of the first, which
-    a list of hundreds needs. Then whether a head matches is only our own reading of it; so
-    a call that goes upstream is never decided that way.
+    Without what is `given`, the answer may be that it depends. With `sharing`, targets that
+    no policy tells apart get the verdict of the first, which a list of hundreds needs. Then
+    whether a head matches is only our own reading of it; so a call that goes upstream is
+    never decided that way.
     """
 
     def __init__(
@@ -39,6 +49,7 @@ class Evaluation:
         now: UnixTime,
         snapshot: Snapshot,
         *,
+        given: Given | None = None,
         sharing: bool = False,
     ) -> None:
         self._principal = principal
@@ -46,6 +57,7 @@ class Evaluation:
         self._method = method
         self._now = now
         self._snapshot = snapshot
+        self._given = given
         self._sharing = sharing
         self._verdicts: dict[tuple[object, ...], tuple[cedar.Verdict, Slice]] = {}
         self.work = 0
@@ -65,7 +77,7 @@ class Evaluation:
             return Denied(Reason.POLICY_ERROR), False
 
     def _decide(self, kind: TargetKind, name: str) -> tuple[Decision, bool]:
-        target = self._snapshot.toolsets.target(self._connector, kind, name)
+        target = self._snapshot.target(self._connector, kind, name)
         caller = self._snapshot.callers.of(self._principal)
         use = self._snapshot.policies.on(USE_ACTIONS[kind], target)
         alone = self._snapshot.policies.on(ACT_ALONE, target)
@@ -75,8 +87,13 @@ class Evaluation:
         ]
         verdicts = self._verdicts_on(target, caller, parts)
         decision = _conclude(caller, verdicts, scopes_that_permit(use))
-        changing = any(part is not None and part.reads_now for part in parts)
+        changing = any(part is not None and self._changes(part) for part in parts)
         return decision, not changing and not any(it.failed for it in verdicts)
+
+    def _changes(self, part: Slice) -> bool:
+        """Tell whether another call, or the same one later, may be answered otherwise."""
+        of_this_call = part.reads_arguments or part.reads_touched
+        return part.reads_now or (of_this_call and self._given is not None)
 
     def _verdicts_on(
         self, target: Target, caller: Caller, parts: list[Slice | None]
@@ -109,6 +126,15 @@ class Evaluation:
     def _ask(
         self, question: Question, part: Slice, target: Target, entities: cedar.Entities
     ) -> cedar.Verdict:
+        if self._given is None and (part.reads_arguments or part.reads_touched):
+            return ask_partially(
+                part, lambda some: self._put(question, some, target, entities)
+            )
+        return self._put(question, part, target, entities)
+
+    def _put(
+        self, question: Question, part: Slice, target: Target, entities: cedar.Entities
+    ) -> cedar.Verdict:
         self.work += 60 + len(part.ids) + (60 if part.reads_context else 0)
         return cedar.evaluate(
             part.handle,
@@ -130,6 +156,9 @@ class Evaluation:
             "scopes": sorted(self._principal.scopes),
             "method": self._method,
         }
+        if self._given is not None:
+            context["touched"] = sorted(self._given.touched)
+            context["args"] = self._given.arguments
         if self._principal.user is not None:
             user = uid_json(uid("User", self._principal.user.removeprefix("user:")))
             context["user"] = {"__entity": user}
@@ -157,14 +186,16 @@ def _conclude(
     failed = [verdict for verdict in verdicts if verdict.failed]
     if failed:
         return Denied(Reason.POLICY_ERROR, _ids(failed))
-    refused = [verdict for verdict in verdicts if not verdict.allows]
+    refused = [it for it in verdicts if not it.allows and not it.depends]
     if any(verdict.policies for verdict in refused):
         return Denied(Reason.POLICY_FORBIDS, _ids(refused))
     for question, verdict in zip(caller.questions, verdicts, strict=True):
-        if not verdict.allows:
+        if not verdict.allows and not verdict.depends:
             if question.missing is Reason.INSUFFICIENT_SCOPE:
                 return Denied(question.missing, scopes=tuple(sorted(set(scopes))))
             return Denied(question.missing)
+    if any(verdict.depends for verdict in verdicts):
+        return Maybe(_ids(verdicts))
     return Allowed(_ids(verdicts))
 
 

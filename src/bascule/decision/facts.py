@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Literal
+from typing import Any, Literal
 
 from msgspec import Struct
 
@@ -35,6 +36,15 @@ class Principal(Struct, frozen=True, cache_hash=True):
     """The agent authenticated itself; a public client cannot."""
 
 
+class Consent(Struct, frozen=True):
+    """A call approval that was looked up and taken for this one call."""
+
+    binding: str
+    """Digest of what was approved; that of the call must be the same."""
+    approvers: tuple[str, ...] = ()
+    """`user:…` of those who approved, sorted."""
+
+
 class CallFacts(Struct, frozen=True):
     """One request, as far as a decision is concerned."""
 
@@ -50,6 +60,12 @@ class CallFacts(Struct, frozen=True):
     definition: str | None = None
     """Digest of the definition that the server was last seen to serve under that name;
     None when it serves none. Looked at for a connector that has a gate."""
+    arguments: Mapping[str, Any] | None = None
+    """As they were parsed; none of them is an empty mapping. None: not known, as when it is
+    asked what might be called; `touched` is then not known either."""
+    touched: frozenset[str] = frozenset()
+    """Labels that the identity has touched within the windows of flow rules."""
+    consent: Consent | None = None
 
 
 class Reason(StrEnum):
@@ -89,6 +105,14 @@ class Reason(StrEnum):
     """The name was approved, and the server does not list it any more."""
     DEFINITIONS_UNREADABLE = "definitions_unreadable"
     """What the server serves could not be read, and so not be compared."""
+    INVALID_ARGUMENTS = "invalid_arguments"
+    """The arguments do not fit the approved schema, or cannot be compared by a policy."""
+    APPROVAL_REQUIRED = "approval_required"
+    """All else allows it; somebody must approve this one call."""
+    FLOW_CLOSED = "flow_closed"
+    """The identity has touched what closes this for a while."""
+    LIMIT_REACHED = "limit_reached"
+    """A limit on calls is used up for now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +124,8 @@ class Allowed:
     reason: Reason = Reason.ALLOWED
     finding: Reason | None = None
     """What `enforce` would have denied for; in other modes it is recorded alone."""
+    arguments: Mapping[str, Any] | None = None
+    """Canonical ones, to be sent in the place of those that came; None: as they came."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +137,23 @@ class Denied:
     """`@id`s of the policies that forbid or failed, sorted."""
     scopes: tuple[str, ...] = ()
     """With INSUFFICIENT_SCOPE: the scopes that the operation needs, sorted."""
+    detail: str = ""
+    """What is wrong and what to do, for the caller: only where it may use the tool
+    otherwise, so that nothing is revealed."""
 
 
-Decision = Allowed | Denied
+@dataclass(frozen=True, slots=True)
+class Maybe:
+    """It depends on arguments or on what was touched, and these were not given."""
+
+    policies: tuple[str, ...] = ()
+    """`@id`s of the policies that permit as far as is known, sorted."""
+    proved: bool = False
+    """There are arguments for which it is allowed; else nobody has shown that."""
+    finding: Reason | None = None
+    """As in `Allowed`."""
+
+
+Settled = Allowed | Denied
+"""What it comes to when everything is known."""
+Decision = Settled | Maybe

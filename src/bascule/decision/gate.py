@@ -35,6 +35,17 @@ _BY_METHOD: Mapping[str, DefinitionKind] = {
 }
 
 
+class ToolPin(Struct, frozen=True):
+    """What a decision reads of one approved tool definition."""
+
+    schema: bytes = b"{}"
+    """`inputSchema`, as JSON."""
+    destructive: bool = True
+    """`destructiveHint`; what is not said is taken as the worst, as MCP has it."""
+    read_only: bool = False
+    open_world: bool = True
+
+
 class Gate(Struct, frozen=True, kw_only=True):
     """What is compared at each request; made anew whenever an approval changes."""
 
@@ -48,6 +59,8 @@ class Gate(Struct, frozen=True, kw_only=True):
     entry: str = ""
     """Digest of the locked entry that `pins` come from."""
     pins: Pins = field(default_factory=dict)
+    tools: dict[str, dict[str, ToolPin]] = field(default_factory=dict)
+    """The approved tools by name, and of each its definitions by digest."""
     instructions: frozenset[str] = frozenset()
     """Digests of the instructions that were approved."""
     server: frozenset[str] = frozenset()

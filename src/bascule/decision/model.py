@@ -18,6 +18,7 @@ from typing import Any
 
 from bascule.decision.entries import TargetKind
 from bascule.decision.facts import Principal
+from bascule.decision.gate import ToolPin
 
 Uid = tuple[str, str]
 """Entity type with its namespace, and id."""
@@ -28,11 +29,15 @@ namespace Mcp {
   entity User in [Group, Role];
   entity Agent in [Ceiling];
   entity Token in [Scope];
-  entity Tool in [Server, Toolset] = { name: String, connector: String };
+  entity Tool in [Server, Toolset] = {
+    name: String, connector: String, labels: Set<String>,
+    destructive: Bool, read_only: Bool, open_world: Bool
+  };
   entity Prompt in [Server, Toolset] = { name: String, connector: String };
   entity Resource in [Server, Toolset] = { uri: String, connector: String };
   type Context = {
-    now: datetime, agent: Agent, user?: User, scopes: Set<String>, method: String
+    now: datetime, agent: Agent, user?: User, scopes: Set<String>, method: String,
+    touched: Set<String>
   };
   action "use";
   action "call_tool" in ["use"] appliesTo {
@@ -60,7 +65,8 @@ ACTIONS = (*USE_ACTIONS.values(), ACT_ALONE)
 TYPES: dict[TargetKind, str] = {"tool": "Tool", "prompt": "Prompt", "resource": "Resource"}
 DEFAULT_CEILING = "default"
 """Id of the `Ceiling` that agents without a ceiling of their own are in."""
-_NONE: Mapping[str, str] = {}
+_NONE: Mapping[str, Any] = {}
+_UNKNOWN_TOOL = ToolPin()
 
 
 def uid(kind: str, name: str) -> Uid:
@@ -80,7 +86,7 @@ class Node:
     uid: Uid
     within: frozenset[Uid]
     """Its parents and itself."""
-    attributes: Mapping[str, str]
+    attributes: Mapping[str, Any]
 
     def entity(self) -> dict[str, Any]:
         """Write it as Cedar's JSON entity."""
@@ -91,7 +97,7 @@ class Node:
         }
 
 
-def _node(of: Uid, parents: Iterable[Uid], attributes: Mapping[str, str] = _NONE) -> Node:
+def _node(of: Uid, parents: Iterable[Uid], attributes: Mapping[str, Any] = _NONE) -> Node:
     return Node(of, frozenset((of, *parents)), attributes)
 
 
@@ -124,14 +130,45 @@ class Target:
 
 
 def target_of(
-    connector: str, kind: TargetKind, name: str, toolsets: Iterable[str]
+    connector: str,
+    kind: TargetKind,
+    name: str,
+    toolsets: Iterable[str],
+    labels: Iterable[str] = (),
+    pin: ToolPin = _UNKNOWN_TOOL,
 ) -> Target:
-    """Make a target; its uid is unambiguous because a connector's name holds no `/`."""
+    """Make a target; its uid is unambiguous because a connector's name holds no `/`.
+
+    `labels` and `pin` are of tools alone.
+    """
     parents = (uid("Server", connector), *(uid("Toolset", toolset) for toolset in toolsets))
     of = uid(TYPES[kind], f"{connector}/{name}")
     label = "uri" if kind == "resource" else "name"
-    node = _node(of, parents, {label: name, "connector": connector})
+    attributes: dict[str, Any] = {label: name, "connector": connector}
+    if kind == "tool":
+        attributes |= {
+            "labels": sorted(labels),
+            "destructive": pin.destructive,
+            "read_only": pin.read_only,
+            "open_world": pin.open_world,
+        }
+    node = _node(of, parents, attributes)
     return Target(connector, kind, name, node)
+
+
+def worst_pin(pins: Iterable[ToolPin]) -> ToolPin:
+    """Give what holds whichever of a tool's approved definitions is served.
+
+    Without one, what MCP takes for a tool that says nothing. Its `schema` means nothing.
+    """
+    known = list(pins)
+    if not known:
+        return _UNKNOWN_TOOL
+    return ToolPin(
+        destructive=any(it.destructive for it in known),
+        read_only=all(it.read_only for it in known),
+        open_world=any(it.open_world for it in known),
+    )
 
 
 def _bare(prefix: str, name: str) -> str:

@@ -40,6 +40,10 @@ class Policy:
     resource: Scope
     reads: frozenset[str]
     """What the conditions read: `resource`, `context.now`, …; `context` for all of it."""
+    arguments: frozenset[str] = frozenset()
+    """Names that the conditions read of `context.args`; `*` for all of it."""
+    obligation: str | None = None
+    """What `@obligation("…")` says must be done beside: `approve` or `approve:RULE`."""
     glob: Entry | None = None
     """The entry that a generated policy's condition comes from, and says all of."""
 
@@ -59,6 +63,8 @@ def policy_of(name: str, est: Est, glob: Entry | None = None) -> Policy:
         actions=_actions(est["action"]),
         resource=_scope(est["resource"]),
         reads=frozenset(_reads(est["conditions"])),
+        arguments=frozenset(_arguments(est["conditions"])),
+        obligation=est.get("annotations", {}).get("obligation"),
         glob=glob,
     )
 
@@ -111,6 +117,27 @@ def _reads(node: object) -> Iterator[str]:
                 yield operand
             else:
                 yield from _reads(operand)
+
+
+_ARGS: Est = {".": {"left": {"Var": "context"}, "attr": "args"}}
+
+
+def _arguments(node: object) -> Iterator[str]:
+    """Name the arguments that an expression reads; `*` for one that takes them whole."""
+    if isinstance(node, list):
+        for child in node:
+            yield from _arguments(child)
+    elif isinstance(node, dict):
+        if node == _ARGS:
+            yield "*"
+            return
+        for operator, operand in node.items():
+            named = isinstance(operand, dict) and operand.get("left") == _ARGS
+            attribute = operand.get("attr") if named else None
+            if operator in {".", "has"} and isinstance(attribute, str):
+                yield attribute
+            else:
+                yield from _arguments(operand)
 
 
 def _context_attribute(operator: str, operand: object) -> str | None:

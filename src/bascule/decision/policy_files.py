@@ -72,7 +72,11 @@ def _read_file(file: str, text: str) -> tuple[list[_Found], list[Problem]]:
         [piece.line for piece in pieces] if len(pieces) == len(ests) else [1] * len(ests)
     )
     found = [_Found(file, line, est) for line, est in zip(lines, ests, strict=True)]
-    return found, [found[at].problem(message) for at, message in cedar.violations(text)]
+    # What arguments there are depends on the tool; the schema knows none.
+    general = [not policy_of("", est).arguments for est in ests]
+    return found, [
+        found[at].problem(message) for at, message in cedar.violations(text) if general[at]
+    ]
 
 
 def _syntax_error(pieces: list[Statement], message: str) -> tuple[int, str]:

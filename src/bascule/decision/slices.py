@@ -54,6 +54,29 @@ class Slice:
         return any(name.startswith("context") for name in self.reads)
 
     @cached_property
+    def reads_arguments(self) -> bool:
+        """Whether the answer may depend on the arguments of a call."""
+        return "context.args" in self.reads or "context" in self.reads
+
+    @cached_property
+    def reads_touched(self) -> bool:
+        """Whether the answer may depend on what the identity has touched."""
+        return "context.touched" in self.reads or "context" in self.reads
+
+    @cached_property
+    def without_unknown(self) -> Slice:
+        """Those of the policies that read neither arguments nor what was touched."""
+        unknown = {"context", "context.args", "context.touched"}
+        return Slice(
+            tuple(it for it in self.policies if not it.is_open or not it.reads & unknown)
+        )
+
+    @cached_property
+    def arguments(self) -> frozenset[str]:
+        """Name the arguments that open conditions read; `*` for all of them."""
+        return frozenset(name for policy in self.policies for name in policy.arguments)
+
+    @cached_property
     def handle(self) -> cedar.PolicySet:
         """The policies, parsed on first use."""
         return cedar.policy_set({policy.id: policy.est for policy in self.policies})

@@ -11,9 +11,10 @@ import msgspec
 from bascule.config.model import Config
 from bascule.decision.callers import Callers
 from bascule.decision.compile import Compiled, compile_config, own_ceilings
+from bascule.decision.entries import TargetKind
 from bascule.decision.gate import Gate, without_approval
 from bascule.decision.memo import Memo
-from bascule.decision.model import SCHEMA
+from bascule.decision.model import SCHEMA, Target, target_of, worst_pin
 from bascule.decision.policy_files import read_policy_files
 from bascule.decision.problems import PolicyError, Problem
 from bascule.decision.slices import Policies
@@ -36,10 +37,21 @@ class Snapshot:
     connectors: frozenset[str]
     policies: Policies
     toolsets: Toolsets
+    labels: Toolsets
     callers: Callers
     gates: Gates
     """One for each connector."""
     memo: Memo = field(default_factory=Memo, repr=False, compare=False)
+
+    def target(self, connector: str, kind: TargetKind, name: str) -> Target:
+        """Make a target that stands in all its toolsets, with what is known of it."""
+        toolsets = self.toolsets.of(connector, kind, name)
+        if kind != "tool":
+            return target_of(connector, kind, name, toolsets)
+        gate = self.gates.get(connector)
+        pins = {} if gate is None else gate.tools.get(name, {})
+        labels = self.labels.of(connector, kind, name)
+        return target_of(connector, kind, name, toolsets, labels, worst_pin(pins.values()))
 
 
 def build_snapshot(
@@ -65,6 +77,9 @@ def build_snapshot(
             "toolsets": {
                 name: [it.text for it in held] for name, held in compiled.toolsets.items()
             },
+            "labels": {
+                name: [it.text for it in held] for name, held in compiled.labels.items()
+            },
             "roles": members,
             "ceilings": sorted(capped),
         }
@@ -76,6 +91,7 @@ def build_snapshot(
         connectors=frozenset(config.connectors),
         policies=Policies(compiled.policies),
         toolsets=Toolsets(compiled.toolsets),
+        labels=Toolsets(compiled.labels),
         callers=Callers(members, capped),
         gates={},
     )
@@ -83,11 +99,21 @@ def build_snapshot(
 
 
 def with_gates(snapshot: Snapshot, gates: Gates) -> Snapshot:
-    """Give a snapshot with the same rights, and what is remembered of them."""
+    """Give a snapshot with the same rights.
+
+    What is remembered of them goes on as long as the approved tools are the same: policies
+    may read what these say of themselves.
+    """
     if gates.keys() != snapshot.connectors:
         raise ValueError("each connector has a gate, or None")
     digest = _sha256({"rights": snapshot.rights_digest, "gates": gates})
-    return replace(snapshot, digest=digest, gates=gates)
+    same = _tools(gates) == _tools(snapshot.gates)
+    memo = snapshot.memo if same else Memo()
+    return replace(snapshot, digest=digest, gates=gates, memo=memo)
+
+
+def _tools(gates: Gates) -> dict[str, object]:
+    return {name: gate.tools for name, gate in gates.items() if gate and gate.tools}
 
 
 def without_approvals(config: Config) -> Gates:

@@ -1,15 +1,14 @@
-"""Which toolsets a tool, prompt or resource is in."""
+"""Groups of names: which toolsets, or labels, a tool, prompt or resource is in."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
 from bascule.decision.entries import Entry, TargetKind
-from bascule.decision.model import Target, target_of
 
 
 class Toolsets:
-    """All toolsets, indexed by what their entries name."""
+    """All groups of one sort, indexed by what their entries name."""
 
     def __init__(self, toolsets: Mapping[str, Sequence[Entry]]) -> None:
         self._exact: dict[tuple[str, str, str], list[str]] = {}
@@ -22,10 +21,10 @@ class Toolsets:
                     key = (entry.connector, entry.kind, entry.pattern)
                     self._exact.setdefault(key, []).append(toolset)
 
-    def target(self, connector: str, kind: TargetKind, name: str) -> Target:
-        """Make a target that stands in all its toolsets."""
+    def of(self, connector: str, kind: TargetKind, name: str) -> set[str]:
+        """Name the groups that this is in."""
         inside = set(self._exact.get((connector, kind, name), ()))
         for entry, toolset in self._globs.get(connector, ()):
             if entry.matches(connector, kind, name):
                 inside.add(toolset)
-        return target_of(connector, kind, name, inside)
+        return inside

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from bascule.config.model import Connector
 from bascule.decision.decide import decide
@@ -203,15 +204,7 @@ async def _read(
 
 
 def _with(facts: CallFacts, definition: str | None) -> CallFacts:
-    return CallFacts(
-        facts.principal,
-        facts.connector,
-        facts.method,
-        facts.kind,
-        facts.name,
-        facts.now,
-        definition,
-    )
+    return replace(facts, definition=definition)
 
 
 def _known(upstream: Upstream, principal: Principal) -> bytes:

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from bascule.audit.writer import LogUnavailableError
 from bascule.decision.decide import decide
-from bascule.decision.facts import Allowed, CallFacts, Decision, Principal
+from bascule.decision.facts import (
+    Allowed,
+    CallFacts,
+    Denied,
+    Maybe,
+    Principal,
+    Reason,
+    Settled,
+)
 from bascule.decision.snapshot import Snapshot
 from bascule.gateway import refusal
 from bascule.gateway.arguments import commit_arguments
@@ -27,9 +35,11 @@ def decided(
     *,
     peer: str,
     proto: str = modern.VERSION,
-) -> tuple[Decision, Entry]:
+) -> tuple[Settled, Entry]:
     """Decide, and hand in the record that says so. Raises `LogUnavailableError`."""
     decision = decide(facts, snapshot)
+    if isinstance(decision, Maybe):  # of a call everything is known
+        decision = Denied(Reason.POLICY_ERROR)
     gate = snapshot.gates.get(facts.connector)
     args, opening = commit_arguments(
         request, keep_values=gateway.keeps_values(facts.connector)
@@ -51,13 +61,16 @@ def decided(
 async def on_disk(gateway: Gateway, entry: Entry) -> None:
     """Wait for the record of a decision. Raises `LogUnavailableError`.
 
-    An allowed call that ends here has a record that must not stay open.
+    An allowed call that ends here has a record that must not stay open; who is refused
+    meanwhile is told the code of that record.
     """
     try:
         durable = await entry.durable
     except (ClientGoneError, RevokedError, UnapprovedError) as exc:
         if not entry.code:
             gateway.journal.completed(entry, Outcome(refusal.OUTCOMES[type(exc)]))
+        elif isinstance(exc, UnapprovedError):
+            exc.code = entry.code
         raise
     if not durable:
         raise LogUnavailableError("the record could not be written")
@@ -69,7 +82,13 @@ def may_read(gateway: Gateway, principal: Principal, connector: str, uri: object
     A stream may be older than the configuration.
     """
     facts = CallFacts(
-        principal, connector, "resources/read", "resource", str(uri), gateway.clock()
+        principal,
+        connector,
+        "resources/read",
+        "resource",
+        str(uri),
+        gateway.clock(),
+        arguments={},
     )
     return isinstance(decide(facts, gateway.snapshot), Allowed)
 

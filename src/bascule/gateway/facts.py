@@ -12,6 +12,7 @@ from bascule.decision.snapshot import Snapshot
 from bascule.protocol import legacy, modern
 from bascule.protocol.message import INVALID_PARAMS, Error, Request
 
+_NO_ARGUMENTS: Mapping[str, Any] = {}
 _KINDS: Mapping[str, Kind] = {
     "tools/call": "tool",
     "prompts/get": "prompt",
@@ -39,7 +40,10 @@ def facts_of(
         name = request.params[legacy.NAME_PARAMETER[request.method]]
     elif request.method == "completion/complete":
         kind, name = _reference(request.params.get("ref"))
-    return CallFacts(principal, connector, request.method, kind, name, now)
+    arguments = request.params.get("arguments", _NO_ARGUMENTS)
+    return CallFacts(
+        principal, connector, request.method, kind, name, now, arguments=arguments
+    )
 
 
 def _reference(ref: Any) -> tuple[Kind, str]:

@@ -27,7 +27,7 @@ from bascule.audit.record import (
 )
 from bascule.audit.writer import LogUnavailableError
 from bascule.clock import Entropy, monotonic, new_id, system_micros
-from bascule.decision.facts import Allowed, CallFacts, Decision, Reason
+from bascule.decision.facts import Allowed, CallFacts, Reason, Settled
 from bascule.gateway.callers import Caller
 from bascule.gateway.relay import Outcome
 from bascule.gateway.steps import Step
@@ -69,7 +69,7 @@ class LeafSink(Protocol):
         """
 
 
-DecidedSo = tuple[Decision, str, str, str, str | None, str, bool]
+DecidedSo = tuple[Settled, str, str, str, str | None, str, bool]
 """Decision, policy digest, peer, revision, definition, mode, and whether with arguments."""
 
 
@@ -120,7 +120,7 @@ class Journal:
         self,
         caller: Caller,
         facts: CallFacts,
-        decision: Decision,
+        decision: Settled,
         *,
         peer: str,
         policy_digest: str,
@@ -346,7 +346,7 @@ class Journal:
         return base64.urlsafe_b64encode(self._entropy(CODE_BYTES)).decode("ascii")
 
 
-def _finding(decision: Decision) -> str | UnsetType:
+def _finding(decision: Settled) -> str | UnsetType:
     if isinstance(decision, Allowed) and decision.finding is not None:
         return decision.finding.value
     return UNSET
@@ -367,7 +367,7 @@ def _result_form(
     return encode_part(part).replace(b'"bytes":0', b'"bytes":%d', 1)
 
 
-def _type_of(decision: Decision) -> str:
+def _type_of(decision: Settled) -> str:
     if not isinstance(decision, Allowed):
         return "authz.decision"
     return "list" if decision.reason is Reason.OPEN_METHOD else "call.start"

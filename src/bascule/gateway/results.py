@@ -10,7 +10,7 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 from bascule.clock import UnixTime
 from bascule.config.model import Connector
 from bascule.decision.decide_many import decide_many
-from bascule.decision.facts import Allowed, Principal
+from bascule.decision.facts import Denied, Principal
 from bascule.decision.snapshot import Snapshot
 from bascule.errors import BasculeError
 from bascule.gateway.definitions import Watch
@@ -178,7 +178,7 @@ async def filter_list(
     for turn, batch in enumerate(batches):
         if turn:
             await next_turn()
-        allowed.update([name for name, decision in batch if type(decision) is Allowed])
+        allowed.update([name for name, decision in batch if type(decision) is not Denied])
     if passage.watch is not None and shape.pinned is not None:
         whole = passage.from_start and "nextCursor" not in fields
         allowed &= await passage.watch.approved(
