@@ -34,7 +34,7 @@ def record(number: int = 0, **fields: Any) -> Record:
         "connector": "tickets",
         "id": new_id(now),
         "log": "bascule.local/test",
-        "mcp": McpPart("tools/call", name=f"tool_{number}"),
+        "mcp": McpPart(method="tools/call", name=f"tool_{number}"),
         "stage": "decided",
         "ts": int(now),
         "type": "call.start",

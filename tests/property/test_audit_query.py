@@ -43,7 +43,7 @@ def fields(number: int) -> dict[str, Any]:
         "agent": UNSET if number % 5 == 0 else AgentPart(client_id=text, verified=False),
         "authz": UNSET if number % 7 == 0 else AuthzPart(["allow", "deny"][number % 2]),
         "connector": UNSET if number % 6 == 0 else other,
-        "mcp": UNSET if number % 4 == 0 else McpPart("tools/call", name=text),
+        "mcp": UNSET if number % 4 == 0 else McpPart(method="tools/call", name=text),
         "type": ["call.start", "call.end", "auth.fail"][number % 3],
         "user": USERS[number % len(USERS)],
         # Clocks step back: the order of records is not that of their times.

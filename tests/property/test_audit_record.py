@@ -22,6 +22,7 @@ from bascule.audit.commitments import (
 )
 from bascule.audit.merkle import root_of
 from bascule.audit.record import (
+    MAX_GROUPS_BYTES,
     AgentPart,
     ArgsPart,
     AuthzPart,
@@ -37,6 +38,7 @@ from bascule.audit.record import (
     decode,
     encode,
     form,
+    written_groups,
 )
 from bascule.audit.tile import MAX_ENTRY_BYTES
 
@@ -78,7 +80,13 @@ records = st.builds(
     dur_us=ABSENT | numbers,
     id=texts,
     log=texts,
-    mcp=part(McpPart, method=texts, name=ABSENT | texts, proto=ABSENT | texts),
+    mcp=part(
+        McpPart,
+        kind=ABSENT | texts,
+        method=texts,
+        name=ABSENT | texts,
+        proto=ABSENT | texts,
+    ),
     parent=ABSENT | texts,
     result=part(
         ResultPart,
@@ -92,7 +100,12 @@ records = st.builds(
     stage=texts,
     ts=numbers,
     type=texts,
-    user=part(UserPart, iss=ABSENT | texts, sub=texts),
+    user=part(
+        UserPart,
+        groups=ABSENT | st.lists(texts).map(tuple),
+        iss=ABSENT | texts,
+        sub=texts,
+    ),
     v=numbers,
     writer=texts,
 )
@@ -234,6 +247,14 @@ def test_arguments_are_kept_by_name_only_and_names_are_bounded() -> None:
 @given(arguments)
 def test_the_length_of_the_arguments_is_that_of_their_json(given_: dict[str, Any]) -> None:
     assert commit(KEY, given_).bytes == len(msgspec.json.encode(given_))
+
+
+def test_more_groups_than_a_record_has_room_for_are_not_cut_but_left_out() -> None:
+    many = [f"{number:04}-{'é' * 36}" for number in range(200)]
+    assert written_groups(reversed(many)) == tuple(many)
+    assert written_groups([]) == ()
+    too_many = [*many, "x" * MAX_GROUPS_BYTES]
+    assert written_groups(too_many) is UNSET
 
 
 def test_very_many_arguments_are_committed_to_as_one() -> None:

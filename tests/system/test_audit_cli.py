@@ -79,7 +79,7 @@ def fill(log: LogFolder) -> None:
             )
         ),
         encode(record(2, authz=AuthzPart("deny", reason="bad_token"), type="auth.fail")),
-        encode(record(3, mcp=McpPart("tools/list"), type="list")),
+        encode(record(3, mcp=McpPart(method="tools/list"), type="list")),
     )
 
 
@@ -360,7 +360,7 @@ def test_what_a_stranger_named_does_not_reach_the_terminal(
             record(
                 agent=AgentPart(client_id=HOSTILE),
                 connector=HOSTILE,
-                mcp=McpPart(HOSTILE, name=HOSTILE),
+                mcp=McpPart(method=HOSTILE, name=HOSTILE),
                 type=HOSTILE,
                 user=UserPart(sub=HOSTILE),
             )

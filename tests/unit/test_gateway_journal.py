@@ -84,6 +84,7 @@ def caller(user: str = "alice") -> Caller:
         cred_part=CredPart(jti_hash="00", scopes=("mcp:tickets",)),
         confirmed=1,
         identity=user,
+        deciding_part=UserPart(groups=("desk",), sub=user),
     )
 
 
@@ -138,7 +139,17 @@ def test_what_differs_between_two_calls_is_in_their_records(
 def test_callers_are_told_apart(journal: Journal, leaves: Leaves) -> None:
     for name in ("alice", "bob", "alice"):
         decided(journal, caller(name))
-        assert leaves.last.user == UserPart(sub=name)
+        assert leaves.last.user == UserPart(groups=("desk",), sub=name)
+
+
+def test_a_completion_says_what_it_completes(journal: Journal, leaves: Leaves) -> None:
+    for kind in ("prompt", "resource"):
+        decided(journal, caller(), method="completion/complete", kind=kind)
+        assert leaves.last.mcp
+        assert leaves.last.mcp.kind == kind
+    decided(journal, caller())
+    assert leaves.last.mcp
+    assert leaves.last.mcp.kind is msgspec.UNSET
 
 
 def test_a_refusal_has_a_code_of_its_own_each_time(

@@ -6,7 +6,7 @@ the encoder writes what RFC 8785 would: the schema is closed and has no floats.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
@@ -15,6 +15,8 @@ from bascule.audit.tile import MAX_ENTRY_BYTES
 from bascule.errors import BasculeError
 
 RECORD_VERSION = 1
+MAX_GROUPS_BYTES = 16 << 10
+"""Two hundred groups, the most that providers put into a token, take less."""
 
 
 class Part(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -65,9 +67,11 @@ class CredPart(Part, frozen=True):
     scopes: tuple[str, ...] = ()
 
 
-class McpPart(Part, frozen=True):
+class McpPart(Part, frozen=True, kw_only=True):
     """The MCP request."""
 
+    kind: str | UnsetType = UNSET
+    """What `name` names, where the method does not say it: `prompt` or `resource`."""
     method: str
     name: str | UnsetType = UNSET
     proto: str | UnsetType = UNSET
@@ -99,6 +103,9 @@ class SrcPart(Part, frozen=True):
 class UserPart(Part, frozen=True, kw_only=True):
     """The human subject."""
 
+    groups: tuple[str, ...] | UnsetType = UNSET
+    """Names of the groups that counted for a decision, sorted; absent when none was made,
+    or when they take more than `MAX_GROUPS_BYTES`. Of a foreign user, its issuer's."""
     iss: str | UnsetType = UNSET
     """Absent for local users."""
     sub: str
@@ -187,6 +194,12 @@ def form(record: Record, blanks: Mapping[str, bytes]) -> bytes:
 def decode(leaf: bytes) -> Record:
     """Read a leaf. Raises `msgspec.DecodeError` or `UnicodeDecodeError`."""
     return _decoder.decode(leaf)
+
+
+def written_groups(groups: Iterable[str]) -> tuple[str, ...] | UnsetType:
+    """Give the names of groups as a record holds them; absent when they take too much."""
+    names = tuple(sorted(groups))
+    return names if len(_encoder.encode(names)) <= MAX_GROUPS_BYTES else UNSET
 
 
 def clip(text: str, limit: int) -> str:

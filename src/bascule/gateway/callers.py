@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from msgspec import UNSET
 
-from bascule.audit.record import AgentPart, CredPart, UserPart
+from bascule.audit.record import AgentPart, CredPart, UserPart, written_groups
 from bascule.clock import UnixTime, monotonic
 from bascule.decision.facts import Principal
 from bascule.errors import BasculeError
@@ -59,6 +59,8 @@ class Caller:
     """Number of the state of directory and keys that last confirmed it."""
     identity: str
     """User and agent, whatever the token."""
+    deciding_part: UserPart | None = None
+    """The user with the groups, for what is to be decided again some day."""
 
 
 class Callers:
@@ -229,10 +231,12 @@ def _caller(
 ) -> Caller:
     foreign = UNSET if token.issuer is None else token.issuer
     prefix = "" if token.issuer is None else f"{token.issuer}|"
-    user_part = None
+    user_part = deciding_part = None
     if principal.user is not None:
         subject = principal.user.removeprefix(f"user:{prefix}")
         user_part = UserPart(iss=foreign, sub=subject)
+        names = (it.removeprefix(f"group:{prefix}") for it in principal.groups)
+        deciding_part = UserPart(groups=written_groups(names), iss=foreign, sub=subject)
     return Caller(
         principal=principal,
         connector=connector,
@@ -249,4 +253,5 @@ def _caller(
         ),
         confirmed=confirmed,
         identity=f"{principal.user} {principal.agent}",
+        deciding_part=deciding_part,
     )

@@ -27,6 +27,7 @@ from bascule.audit.record import (
 )
 from bascule.audit.writer import LogUnavailableError
 from bascule.clock import Entropy, monotonic, new_id, system_micros
+from bascule.decision.decide import KINDS
 from bascule.decision.facts import Allowed, CallFacts, Reason, Settled
 from bascule.gateway.callers import Caller
 from bascule.gateway.relay import Outcome
@@ -219,11 +220,13 @@ class Journal:
             ),
             cred=caller.cred_part,
             mcp=McpPart(
+                kind=_kind_of(facts),
                 method=clip(facts.method, MAX_NAME_CHARACTERS),
                 name=clip(facts.name, MAX_NAME_CHARACTERS) if named else UNSET,
                 proto=proto,
             ),
             src=SrcPart(ip=peer),
+            user=caller.deciding_part or UNSET,
         )
         completed = replace(common, stage="completed", type="call.end")
         blanks = _DECIDED if with_args else _DECIDED_WITHOUT_ARGS
@@ -344,6 +347,11 @@ class Journal:
 
     def _random_code(self) -> str:
         return base64.urlsafe_b64encode(self._entropy(CODE_BYTES)).decode("ascii")
+
+
+def _kind_of(facts: CallFacts) -> str | UnsetType:
+    """Give what is named, where the method alone does not say it."""
+    return facts.kind if len(KINDS.get(facts.method, ())) > 1 else UNSET
 
 
 def _finding(decision: Settled) -> str | UnsetType:
