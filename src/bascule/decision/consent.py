@@ -1,4 +1,4 @@
-"""What a call approval is bound to: this caller's call of this tool with these arguments."""
+"""What a call approval is good for: one caller's call of one tool with these arguments."""
 
 from __future__ import annotations
 
