@@ -8,7 +8,7 @@ from sqlalchemy import Connection, case, insert, select, update
 
 from bascule.storage.schema import counters
 
-Name = Literal["issued", "epoch", "generation", "approvals"]
+Name = Literal["issued", "epoch", "generation", "approvals", "access_grants"]
 
 
 def value(conn: Connection, name: Name) -> int:

@@ -15,9 +15,9 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-VERSION = "0008"
+VERSION = "0009"
 """The migration that this code works with."""
-EARLIER_VERSIONS: tuple[str, ...] = tuple(f"{number:04}" for number in range(1, 8))
+EARLIER_VERSIONS: tuple[str, ...] = tuple(f"{number:04}" for number in range(1, 9))
 """Migrations before it, from which `bascule db migrate` leads here."""
 
 metadata = MetaData(
@@ -166,10 +166,12 @@ authorization_requests = Table(
     Column("expires_at", BigInteger, nullable=False),
     Column("decision", Text),
     Column("sealed_code", LargeBinary),
+    Column("authorization_details", Text),
     Index("ix_authorization_requests_expires_at", "expires_at"),
 )
 """`decision`: `allow` or `deny`, once the user has decided. `sealed_code`: the code, under
-a key made of the request's id, for a browser that sends the same form twice."""
+a key made of the request's id, for a browser that sends the same form twice.
+`authorization_details`: as in RFC 9396 §2, in canonical form (RFC 8785)."""
 
 grants = Table(
     "grants",
@@ -183,9 +185,35 @@ grants = Table(
     Column("created_at", BigInteger, nullable=False),
     Column("expires_at", BigInteger, nullable=False),
     Column("ended_at", BigInteger),
+    Column("authorization_details", Text),
     Index("ix_grants_expires_at", "expires_at"),
 )
 """One consent and all tokens that came of it. `number`: issue number, for revocations."""
+
+access_grants = Table(
+    "access_grants",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("user_name", Text),
+    Column("client_id", Text),
+    Column("connector", Text, nullable=False),
+    Column("entries", Text, nullable=False),
+    Column("seconds", BigInteger, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("requested_by", Text, nullable=False),
+    Column("requested_at", BigInteger, nullable=False),
+    Column("decision", Text),
+    Column("decided_by", Text),
+    Column("decided_at", BigInteger),
+    Column("decision_reason", Text),
+    Column("expires_at", BigInteger, nullable=False),
+    Column("ended_at", BigInteger),
+    Column("end_reason", Text),
+    Index("ix_access_grants_expires_at", "expires_at"),
+)
+"""Rights outside of roles, asked for or given; nothing to do with `grants`. `decision`:
+`grant` or `deny`, once there is one. `entries`: a JSON array. `expires_at`: of the right,
+before the decision of the request."""
 
 authorization_codes = Table(
     "authorization_codes",
@@ -252,8 +280,8 @@ counters = Table(
     Column("value", BigInteger, nullable=False),
 )
 """`issued`: highest issue number; `epoch`: raised by each revocation; `generation`: raised
-by each change of users, groups, agents, revocations or approvals; `approvals`: by each of
-approvals alone."""
+by each change of users, groups, agents, revocations, approvals or access grants;
+`approvals` and `access_grants`: by each of those alone."""
 
 advisories = Table(
     "advisories",
