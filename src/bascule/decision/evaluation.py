@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -18,6 +18,7 @@ from bascule.decision.facts import Allowed, Decision, Denied, Maybe, Principal, 
 from bascule.decision.model import ACT_ALONE, USE_ACTIONS, Target, uid, uid_json
 from bascule.decision.normal_uri import is_normal
 from bascule.decision.partial import ask_partially
+from bascule.decision.policy import Policy
 from bascule.decision.slices import Slice, scopes_that_permit
 from bascule.decision.snapshot import Snapshot
 
@@ -30,6 +31,15 @@ class Given(NamedTuple):
     arguments: Mapping[str, Any]
     """As Cedar's JSON values; those that no policy reads may be left out."""
     touched: frozenset[str]
+
+
+class Answer(NamedTuple):
+    """The answer to one question of the conjunction."""
+
+    question: Question
+    part: Slice | None
+    """The policies that it was put to; None where none could bear on it."""
+    verdict: cedar.Verdict
 
 
 class Evaluation:
@@ -76,19 +86,33 @@ class Evaluation:
         except Exception:  # noqa: BLE001 — an exception that escaped would leave no record
             return Denied(Reason.POLICY_ERROR), False
 
+    def answers(self, kind: TargetKind, name: str) -> list[Answer]:
+        """Put every question, and give the answers one by one, in their order.
+
+        Raises what malformed names and Cedar raise; `decide` denies then.
+        """
+        target = self._snapshot.target(self._connector, kind, name)
+        return self._answers(target, self._snapshot.policies.on(USE_ACTIONS[kind], target))
+
     def _decide(self, kind: TargetKind, name: str) -> tuple[Decision, bool]:
         target = self._snapshot.target(self._connector, kind, name)
-        caller = self._snapshot.callers.of(self._principal)
         use = self._snapshot.policies.on(USE_ACTIONS[kind], target)
+        answers = self._answers(target, use)
+        decision = conclude(
+            [(it.question, it.verdict) for it in answers], scopes_that_permit(use)
+        )
+        changing = any(it.part is not None and self._changes(it.part) for it in answers)
+        return decision, not changing and not any(it.verdict.failed for it in answers)
+
+    def _answers(self, target: Target, use: list[Policy]) -> list[Answer]:
+        caller = self._snapshot.callers.of(self._principal)
         alone = self._snapshot.policies.on(ACT_ALONE, target)
         parts = [
             self._snapshot.policies.slice(alone if it.alone else use, it.principal)
             for it in caller.questions
         ]
         verdicts = self._verdicts_on(target, caller, parts)
-        decision = _conclude(caller, verdicts, scopes_that_permit(use))
-        changing = any(part is not None and self._changes(part) for part in parts)
-        return decision, not changing and not any(it.failed for it in verdicts)
+        return list(map(Answer, caller.questions, parts, verdicts))
 
     def _changes(self, part: Slice) -> bool:
         """Tell whether another call, or the same one later, may be answered otherwise."""
@@ -179,17 +203,21 @@ def _shared_by(question: Question, part: Slice, target: Target) -> tuple[object,
     )
 
 
-def _conclude(
-    caller: Caller, verdicts: list[cedar.Verdict], scopes: Iterable[str]
+def conclude(
+    answers: Sequence[tuple[Question, cedar.Verdict]], scopes: Iterable[str]
 ) -> Decision:
-    """Rank what was found: an error, then a `forbid`, then the first missing permit."""
+    """Rank what was found: an error, then a `forbid`, then the first missing permit.
+
+    `scopes`: those that would permit, for who lacks nothing else.
+    """
+    verdicts = [verdict for _, verdict in answers]
     failed = [verdict for verdict in verdicts if verdict.failed]
     if failed:
         return Denied(Reason.POLICY_ERROR, _ids(failed))
     refused = [it for it in verdicts if not it.allows and not it.depends]
     if any(verdict.policies for verdict in refused):
         return Denied(Reason.POLICY_FORBIDS, _ids(refused))
-    for question, verdict in zip(caller.questions, verdicts, strict=True):
+    for question, verdict in answers:
         if not verdict.allows and not verdict.depends:
             if question.missing is Reason.INSUFFICIENT_SCOPE:
                 return Denied(question.missing, scopes=tuple(sorted(set(scopes))))
