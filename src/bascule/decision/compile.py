@@ -16,12 +16,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from bascule.config.model import Config
-from bascule.decision.entries import RESERVED, Entry, EntryError, ToolsetName, parse_entry
-from bascule.decision.model import ACT_ALONE, DEFAULT_CEILING, TYPES, Uid, uid, uid_json
-from bascule.decision.policy import Est, Policy, policy_of
+from bascule.decision.entries import Entry, EntryError, ToolsetName, parse_entry
+from bascule.decision.generated import ALONE, USE, head_eq, head_is, permit
+from bascule.decision.model import DEFAULT_CEILING, uid
+from bascule.decision.policy import Policy
 from bascule.decision.problems import CONFIG_FILE, Problem, dotted
 
 BUILT_IN_AGENT = "bascule-cli"
@@ -90,7 +90,7 @@ def _compile_toolset(
     if named.connector not in config.connectors:
         compiled.error(where, f"connector `{named.connector}` does not exist")
     members = []
-    for place, entry in _entries(config, (*where,), texts, compiled):
+    for place, entry in entries(config, (*where,), texts, compiled):
         if isinstance(entry, ToolsetName):
             compiled.error(place, f"`{entry.text}` is a toolset: write out what it holds")
         elif entry.connector != named.connector:
@@ -107,7 +107,7 @@ def _compile_label(
     if not _label.fullmatch(name):
         compiled.error(where, "is not of lower-case letters, digits and inner hyphens")
     labelled: list[Entry] = []
-    for _, entry in _entries(config, where, texts, compiled):
+    for _, entry in entries(config, where, texts, compiled):
         if isinstance(entry, ToolsetName):
             labelled += compiled.toolsets.get(entry.text, ())
         else:
@@ -118,14 +118,12 @@ def _compile_label(
 def _compile_role(config: Config, name: str, compiled: Compiled) -> None:
     role = config.roles[name]
     agents = list(dict.fromkeys(_agents(role.members)))
-    users = _head_is("User", uid("Role", name))
-    for where, entry in _entries(config, ("roles", name, "allow"), role.allow, compiled):
+    users = head_is("User", uid("Role", name))
+    for where, entry in entries(config, ("roles", name, "allow"), role.allow, compiled):
         label = f"role:{name}/{entry.text}"
-        compiled.add(_permit(label, users, _USE, entry), where)
+        compiled.add(permit(label, users, USE, entry), where)
         for agent in agents:
-            alone = _permit(
-                f"{label}/agent:{agent}", _head_eq("Agent", agent), _ALONE, entry
-            )
+            alone = permit(f"{label}/agent:{agent}", head_eq("Agent", agent), ALONE, entry)
             compiled.add(alone, where)
 
 
@@ -137,19 +135,17 @@ def _agents(members: Iterable[str]) -> Iterator[str]:
 
 
 def _compile_ceilings(config: Config, compiled: Compiled) -> None:
-    others = _head_is("Agent", uid("Ceiling", DEFAULT_CEILING))
+    others = head_is("Agent", uid("Ceiling", DEFAULT_CEILING))
     default = config.agents.default_ceiling
-    for where, entry in _entries(config, ("agents", "default_ceiling"), default, compiled):
-        compiled.add(_permit(f"ceiling:*/{entry.text}", others, _USE, entry), where)
+    for where, entry in entries(config, ("agents", "default_ceiling"), default, compiled):
+        compiled.add(permit(f"ceiling:*/{entry.text}", others, USE, entry), where)
     for agent, texts in config.agents.ceilings.items():
-        for where, entry in _entries(
-            config, ("agents", "ceilings", agent), texts, compiled
-        ):
-            head = _head_eq("Agent", agent)
-            compiled.add(_permit(f"ceiling:{agent}/{entry.text}", head, _USE, entry), where)
+        for where, entry in entries(config, ("agents", "ceilings", agent), texts, compiled):
+            head = head_eq("Agent", agent)
+            compiled.add(permit(f"ceiling:{agent}/{entry.text}", head, USE, entry), where)
     if BUILT_IN_AGENT not in config.agents.ceilings:
-        head = _head_eq("Agent", BUILT_IN_AGENT)
-        compiled.add(_permit(f"ceiling:{BUILT_IN_AGENT}/*", head, _USE, None), ("agents",))
+        head = head_eq("Agent", BUILT_IN_AGENT)
+        compiled.add(permit(f"ceiling:{BUILT_IN_AGENT}/*", head, USE, None), ("agents",))
 
 
 def own_ceilings(config: Config) -> frozenset[str]:
@@ -162,7 +158,7 @@ def _compile_scopes(config: Config, compiled: Compiled) -> None:
         if scope.startswith(BUILT_IN_SCOPE):
             compiled.error(("scopes", scope), "scopes that begin with `mcp:` are built in")
             continue
-        for where, entry in _entries(config, ("scopes", scope), texts, compiled):
+        for where, entry in entries(config, ("scopes", scope), texts, compiled):
             compiled.add(_scope_permit(scope, entry), where)
     for connector in config.connectors:
         everything = Entry(f"{connector}/*", connector, None, "*")
@@ -171,11 +167,11 @@ def _compile_scopes(config: Config, compiled: Compiled) -> None:
 
 
 def _scope_permit(scope: str, entry: Entry | ToolsetName) -> Policy:
-    head = _head_is("Token", uid("Scope", scope))
-    return _permit(f"scope:{scope}/{entry.text}", head, _USE, entry)
+    head = head_is("Token", uid("Scope", scope))
+    return permit(f"scope:{scope}/{entry.text}", head, USE, entry)
 
 
-def _entries(
+def entries(
     config: Config, where: Where, texts: Sequence[str], compiled: Compiled
 ) -> Iterator[tuple[Where, Entry | ToolsetName]]:
     """Give the good entries, each once, and note what is wrong with the others."""
@@ -196,61 +192,3 @@ def _entries(
         else:
             seen.add(text)
             yield place, entry
-
-
-# The rest writes policies in Cedar's JSON policy format.
-
-_USE: Est = {"op": "in", "entity": uid_json(uid("Action", "use"))}
-_ALONE: Est = {"op": "==", "entity": uid_json(uid("Action", ACT_ALONE))}
-
-
-def _head_is(kind: str, within: Uid) -> Est:
-    return {"op": "is", "entity_type": f"Mcp::{kind}", "in": {"entity": uid_json(within)}}
-
-
-def _head_eq(kind: str, name: str) -> Est:
-    return {"op": "==", "entity": uid_json(uid(kind, name))}
-
-
-def _permit(label: str, who: Est, action: Est, entry: Entry | ToolsetName | None) -> Policy:
-    """Write a permit; no entry permits everything."""
-    glob = entry if isinstance(entry, Entry) and entry.kind and entry.is_glob else None
-    est = {
-        "effect": "permit",
-        "principal": who,
-        "action": action,
-        "resource": {"op": "All"} if entry is None else _resource(entry),
-        "conditions": [] if glob is None else _conditions(glob),
-        "annotations": {"id": label},
-    }
-    return policy_of(label, est, glob)
-
-
-def _resource(entry: Entry | ToolsetName) -> Est:
-    if isinstance(entry, ToolsetName):
-        return {"op": "in", "entity": uid_json(uid("Toolset", entry.text))}
-    server = uid("Server", entry.connector)
-    if entry.kind is None:
-        return {"op": "in", "entity": uid_json(server)}
-    if entry.is_glob:
-        return _head_is(TYPES[entry.kind], server)
-    return _head_eq(TYPES[entry.kind], f"{entry.connector}/{entry.pattern}")
-
-
-def _conditions(glob: Entry) -> list[Est]:
-    attribute = "uri" if glob.kind == "resource" else "name"
-    conditions = [{"kind": "when", "body": _like(attribute, glob.pattern)}]
-    if glob.kind == "tool":
-        conditions += [
-            {"kind": "unless", "body": _like("name", f"{prefix}*")} for prefix in RESERVED
-        ]
-    return conditions
-
-
-def _like(attribute: str, pattern: str) -> Est:
-    pieces: list[Any] = []
-    for n, literal in enumerate(pattern.split("*")):
-        pieces += ["Wildcard"] if n else []
-        pieces += [{"Literal": character} for character in literal]
-    left = {".": {"left": {"Var": "resource"}, "attr": attribute}}
-    return {"like": {"left": left, "pattern": pieces}}

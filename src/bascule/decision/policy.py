@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -45,16 +45,19 @@ class Policy:
     obligation: str | None = None
     """What `@obligation("…")` says must be done beside: `approve` or `approve:RULE`."""
     glob: Entry | None = None
-    """The entry that a generated policy's condition comes from, and says all of."""
-
-    @property
-    def is_open(self) -> bool:
-        """Whether more than the head and the slicing decides that it applies."""
-        return bool(self.est["conditions"]) and self.glob is None
+    """The entry of a generated policy; its conditions come first, and slicing does them."""
+    is_open: bool = False
+    """Whether more than the head and the slicing decides that it applies."""
 
 
-def policy_of(name: str, est: Est, glob: Entry | None = None) -> Policy:
-    """Read the head and the conditions of a policy that has no slots."""
+def policy_of(
+    name: str, est: Est, glob: Entry | None = None, *, beside_glob: Sequence[Est] = ()
+) -> Policy:
+    """Read the head and the conditions of a policy that has no slots.
+
+    Of a policy with a `glob`, only what stands beside that one is read and open.
+    """
+    conditions = est["conditions"] if glob is None else list(beside_glob)
     return Policy(
         id=name,
         est=est,
@@ -62,10 +65,11 @@ def policy_of(name: str, est: Est, glob: Entry | None = None) -> Policy:
         principal=_scope(est["principal"]),
         actions=_actions(est["action"]),
         resource=_scope(est["resource"]),
-        reads=frozenset(_reads(est["conditions"])),
-        arguments=frozenset(_arguments(est["conditions"])),
+        reads=frozenset(_reads(conditions)),
+        arguments=frozenset(_arguments(conditions)),
         obligation=est.get("annotations", {}).get("obligation"),
         glob=glob,
+        is_open=bool(conditions),
     )
 
 
