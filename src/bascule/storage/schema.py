@@ -15,9 +15,9 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-VERSION = "0009"
+VERSION = "0010"
 """The migration that this code works with."""
-EARLIER_VERSIONS: tuple[str, ...] = tuple(f"{number:04}" for number in range(1, 9))
+EARLIER_VERSIONS: tuple[str, ...] = tuple(f"{number:04}" for number in range(1, 10))
 """Migrations before it, from which `bascule db migrate` leads here."""
 
 metadata = MetaData(
@@ -363,6 +363,44 @@ entry_authors = Table(
     Column("recorded_at", BigInteger, nullable=False),
 )
 """Who made an entry of the lock on this machine."""
+
+call_approvals = Table(
+    "call_approvals",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("number", BigInteger, nullable=False),
+    Column("binding", Text, nullable=False),
+    Column("user_name", Text),
+    Column("client_id", Text, nullable=False),
+    Column("connector", Text, nullable=False),
+    Column("tool", Text, nullable=False),
+    Column("definition", Text, nullable=False),
+    Column("arguments_digest", Text, nullable=False),
+    Column("policy_digest", Text, nullable=False),
+    Column("rules", Text, nullable=False),
+    Column("sealed_arguments", LargeBinary),
+    Column("state", Text, nullable=False),
+    Column("asked_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Column("round", BigInteger, nullable=False),
+    Index("ix_call_approvals_binding", "binding"),
+    Index("ix_call_approvals_expires_at", "expires_at"),
+)
+"""Calls that wait for a human. `rules`: JSON, names; `sealed_arguments`: null once nobody
+needs to read them any more; `round`: how often it was used, by the call itself and by each
+round of input that its server asked for."""
+
+call_approval_votes = Table(
+    "call_approval_votes",
+    metadata,
+    Column("approval_id", Text, ForeignKey("call_approvals.id"), primary_key=True),
+    Column("approver", Text, primary_key=True),
+    Column("number", BigInteger, nullable=False),
+    Column("decision", Text, nullable=False),
+    Column("rules", Text, nullable=False),
+    Column("decided_at", BigInteger, nullable=False),
+)
+"""`rules`: JSON, names of those by which the approver may decide."""
 
 # With SQLite the tables below stay empty: keys and the log are files then.
 
