@@ -15,9 +15,9 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-VERSION = "0010"
+VERSION = "0011"
 """The migration that this code works with."""
-EARLIER_VERSIONS: tuple[str, ...] = tuple(f"{number:04}" for number in range(1, 10))
+EARLIER_VERSIONS: tuple[str, ...] = tuple(f"{number:04}" for number in range(1, 11))
 """Migrations before it, from which `bascule db migrate` leads here."""
 
 metadata = MetaData(
@@ -401,6 +401,29 @@ call_approval_votes = Table(
     Column("decided_at", BigInteger, nullable=False),
 )
 """`rules`: JSON, names of those by which the approver may decide."""
+
+touches = Table(
+    "touches",
+    metadata,
+    Column("user_name", Text, primary_key=True),
+    Column("client_id", Text, primary_key=True),
+    Column("label", Text, primary_key=True),
+    Column("open_until", BigInteger, nullable=False),
+    Index("ix_touches_open_until", "open_until"),
+)
+"""What each identity has used lately, by label, and until when that counts; an agent by
+itself has an empty `user_name`."""
+
+drawn_calls = Table(
+    "drawn_calls",
+    metadata,
+    Column("rate", Text, primary_key=True),
+    Column("holder_hash", LargeBinary, primary_key=True),
+    Column("ends_at", BigInteger, primary_key=True, autoincrement=False),
+    Column("drawn", BigInteger, nullable=False),
+    Index("ix_drawn_calls_ends_at", "ends_at"),
+)
+"""How many calls of a rate's period were drawn; for whom and what, under a hash."""
 
 # With SQLite the tables below stay empty: keys and the log are files then.
 
