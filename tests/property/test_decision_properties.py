@@ -341,7 +341,7 @@ def test_slicing_changes_no_answer(
     parsed, _ = cedar.parse("".join(f'@id("p{n}") {it}' for n, it in enumerate(texts)))
     ests |= {it["annotations"]["id"]: it for it in parsed}
     whole = cedar.policy_set(ests)
-    caller = policies.callers.of(principal)
+    caller = policies.callers.of(principal, NOW)
     for call in calls(principal)[:6]:
         assert call.kind != "none"
         target = policies.target("tickets", call.kind, call.name)
@@ -480,7 +480,7 @@ def test_our_globs_are_cedars(prefix: str, pattern: str, name: str) -> None:
     )
     policies = snapshot(config, [])
     ests = {it.id: it.est for it in compile_config(config).policies.values()}
-    caller = policies.callers.of(Principal(user="user:alice", agent="a"))
+    caller = policies.callers.of(Principal(user="user:alice", agent="a"), NOW)
     target = policies.target("tickets", kind, name)
     verdict = cedar.evaluate(
         cedar.policy_set(ests),

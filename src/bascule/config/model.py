@@ -6,6 +6,7 @@ reference page is generated from here.
 
 from __future__ import annotations
 
+import datetime
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
@@ -152,11 +153,23 @@ class Connector(Table, frozen=True):
     """Keep the values of arguments, encrypted, so that a record can be opened later."""
 
 
+class TimedMember(Table, frozen=True):
+    """`[roles.NAME]` with `members = [{ … }]`: a member for a time."""
+
+    who: str
+    """`user:…`, `group:…` or `agent:…`."""
+    until: Annotated[
+        datetime.datetime,
+        Meta(tz=True, description="a time with its offset, as `2026-12-31T00:00:00Z`"),
+    ]
+    """From then on it is no member any more; with an offset, as `2026-12-31T00:00:00Z`."""
+
+
 class Role(Table, frozen=True):
     """`[roles.NAME]`: who may do what."""
 
-    members: tuple[str, ...] = ()
-    """`user:…`, `group:…` or `agent:…`."""
+    members: tuple[str | TimedMember, ...] = ()
+    """`user:…`, `group:…` or `agent:…`; for a time, `{ who = "user:…", until = … }`."""
     allow: tuple[str, ...] = ()
     """Toolsets, `CONNECTOR/TOOL`, `CONNECTOR/prompt:NAME`, `CONNECTOR/resource:URI`,
     `CONNECTOR/*`; `*` matches any run of characters."""

@@ -56,6 +56,8 @@ def _type(setting: dict[str, Any]) -> str:
     """Say a setting's type in a few words, with its bounds."""
     if "$ref" in setting:
         return "table"
+    if "anyOf" in setting:
+        return " or ".join(map(_type, setting["anyOf"]))
     if "enum" in setting:
         return " or ".join(f"`{value}`" for value in setting["enum"])
     if str(setting.get("pattern", "")).startswith("^(file"):

@@ -9,6 +9,7 @@ from urllib.parse import SplitResult
 from bascule.config.addresses import host_and_port, is_loopback, is_network, web_address
 from bascule.config.approval_rules import broken_approval_rules
 from bascule.config.call_approval_rules import broken_call_approval_rules
+from bascule.config.members import members_of
 from bascule.config.model import Config, Connector, Credential, SandboxTable
 from bascule.config.paths import below, quoted
 
@@ -206,17 +207,18 @@ def _shared_credentials(config: Config) -> Found:
         credential = connector.credential
         if credential.kind == "none" or credential.shared:
             continue
-        holders = set(_holders(config, name))
-        if len(holders) > 1 or any(it.startswith("group:") for it in holders):
+        found = set(holders(config, name))
+        if len(found) > 1 or any(it.startswith("group:") for it in found):
             path = f"{below('connectors', name)}.credential.shared"
             yield path, "must be true: several users have rights under this credential"
 
 
-def _holders(config: Config, connector: str) -> Iterator[str]:
+def holders(config: Config, connector: str) -> Iterator[str]:
     """Give the users and groups that some role gives something of a connector."""
     for role in config.roles.values():
         if any(it.startswith((f"{connector}/", f"{connector}:")) for it in role.allow):
-            yield from (it for it in role.members if not it.startswith("agent:"))
+            members = (it.who for it in members_of(role))
+            yield from (it for it in members if not it.startswith("agent:"))
 
 
 def _toolsets(config: Config) -> Found:
@@ -230,7 +232,7 @@ def _roles(config: Config) -> Found:
     for name, role in config.roles.items():
         yield from _each(
             f"{below('roles', name)}.members",
-            role.members,
+            tuple(it.who for it in members_of(role)),
             lambda it: it.startswith(("user:", "group:", "agent:")) and it[-1] != ":",
             "must begin with `user:`, `group:` or `agent:`",
         )

@@ -23,7 +23,7 @@ Found = Iterator[tuple[str, str]]
 
 def shape_problems(value: Any, kind: Any, path: str = "") -> Found:
     """Give each place below `path` whose value is not what `kind` says."""
-    kind = _without_none(kind)
+    kind = _fitting(kind, value)
     if isinstance(kind, type) and issubclass(kind, Table):
         yield from _of_table(value, kind, path)
     elif get_origin(kind) is dict and isinstance(value, dict):
@@ -71,9 +71,12 @@ def _wanted(kind: Any) -> str:
     return f"must be {said[0]}" if said and said[0] else ""
 
 
-def _without_none(kind: Any) -> Any:
-    """Give `T` for `T | None`: TOML has no null."""
+def _fitting(kind: Any, value: Any) -> Any:
+    """Give the alternative that a value is meant for: TOML has no null, tables say so."""
     if get_origin(kind) not in {Union, types.UnionType}:
         return kind
-    (some,) = (it for it in get_args(kind) if it is not types.NoneType)
-    return some
+    kinds = [it for it in get_args(kind) if it is not types.NoneType]
+    tables = [it for it in kinds if isinstance(it, type) and issubclass(it, Table)]
+    if len(kinds) > 1 and isinstance(value, dict):
+        return tables[0]
+    return next((it for it in kinds if it not in tables), kinds[0])

@@ -4,12 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
+from bascule.clock import UnixTime
 from bascule.decision import cedar
 from bascule.decision.facts import Principal, Reason
 from bascule.decision.model import Node, agent_node, token_node, user_node
 
 _MAX_CALLERS = 1024
+_ALWAYS = UnixTime(-(1 << 62))
+
+
+class Membership(NamedTuple):
+    """Being in a role."""
+
+    role: str
+    until: UnixTime | None
+    """The second from which on it is over; None: it stays."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,29 +40,40 @@ class Caller:
 
     questions: tuple[Question, Question, Question]
     entities: cedar.Entities
+    since: UnixTime
+    until: UnixTime | None
+    """While it is in these roles: from `since` on, before `until`."""
+    steady: bool
+    """Time alone never changes its roles."""
+
+    def holds(self, now: UnixTime) -> bool:
+        """Tell whether it is in the same roles at a moment."""
+        return self.since <= now and (self.until is None or now < self.until)
 
 
 class Callers:
     """Makes callers from principals, and keeps the latest."""
 
     def __init__(
-        self, roles: Mapping[str, Sequence[str]], own_ceilings: Collection[str]
+        self, roles: Mapping[str, Sequence[Membership]], own_ceilings: Collection[str]
     ) -> None:
         self._roles = roles
         """By member: `user:…` or `group:…`."""
         self._own_ceilings = own_ceilings
         self._known: dict[Principal, Caller] = {}
 
-    def of(self, principal: Principal) -> Caller:
+    def of(self, principal: Principal, now: UnixTime) -> Caller:
         """Give the caller. Raises ValueError for names that are not well-formed."""
         known = self._known.get(principal)
-        if known is None:
+        if known is None or not known.holds(now):
             if len(self._known) >= _MAX_CALLERS:
                 del self._known[next(iter(self._known))]
-            known = self._known[principal] = self._make(principal)
+            known = self._known[principal] = self._make(principal, now)
         return known
 
-    def _make(self, principal: Principal) -> Caller:
+    def _make(self, principal: Principal, now: UnixTime) -> Caller:
+        memberships = self._memberships(principal)
+        ends = [it.until for it in memberships if it.until is not None]
         agent = agent_node(
             principal.agent, own_ceiling=principal.agent in self._own_ceilings
         )
@@ -59,7 +81,8 @@ class Callers:
         if principal.user is None:
             first = Question(agent, True, Reason.NO_AGENT_RIGHT)
         else:
-            user = user_node(principal, self._roles_of(principal))
+            roles = {it.role for it in memberships if it.until is None or now < it.until}
+            user = user_node(principal, roles)
             first = Question(user, False, Reason.NO_USER_RIGHT)
         questions = (
             first,
@@ -67,8 +90,16 @@ class Callers:
             Question(token, False, Reason.INSUFFICIENT_SCOPE),
         )
         nodes = {it.principal.uid: it.principal for it in questions}
-        return Caller(questions, cedar.entities(node.entity() for node in nodes.values()))
+        return Caller(
+            questions,
+            cedar.entities(node.entity() for node in nodes.values()),
+            since=max((it for it in ends if it <= now), default=_ALWAYS),
+            until=min((it for it in ends if it > now), default=None),
+            steady=not ends,
+        )
 
-    def _roles_of(self, principal: Principal) -> set[str]:
-        members = (principal.user or "", *principal.groups)
-        return {role for member in members for role in self._roles.get(member, ())}
+    def _memberships(self, principal: Principal) -> list[Membership]:
+        if principal.user is None:  # an agent is in no role: what it may is its own
+            return []
+        members = (principal.user, *principal.groups)
+        return [it for member in members for it in self._roles.get(member, ())]

@@ -17,9 +17,11 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from bascule.clock import UnixTime
+from bascule.config.members import Member, later, members_of
 from bascule.config.model import Config
 from bascule.decision.entries import Entry, EntryError, ToolsetName, parse_entry
-from bascule.decision.generated import ALONE, USE, head_eq, head_is, permit
+from bascule.decision.generated import ALONE, USE, before, head_eq, head_is, permit
 from bascule.decision.model import DEFAULT_CEILING, uid
 from bascule.decision.policy import Policy
 from bascule.decision.problems import CONFIG_FILE, Problem, dotted
@@ -117,21 +119,26 @@ def _compile_label(
 
 def _compile_role(config: Config, name: str, compiled: Compiled) -> None:
     role = config.roles[name]
-    agents = list(dict.fromkeys(_agents(role.members)))
+    agents = _agents(members_of(role))
     users = head_is("User", uid("Role", name))
     for where, entry in entries(config, ("roles", name, "allow"), role.allow, compiled):
         label = f"role:{name}/{entry.text}"
         compiled.add(permit(label, users, USE, entry), where)
-        for agent in agents:
-            alone = permit(f"{label}/agent:{agent}", head_eq("Agent", agent), ALONE, entry)
+        for agent, until in agents.items():
+            timed = () if until is None else (before(until),)
+            name_of = f"{label}/agent:{agent}"
+            alone = permit(name_of, head_eq("Agent", agent), ALONE, entry, *timed)
             compiled.add(alone, where)
 
 
-def _agents(members: Iterable[str]) -> Iterator[str]:
-    for member in members:
-        kind, _, agent = member.partition(":")
+def _agents(members: Iterable[Member]) -> dict[str, UnixTime | None]:
+    """Give the agents among members, and until when; None: for ever."""
+    found: dict[str, UnixTime | None] = {}
+    for who, until in members:
+        kind, _, agent = who.partition(":")
         if kind == "agent" and agent:
-            yield agent
+            found[agent] = later(found.get(agent, until), until)
+    return found
 
 
 def _compile_ceilings(config: Config, compiled: Compiled) -> None:

@@ -102,10 +102,11 @@ class Evaluation:
             [(it.question, it.verdict) for it in answers], scopes_that_permit(use)
         )
         changing = any(it.part is not None and self._changes(it.part) for it in answers)
+        changing = changing or not self._caller.steady
         return decision, not changing and not any(it.verdict.failed for it in answers)
 
     def _answers(self, target: Target, use: list[Policy]) -> list[Answer]:
-        caller = self._snapshot.callers.of(self._principal)
+        caller = self._caller
         alone = self._snapshot.policies.on(ACT_ALONE, target)
         parts = [
             self._snapshot.policies.slice(alone if it.alone else use, it.principal)
@@ -118,6 +119,10 @@ class Evaluation:
         """Tell whether another call, or the same one later, may be answered otherwise."""
         of_this_call = part.reads_arguments or part.reads_touched
         return part.reads_now or (of_this_call and self._given is not None)
+
+    @cached_property
+    def _caller(self) -> Caller:
+        return self._snapshot.callers.of(self._principal, self._now)
 
     def _verdicts_on(
         self, target: Target, caller: Caller, parts: list[Slice | None]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Sequence
 from typing import Any, Literal
 
+from bascule.clock import UnixTime
 from bascule.decision.entries import RESERVED, Entry, ToolsetName
 from bascule.decision.model import ACT_ALONE, TYPES, Uid, uid, uid_json
 from bascule.decision.policy import Est, Policy, policy_of
@@ -21,6 +23,23 @@ def head_is(kind: str, within: Uid) -> Est:
 def head_eq(kind: str, name: str) -> Est:
     """Constrain to one entity."""
     return {"op": "==", "entity": uid_json(uid(kind, name))}
+
+
+def before(moment: UnixTime) -> Est:
+    """Say that a call is made before a moment."""
+    when = datetime.datetime.fromtimestamp(moment, datetime.UTC)
+    literal = {"datetime": [{"Value": when.isoformat().replace("+00:00", "Z")}]}
+    return {"<": {"left": _context("now"), "right": literal}}
+
+
+def through(agent: str) -> Est:
+    """Say that a call is made through one agent."""
+    literal = {"Value": {"__entity": uid_json(uid("Agent", agent))}}
+    return {"==": {"left": _context("agent"), "right": literal}}
+
+
+def _context(attribute: str) -> Est:
+    return {".": {"left": {"Var": "context"}, "attr": attribute}}
 
 
 def permit(

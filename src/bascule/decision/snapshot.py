@@ -8,8 +8,9 @@ from dataclasses import dataclass, field, replace
 
 import msgspec
 
+from bascule.config.members import members_of
 from bascule.config.model import Config
-from bascule.decision.callers import Callers
+from bascule.decision.callers import Callers, Membership
 from bascule.decision.compile import Compiled, compile_config, own_ceilings
 from bascule.decision.entries import TargetKind
 from bascule.decision.gate import Gate, without_approval
@@ -138,11 +139,11 @@ def _compile(
     return compiled, [*compiled.problems, *problems]
 
 
-def _roles_by_member(config: Config) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
+def _roles_by_member(config: Config) -> dict[str, list[Membership]]:
+    found: dict[str, list[Membership]] = {}
     for name, role in sorted(config.roles.items()):
-        for member in role.members:
-            found.setdefault(member, []).append(name)
+        for who, until in members_of(role):
+            found.setdefault(who, []).append(Membership(name, until))
     return found
 
 

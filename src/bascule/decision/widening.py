@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
+from bascule.clock import UnixTime
+from bascule.config.members import later, members_of
 from bascule.config.model import Config, Mode
 from bascule.decision.policy import Policy
 from bascule.decision.policy_files import read_policy_files
 
 Texts = Mapping[str, str]
 """Policy files by name."""
+Rights = dict[tuple[str, str], UnixTime | None]
+"""Who, what; until when."""
 
 
 def widenings(
@@ -21,11 +25,12 @@ def widenings(
     not looked at. So there may be too much here, never too little.
     """
     known = set(before.agents.ceilings) | set(after.agents.ceilings)
-    had = set(_rights(before, known))
+    had = _latest(_rights(before, known))
     found = {
         f"{who} `{entry}`"
-        for who, entry in _rights(after, known)
-        if (who, entry) not in had and (who, f"{entry.partition('/')[0]}/*") not in had
+        for (who, entry), until in _latest(_rights(after, known)).items()
+        if not _lasts(had, who, entry, until)
+        and not _lasts(had, who, f"{entry.partition('/')[0]}/*", until)
     }
     old, _ = read_policy_files(before_files, before)
     new, _ = read_policy_files(after_files, after)
@@ -48,11 +53,35 @@ def _strictness(mode: Mode | None) -> int:
     return ("observe", "warn", "enforce").index(mode or "enforce")
 
 
-def _rights(config: Config, known_agents: Iterable[str]) -> Iterator[tuple[str, str]]:
-    """Give who may do what: the sentence up to its end, and the entry that ends it."""
+def _latest(rights: Iterable[tuple[str, str, UnixTime | None]]) -> Rights:
+    """Give until when each right is there at the latest; None: for ever."""
+    found: Rights = {}
+    for who, entry, until in rights:
+        found[who, entry] = later(found.get((who, entry), until), until)
+    return found
+
+
+def _lasts(had: Rights, who: str, entry: str, until: UnixTime | None) -> bool:
+    """Tell whether a right was there until then already."""
+    return (who, entry) in had and later(had[who, entry], until) == had[who, entry]
+
+
+def _rights(
+    config: Config, known_agents: Iterable[str]
+) -> Iterator[tuple[str, str, UnixTime | None]]:
+    """Give who may do what, and until when."""
     for role in config.roles.values():
         for entry in _expanded(config, role.allow):
-            yield from ((f"`{member}` may use", entry) for member in role.members)
+            for who, until in members_of(role):
+                yield f"`{who}` may use", entry, until
+    for who, entry in _standing_rights(config, known_agents):
+        yield who, entry, None
+
+
+def _standing_rights(
+    config: Config, known_agents: Iterable[str]
+) -> Iterator[tuple[str, str]]:
+    """Give the rest: the sentence up to its end, and the entry that ends it."""
     default = config.agents.default_ceiling
     for agent in known_agents:
         for entry in _expanded(config, config.agents.ceilings.get(agent, default)):
