@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import click
 
 from bascule.cli.context import CommandContext
+from bascule.cli.lazy import LazyGroup
 from bascule.errors import BasculeError
 
 COULD_NOT_RUN = 3
@@ -43,27 +43,14 @@ COMMANDS: Mapping[str, str] = {
     "sbom": "sbom:sbom",
     "bench": "bench:bench",
 }
-"""Command → module and attribute below `bascule.cli`, imported when it is used."""
+"""Command → module and attribute below `bascule.cli`, in the order in which a newcomer
+meets them."""
 
 _ANYWHERE = ("--config", "--data-dir")
 
 
-class Commands(click.Group):
-    """The root command: finds commands, and turns errors into exit codes."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """Give the commands in the order in which a newcomer meets them."""
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import a command's module."""
-        where = COMMANDS.get(cmd_name)
-        if where is None:
-            return None
-        module, _, attribute = where.partition(":")
-        found = getattr(importlib.import_module(f"bascule.cli.{module}"), attribute)
-        assert isinstance(found, click.Command)  # noqa: S101 - narrows for mypy
-        return found
+class Commands(LazyGroup):
+    """The root command: turns errors into exit codes."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Take `--config` and `--data-dir` from anywhere before `--`."""
@@ -94,7 +81,11 @@ def _hoisted(args: list[str]) -> list[str]:
     return front + rest + args[end:]
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=Commands,
+    lazy=COMMANDS,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.version_option(package_name="bascule")
 @click.option(
     "--config",

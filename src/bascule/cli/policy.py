@@ -1,51 +1,18 @@
-"""`bascule policy`: what is wrong with the policies, without starting anything."""
+"""`bascule policy`: what rights there are, tried out without starting anything."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Mapping
 
 import click
-from msgspec.structs import replace
 
-from bascule.cli.context import CommandContext
-from bascule.cli.output import emit
-from bascule.decision.lines import toml_line
-from bascule.decision.problems import Problem
-from bascule.decision.snapshot import policy_problems
+from bascule.cli.lazy import LazyGroup
 
-FOUND = 1
-"""Exit code: a policy is not valid."""
+COMMANDS: Mapping[str, str] = {
+    "check": "policy_check:check",
+}
 
 
-@click.group()
+@click.group(cls=LazyGroup, lazy=COMMANDS)
 def policy() -> None:
     """Look at roles, ceilings, scopes and `.cedar` files."""
-
-
-@policy.command()
-@click.option("--strict", is_flag=True, help="Let warnings fail too.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-@click.pass_context
-def check(ctx: click.Context, *, strict: bool, as_json: bool) -> None:
-    """Find what is wrong with the policies, without starting anything."""
-    context: CommandContext = ctx.obj
-    problems = [
-        _located(problem, context.config_path)
-        for problem in policy_problems(context.config(), context.policy_files())
-    ]
-    ok = not any(strict or problem.severity == "error" for problem in problems)
-    rows = [
-        {"file": it.file, "line": it.line, "severity": it.severity, "message": it.message}
-        for it in problems
-    ]
-    text = "\n".join(f"{it.file}:{it.line}: {it.severity}: {it.message}" for it in problems)
-    emit({"ok": ok, "problems": rows}, text=text or "no problems", as_json=as_json)
-    ctx.exit(0 if ok else FOUND)
-
-
-def _located(problem: Problem, config_path: Path) -> Problem:
-    """Give a problem of the configuration its file and line."""
-    if not problem.where:
-        return problem
-    text = config_path.read_text(encoding="utf-8") if config_path.exists() else ""
-    return replace(problem, file=str(config_path), line=toml_line(text, problem.where))
