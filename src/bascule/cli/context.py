@@ -11,6 +11,7 @@ from bascule.errors import BasculeError
 if TYPE_CHECKING:  # `--help` must not wait for databases
     from bascule.app.place import Place
     from bascule.config.model import Config, Server
+    from bascule.decision.snapshot import Snapshot
     from bascule.storage.store import Store, Work
 
 T = TypeVar("T")
@@ -50,6 +51,20 @@ class CommandContext:
         from bascule.app.files import read_policy_files
 
         return read_policy_files(self.config_path)
+
+    def snapshot(self, config: Config) -> Snapshot:
+        """Give what decisions depend on: the policies, and what is approved by now.
+
+        Raises `PolicyError`.
+        """
+        from bascule.app.approved import read_gates
+        from bascule.clock import system_clock
+        from bascule.decision.snapshot import build_snapshot, without_approvals
+
+        gates = without_approvals(config)
+        if any(gate is not None for gate in gates.values()):
+            gates = read_gates(self.place(), self.config_path, config, now=system_clock())
+        return build_snapshot(config, self.policy_files(), gates)
 
     def data_dir(self) -> Path:
         """The data directory, created 0700 when missing."""

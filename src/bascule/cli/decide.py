@@ -11,12 +11,11 @@ import msgspec
 from msgspec import UNSET, Meta, Struct
 from msgspec.structs import replace
 
-from bascule.app.approved import read_gates
 from bascule.audit.record import AuthzPart, Record, decode
 from bascule.cli.audit_records import find_record, log_files
 from bascule.cli.context import CommandContext
 from bascule.cli.output import cell, emit
-from bascule.clock import UnixTime, system_clock
+from bascule.clock import UnixTime
 from bascule.decision.decide import KINDS
 from bascule.decision.decide import decide as decide_call
 from bascule.decision.facts import (
@@ -29,7 +28,7 @@ from bascule.decision.facts import (
     Principal,
 )
 from bascule.decision.gate import pinned_kind
-from bascule.decision.snapshot import Snapshot, build_snapshot, without_approvals
+from bascule.decision.snapshot import Snapshot
 from bascule.errors import BasculeError
 
 DENIED = 1
@@ -90,19 +89,11 @@ def decide(
         found, text = _looked_up(context, code)
     else:
         assert facts is not None  # noqa: S101 - the other of the two
-        snapshot = _snapshot(context)
+        snapshot = context.snapshot(context.config())
         found = _told(decide_call(_as_served(_call_facts(facts), snapshot), snapshot))
         text = _line(found)
     emit(msgspec.to_builtins(found), text=text, as_json=as_json)
     ctx.exit(DENIED if found.decision == "deny" else 0)
-
-
-def _snapshot(context: CommandContext) -> Snapshot:
-    config, now = context.config(), system_clock()
-    gates = without_approvals(config)
-    if any(gate is not None for gate in gates.values()):
-        gates = read_gates(context.place(), context.config_path, config, now=now)
-    return build_snapshot(config, context.policy_files(), gates)
 
 
 def _as_served(facts: CallFacts, snapshot: Snapshot) -> CallFacts:

@@ -9,6 +9,7 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from bascule.app.doctor import Finding
+from bascule.app.who_can import Right
 from bascule.audit.query import Row
 from bascule.audit.verify import Verdict
 from bascule.bench.report import Report
@@ -382,6 +383,7 @@ SCHEMAS: Mapping[str, type[Struct] | None] = {
     "lock": LockedConnector,
     "monitor": MonitorRow,
     "policy-check": PolicyCheck,
+    "policy-who-can": Right,
     "reject": ConnectorDecided,
     "revoke": Revoked,
     "token-issue": TokenIssued,

@@ -1,0 +1,110 @@
+"""`bascule policy who-can`, with a real server that is asked for its tools."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+from locked import TOOL, Locked
+
+from bascule.cli.schemas import schema_of
+
+CONFIG = """\
+mode = "observe"
+
+[connectors.unlocked]
+command = ["nothing"]
+
+[roles.support]
+members = ["group:support", "agent:job"]
+allow = ["small/look"]
+
+[agents]
+default_ceiling = ["small/*"]
+"""
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Locked:
+    place = Locked(tmp_path_factory.mktemp("place"))
+    place.serve(TOOL, {**TOOL, "name": "shut\u202e"})
+    place.configure(CONFIG, json.dumps([sys.executable, str(place.server / "server.py")]))
+    place.run("user", "add", "alice", "--group", "support")
+    place.run("user", "add", "bob")
+    place.run("user", "disable", "bob")
+    place.run("agent", "add", "desk", "--redirect-uri", "http://127.0.0.1/callback")
+    return place
+
+
+@pytest.fixture(scope="module")
+def table(place: Locked) -> list[dict[str, Any]]:
+    result = place.run("policy", "who-can", "--json")
+    assert result.stderr == (
+        "nothing of `unlocked` is served: `bascule lock unlocked` finds out what it has\n"
+    )
+    return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+def test_there_is_a_row_for_each_user_agent_and_tool(table: list[dict[str, Any]]) -> None:
+    assert [(it["user"], it["agent"], it["tool"]) for it in table] == [
+        (user, agent, tool)
+        for user in ("user:alice", "user:bob", None)
+        for agent in ("bascule-cli", "desk", "job")
+        for tool in ("look", "shut\u202e")
+    ]
+
+
+def test_rows_have_the_published_shape(table: list[dict[str, Any]]) -> None:
+    shape = schema_of("policy-who-can")
+    assert shape is not None
+    for row in table:
+        jsonschema.validate(row, shape)
+        assert {"user", "agent", "connector", "tool", "decision", "because"} <= row.keys()
+
+
+def test_rows_say_who_may_and_why(table: list[dict[str, Any]]) -> None:
+    assert [it for it in table if it["decision"] != "deny" and it["agent"] == "job"] == [
+        {
+            "user": user,
+            "agent": "job",
+            "connector": "small",
+            "tool": "look",
+            "decision": "allow",
+            "reason": "allowed",
+            "because": ["ceiling:*/small/*", role, "scope:mcp:small/small/*"],
+        }
+        for user, role in (
+            ("user:alice", "role:support/small/look"),
+            (None, "role:support/small/look/agent:job"),
+        )
+    ]
+    assert {it["reason"] for it in table if it["user"] == "user:bob"} == {"user_disabled"}
+
+
+def test_people_see_what_is_allowed_and_no_character_that_a_terminal_obeys(
+    place: Locked,
+) -> None:
+    words = ("policy", "who-can", "--user", "alice", "--agent", "desk")
+    lines = place.run(*words).stdout.splitlines()
+    assert [line.split()[:5] for line in lines] == [
+        ["user", "agent", "connector", "tool", "decision"],
+        ["user:alice", "desk", "small", "look", "allow"],
+    ]
+    assert "shut\\u202e" in place.run(*words, "--all").stdout
+
+
+def test_a_table_that_is_not_whole_says_so(place: Locked, tmp_path: Path) -> None:
+    not_asked = place.run("policy", "who-can", "--no-fetch", "--json", code=3)
+    assert not_asked.stdout == ""
+    assert "`small`: is in no lock, and was not asked" in not_asked.stderr
+    broken = Locked(tmp_path)
+    broken.configure('mode = "observe"', '["/does/not/exist"]')
+    assert "/does/not/exist" in broken.run("policy", "who-can", code=3).stderr
+
+
+def test_an_unknown_connector_is_wrong_usage(place: Locked) -> None:
+    place.run("policy", "who-can", "--connector", "smal", code=2)
