@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from bascule.config.members import members_of
 from bascule.config.model import Config
 from bascule.decision.compile import BUILT_IN_AGENT
 from bascule.storage import agents, foreigners, users
@@ -60,4 +61,6 @@ def known_agents(store: Store, config: Config) -> list[KnownAgent]:
 
 def _members(config: Config, prefix: str) -> Iterator[str]:
     for role in config.roles.values():
-        yield from (it for it in role.members if it.startswith(prefix) and it != prefix)
+        for member in members_of(role):
+            if member.who.startswith(prefix) and member.who != prefix:
+                yield member.who
