@@ -41,6 +41,8 @@ class Verdict:
     """Something could not be evaluated; then it never allows."""
     depends: bool = False
     """On what is not known; then it does not allow yet."""
+    obliges: tuple[tuple[str, str], ...] = ()
+    """Rule of call approval, and the policy that demands it: it allows only with these."""
 
 
 def parse(text: str) -> tuple[list[Est], bool]:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import msgspec
 import rfc8785
 
+from bascule.decision.facts import Allowed, CallFacts, CallToApprove, Denied, Reason
+from bascule.decision.snapshot import Snapshot
 from bascule.errors import BasculeError
 
 MAX_BYTES = 256 << 10
@@ -18,6 +21,44 @@ _USE = "call approval 1"
 
 class UnreadableCallError(BasculeError):
     """Nobody can consent to such arguments; the message says why, without a value."""
+
+
+def with_consent(
+    facts: CallFacts, decision: Allowed, snapshot: Snapshot
+) -> Allowed | Denied:
+    """Allow a call that has obligations if an approval of just this call is there.
+
+    What is then sent are the arguments that were approved, in the one way to write them.
+    """
+    policies = tuple(name for _, name in decision.obligations)
+    arguments = facts.arguments if decision.arguments is None else decision.arguments
+    try:
+        call = _call_of(facts, arguments or {}, decision, snapshot)
+    except UnreadableCallError as exc:
+        detail = f"the call needs an approval, and its arguments {exc}"
+        return Denied(Reason.INVALID_ARGUMENTS, policies, detail=detail)
+    if facts.consent is not None and facts.consent.binding == call.binding:
+        return replace(decision, arguments=read(call.arguments))
+    detail = "somebody must approve this call"
+    return Denied(Reason.APPROVAL_REQUIRED, policies, detail=detail, call=call)
+
+
+def _call_of(
+    facts: CallFacts, arguments: Mapping[str, Any], decision: Allowed, snapshot: Snapshot
+) -> CallToApprove:
+    text = written(arguments)
+    digest, definition = digest_of(text), facts.definition or ""
+    binding = binding_of(
+        user=facts.principal.user,
+        agent=facts.principal.agent,
+        connector=facts.connector,
+        tool=facts.name,
+        arguments_digest=digest,
+        definition=definition,
+        policy_digest=snapshot.rights_digest,
+    )
+    rules = tuple(sorted({rule for rule, _ in decision.obligations}))
+    return CallToApprove(binding, rules, text, digest, definition, snapshot.rights_digest)
 
 
 def written(arguments: Mapping[str, Any]) -> bytes:

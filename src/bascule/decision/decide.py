@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from bascule.decision.arguments import Checked, check_arguments
+from bascule.decision.consent import with_consent
 from bascule.decision.entries import TargetKind
 from bascule.decision.evaluation import Evaluation, Given
 from bascule.decision.facts import Allowed, CallFacts, Decision, Denied, Maybe, Reason
@@ -68,6 +69,9 @@ def decide(facts: CallFacts, snapshot: Snapshot) -> Decision:
     # Then this one call, with its arguments.
     if facts.arguments is not None and facts.kind != "none":
         decision = _by_arguments(facts, facts.arguments, decision, snapshot)
+        if isinstance(decision, Allowed) and decision.obligations:
+            # All else allows it: last comes whether somebody has approved just this call.
+            decision = with_consent(facts, decision, snapshot)
     if finding is None or isinstance(decision, Denied):
         return decision
     return replace(decision, finding=decision.finding or finding)

@@ -17,6 +17,7 @@ from bascule.decision.entries import TargetKind
 from bascule.decision.facts import Allowed, Decision, Denied, Maybe, Principal, Reason
 from bascule.decision.model import ACT_ALONE, USE_ACTIONS, Target, uid, uid_json
 from bascule.decision.normal_uri import is_normal
+from bascule.decision.obligations import lift, oblige
 from bascule.decision.partial import ask_partially
 from bascule.decision.policy import Policy
 from bascule.decision.slices import Slice, scopes_that_permit
@@ -101,6 +102,8 @@ class Evaluation:
         decision = conclude(
             [(it.question, it.verdict) for it in answers], scopes_that_permit(use)
         )
+        obliges = {one for it in answers for one in it.verdict.obliges}
+        decision = oblige(decision, obliges, kind, is_call=self._given is not None)
         changing = any(it.part is not None and self._changes(it.part) for it in answers)
         changing = changing or not self._caller.steady
         return decision, not changing and not any(it.verdict.failed for it in answers)
@@ -162,6 +165,16 @@ class Evaluation:
         return self._put(question, part, target, entities)
 
     def _put(
+        self, question: Question, part: Slice, target: Target, entities: cedar.Entities
+    ) -> cedar.Verdict:
+        verdict = self._evaluate(question, part, target, entities)
+        if not part.obliging:
+            return verdict
+        return lift(
+            part, verdict, lambda some: self._evaluate(question, some, target, entities)
+        )
+
+    def _evaluate(
         self, question: Question, part: Slice, target: Target, entities: cedar.Entities
     ) -> cedar.Verdict:
         self.work += 60 + len(part.ids) + (60 if part.reads_context else 0)

@@ -115,6 +115,23 @@ class Reason(StrEnum):
     """A limit on calls is used up for now."""
 
 
+class CallToApprove(Struct, frozen=True):
+    """One call that somebody must approve, as an approval would be bound to it."""
+
+    binding: str
+    """SHA-256 (hex) of who calls what of which connector with what, and of what follows."""
+    rules: tuple[str, ...]
+    """Names of `[call_approvals.NAME]` that must be met, all of them, sorted."""
+    arguments: bytes
+    """Canonical, as JSON (RFC 8785)."""
+    arguments_digest: str
+    """SHA-256 (hex)."""
+    definition: str
+    """Digest of the tool's definition; empty where none is compared."""
+    policy_digest: str
+    """`rights_digest` of the snapshot."""
+
+
 @dataclass(frozen=True, slots=True)
 class Allowed:
     """The request may go upstream."""
@@ -126,6 +143,9 @@ class Allowed:
     """What `enforce` would have denied for; in other modes it is recorded alone."""
     arguments: Mapping[str, Any] | None = None
     """Canonical ones, to be sent in the place of those that came; None: as they came."""
+    obligations: tuple[tuple[str, str], ...] = ()
+    """Rule of call approval, and the policy that demands it, sorted; met when `decide`
+    gives them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +160,8 @@ class Denied:
     detail: str = ""
     """What is wrong and what to do, for the caller: only where it may use the tool
     otherwise, so that nothing is revealed."""
+    call: CallToApprove | None = None
+    """With APPROVAL_REQUIRED: what is to be approved."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from bascule.config.call_approval_rules import DEFAULT
 from bascule.decision.entries import Entry
 from bascule.decision.model import ACT_ALONE, ACTIONS, Node, Uid, uid
 
@@ -48,6 +49,14 @@ class Policy:
     """The entry of a generated policy; its conditions come first, and slicing does them."""
     is_open: bool = False
     """Whether more than the head and the slicing decides that it applies."""
+
+    @property
+    def approval_rule(self) -> str | None:
+        """Name of the rule of call approval that it demands; None for none."""
+        if self.obligation is None:
+            return None
+        kind, _, rule = self.obligation.partition(":")
+        return (rule or DEFAULT) if kind == "approve" else None
 
 
 def policy_of(

@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
+from bascule.config.call_approval_rules import rules_in_force
 from bascule.config.model import Config
 from bascule.decision import cedar
 from bascule.decision.lines import Statement, statements
-from bascule.decision.model import DEFAULT_CEILING, TYPES, Uid
+from bascule.decision.model import DEFAULT_CEILING, TYPES, USE_ACTIONS, Uid
 from bascule.decision.policy import Est, Policy, entity_uid, policy_of, walk
 from bascule.decision.problems import Problem
 
@@ -129,6 +130,8 @@ def _look_over(found: _Found, config: Config) -> Iterator[Problem]:
             "asks what an entity that is written out is `in`; a request carries only "
             "its own principal, agent, user and target, so the answer would always be no"
         )
+    for message in _obligation_complaints(est, config):
+        yield found.problem(message)
     for message in _doubts(est):
         yield found.problem(message, error=False)
 
@@ -168,6 +171,26 @@ def _asks_of_a_literal(node: Est) -> bool:
     operands = (node.get("in"), node.get("is"))
     lefts = (operand.get("left") for operand in operands if isinstance(operand, dict))
     return any("__entity" in inner for left in lefts for inner in walk(left))
+
+
+def _obligation_complaints(est: Est, config: Config) -> Iterator[str]:
+    """Say why an obligation could not be met; one that means nothing must not stand."""
+    policy = policy_of("", est)
+    if policy.obligation is None:
+        return
+    rule, known = policy.approval_rule, rules_in_force(config)
+    if rule is None:
+        yield (
+            f"`@obligation` `{policy.obligation}` is not known: write `approve`, or "
+            "`approve:RULE` with a rule of `[call_approvals]`"
+        )
+    elif rule not in known:
+        yield f"`@obligation` names rule `{rule}`, which `[call_approvals]` does not have"
+    if policy.actions & {USE_ACTIONS["prompt"], USE_ACTIONS["resource"]}:
+        yield (
+            "`@obligation` is for calls of tools: say "
+            '`action == Mcp::Action::"call_tool"` or `"act_alone"`'
+        )
 
 
 def _doubts(est: Est) -> Iterator[str]:

@@ -30,11 +30,14 @@ class Slice:
 
     @cached_property
     def shape(self) -> tuple[tuple[str, str], ...]:
-        """What Cedar's answer depends on: effects, and the policies with open conditions.
+        """What the answer depends on: effects, and the policies that say more than that.
 
         The heads match already, so slices of one shape differ in nothing but names.
         """
-        return tuple((it.effect, it.id if it.is_open else "") for it in self.policies)
+        return tuple(
+            (it.effect, it.id if it.is_open or it.obligation else "")
+            for it in self.policies
+        )
 
     @cached_property
     def reads(self) -> frozenset[str]:
@@ -69,6 +72,23 @@ class Slice:
         unknown = {"context", "context.args", "context.touched"}
         return Slice(
             tuple(it for it in self.policies if not it.is_open or not it.reads & unknown)
+        )
+
+    @cached_property
+    def obliging(self) -> Mapping[str, str]:
+        """Give the rule of call approval by the id of the policy that demands it."""
+        found = ((policy.id, policy.approval_rule) for policy in self.policies)
+        return {name: rule for name, rule in found if rule is not None}
+
+    @cached_property
+    def without_obliging_forbids(self) -> Slice:
+        """Those that count once every approval is there."""
+        return Slice(
+            tuple(
+                it
+                for it in self.policies
+                if it.effect == "permit" or it.id not in self.obliging
+            )
         )
 
     @cached_property

@@ -82,6 +82,7 @@ def build_snapshot(
                 name: [it.text for it in held] for name, held in compiled.labels.items()
             },
             "roles": members,
+            "call_approvals": config.call_approvals,
             "ceilings": sorted(capped),
         }
     )
