@@ -28,8 +28,9 @@ from bascule.decision.facts import (
     Principal,
     Reason,
 )
+from bascule.decision.gate import Gate, ToolPin
 from bascule.decision.problems import PolicyError
-from bascule.decision.snapshot import Snapshot, build_snapshot
+from bascule.decision.snapshot import Snapshot, build_snapshot, with_gates
 
 NOW = UnixTime(1_764_000_000)
 CONFIG = Config(
@@ -273,3 +274,70 @@ def test_an_agent_by_itself_can_be_made_to_wait() -> None:
 def test_an_obligation_that_means_nothing_is_an_error(policy: str, message: str) -> None:
     with pytest.raises(PolicyError, match=message):
         snapshot(policy)
+
+
+def with_rule(rule: CallApprovalRule, mode: Any = "observe") -> Snapshot:
+    connectors = {name: replace(it, mode=mode) for name, it in CONFIG.connectors.items()}
+    return snapshot(
+        config=replace(CONFIG, connectors=connectors, call_approvals={"rule": rule})
+    )
+
+
+@pytest.mark.parametrize(
+    ("tools", "waiting"),
+    [
+        (("tickets/delete",), {"delete"}),
+        (("tickets/d*",), {"delete"}),
+        (("tickets:write",), {"close", "delete"}),
+        (("tickets/*",), {"close", "delete", "get"}),
+        (("files/*",), set()),
+        ((), set()),
+    ],
+)
+def test_a_table_says_which_calls_wait(tools: tuple[str, ...], waiting: set[str]) -> None:
+    policies = with_rule(CallApprovalRule(tools=tools))
+    for name in ("close", "delete", "get"):
+        decision = decide(replace(DELETE, name=name), policies)
+        assert isinstance(decision, Denied) == (name in waiting)
+        if isinstance(decision, Denied):
+            assert decision.policies == (f"approval:rule/{tools[0]}",)
+            assert decision.call is not None
+            assert decision.call.rules == ("rule",)
+
+
+def test_prompts_do_not_wait() -> None:
+    policies = with_rule(CallApprovalRule(tools=("tickets/*",), destructive=True))
+    prompt = replace(DELETE, method="prompts/get", kind="prompt", name="triage")
+    assert isinstance(decide(prompt, policies), Allowed)
+
+
+def test_destructive_tools_wait_and_what_nobody_described_is_destructive() -> None:
+    policies = with_rule(CallApprovalRule(destructive=True))
+    decision = decide(DELETE, policies)
+    assert isinstance(decision, Denied)
+    assert decision.policies == ("approval:rule/destructive",)
+    tools = {
+        "close": {"a" * 64: ToolPin(destructive=False)},
+        "delete": {"b" * 64: ToolPin(destructive=False), "c" * 64: ToolPin()},
+        "get": {"d" * 64: ToolPin(destructive=False, read_only=True)},
+    }
+    gate = Gate(
+        mode="observe",
+        tools=tools,
+        pins={"tools": {name: frozenset(each) for name, each in tools.items()}},
+    )
+    described = with_gates(policies, {"tickets": gate, "files": None})
+    for name, digest in (("close", "a"), ("delete", "b"), ("get", "d")):
+        facts = replace(DELETE, name=name, definition=digest * 64)
+        assert isinstance(decide(facts, described), Denied) == (name == "delete")
+
+
+@pytest.mark.parametrize("entry", ["tickets/prompt:x", "tickets/resource:file:///x"])
+def test_a_rule_for_what_is_no_tool_is_an_error(entry: str) -> None:
+    with pytest.raises(PolicyError, match="is no tool"):
+        with_rule(CallApprovalRule(tools=(entry,)))
+
+
+def test_nobody_else_makes_policies_of_that_name() -> None:
+    with pytest.raises(PolicyError, match="made from the configuration"):
+        snapshot(ASKS.replace('"ask"', '"approval:second/x"'))

@@ -140,3 +140,47 @@ def test_a_forbid_that_becomes_a_permit_is_named_twice() -> None:
         "policy `no-night` forbids less",
         "policy `no-night` permits",
     ]
+
+
+RULE = """
+[call_approvals.writes]
+tools = ["desk:read", "annex/delete"]
+destructive = true
+approvers = ["user:carol"]
+quorum = 1
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("", "", []),
+        ('"annex/delete"', '"annex/*"', ["asks for no approval of `annex/delete`"]),
+        ('"desk:read", ', "", ["asks for no approval of `desk/search`"]),
+        ("destructive = true", "", ["asks for no approval of destructive tools"]),
+        ("[]", "[]", []),
+        ("user:carol", "user:dave", ["`user:dave` may approve calls by rule `writes`"]),
+        ("destructive", "self_approval = true\ndestructive", ["approve their own calls"]),
+    ],
+)
+def test_what_is_approved_more_easily_is_named(
+    old: str, new: str, expected: list[str]
+) -> None:
+    after = RULE.replace(old, new) if old else RULE
+    said = found(BASE + after, before=BASE + RULE)
+    assert len(said) == len(expected)
+    assert all(part in text for part, text in zip(expected, said, strict=True))
+    assert found(BASE + RULE) == []
+
+
+def test_a_smaller_toolset_or_quorum_and_a_rule_that_is_gone_are_named() -> None:
+    both = RULE.replace("quorum = 1", "self_approval = true\nquorum = 2")
+    alone = both.replace("quorum = 2", "quorum = 1")
+    assert found(BASE + alone, before=BASE + both) == [
+        "rule `writes` is content with 1 of 2 approvals"
+    ]
+    smaller = BASE.replace('["desk/search"]\n[roles', '["desk/other"]\n[roles')
+    assert "rule `writes` asks for no approval of `desk/search`" in found(
+        smaller + RULE, before=BASE + RULE
+    )
+    assert len(found(BASE, before=BASE + RULE)) == 3

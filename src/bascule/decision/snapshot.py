@@ -10,6 +10,7 @@ import msgspec
 
 from bascule.config.members import members_of
 from bascule.config.model import Config
+from bascule.decision.call_approvals import compile_call_approvals
 from bascule.decision.callers import Callers, Membership
 from bascule.decision.compile import Compiled, compile_config, own_ceilings
 from bascule.decision.entries import TargetKind
@@ -135,6 +136,7 @@ def _compile(
     config: Config, policy_files: Mapping[str, str]
 ) -> tuple[Compiled, list[Problem]]:
     compiled = compile_config(config)
+    compile_call_approvals(config, compiled)
     written, problems = read_policy_files(policy_files, config)
     compiled.policies.update(written)
     return compiled, [*compiled.problems, *problems]

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from bascule.clock import UnixTime
 from bascule.config.members import later, members_of
 from bascule.config.model import Config, Mode
+from bascule.decision import call_approvals
 from bascule.decision.policy import Policy
 from bascule.decision.policy_files import read_policy_files
 
@@ -36,7 +37,7 @@ def widenings(
     new, _ = read_policy_files(after_files, after)
     found |= {f"policy `{it}` permits" for it in _changed(new, old, "permit")}
     found |= {f"policy `{it}` forbids less" for it in _changed(old, new, "forbid")}
-    found |= set(_loosened(before, after))
+    found |= {*_loosened(before, after), *call_approvals.loosened(before, after)}
     return sorted(found)
 
 
