@@ -9,11 +9,13 @@ from html.parser import HTMLParser
 
 import pytest
 
+from bascule.app.who_can_page import WhoCanPage
 from bascule.authserver.account import AccountPage
 from bascule.authserver.apps import AppsPage
 from bascule.authserver.consent import ConsentPage
 from bascule.authserver.login import LoginPage
 from bascule.authserver.setup import SetupPage
+from bascule.web.one_file import render_one_file
 from bascule.web.render import ErrorPage, LeavePage, environment, render
 
 PAGES = {
@@ -24,7 +26,10 @@ PAGES = {
     "leave.html": LeavePage,
     "login.html": LoginPage,
     "setup.html": SetupPage,
+    "who-can.html": WhoCanPage,
 }
+ONE_FILE = {"who-can"}
+"""Pages with a style sheet and a script of their own beside them."""
 HARMLESS = "x"
 HOSTILE = [
     "<script>alert(1)</script>",
@@ -68,14 +73,19 @@ def filled(kind: object, text: str) -> object:
 
 
 def shape(template: str, text: str) -> list[tuple[str, tuple[str, ...]]]:
-    page = render(template, filled(PAGES[template], text))
+    page = filled(PAGES[template], text)
+    name = template.removesuffix(".html")
     parsed = Shape()
-    parsed.feed(bytes(page.body).decode())
+    if name in ONE_FILE:
+        parsed.feed(render_one_file(name, page))
+    else:
+        parsed.feed(bytes(render(template, page).body).decode())
     return parsed.elements
 
 
 def test_every_template_is_tried() -> None:
-    assert {*environment().list_templates()} == {*PAGES, "base.html"}
+    beside = {f"{name}.{kind}" for name in ONE_FILE for kind in ("css", "js")}
+    assert {*environment().list_templates()} == {*PAGES, *beside, "base.html"}
 
 
 @pytest.mark.parametrize("template", PAGES)
