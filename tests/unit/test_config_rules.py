@@ -416,3 +416,66 @@ def test_rules_of_call_approvals_can_be_fulfilled(text: str, found: list[str]) -
 
 def test_a_rule_of_call_approvals_has_a_plain_name() -> None:
     assert paths('[call_approvals."a:b"]\n') == ['call_approvals."a:b"']
+
+
+LABELS = """
+[connectors.a]
+url = "https://a.example/"
+[labels]
+in = ["a/read"]
+out = ["a/send"]
+[call_approvals.leads]
+self_approval = true
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ('after = ["in"]\nclose = ["out"]', []),
+        ('after_all = ["in", "out"]', []),
+        ('after = ["in"]\nclose = ["out"]\nthen = "approve"\nrule = "leads"', []),
+        ('after = ["in"]\nthen = "approve"\nrule = "default"', []),
+        ('close = ["out"]', ["flows.x"]),
+        ('after = ["In"]\nclose = ["oh", "out"]', ["flows.x.after[0]", "flows.x.close[0]"]),
+        ('after_all = ["in", "oh"]', ["flows.x.after_all[1]"]),
+        ('after = ["in"]\nrule = "leads"', ["flows.x.rule"]),
+        ('after = ["in"]\nthen = "approve"\nrule = "oh"', ["flows.x.rule"]),
+        ('after = ["in"]\nminutes = 0', ["flows.x.minutes"]),
+        ('after = ["in"]\nthen = "allow"', ["flows.x.then"]),
+    ],
+)
+def test_flows_begin_and_close_by_labels_that_there_are(
+    text: str, found: list[str]
+) -> None:
+    assert paths(f"{LABELS}[flows.x]\n{text}\n") == found
+
+
+def test_a_label_counts_for_one_time() -> None:
+    one = '[flows.x]\nafter = ["in"]\nminutes = 5\n'
+    same = '[flows.y]\nafter_all = ["in", "out"]\nminutes = 5\n'
+    other = '[flows.z]\nafter_all = ["out", "in"]\nminutes = 6\n'
+    assert paths(LABELS + one + same) == []
+    assert paths(LABELS + one + other) == ["flows.z.minutes"]
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ('of = ["a/*"]\ncalls = 1', []),
+        ('of = ["a/*"]\ncalls = 1\nby = []\nper = "day"', []),
+        ("of = []\ncalls = 1", ["rates.x.of"]),
+        ('of = ["a/*"]\ncalls = 0', ["rates.x.calls"]),
+        ('of = ["a/*"]', ["rates.x.calls"]),
+        ('of = ["a/*"]\ncalls = 1\nby = ["group"]', ["rates.x.by[0]"]),
+        ('of = ["a/*"]\ncalls = 1\nper = "week"', ["rates.x.per"]),
+    ],
+)
+def test_rates_count_something(text: str, found: list[str]) -> None:
+    assert paths(f"{LABELS}[rates.x]\n{text}\n") == found
+
+
+@pytest.mark.parametrize("table", ["flows", "rates"])
+def test_flows_and_rates_have_plain_names(table: str) -> None:
+    setting = 'after = ["in"]' if table == "flows" else 'of = ["a/*"]\ncalls = 1'
+    assert paths(f'{LABELS}[{table}."a/b"]\n{setting}\n') == [f'{table}."a/b"']

@@ -280,6 +280,38 @@ class CallApprovalRule(Table, frozen=True, omit_defaults=True):
     """How many different persons must consent."""
 
 
+class Flow(Table, frozen=True, omit_defaults=True):
+    """`[flows.NAME]`: what is closed to who used something else a while ago."""
+
+    after: tuple[str, ...] = ()
+    """Labels: using anything that has one of them begins the time."""
+    after_all: tuple[str, ...] = ()
+    """Labels: the time begins when something of each of them has been used."""
+    close: tuple[str, ...] = ()
+    """Labels: what has one of them is closed meanwhile; empty where policies of your own
+    read `context.touched`."""
+    minutes: Annotated[int, Meta(ge=1, le=10_080)] = 30
+    """How long, from the last such use. Flows that name the same label in `after` or
+    `after_all` must agree."""
+    then: Literal["deny", "approve"] = "deny"
+    """`approve`: instead of being refused, each call waits for a person's consent."""
+    rule: str = ""
+    """Of `[call_approvals]`: who may consent; empty: `default`."""
+
+
+class Rate(Table, frozen=True, omit_defaults=True):
+    """`[rates.NAME]`: how many calls may be made in a minute, an hour or a day."""
+
+    of: tuple[str, ...]
+    """Entries as in `roles.*.allow`, counted together."""
+    calls: Annotated[int, Meta(ge=1, le=1_000_000_000)]
+    """How many."""
+    per: Literal["minute", "hour", "day"] = "hour"
+    """By the clock, in UTC: the count begins anew with each."""
+    by: tuple[Literal["user", "agent", "tool"], ...] = ("user", "agent")
+    """Whom and what is counted apart; empty: all calls of everybody together."""
+
+
 class Audit(Table, frozen=True):
     """`[audit]`: where checkpoints go besides the log itself."""
 
@@ -350,6 +382,10 @@ class Config(Table, frozen=True):
     """Who may approve connectors."""
     call_approvals: dict[str, CallApprovalRule] = field(default_factory=dict)
     """Which calls wait for a person's consent, and whose, by a name of your choice."""
+    flows: dict[str, Flow] = field(default_factory=dict)
+    """What is closed to who used something else a while ago, by a name of your choice."""
+    rates: dict[str, Rate] = field(default_factory=dict)
+    """How many calls may be made, by a name of your choice."""
     audit: Audit = field(default_factory=Audit)
     """Copies of the log's checkpoints."""
     limits: Limits = field(default_factory=Limits)

@@ -9,6 +9,7 @@ from urllib.parse import SplitResult
 from bascule.config.addresses import host_and_port, is_loopback, is_network, web_address
 from bascule.config.approval_rules import broken_approval_rules
 from bascule.config.call_approval_rules import broken_call_approval_rules
+from bascule.config.flow_rules import broken_flow_rules
 from bascule.config.members import members_of
 from bascule.config.model import Config, Connector, Credential, SandboxTable
 from bascule.config.paths import below, quoted
@@ -43,6 +44,7 @@ def broken_rules(config: Config) -> Found:
     yield from _issuers(config)
     yield from broken_approval_rules(config.approvals)
     yield from broken_call_approval_rules(config.call_approvals)
+    yield from broken_flow_rules(config)
     yield from _each(
         "audit.copies",
         config.audit.copies,

@@ -7,6 +7,8 @@ Each entry of each table becomes one policy whose `@id` says where it comes from
     ceiling:CLIENT/ENTRY            the most that an agent may use; `*` for all others
     scope:SCOPE/ENTRY               the most that a token may be used for
 
+What flows close is in `flows`.
+
 A role speaks of users and of `act_alone` only, so it never widens a ceiling; a ceiling
 speaks of `use` only, so it never lets an agent act by itself.
 """
@@ -21,6 +23,7 @@ from bascule.clock import UnixTime
 from bascule.config.members import Member, later, members_of
 from bascule.config.model import Config
 from bascule.decision.entries import Entry, EntryError, ToolsetName, parse_entry
+from bascule.decision.flows import flow_policies
 from bascule.decision.generated import ALONE, USE, before, head_eq, head_is, permit
 from bascule.decision.model import DEFAULT_CEILING, uid
 from bascule.decision.policy import Policy
@@ -42,6 +45,8 @@ class Compiled:
     policies: dict[str, Policy] = field(default_factory=dict)
     toolsets: dict[str, tuple[Entry, ...]] = field(default_factory=dict)
     labels: dict[str, tuple[Entry, ...]] = field(default_factory=dict)
+    rates: dict[str, tuple[Entry, ...]] = field(default_factory=dict)
+    """What counts in each."""
     problems: list[Problem] = field(default_factory=list)
 
     def add(self, policy: Policy, where: Where) -> None:
@@ -74,6 +79,11 @@ def compile_config(config: Config) -> Compiled:
             compiled.warn(("roles", name), "nobody can have it: it has no members")
     _compile_ceilings(config, compiled)
     _compile_scopes(config, compiled)
+    for policy, where in flow_policies(config.flows, compiled.labels):
+        compiled.add(policy, where)
+    for name, rate in config.rates.items():
+        where = ("rates", name, "of")
+        compiled.rates[name] = _expanded(config, where, rate.of, compiled)
     return compiled
 
 
@@ -108,13 +118,20 @@ def _compile_label(
     where = ("labels", name)
     if not _label.fullmatch(name):
         compiled.error(where, "is not of lower-case letters, digits and inner hyphens")
-    labelled: list[Entry] = []
+    compiled.labels[name] = _expanded(config, where, texts, compiled)
+
+
+def _expanded(
+    config: Config, where: Where, texts: Sequence[str], compiled: Compiled
+) -> tuple[Entry, ...]:
+    """Give the good entries, with the members of toolsets in their place."""
+    found: list[Entry] = []
     for _, entry in entries(config, where, texts, compiled):
         if isinstance(entry, ToolsetName):
-            labelled += compiled.toolsets.get(entry.text, ())
+            found += compiled.toolsets.get(entry.text, ())
         else:
-            labelled.append(entry)
-    compiled.labels[name] = tuple(labelled)
+            found.append(entry)
+    return tuple(found)
 
 
 def _compile_role(config: Config, name: str, compiled: Compiled) -> None:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
+from bascule.clock import UnixTime
 from bascule.decision.arguments import Checked, check_arguments
 from bascule.decision.consent import with_consent
 from bascule.decision.entries import TargetKind
 from bascule.decision.evaluation import Evaluation, Given
 from bascule.decision.facts import Allowed, CallFacts, Decision, Denied, Maybe, Reason
+from bascule.decision.rates import RATE
 from bascule.decision.snapshot import Snapshot
 
 OPEN_METHODS = frozenset(
@@ -72,6 +75,10 @@ def decide(facts: CallFacts, snapshot: Snapshot) -> Decision:
         if isinstance(decision, Allowed) and decision.obligations:
             # All else allows it: last comes whether somebody has approved just this call.
             decision = with_consent(facts, decision, snapshot)
+
+    # At last whether there are calls left: a refusal for anything else costs none.
+    if facts.spent and isinstance(decision, Allowed):
+        return _spent(facts.spent)
     if finding is None or isinstance(decision, Denied):
         return decision
     return replace(decision, finding=decision.finding or finding)
@@ -89,6 +96,15 @@ def _by_arguments(
     if isinstance(decision, Allowed) and checked.canonical is not arguments:
         return replace(decision, arguments=checked.canonical)
     return decision
+
+
+def _spent(spent: Mapping[str, UnixTime]) -> Denied:
+    again = datetime.fromtimestamp(max(spent.values()), UTC)
+    return Denied(
+        Reason.LIMIT_REACHED,
+        tuple(f"{RATE}{name}" for name in sorted(spent)),
+        detail=f"no calls are left until {again:%Y-%m-%d %H:%M} UTC",
+    )
 
 
 def _with_arguments(facts: CallFacts, checked: Checked, snapshot: Snapshot) -> Decision:

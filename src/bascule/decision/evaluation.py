@@ -15,6 +15,7 @@ from bascule.decision import cedar
 from bascule.decision.callers import Caller, Question
 from bascule.decision.entries import TargetKind
 from bascule.decision.facts import Allowed, Decision, Denied, Maybe, Principal, Reason
+from bascule.decision.flows import CLOSED, FLOW
 from bascule.decision.model import ACT_ALONE, USE_ACTIONS, Target, uid, uid_json
 from bascule.decision.normal_uri import is_normal
 from bascule.decision.obligations import lift, oblige
@@ -233,8 +234,10 @@ def conclude(
     if failed:
         return Denied(Reason.POLICY_ERROR, _ids(failed))
     refused = [it for it in verdicts if not it.allows and not it.depends]
-    if any(verdict.policies for verdict in refused):
-        return Denied(Reason.POLICY_FORBIDS, _ids(refused))
+    if forbids := _ids(refused):
+        if all(name.startswith(FLOW) for name in forbids):
+            return Denied(Reason.FLOW_CLOSED, forbids, detail=CLOSED)
+        return Denied(Reason.POLICY_FORBIDS, forbids)
     for question, verdict in answers:
         if not verdict.allows and not verdict.depends:
             if question.missing is Reason.INSUFFICIENT_SCOPE:

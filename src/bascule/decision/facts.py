@@ -66,6 +66,8 @@ class CallFacts(Struct, frozen=True):
     touched: frozenset[str] = frozenset()
     """Labels that the identity has touched within the windows of flow rules."""
     consent: Consent | None = None
+    spent: Mapping[str, UnixTime] = {}
+    """Rates that are used up for this call, and when each begins anew."""
 
 
 class Reason(StrEnum):

@@ -13,12 +13,15 @@ from bascule.config.model import Config
 from bascule.decision.call_approvals import compile_call_approvals
 from bascule.decision.callers import Callers, Membership
 from bascule.decision.compile import Compiled, compile_config, own_ceilings
+from bascule.decision.concerns import Concerns
 from bascule.decision.entries import TargetKind
+from bascule.decision.flows import windows_of
 from bascule.decision.gate import Gate, without_approval
 from bascule.decision.memo import Memo
 from bascule.decision.model import SCHEMA, Target, target_of, worst_pin
 from bascule.decision.policy_files import read_policy_files
 from bascule.decision.problems import PolicyError, Problem
+from bascule.decision.rates import Rates
 from bascule.decision.slices import Policies
 from bascule.decision.toolsets import Toolsets
 
@@ -40,6 +43,8 @@ class Snapshot:
     policies: Policies
     toolsets: Toolsets
     labels: Toolsets
+    concerns: Concerns
+    """What of flows and rates concerns which use."""
     callers: Callers
     gates: Gates
     """One for each connector."""
@@ -87,14 +92,17 @@ def build_snapshot(
             "ceilings": sorted(capped),
         }
     )
+    policies, toolsets = Policies(compiled.policies), Toolsets(compiled.toolsets)
+    labels, rates = Toolsets(compiled.labels), Rates(config.rates, compiled.rates)
     made = Snapshot(
         config_digest=_sha256(config),
         digest="",
         rights_digest=rights_digest,
         connectors=frozenset(config.connectors),
-        policies=Policies(compiled.policies),
-        toolsets=Toolsets(compiled.toolsets),
-        labels=Toolsets(compiled.labels),
+        policies=policies,
+        toolsets=toolsets,
+        labels=labels,
+        concerns=Concerns(policies, toolsets, labels, windows_of(config.flows), rates),
         callers=Callers(members, capped),
         gates={},
     )
