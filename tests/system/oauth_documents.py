@@ -178,6 +178,7 @@ class Place:
             keys=lambda: key_files.load_or_create(place.keys, now=system_clock()),
             records=PageRecords(log.writer, AuthFailures(self.failures), **names),
             late=list,
+            policy_digest=str,
             heard=_nothing_to_wait_for,
             documents=self._documents(),
         )

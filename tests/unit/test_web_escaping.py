@@ -12,6 +12,7 @@ import pytest
 from bascule.app.who_can_page import WhoCanPage
 from bascule.authserver.account import AccountPage
 from bascule.authserver.apps import AppsPage
+from bascule.authserver.call_approval_pages import CallApprovalPage, CallApprovalsPage
 from bascule.authserver.consent import ConsentPage
 from bascule.authserver.login import LoginPage
 from bascule.authserver.setup import SetupPage
@@ -21,6 +22,8 @@ from bascule.web.render import ErrorPage, LeavePage, environment, render
 PAGES = {
     "account.html": AccountPage,
     "apps.html": AppsPage,
+    "call_approval.html": CallApprovalPage,
+    "call_approvals.html": CallApprovalsPage,
     "consent.html": ConsentPage,
     "error.html": ErrorPage,
     "leave.html": LeavePage,

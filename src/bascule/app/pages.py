@@ -10,15 +10,18 @@ from starlette.exceptions import HTTPException
 
 from bascule.app.accounts import account_routes
 from bascule.app.place import Place
+from bascule.authserver.call_approvals import CallApprovals
 from bascule.authserver.documents import Documents
 from bascule.authserver.routes import routes as oauth_routes
 from bascule.authserver.server import AuthorizationServer
 from bascule.clock import system_clock, system_entropy
+from bascule.config.call_approval_rules import rules_in_force
 from bascule.config.model import Config
 from bascule.gateway.ingress import allowed_for
 from bascule.gateway.public import public_application
 from bascule.identity.keys import KeySet
 from bascule.net.fetch import FetchPolicy
+from bascule.storage.sealed_arguments import arguments_key
 from bascule.web.headers import SecurityHeaders
 from bascule.web.page import no_such_page
 from bascule.web.records import Records
@@ -38,6 +41,8 @@ class PageParts:
     records: Records
     late: Callable[[], list[str]]
     """Says what is late, one sentence each; empty means ready."""
+    policy_digest: Callable[[], str]
+    """Gives the digest of the rights and rules in force."""
     heard: Callable[[int], Awaitable[None]]
     """Waits until all processes can know of a generation of the directory."""
     documents: Documents | None = None
@@ -62,6 +67,7 @@ def public_pages(parts: PageParts) -> Starlette:
     routes = [
         STATIC_ROUTE,
         *account_routes(site, parts.place),
+        *_call_approvals(parts).routes,
         *oauth_routes(authorization_server(parts)),
     ]
     made = public_application(url, jwks, parts.late, routes)
@@ -69,6 +75,14 @@ def public_pages(parts: PageParts) -> Starlette:
     made.add_exception_handler(HTTPException, no_such_page)
     made.add_middleware(SecurityHeaders, url=url)
     return made
+
+
+def _call_approvals(parts: PageParts) -> CallApprovals:
+    return CallApprovals(
+        arguments_key(parts.place.sealing_key()),
+        rules=lambda: rules_in_force(parts.config()),
+        policy_digest=parts.policy_digest,
+    )
 
 
 def authorization_server(parts: PageParts) -> AuthorizationServer:

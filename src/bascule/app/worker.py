@@ -13,6 +13,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
+from bascule.app.call_approval_clock import LOOK_SECONDS, CallApprovalClock
 from bascule.app.counts import Counts, counts_of
 from bascule.app.descriptors import possible_connections
 from bascule.app.follow import POLL_SECONDS, Follower
@@ -87,12 +88,14 @@ class Worker:
         )
         self._issuer_keys = IssuerKeyReader(self.gateway.callers, records)
         self._issuer_keys.configure(loaded.config)
+        self._approval_clock = CallApprovalClock(place.open_state(), records, system_clock)
         parts = PageParts(
             config=lambda: self._loaded.config,
             place=place,
             keys=lambda: self.gateway.callers.keys,
             records=records,
             late=self._late,
+            policy_digest=lambda: self.gateway.snapshot.rights_digest,
             heard=self._follower.heard,
         )
         pages = public_pages(parts)
@@ -109,6 +112,7 @@ class Worker:
             Timer(POLL_SECONDS, self._follower.follow),
             Timer(TICK_SECONDS, self._tick),
             Timer(TICK_SECONDS, self._issuer_keys.read_due),
+            Timer(LOOK_SECONDS, self._approval_clock.look),
         ]
 
     async def start(self, sockets: Sequence[socket.socket]) -> None:
