@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from bascule.config.load import load
 from bascule.config.model import Config
@@ -70,6 +71,47 @@ def test_what_is_declared_stands_in_the_entry() -> None:
     )
     assert remote.access.credential_reference == "file:/run/secrets/remote"
     assert remote.access.reachable_from == ("10.0.0.0/8",)
+
+
+LABELS = """
+[labels]
+all = ["files/*"]
+egress = ["files:read", "files/resource:https://*", "remote/read_*"]
+none = ["files/removed"]
+"""
+
+
+def labelled(text: str = LABELS) -> Config:
+    return load(f"{CONFIG}{text}", source="bascule.toml")
+
+
+def test_labels_are_resolved_against_the_surface() -> None:
+    access = access_of("files", labelled(), SURFACE.tools)
+    assert access.labels == {
+        "all": ("list", "prompt:*", "read_file", "resource:*", "write"),
+        "egress": ("list", "prompt:read_me", "read_file", "resource:https://*"),
+        "none": (),
+    }
+    assert access_of("remote", labelled(), ()).labels == {"egress": ()}
+    assert locked().access.labels == {}
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("files/resource:https://*", "files/write"),
+        ('"files:read", ', ""),
+        ('all = ["files/*"]', 'all = ["files/list", "files/read_file", "files/write"]'),
+        ('none = ["files/removed"]', 'none = ["files/list"]'),
+    ],
+)
+def test_another_label_is_drift(old: str, new: str) -> None:
+    assert old in LABELS
+    access = access_of("files", labelled(), SURFACE.tools)
+    entry = replace(locked(), access=access)
+    assert differences("files", labelled(), entry) == []
+    drift = differences("files", labelled(LABELS.replace(old, new)), entry)
+    assert [it.part for it in drift] == ["access.labels"]
 
 
 def test_toolsets_are_resolved_against_the_surface() -> None:

@@ -47,7 +47,7 @@ def launch_of(connector: Connector, argv: Sequence[str] = ()) -> Launch:
 def access_of(name: str, config: Config, tools: Collection[str]) -> Access:
     """Give who answers for a connector, who reaches it and as whom it acts.
 
-    `tools` are the names that its toolsets are resolved against.
+    `tools` are the names that its toolsets and labels are resolved against.
     """
     connector = config.connectors[name]
     credential = connector.credential
@@ -61,6 +61,7 @@ def access_of(name: str, config: Config, tools: Collection[str]) -> Access:
         per_user=connector.per_user,
         may_ask=tuple(sorted(connector.may_ask)),
         toolsets=dict(_toolsets(name, config, tools)),
+        labels=dict(_labels(name, config, tools)),
     )
 
 
@@ -108,6 +109,27 @@ def _toolsets(
         if toolset.partition(":")[0] == name:
             entries = [parse_entry(it, where=f"toolsets.{toolset}") for it in members]
             yield toolset, tuple(sorted(tool for tool in tools if _covers(entries, tool)))
+
+
+def _labels(
+    name: str, config: Config, tools: Collection[str]
+) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Give what of a connector has each label; labels for nothing of it are left out."""
+    for label, texts in sorted(config.labels.items()):
+        members = (it for text in texts for it in config.toolsets.get(text, (text,)))
+        parsed = (parse_entry(it, where=f"labels.{label}") for it in members)
+        entries = [it for it in parsed if isinstance(it, Names) and it.connector == name]
+        if entries:
+            found = {tool for tool in tools if _covers(entries, tool)}
+            others = (it for entry in entries for it in _beside_tools(entry))
+            yield label, tuple(sorted(found.union(others)))
+
+
+def _beside_tools(entry: Names) -> Iterator[str]:
+    """Name the prompts and resources of an entry, as it does."""
+    for kind in ("prompt", "resource"):
+        if entry.kind in {None, kind}:
+            yield f"{kind}:{entry.pattern}"
 
 
 def _covers(entries: Sequence[object], tool: str) -> bool:

@@ -200,6 +200,9 @@ class Access(Item, frozen=True):
     may_ask: tuple[str, ...] = ()
     toolsets: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """Tools of each toolset, its globs resolved against the surface."""
+    labels: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """By label the tools that have it, globs resolved against the surface; prompts and
+    resources as the configuration names them, `prompt:…` and `resource:…`."""
 
 
 class Finding(Item, frozen=True):
