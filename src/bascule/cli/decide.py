@@ -9,7 +9,6 @@ from typing import Annotated, Any
 import click
 import msgspec
 from msgspec import UNSET, Meta, Struct
-from msgspec.structs import replace
 
 from bascule.audit.record import AuthzPart, Record, decode
 from bascule.cli.audit_records import find_record, log_files
@@ -27,8 +26,7 @@ from bascule.decision.facts import (
     Maybe,
     Principal,
 )
-from bascule.decision.gate import pinned_kind
-from bascule.decision.snapshot import Snapshot
+from bascule.decision.gate import as_approved
 from bascule.errors import BasculeError
 
 DENIED = 1
@@ -90,20 +88,12 @@ def decide(
     else:
         assert facts is not None  # noqa: S101 - the other of the two
         snapshot = context.snapshot(context.config())
-        found = _told(decide_call(_as_served(_call_facts(facts), snapshot), snapshot))
+        asked = _call_facts(facts)
+        served = as_approved(asked, snapshot.gates.get(asked.connector))
+        found = _told(decide_call(served, snapshot))
         text = _line(found)
     emit(msgspec.to_builtins(found), text=text, as_json=as_json)
     ctx.exit(DENIED if found.decision == "deny" else 0)
-
-
-def _as_served(facts: CallFacts, snapshot: Snapshot) -> CallFacts:
-    """Take it that the server serves what was approved, unless the facts say otherwise."""
-    gate = snapshot.gates.get(facts.connector)
-    kind = pinned_kind(facts.method, facts.kind, facts.name)
-    if gate is None or kind is None or facts.definition is not None:
-        return facts
-    pinned = gate.pins.get(kind, {}).get(facts.name, frozenset())
-    return replace(facts, definition=next(iter(sorted(pinned)), None))
 
 
 def _told(decision: Decision) -> Decided:

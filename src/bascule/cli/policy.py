@@ -10,6 +10,7 @@ from bascule.cli.lazy import LazyGroup
 
 COMMANDS: Mapping[str, str] = {
     "check": "policy_check:check",
+    "test": "policy_test:test",
     "who-can": "policy_who_can:who_can",
 }
 

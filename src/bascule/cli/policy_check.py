@@ -8,6 +8,7 @@ import click
 from msgspec.structs import replace
 
 from bascule.cli.context import CommandContext
+from bascule.cli.github import annotation, as_github_option
 from bascule.cli.output import emit
 from bascule.decision.lines import toml_line
 from bascule.decision.problems import Problem
@@ -19,9 +20,10 @@ FOUND = 1
 
 @click.command()
 @click.option("--strict", is_flag=True, help="Let warnings fail too.")
+@as_github_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.pass_context
-def check(ctx: click.Context, *, strict: bool, as_json: bool) -> None:
+def check(ctx: click.Context, *, strict: bool, as_github: bool, as_json: bool) -> None:
     """Find what is wrong with the policies, without starting anything."""
     context: CommandContext = ctx.obj
     problems = [
@@ -33,9 +35,18 @@ def check(ctx: click.Context, *, strict: bool, as_json: bool) -> None:
         {"file": it.file, "line": it.line, "severity": it.severity, "message": it.message}
         for it in problems
     ]
-    text = "\n".join(f"{it.file}:{it.line}: {it.severity}: {it.message}" for it in problems)
+    line = _annotation if as_github else _line
+    text = "\n".join(map(line, problems))
     emit({"ok": ok, "problems": rows}, text=text or "no problems", as_json=as_json)
     ctx.exit(0 if ok else FOUND)
+
+
+def _line(it: Problem) -> str:
+    return f"{it.file}:{it.line}: {it.severity}: {it.message}"
+
+
+def _annotation(it: Problem) -> str:
+    return annotation(it.file, it.line, it.severity, it.message)
 
 
 def _located(problem: Problem, config_path: Path) -> Problem:

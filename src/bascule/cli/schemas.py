@@ -142,6 +142,60 @@ class PolicyCheck(Struct):
     problems: list[PolicyProblem]
 
 
+class PolicyTestProblem(Struct):
+    """What is wrong with a file of cases."""
+
+    file: str
+    line: int
+    message: str
+
+
+class PolicyTestResult(Struct):
+    """What came of one use of one case."""
+
+    file: str
+    line: int
+    name: str
+    use: str
+    """`CONNECTOR/NAME`."""
+    ok: bool
+    expect: Literal["allow", "deny", "maybe"]
+    decision: Literal["allow", "deny", "maybe"]
+    reason: str
+    policies: list[str]
+    problem: str
+    """What is not as expected; empty when all is."""
+
+
+class Covered(Struct):
+    """How much of something was tested."""
+
+    tested: int
+    total: int
+    percent: int
+    missing: list[str]
+
+
+class Coverage(Struct):
+    """How much the cases have tested."""
+
+    policies: Covered
+    """By their ids."""
+    tools: Covered
+    """`CONNECTOR/TOOL`, of locked connectors."""
+
+
+class PolicyTest(Struct):
+    """`policy test`: what came of all cases."""
+
+    ok: bool
+    cases: int
+    failed: int
+    problems: list[PolicyTestProblem]
+    results: list[PolicyTestResult]
+    coverage: Coverage
+
+
 class Decided(Struct):
     """`decide`: what a call would be answered, and by which policies."""
 
@@ -383,6 +437,7 @@ SCHEMAS: Mapping[str, type[Struct] | None] = {
     "lock": LockedConnector,
     "monitor": MonitorRow,
     "policy-check": PolicyCheck,
+    "policy-test": PolicyTest,
     "policy-who-can": Right,
     "reject": ConnectorDecided,
     "revoke": Revoked,

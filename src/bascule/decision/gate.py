@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Literal
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from bascule.clock import UnixTime
 from bascule.config.model import Mode
@@ -116,6 +117,15 @@ def pinned_kind(method: str, kind: str, name: str) -> DefinitionKind | None:
             return "prompts"
         return "resourceTemplates" if "{" in name else None
     return _BY_METHOD.get(method)
+
+
+def as_approved(facts: CallFacts, gate: Gate | None) -> CallFacts:
+    """Take it that the server serves what was approved, unless the facts say otherwise."""
+    kind = pinned_kind(facts.method, facts.kind, facts.name)
+    if gate is None or kind is None or facts.definition is not None:
+        return facts
+    pinned = gate.pins.get(kind, {}).get(facts.name, frozenset())
+    return replace(facts, definition=min(pinned, default=None))
 
 
 def without_approval(mode: Mode | None) -> Gate | None:

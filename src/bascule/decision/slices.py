@@ -108,6 +108,7 @@ class Policies:
     def __init__(self, policies: Mapping[str, Policy]) -> None:
         self._index: dict[tuple[str, Uid | None], list[Policy]] = {}
         self._slices: dict[tuple[str, ...], Slice] = {}
+        self.ids = frozenset(policies)
         for policy in policies.values():
             for action in policy.actions:
                 key = (action, policy.resource.within)
