@@ -184,3 +184,71 @@ def test_a_smaller_toolset_or_quorum_and_a_rule_that_is_gone_are_named() -> None
         smaller + RULE, before=BASE + RULE
     )
     assert len(found(BASE, before=BASE + RULE)) == 3
+
+
+FLOWS = (
+    BASE
+    + """
+[labels]
+seen = ["annex/*"]
+own = ["desk/read"]
+out = ["desk:read", "desk/send"]
+[flows.x]
+after = ["seen"]
+after_all = ["own", "out"]
+close = ["out"]
+minutes = 10
+[rates.r]
+of = ["desk/send"]
+calls = 5
+by = ["user"]
+"""
+)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("minutes = 10", "minutes = 11", []),
+        ("minutes = 10", "minutes = 9", ["flow `x` closes less"]),
+        ("minutes = 10", 'minutes = 10\nthen = "approve"', ["flow `x` closes less"]),
+        ('after = ["seen"]', 'after = ["seen", "own"]', []),
+        ('after = ["seen"]', "", ["flow `x` closes less"]),
+        ('after_all = ["own", "out"]', 'after_all = ["own"]', []),
+        (
+            'after_all = ["own", "out"]',
+            'after_all = ["own", "seen"]',
+            ["flow `x` closes less"],
+        ),
+        ('after_all = ["own", "out"]', "", ["flow `x` closes less"]),
+        ('close = ["out"]', 'close = ["own", "out"]', []),
+        ('close = ["out"]', 'close = ["own"]', ["flow `x` closes less"]),
+        ('seen = ["annex/*"]', 'seen = ["annex/a"]', ["flow `x` closes less"]),
+        ('own = ["desk/read"]', "own = []", ["flow `x` closes less"]),
+        ('"desk:read", "desk/send"]', '"desk/search", "desk/send"]', []),
+        ('"desk:read", "desk/send"]', '"desk:read"]', ["flow `x` closes less"]),
+        ("[flows.x]", "[flows.y]", ["flow `x` closes less"]),
+        ("calls = 5", "calls = 4", []),
+        ("calls = 5", "calls = 6", ["rate `r` lets more calls through"]),
+        ("calls = 5", 'calls = 5\nper = "day"', ["rate `r` lets more calls through"]),
+        ('by = ["user"]', "by = []", []),
+        ('by = ["user"]', 'by = ["user", "tool"]', ["rate `r` lets more calls through"]),
+        ('of = ["desk/send"]', 'of = ["annex/*"]', ["rate `r` lets more calls through"]),
+        ("[rates.r]", "[rates.s]", ["rate `r` lets more calls through"]),
+    ],
+)
+def test_flows_and_rates_that_hold_back_less_are_named(
+    old: str, new: str, expected: list[str]
+) -> None:
+    assert FLOWS.count(old) == 1
+    assert found(FLOWS.replace(old, new), before=FLOWS) == expected
+
+
+def test_a_flow_that_asks_others_is_named() -> None:
+    rules = "[call_approvals.a]\nself_approval = true\n[call_approvals.b]\nquorum = 1\n"
+    asks = 'minutes = 10\nthen = "approve"\nrule = "a"'
+    before = FLOWS.replace("minutes = 10", asks) + rules
+    assert found(before, before=before) == []
+    assert found(FLOWS + rules, before=before) == []
+    others = before.replace('rule = "a"', 'rule = "b"')
+    assert found(others, before=before) == ["flow `x` closes less"]

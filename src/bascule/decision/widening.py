@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from bascule.clock import UnixTime
 from bascule.config.members import later, members_of
 from bascule.config.model import Config, Mode
-from bascule.decision import call_approvals
+from bascule.decision import call_approvals, flow_changes
 from bascule.decision.policy import Policy
 from bascule.decision.policy_files import read_policy_files
 
@@ -38,6 +38,7 @@ def widenings(
     found |= {f"policy `{it}` permits" for it in _changed(new, old, "permit")}
     found |= {f"policy `{it}` forbids less" for it in _changed(old, new, "forbid")}
     found |= {*_loosened(before, after), *call_approvals.loosened(before, after)}
+    found |= set(flow_changes.loosened(before, after))
     return sorted(found)
 
 
