@@ -29,6 +29,7 @@ COMMANDS: Mapping[str, str] = {
     "agent": "agent:agent",
     "token": "token:token",
     "revoke": "revoke:revoke",
+    "approvals": "approvals:approvals",
     "policy": "policy:policy",
     "decide": "decide:decide",
     "audit": "audit:audit",

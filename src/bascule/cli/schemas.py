@@ -416,10 +416,56 @@ class Proposed(Struct):
     tools: int | None
 
 
+class CallVote(Struct):
+    """What one human said about a call."""
+
+    approver: str
+    """`user:NAME`; `os:NAME` of who acted on the data directory; `requester`."""
+    decision: Literal["approve", "deny"]
+    rules: list[str]
+    """By which of the rules the approver may decide."""
+
+
+class CallApprovalRow(Struct):
+    """`approvals list`, a line for each; `approvals approve` and `deny`: the one."""
+
+    id: str
+    state: Literal["pending", "approved", "denied", "used", "expired"]
+    user: str | None
+    """For whom the agent calls; null when it acts by itself."""
+    agent: str
+    connector: str
+    tool: str
+    rules: list[str]
+    """Of `[call_approvals]`: those that ask."""
+    approvers: list[str]
+    """Who has approved it so far."""
+    asked_at: int
+    expires_at: int
+    """Unix time: until when it can be decided; once it is approved, be made."""
+
+
+class CallApprovalShown(CallApprovalRow):
+    """`approvals show`: one call, with all that it is bound to."""
+
+    arguments_digest: str
+    """SHA-256 of the arguments in canonical form (RFC 8785)."""
+    definition: str
+    """Digest of the tool's definition; empty where none is compared."""
+    policy_digest: str
+    votes: list[CallVote]
+    arguments: dict[str, Any] | None
+    """Null once it is over."""
+
+
 SCHEMAS: Mapping[str, type[Struct] | None] = {
     "add": Added,
     "agent-add": AgentAdded,
     "agent-list": Agent,
+    "approvals-approve": CallApprovalRow,
+    "approvals-deny": CallApprovalRow,
+    "approvals-list": CallApprovalRow,
+    "approvals-show": CallApprovalShown,
     "approve": ConnectorDecided,
     "approve-signers": ApproversChanged,
     "audit-query": Row,
