@@ -29,7 +29,7 @@ def record(number: int = 0, **fields: Any) -> Record:
     """Make the record of an allowed call."""
     now = Micros(1_700_000_000_000_000 + number)
     common: dict[str, Any] = {
-        "authz": AuthzPart("allow", reason="permitted"),
+        "authz": AuthzPart(decision="allow", reason="permitted"),
         "boot": "0011223344556677",
         "connector": "tickets",
         "id": new_id(now),

@@ -41,7 +41,9 @@ def fields(number: int) -> dict[str, Any]:
     other = TEXTS[number * 3 % len(TEXTS)]
     return {
         "agent": UNSET if number % 5 == 0 else AgentPart(client_id=text, verified=False),
-        "authz": UNSET if number % 7 == 0 else AuthzPart(["allow", "deny"][number % 2]),
+        "authz": UNSET
+        if number % 7 == 0
+        else AuthzPart(decision=["allow", "deny"][number % 2]),
         "connector": UNSET if number % 6 == 0 else other,
         "mcp": UNSET if number % 4 == 0 else McpPart(method="tools/call", name=text),
         "type": ["call.start", "call.end", "auth.fail"][number % 3],

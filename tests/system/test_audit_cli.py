@@ -64,21 +64,27 @@ def fill(log: LogFolder) -> None:
                 0,
                 user=UserPart(sub="alice"),
                 agent=AgentPart(client_id="claude", verified=True),
-                authz=AuthzPart("allow", policies=("role.support",), reason="permitted"),
+                authz=AuthzPart(
+                    decision="allow", policies=("role.support",), reason="permitted"
+                ),
             )
         ),
         encode(
             record(
                 1,
                 agent=AgentPart(client_id="claude", iss="https://idp.example"),
-                authz=AuthzPart("deny", reason="no_permit"),
+                authz=AuthzPart(decision="deny", reason="no_permit"),
                 code="c0de",
                 connector="files",
                 type="authz.decision",
                 user=UserPart(sub="alice", iss="https://idp.example"),
             )
         ),
-        encode(record(2, authz=AuthzPart("deny", reason="bad_token"), type="auth.fail")),
+        encode(
+            record(
+                2, authz=AuthzPart(decision="deny", reason="bad_token"), type="auth.fail"
+            )
+        ),
         encode(record(3, mcp=McpPart(method="tools/list"), type="list")),
     )
 

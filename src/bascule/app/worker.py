@@ -31,6 +31,7 @@ from bascule.config.model import Config
 from bascule.decision.snapshot import Gates, with_gates
 from bascule.errors import BasculeError
 from bascule.gateway.asgi import AsgiBridge
+from bascule.gateway.call_approvals import CallApprovals
 from bascule.gateway.callers import Callers
 from bascule.gateway.failures import AuthFailures
 from bascule.gateway.gateway import Gateway, Upstream
@@ -44,6 +45,7 @@ from bascule.gateway.public import PagesHandler, PublicHandler
 from bascule.gateway.sessions import Sessions
 from bascule.storage import directory, key_files
 from bascule.storage.private_files import refuse_readable_by_others
+from bascule.storage.sealed_arguments import arguments_key
 
 log = logging.getLogger("bascule")
 
@@ -201,8 +203,9 @@ class Worker:
 def _gateway(place: Place, loaded: Loaded, recording: Recording) -> Gateway:
     config = loaded.config
     keys = key_files.load_or_create(place.keys, now=system_clock())
-    sealer = Sealer(place.sealing_key(), system_entropy)
-    known = place.open_state().read(directory.load)
+    sealing_key, state = place.sealing_key(), place.open_state()
+    sealer = Sealer(sealing_key, system_entropy)
+    known = state.read(directory.load)
     return Gateway(
         snapshot=loaded.snapshot,
         upstreams=upstreams(config, place.data_dir),
@@ -222,6 +225,7 @@ def _gateway(place: Place, loaded: Loaded, recording: Recording) -> Gateway:
         public_url=config.server.public_url,
         clock=system_clock,
         on_crash=crashed,
+        approvals=CallApprovals(state, arguments_key(sealing_key), system_entropy),
     )
 
 

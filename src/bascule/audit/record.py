@@ -43,9 +43,11 @@ class ArgsPart(Part, frozen=True):
     keys: tuple[str, ...] = ()
 
 
-class AuthzPart(Part, frozen=True):
+class AuthzPart(Part, frozen=True, kw_only=True):
     """The decision."""
 
+    approval: str | UnsetType = UNSET
+    """Id of the call approval that the call has, or waits for."""
     decision: str
     """`allow` or `deny`."""
     definition: str | UnsetType = UNSET

@@ -23,6 +23,7 @@ EVENTS: Headers = header_block(
 # Codes of our own lie outside the range that JSON-RPC and MCP reserve, so that nobody takes
 # them for the upstream's (MCP 2026-07-28, error codes).
 WRONG_ERA = 400
+APPROVAL_REQUIRED = 428
 TOO_MANY_REQUESTS = 429
 BAD_GATEWAY = 502
 UNAVAILABLE = 503

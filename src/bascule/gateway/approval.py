@@ -49,7 +49,7 @@ async def require_approval(turn: Turn, method: str) -> None:
         return
     named = turn.exchange.header(b"mcp-protocol-version")
     facts = CallFacts(turn.caller.principal, turn.connector, method, "none", "", turn.now)
-    decision, entry = decided(
+    decision, entry, *_ = await decided(
         turn.gateway,
         turn.caller,
         Request("", method, {}),

@@ -5,9 +5,26 @@ from __future__ import annotations
 from bascule.audit.commitments import KEY_BYTES, commit
 from bascule.audit.record import ArgsPart
 from bascule.clock import pooled_entropy
+from bascule.decision.facts import Allowed, Settled
 from bascule.protocol.message import Request, encode
 
+_APPROVED = frozenset({"name", "arguments", "_meta", "inputResponses", "requestState"})
+"""Parameters of an approved call; its approver has seen, or the server asked for, the rest
+of what it may hold."""
 _NO_ARGUMENTS: tuple[None, None] = (None, None)
+
+
+def as_decided(request: Request, decision: Settled) -> Request:
+    """Put what was decided on in the place of what came.
+
+    Of an approved call nothing goes on that its approval does not speak of.
+    """
+    if not isinstance(decision, Allowed) or decision.arguments is None:
+        return request
+    params = {**request.params, "arguments": decision.arguments}
+    if decision.obligations:
+        params = {key: params[key] for key in params if key in _APPROVED}
+    return Request(request.id, request.method, params)
 
 
 def commit_arguments(

@@ -6,7 +6,7 @@ from functools import partial
 
 from bascule.decision.facts import CallFacts, Denied, Principal
 from bascule.decision.snapshot import Snapshot
-from bascule.gateway import answers, refusal
+from bascule.gateway import answers, refusal, unapproved
 from bascule.gateway.approval import (
     CHANGED,
     compared_modern,
@@ -15,6 +15,8 @@ from bascule.gateway.approval import (
     require_same,
     watch_modern,
 )
+from bascule.gateway.approval_states import open_state
+from bascule.gateway.call_approvals import Approval
 from bascule.gateway.deciding import Forwarding, decided, may_read, on_disk
 from bascule.gateway.definitions import Watch
 from bascule.gateway.exchange import Headers
@@ -67,6 +69,8 @@ async def handle_call(gateway: Gateway, work: Work, connector: str) -> None:
             answers.accepted(exchange)
             return
         # 6. + 7. Facts, and the decision.
+        binding = handle_binding(caller.principal, connector, message.method)
+        message, shown = open_state(gateway.sealer, message, binding, now)
         facts = facts_of(message, caller.principal, connector, now)
         upstream = upstreams.get(connector)
         watch = watch_modern(gateway, upstream, message, facts, snapshot)
@@ -75,18 +79,29 @@ async def handle_call(gateway: Gateway, work: Work, connector: str) -> None:
             facts = await compared_modern(
                 gateway, upstream, watch, message, facts, snapshot
             )
-        decision, entry = decided(
-            gateway, caller, message, facts, snapshot, peer=exchange.peer
+        decision, entry, message, approval = await decided(
+            gateway, caller, message, facts, snapshot, peer=exchange.peer, shown=shown
         )
         # 8. On disk before anything follows from it.
         await on_disk(gateway, entry)
         # 9. Denied: the request ends here.
         if isinstance(decision, Denied):
-            refusal.denied(gateway, exchange, message, facts, decision, entry.code)
+            if approval is not None:
+                unapproved.answer(gateway, exchange, message, facts, approval, entry.code)
+            else:
+                refusal.denied(gateway, exchange, message, facts, decision, entry.code)
             return
         # 10. to 13. Upstream and back; then how it ended.
         await forward(
-            gateway, work, message, facts, snapshot, upstreams[connector], entry, watch
+            gateway,
+            work,
+            message,
+            facts,
+            snapshot,
+            upstreams[connector],
+            entry,
+            watch,
+            approval,
         )
     except refusal.EXPECTED as exc:
         refusal.answer(gateway, exchange, message, connector, exc)
@@ -101,6 +116,7 @@ async def forward(
     upstream: Upstream,
     entry: Entry,
     watch: Watch | None,
+    approval: Approval | None,
 ) -> None:
     """Send an allowed request upstream, relay the answer, record how it ended."""
     principal = facts.principal
@@ -149,6 +165,7 @@ async def forward(
             watch=watch,
             from_start="cursor" not in sent.params,
             edition=edition_of(upstream, response),
+            approval=approval,
         )
         reads = partial(may_read, gateway, principal, facts.connector)
         it.outcome = await relay(response, work.exchange, sent, passage, reads)

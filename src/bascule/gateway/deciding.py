@@ -2,31 +2,39 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from bascule.audit.writer import LogUnavailableError
 from bascule.decision.decide import decide
-from bascule.decision.facts import (
-    Allowed,
-    CallFacts,
-    Denied,
-    Maybe,
-    Principal,
-    Reason,
-    Settled,
-)
+from bascule.decision.facts import Allowed, CallFacts, Principal, Settled
 from bascule.decision.snapshot import Snapshot
 from bascule.gateway import refusal
-from bascule.gateway.arguments import commit_arguments
+from bascule.gateway.approval_states import Shown
+from bascule.gateway.arguments import as_decided, commit_arguments
+from bascule.gateway.call_approvals import Approval
 from bascule.gateway.callers import Caller
 from bascule.gateway.exchange import ClientGoneError, Exchange
 from bascule.gateway.gateway import Gateway, RevokedError, UnapprovedError
 from bascule.gateway.journal import Entry
 from bascule.gateway.relay import Outcome
+from bascule.gateway.settling import settled
 from bascule.gateway.upstream import UpstreamError
 from bascule.protocol import modern
 from bascule.protocol.message import MessageId, Request
 
 
-def decided(
+class Decided(NamedTuple):
+    """What was decided of a request, on its way to the disk."""
+
+    decision: Settled
+    entry: Entry
+    request: Request
+    """As it was decided on: what goes upstream."""
+    approval: Approval | None
+    """The call approval that it has, or needs."""
+
+
+async def decided(
     gateway: Gateway,
     caller: Caller,
     request: Request,
@@ -35,11 +43,14 @@ def decided(
     *,
     peer: str,
     proto: str = modern.VERSION,
-) -> tuple[Settled, Entry]:
-    """Decide, and hand in the record that says so. Raises `LogUnavailableError`."""
-    decision = decide(facts, snapshot)
-    if isinstance(decision, Maybe):  # of a call everything is known
-        decision = Denied(Reason.POLICY_ERROR)
+    shown: Shown | None = None,
+) -> Decided:
+    """Decide, and hand in the record that says so. Raises `LogUnavailableError`.
+
+    `shown`: what the client shows of a call approval. Raises what `settled` does.
+    """
+    decision, approval = await settled(gateway, request, facts, snapshot, shown)
+    request = as_decided(request, decision)
     gate = snapshot.gates.get(facts.connector)
     args, opening = commit_arguments(
         request, keep_values=gateway.keeps_values(facts.connector)
@@ -54,8 +65,9 @@ def decided(
         opening=opening,
         proto=proto,
         mode="" if gate is None else gate.mode,
+        approval="" if approval is None else approval.id,
     )
-    return decision, entry
+    return Decided(decision, entry, request, approval)
 
 
 async def on_disk(gateway: Gateway, entry: Entry) -> None:

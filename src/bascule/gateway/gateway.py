@@ -15,6 +15,7 @@ from bascule.decision.gate import Gate
 from bascule.decision.snapshot import Snapshot
 from bascule.errors import BasculeError
 from bascule.gateway import answers
+from bascule.gateway.call_approvals import CallApprovals
 from bascule.gateway.callers import CONFIRM_SECONDS, Caller, Callers
 from bascule.gateway.definitions import Definitions
 from bascule.gateway.eras import Eras
@@ -93,6 +94,8 @@ class Gateway:
     """Set when the last open request ends; looked at when draining only."""
     in_flight: dict[str, int] = field(default_factory=dict)
     """Unfinished requests by user and agent, in this process."""
+    approvals: CallApprovals | None = None
+    """Where calls are approved; None where no call can be."""
     host: HostCounts | None = None
     """Those of the other workers of this host, where there are any."""
     retired: list[UpstreamPool] = field(default_factory=list)

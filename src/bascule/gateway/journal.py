@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import dataclasses
 from collections import Counter
 from collections.abc import Callable, Mapping
 from functools import lru_cache
@@ -70,8 +71,9 @@ class LeafSink(Protocol):
         """
 
 
-DecidedSo = tuple[Settled, str, str, str, str | None, str, bool]
-"""Decision, policy digest, peer, revision, definition, mode, and whether with arguments."""
+DecidedSo = tuple[Settled, str, str, str, str | None, str, bool, str]
+"""Decision, policy digest, peer, revision, definition, mode, whether with arguments, and
+call approval."""
 
 
 class Forms(Struct, frozen=True):
@@ -129,22 +131,25 @@ class Journal:
         opening: bytes | None,
         proto: str = modern.VERSION,
         mode: str = "",
+        approval: str = "",
     ) -> Entry:
         """Hand in the record of a decision; wait for `durable` before acting on it.
 
-        `mode`: of a connector that has a gate. Raises `LogUnavailableError`.
+        `mode`: of a connector that has a gate. `approval`: id of the call approval that it
+        is about. Raises `LogUnavailableError`.
         """
         if self.refuses:
             raise LogUnavailableError("records are not taken into the log")
         key = (caller, facts.method, facts.kind, facts.name)
         so = (
-            decision,
+            _without_values(decision),
             policy_digest,
             peer,
             proto,
             facts.definition,
             mode,
             args is not None,
+            approval,
         )
         forms = self._forms.get(key)
         if forms is None or forms.so != so:
@@ -190,7 +195,7 @@ class Journal:
 
     def _make_forms(self, caller: Caller, facts: CallFacts, so: DecidedSo) -> Forms:
         """Encode once what all records of such calls say."""
-        decision, policy_digest, peer, proto, definition, mode, with_args = so
+        decision, policy_digest, peer, proto, definition, mode, with_args, approval = so
         result = "allow" if isinstance(decision, Allowed) else "deny"
         reason = decision.reason.value
         named = facts.kind != "none"
@@ -210,6 +215,7 @@ class Journal:
         decided = replace(
             common,
             authz=AuthzPart(
+                approval=approval or UNSET,
                 decision=result,
                 definition=definition or UNSET,
                 finding=_finding(decision),
@@ -352,6 +358,15 @@ class Journal:
 def _kind_of(facts: CallFacts) -> str | UnsetType:
     """Give what is named, where the method alone does not say it."""
     return facts.kind if len(KINDS.get(facts.method, ())) > 1 else UNSET
+
+
+def _without_values(decision: Settled) -> Settled:
+    """Leave arguments out: they are large, and another each time."""
+    if isinstance(decision, Allowed):
+        known = decision.arguments is None
+        return decision if known else dataclasses.replace(decision, arguments=None)
+    known = decision.call is None and not decision.detail
+    return decision if known else dataclasses.replace(decision, call=None, detail="")
 
 
 def _finding(decision: Settled) -> str | UnsetType:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from bascule.decision.facts import CallFacts, Denied
-from bascule.gateway import answers, refusal
+from bascule.gateway import answers, refusal, unapproved
 from bascule.gateway.approval import (
     CHANGED,
     compared_legacy,
@@ -72,9 +72,10 @@ async def _initialize(turn: Turn, request: Request) -> None:
     """Begin a session at the upstream, and one for the client."""
     version = legacy.check_initialize(request)
     facts = facts_of(request, turn.caller.principal, turn.connector, turn.now)
-    entry = await _allowed(turn, request, facts, version)
-    if entry is None:
+    allowed = await _allowed(turn, request, facts, version)
+    if allowed is None:
         return
+    entry, request = allowed
     with Forwarding(turn.gateway, turn.exchange, entry, request.id) as it:
         it.outcome = await begin(turn, request, version)
 
@@ -84,20 +85,22 @@ async def _call(turn: Turn, held: Held, request: Request) -> None:
     legacy.check(request)
     facts = facts_of(request, turn.caller.principal, turn.connector, turn.now)
     facts = await compared_legacy(turn, held, facts)
-    entry = await _allowed(turn, request, facts, held.session.version)
-    if entry is None:
+    session = held.session
+    allowed = await _allowed(turn, request, facts, session.version, session.asks)
+    if allowed is None:
         return
+    entry, request = allowed
     with Forwarding(turn.gateway, turn.exchange, entry, request.id) as it:
-        upstream_id = legacy.upstream_id(held.session.tag, request.method, request.id)
+        upstream_id = legacy.upstream_id(session.tag, request.method, request.id)
         params = _upstream_params(turn, held, request)
-        session = session_headers(held)
+        headers = session_headers(held)
         watch = watch_legacy(turn, held)
         data = write_request(upstream_id, request.method, params)
-        response = await turn.post(data, session + condition_of(watch, facts))
+        response = await turn.post(data, headers + condition_of(watch, facts))
         if response.status == CHANGED and forget(watch, facts):
             # A hosted server was started anew: what was decided on must still be so.
             require_same(watch, facts, await compared_legacy(turn, held, facts))
-            response = await turn.post(data, session + condition_of(watch, facts))
+            response = await turn.post(data, headers + condition_of(watch, facts))
         check_status(turn, held, response, 400)
         sent = Sent(
             request.method,
@@ -106,7 +109,7 @@ async def _call(turn: Turn, held: Held, request: Request) -> None:
             _progress_token(params),
             from_start="cursor" not in params,
         )
-        relay = LegacyRelay(turn, held, session, sent, watch)
+        relay = LegacyRelay(turn, held, headers, sent, watch)
         relayed = relay.stream if response.streams else relay.whole
         it.outcome = await relayed(response)
 
@@ -147,10 +150,18 @@ def _cancelled_id(held: Held, client_id: Any) -> str:
 
 
 async def _allowed(
-    turn: Turn, request: Request, facts: CallFacts, version: str
-) -> Entry | None:
-    """Decide and record; a request that is denied is answered, and gives None."""
-    decision, entry = decided(
+    turn: Turn,
+    request: Request,
+    facts: CallFacts,
+    version: str,
+    asks: tuple[str, ...] = (),
+) -> tuple[Entry, Request] | None:
+    """Decide and record; gives what goes upstream.
+
+    A request that is denied is answered, and gives None. `asks`: what its client said that
+    it can be asked.
+    """
+    decision, entry, request, approval = await decided(
         turn.gateway,
         turn.caller,
         request,
@@ -160,12 +171,15 @@ async def _allowed(
         proto=version,
     )
     await on_disk(turn.gateway, entry)
-    if isinstance(decision, Denied):
+    if not isinstance(decision, Denied):
+        return entry, request
+    if approval is not None:
+        unapproved.answer_legacy(turn, request, facts, approval, entry.code, version, asks)
+    else:
         refusal.denied(
             turn.gateway, turn.exchange, request, facts, decision, entry.code, modern=False
         )
-        return None
-    return entry
+    return None
 
 
 def _progress_token(params: dict[str, Any]) -> Any:

@@ -41,7 +41,7 @@ async def _listen(turn: Turn, held: Held) -> None:
     session = session_headers(held, *_place(turn, held))
     request = Request("", legacy.LISTENING, {})
     facts = facts_of(request, turn.caller.principal, turn.connector, turn.now)
-    decision, entry = decided(
+    decision, entry, *_ = await decided(
         turn.gateway,
         turn.caller,
         request,

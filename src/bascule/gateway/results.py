@@ -13,6 +13,13 @@ from bascule.decision.decide_many import decide_many
 from bascule.decision.facts import Denied, Principal
 from bascule.decision.snapshot import Snapshot
 from bascule.errors import BasculeError
+from bascule.gateway.approval_states import (
+    RESERVED,
+    STATE_SECONDS,
+    Shown,
+    seal_state,
+)
+from bascule.gateway.call_approvals import Approval
 from bascule.gateway.definitions import Watch
 from bascule.gateway.handles import Sealer
 from bascule.gateway.lists import LISTS, ListShape, ReadList, SeenLists
@@ -21,8 +28,6 @@ from bascule.protocol import modern
 from bascule.protocol.message import encode
 
 CURSOR_SECONDS = 3600
-STATE_SECONDS = 900
-"""Longest time between the rounds of one request that needs input."""
 
 _CACHEABLE = frozenset(
     {
@@ -79,6 +84,8 @@ class Passage(Struct, frozen=True, gc=False):
     """A list was asked for from its beginning."""
     edition: bytes = b""
     """Of a hosted server: which definitions were in force."""
+    approval: Approval | None = None
+    """That of the call; the rounds that follow are covered by it too."""
 
 
 class Passed(Struct, frozen=True, gc=False):
@@ -143,14 +150,22 @@ async def _pass_result(result: Raw, passage: Passage) -> Passed:
 def _input_required(fields: dict[str, Raw], interim: _Interim, passage: Passage) -> Raw:
     if passage.method not in modern.MAY_ASK_FOR_INPUT:
         raise BadResultError("upstream asked for input where none can be given")
-    for ask in ({} if interim.asks is UNSET else interim.asks).values():
+    for key, ask in ({} if interim.asks is UNSET else interim.asks).items():
+        if key.startswith(RESERVED):
+            raise BadResultError("upstream asked under a name that is not its own")
         asked = ask.get("method") if isinstance(ask, dict) else None
         if (
             not isinstance(asked, str)
             or asked.partition("/")[0] not in passage.connector.may_ask
         ):
             raise BadResultError("upstream asked for what its connector may not ask")
-    if interim.state is not UNSET:
+    approval = passage.approval
+    if approval is not None:
+        inner = None if interim.state is UNSET else interim.state
+        shown = Shown(approval.id, approval.round + 1, inner)
+        state = seal_state(passage.sealer, shown, passage.binding, passage.now)
+        fields["requestState"] = Raw(encode(state))
+    elif interim.state is not UNSET:
         sealed = passage.sealer.seal(
             interim.state,
             bound_to=passage.binding,

@@ -58,6 +58,11 @@ ASKS: Mapping[str, str] = {
 }
 """What a server may ask a client, and the capability that the client declares for it."""
 
+URL_ELICITATION = "elicitation/url"
+"""Beside `elicitation`: the client also sends its user to pages (MCP 2025-11-25)."""
+URL_ELICITATION_REQUIRED = -32042
+"""Error code of 2025-11-25: the user must visit a page before the same request works."""
+
 _UNCARRIED = ("tasks",)
 """Client capabilities whose methods are not carried."""
 
@@ -97,7 +102,14 @@ def check(request: Request) -> None:
 
 def declared_asks(capabilities: Mapping[str, Any]) -> tuple[str, ...]:
     """Give the asks that a client is ready for, by the capability's name."""
-    return tuple(name for name in ASKS.values() if name in capabilities)
+    asks = tuple(name for name in ASKS.values() if name in capabilities)
+    return (*asks, URL_ELICITATION) if elicits_urls(capabilities) else asks
+
+
+def elicits_urls(capabilities: Mapping[str, Any]) -> bool:
+    """Tell whether a client sends its user to a page when asked; at every revision."""
+    elicitation = capabilities.get("elicitation")
+    return isinstance(elicitation, dict) and isinstance(elicitation.get("url"), dict)
 
 
 def carried_capabilities(

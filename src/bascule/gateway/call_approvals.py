@@ -1,0 +1,145 @@
+"""Call approvals, as one call meets them: looked up, asked for, used once.
+
+The state database is their place, so any process answers the retry of a call that another
+one asked about, also after a restart.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Literal, TypeVar
+
+from msgspec import Struct
+
+from bascule.clock import Entropy, UnixTime
+from bascule.decision.facts import CallFacts, CallToApprove, Consent
+from bascule.gateway.approval_states import Shown
+from bascule.gateway.callers import StateUnconfirmedError
+from bascule.storage import call_approvals as stored
+from bascule.storage.call_approvals import CallApproval, CallRequest
+from bascule.storage.sealed_arguments import seal_arguments
+from bascule.storage.store import StateUnavailableError, Store, Transaction, Work
+
+T = TypeVar("T")
+
+_ID_BYTES = 16
+_THREADS = 2
+
+Found = Literal[
+    "pending",
+    "approved",
+    "denied",
+    "used",
+    "expired",
+    "of another call",
+    "too many",
+    "not kept",
+]
+"""As in `storage.call_approvals`; or why there is none for this call."""
+
+
+class Approval(Struct, frozen=True):
+    """What there is for one call."""
+
+    found: Found
+    id: str = ""
+    round: int = 1
+    """Of the call that is under way."""
+    inner: str | None = None
+    """The server's own state, of a call in the middle of its rounds."""
+    consent: Consent | None = None
+    """What the call is decided with, when it is approved."""
+
+
+class CallApprovals:
+    """Those of one process; used on its event loop."""
+
+    def __init__(self, store: Store, key: bytes, entropy: Entropy) -> None:
+        """`key`: as `storage.sealed_arguments.arguments_key` derives it."""
+        self._store = store
+        self._key = key
+        self._entropy = entropy
+        # Not the threads that pages wait for too: many of them would keep calls waiting.
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="approvals")
+
+    async def find(
+        self, facts: CallFacts, call: CallToApprove, shown: Shown | None, inner: str | None
+    ) -> Approval:
+        """Give what there is for a call; when it is nothing, somebody is asked.
+
+        Who shows a `requestState` is held to what that one is for. Raises
+        `StateUnconfirmedError`.
+        """
+        if shown is None:
+            known = await self._run(self._asking(facts, call))
+            return Approval("too many") if known is None else _as_found(known, 1, inner)
+        found = await self._run(partial(_shown, shown=shown, now=facts.now))
+        if found is None or found.request.binding != call.binding:
+            return Approval("of another call", shown.id)
+        return _as_found(found, shown.round, inner)
+
+    async def use(self, approval: Approval, binding: str, now: UnixTime) -> bool:
+        """Use an approval for this round of its call; of several who try, one may.
+
+        Raises `StateUnconfirmedError`.
+        """
+        work = partial(
+            stored.use,
+            approval_id=approval.id,
+            binding=binding,
+            round=approval.round,
+            now=now,
+        )
+        return await self._run(work)
+
+    def _asking(self, facts: CallFacts, call: CallToApprove) -> Work[CallApproval | None]:
+        approval_id = self._entropy(_ID_BYTES).hex()
+        request = CallRequest(
+            user=facts.principal.user,
+            agent=facts.principal.agent,
+            connector=facts.connector,
+            tool=facts.name,
+            definition=call.definition,
+            arguments_digest=call.arguments_digest,
+            policy_digest=call.policy_digest,
+            binding=call.binding,
+            rules=call.rules,
+        )
+        sealed = seal_arguments(self._key, approval_id, call.arguments, self._entropy)
+        return partial(
+            stored.ask,
+            request=request,
+            approval_id=approval_id,
+            sealed_arguments=sealed,
+            now=facts.now,
+        )
+
+    async def _run(self, work: Work[T]) -> T:
+        loop = asyncio.get_running_loop()
+        try:
+            return await loop.run_in_executor(self._threads, self._store.run, work)
+        except StateUnavailableError as exc:
+            raise StateUnconfirmedError("call approvals cannot be looked up now") from exc
+
+
+def _shown(conn: Transaction, *, shown: Shown, now: UnixTime) -> CallApproval | None:
+    """Look up what a client shows; it may take its question back."""
+    if shown.declined and shown.round == 1:
+        stored.withdraw(conn, shown.id, now=now)
+    return stored.find(conn, shown.id, now=now)
+
+
+def _as_found(known: CallApproval, round: int, inner: str | None) -> Approval:
+    """Say what an approval is to a round of its call; only the next one may be had."""
+    due = 1 if known.state == "approved" else known.round + 1
+    usable = known.state in {"approved", "used"} and round == due
+    binding = known.request.binding
+    return Approval(
+        known.state,
+        known.id,
+        round,
+        inner,
+        Consent(binding, tuple(sorted(known.approvers))) if usable else None,
+    )

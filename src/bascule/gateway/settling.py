@@ -1,0 +1,70 @@
+"""From facts to what becomes of a call, with what only the state database knows."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from msgspec.structs import replace
+
+from bascule.decision.decide import decide
+from bascule.decision.facts import Allowed, CallFacts, Denied, Maybe, Reason, Settled
+from bascule.decision.snapshot import Snapshot
+from bascule.gateway.approval_states import Shown
+from bascule.gateway.call_approvals import Approval
+from bascule.gateway.gateway import Gateway
+from bascule.gateway.outgoing import handle_binding, open_handle
+from bascule.protocol.message import Request
+
+
+class Settlement(NamedTuple):
+    """What becomes of a call."""
+
+    decision: Settled
+    approval: Approval | None = None
+    """The call approval that it has, or needs."""
+
+
+async def settled(
+    gateway: Gateway,
+    request: Request,
+    facts: CallFacts,
+    snapshot: Snapshot,
+    shown: Shown | None,
+) -> Settlement:
+    """Decide, and use what may be used once.
+
+    `shown`: what the client shows of an approval. Raises `ProtocolError` for a
+    `requestState` that is not the caller's, `StateUnconfirmedError`.
+    """
+    decision = _decided(facts, snapshot)
+    if not isinstance(decision, Denied) or decision.call is None:
+        return Settlement(decision)
+    if gateway.approvals is None:
+        return Settlement(decision, Approval("not kept"))
+    call = decision.call
+    inner = _server_state(gateway, request, facts)
+    approval = await gateway.approvals.find(facts, call, shown, inner)
+    if approval.consent is None:
+        return Settlement(decision, approval)
+    consented = _decided(replace(facts, consent=approval.consent), snapshot)
+    if not isinstance(consented, Allowed):
+        return Settlement(consented)
+    if await gateway.approvals.use(approval, call.binding, facts.now):
+        return Settlement(consented, approval)
+    return Settlement(decision, replace(approval, found="used", consent=None))
+
+
+def _decided(facts: CallFacts, snapshot: Snapshot) -> Settled:
+    decision = decide(facts, snapshot)
+    # Of a call everything is known.
+    return Denied(Reason.POLICY_ERROR) if isinstance(decision, Maybe) else decision
+
+
+def _server_state(gateway: Gateway, request: Request, facts: CallFacts) -> str | None:
+    """Open the server's own state before anybody is asked, or an approval used, for it."""
+    if "requestState" not in request.params:
+        return None
+    params = {"requestState": request.params["requestState"]}
+    binding = handle_binding(facts.principal, facts.connector, facts.method)
+    open_handle(params, facts.method, binding, gateway.sealer, facts.now)
+    return params.get("requestState")
