@@ -22,6 +22,7 @@ from bascule.gateway.turn import Turn
 from bascule.protocol import legacy, modern
 from bascule.protocol.message import (
     MISSING_CAPABILITY,
+    URL_ELICITATION_REQUIRED,
     Error,
     Request,
     encode,
@@ -92,7 +93,7 @@ def answer_legacy(
     if version == legacy.LATEST and legacy.URL_ELICITATION in asks:
         asked = elicitation(url, _please(facts))["params"]
         data = {"code": code, "elicitations": [{**asked, "elicitationId": approval.id}]}
-        problem = Error(legacy.URL_ELICITATION_REQUIRED, _please(facts), data)
+        problem = Error(URL_ELICITATION_REQUIRED, _please(facts), data)
     answers.error(turn.exchange, 200, request.id, problem)
 
 

@@ -60,8 +60,6 @@ ASKS: Mapping[str, str] = {
 
 URL_ELICITATION = "elicitation/url"
 """Beside `elicitation`: the client also sends its user to pages (MCP 2025-11-25)."""
-URL_ELICITATION_REQUIRED = -32042
-"""Error code of 2025-11-25: the user must visit a page before the same request works."""
 
 _UNCARRIED = ("tasks",)
 """Client capabilities whose methods are not carried."""

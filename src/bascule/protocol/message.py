@@ -18,6 +18,8 @@ INTERNAL_ERROR = -32603
 HEADER_MISMATCH = -32020
 MISSING_CAPABILITY = -32021
 UNSUPPORTED_VERSION = -32022
+URL_ELICITATION_REQUIRED = -32042
+"""Of 2025-11-25 alone: the user must visit a page before the same request works."""
 
 MessageId = int | str
 
