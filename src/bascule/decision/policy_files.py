@@ -18,7 +18,7 @@ from bascule.decision.model import DEFAULT_CEILING, TYPES, USE_ACTIONS, Uid
 from bascule.decision.policy import Est, Policy, entity_uid, policy_of, walk
 from bascule.decision.problems import Problem
 
-GENERATED = ("role:", "ceiling:", "scope:", "approval:", "flow:")
+GENERATED = ("role:", "ceiling:", "scope:", "approval:", "flow:", "grant:")
 """Ids that only the configuration's own policies may have."""
 _MAX_ID = 200
 _UNFINISHED = "unexpected end of input"

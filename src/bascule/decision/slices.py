@@ -105,11 +105,28 @@ class Slice:
 class Policies:
     """All policies in force, indexed by action and by the resource in their head."""
 
-    def __init__(self, policies: Mapping[str, Policy]) -> None:
+    def __init__(self, policies: Iterable[Policy]) -> None:
         self._index: dict[tuple[str, Uid | None], list[Policy]] = {}
         self._slices: dict[tuple[str, ...], Slice] = {}
-        self.ids = frozenset(policies)
-        for policy in policies.values():
+        self.ids: frozenset[str] = frozenset()
+        self._add(policies)
+
+    def plus(self, more: Iterable[Policy]) -> Policies:
+        """Give all of these and more; no two may have one id.
+
+        What was parsed of these need not be parsed again.
+        """
+        made = Policies(())
+        made._index = {key: list(found) for key, found in self._index.items()}
+        made._slices = dict(self._slices)
+        made.ids = self.ids
+        made._add(more)
+        return made
+
+    def _add(self, policies: Iterable[Policy]) -> None:
+        added = list(policies)
+        self.ids |= {policy.id for policy in added}
+        for policy in added:
             for action in policy.actions:
                 key = (action, policy.resource.within)
                 self._index.setdefault(key, []).append(policy)

@@ -17,6 +17,7 @@ from bascule.decision.concerns import Concerns
 from bascule.decision.entries import TargetKind
 from bascule.decision.flows import windows_of
 from bascule.decision.gate import Gate, without_approval
+from bascule.decision.granted import Granted, policies_of
 from bascule.decision.memo import Memo
 from bascule.decision.model import SCHEMA, Target, target_of, worst_pin
 from bascule.decision.policy_files import read_policy_files
@@ -27,6 +28,8 @@ from bascule.decision.toolsets import Toolsets
 
 Gates = Mapping[str, Gate | None]
 """What was approved, by connector; None where nothing is compared."""
+Grants = tuple[Granted, ...]
+"""Rights outside of roles, in the order of their ids."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +41,12 @@ class Snapshot:
     digest: str
     """SHA-256 (hex) of all that a decision depends on: same digest, same decisions."""
     rights_digest: str
-    """SHA-256 (hex) of all of that but the gates."""
+    """SHA-256 (hex) of all of that but gates and grants."""
+    gates_digest: str
+    """SHA-256 (hex) of the gates."""
     connectors: frozenset[str]
+    standing: Policies
+    """Without those of grants."""
     policies: Policies
     toolsets: Toolsets
     labels: Toolsets
@@ -48,6 +55,7 @@ class Snapshot:
     callers: Callers
     gates: Gates
     """One for each connector."""
+    grants: Grants = ()
     memo: Memo = field(default_factory=Memo, repr=False, compare=False)
 
     def target(self, connector: str, kind: TargetKind, name: str) -> Target:
@@ -65,6 +73,7 @@ def build_snapshot(
     config: Config,
     policy_files: Mapping[str, str],
     gates: Gates | None = None,
+    grants: Grants = (),
 ) -> Snapshot:
     """Compile a configuration and the text of its `.cedar` files, by file name.
 
@@ -92,13 +101,15 @@ def build_snapshot(
             "ceilings": sorted(capped),
         }
     )
-    policies, toolsets = Policies(compiled.policies), Toolsets(compiled.toolsets)
+    policies, toolsets = Policies(compiled.policies.values()), Toolsets(compiled.toolsets)
     labels, rates = Toolsets(compiled.labels), Rates(config.rates, compiled.rates)
     made = Snapshot(
         config_digest=_sha256(config),
         digest="",
         rights_digest=rights_digest,
+        gates_digest="",
         connectors=frozenset(config.connectors),
+        standing=policies,
         policies=policies,
         toolsets=toolsets,
         labels=labels,
@@ -106,7 +117,8 @@ def build_snapshot(
         callers=Callers(members, capped),
         gates={},
     )
-    return with_gates(made, without_approvals(config) if gates is None else gates)
+    gated = with_gates(made, without_approvals(config) if gates is None else gates)
+    return with_grants(gated, grants)
 
 
 def with_gates(snapshot: Snapshot, gates: Gates) -> Snapshot:
@@ -117,10 +129,25 @@ def with_gates(snapshot: Snapshot, gates: Gates) -> Snapshot:
     """
     if gates.keys() != snapshot.connectors:
         raise ValueError("each connector has a gate, or None")
-    digest = _sha256({"rights": snapshot.rights_digest, "gates": gates})
     same = _tools(gates) == _tools(snapshot.gates)
     memo = snapshot.memo if same else Memo()
-    return replace(snapshot, digest=digest, gates=gates, memo=memo)
+    gated = replace(snapshot, gates_digest=_sha256(gates), gates=gates, memo=memo)
+    return replace(gated, digest=_digest(gated))
+
+
+def with_grants(snapshot: Snapshot, grants: Grants) -> Snapshot:
+    """Give a snapshot with other rights outside of roles, and all else the same."""
+    if grants == snapshot.grants:
+        return snapshot
+    own = (policy for granted in grants for policy in policies_of(granted))
+    policies = snapshot.standing.plus(own) if grants else snapshot.standing
+    granted = replace(snapshot, policies=policies, grants=grants, memo=Memo())
+    return replace(granted, digest=_digest(granted))
+
+
+def _digest(snapshot: Snapshot) -> str:
+    rights, gates = snapshot.rights_digest, snapshot.gates_digest
+    return _sha256({"rights": rights, "gates": gates, "grants": snapshot.grants})
 
 
 def _tools(gates: Gates) -> dict[str, object]:
