@@ -11,17 +11,19 @@ from msgspec import Struct
 from bascule.app.counts import Counts
 from bascule.config.model import Config
 from bascule.decision.gate import Gate
+from bascule.decision.granted import Granted
 
 MAX_LINE_BYTES = 64 << 20
 """A configuration with its policies is one line."""
 
 
 class Settings(Struct, frozen=True):
-    """A configuration, the text of its policy files by name, and what is approved of it."""
+    """A configuration, its policy files by name, and what is approved and granted."""
 
     config: Config
     policies: dict[str, str]
     gates: dict[str, Gate | None]
+    grants: tuple[Granted, ...] = ()
 
 
 class Start(Struct, frozen=True, tag=True):
@@ -69,6 +71,12 @@ class Approvals(Struct, frozen=True, tag=True):
     gates: dict[str, Gate | None]
 
 
+class Granting(Struct, frozen=True, tag=True):
+    """Who was granted what, from now on."""
+
+    grants: tuple[Granted, ...]
+
+
 class Drain(Struct, frozen=True, tag=True):
     """Answer what is begun, then end."""
 
@@ -91,7 +99,7 @@ class Counted(Struct, frozen=True, tag=True):
     counts: Counts
 
 
-ToWorker = Start | LogState | Prepare | Commit | Approvals | Drain
+ToWorker = Start | LogState | Prepare | Commit | Approvals | Granting | Drain
 ToSupervisor = Serving | Prepared | Counted
 
 _to_worker = msgspec.json.Decoder(ToWorker)

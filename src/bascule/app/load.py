@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from bascule.app import files
@@ -12,8 +13,16 @@ from bascule.app.place import Place
 from bascule.clock import UnixTime
 from bascule.config.model import Config
 from bascule.config.rules import exposure_problems
-from bascule.decision.snapshot import Gates, Snapshot, build_snapshot, with_gates
+from bascule.decision.snapshot import (
+    Gates,
+    Grants,
+    Snapshot,
+    build_snapshot,
+    with_gates,
+    with_grants,
+)
 from bascule.errors import BasculeError
+from bascule.storage import access_grants
 
 
 class ExposureError(BasculeError):
@@ -56,21 +65,24 @@ def load(sources: Sources) -> Loaded:
 
 
 def loaded_from(
-    config: Config, policies: Mapping[str, str], gates: Gates | None = None
+    config: Config,
+    policies: Mapping[str, str],
+    gates: Gates | None = None,
+    grants: Grants = (),
 ) -> Loaded:
     """Compile a configuration and its policies; without gates nothing is approved.
 
     Raises `PolicyError`.
     """
-    return Loaded(config, policies, build_snapshot(config, policies, gates))
+    return Loaded(config, policies, build_snapshot(config, policies, gates, grants))
 
 
-def with_approvals(
-    loaded: Loaded, sources: Sources, place: Place, *, now: UnixTime
-) -> Loaded:
-    """Give the same configuration with what is approved of it by now."""
+def with_state(loaded: Loaded, sources: Sources, place: Place, *, now: UnixTime) -> Loaded:
+    """Give the same configuration with what is approved of it, and granted, by now."""
     gates = read_gates(place, sources.config_path, loaded.config, now=now)
-    return replace(loaded, snapshot=with_gates(loaded.snapshot, gates))
+    grants = place.open_state().read(partial(access_grants.in_force, now=now))
+    snapshot = with_grants(with_gates(loaded.snapshot, gates), grants)
+    return replace(loaded, snapshot=snapshot)
 
 
 def require_same_server(before: Config, after: Config) -> None:

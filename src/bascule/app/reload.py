@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
@@ -12,12 +12,13 @@ from typing import Protocol
 from bascule.app import state
 from bascule.app.approval_news import ApprovalNews, ApprovalNotices
 from bascule.app.follow import POLL_SECONDS
-from bascule.app.load import Loaded, Sources, load, require_same_server, with_approvals
+from bascule.app.grant_news import GrantNews
+from bascule.app.load import Loaded, Sources, load, require_same_server, with_state
 from bascule.app.place import Place
 from bascule.app.timers import Timer
 from bascule.clock import system_clock
 from bascule.config.model import Config
-from bascule.decision.snapshot import Gates, with_gates
+from bascule.decision.snapshot import Gates, Grants, with_gates, with_grants
 from bascule.decision.widening import widenings
 from bascule.errors import BasculeError
 from bascule.lock.lock_file import LOCK_NAME
@@ -55,15 +56,19 @@ class Reloading:
         place: Place,
         loaded: Loaded,
         targets: Sequence[Reloadable],
+        grant: Callable[[Grants], None],
         *,
         watch: bool,
     ) -> None:
+        """`grant`: puts grants into force beside the configuration in force."""
         self._sources = sources
         self._place = place
         self._loaded = loaded
         self._targets = targets
         self._watch = watch
+        self._grant = grant
         self._approvals = ApprovalNews(sources, place)
+        self._grants = GrantNews(place)
         self._notices = ApprovalNotices(place)
         self._seen = self._settled = self._look()
         self._asked = asyncio.Event()
@@ -75,6 +80,7 @@ class Reloading:
         return [
             Timer(0, self._reload_when_asked),
             Timer(POLL_SECONDS, self._follow_approvals),
+            Timer(POLL_SECONDS, self._follow_grants),
             Timer(NOTICE_SECONDS, self._notice),
             *watching,
         ]
@@ -105,11 +111,12 @@ class Reloading:
             target.commit()
         self._loaded = loaded
         self._approvals.look_again()  # it may be different since this was loaded
+        self._grants.look_again()
         log.warning("configuration reloaded, policies %s", loaded.snapshot.digest[:16])
 
     def _load(self) -> Loaded:
         loaded = load(self._sources)
-        return with_approvals(loaded, self._sources, self._place, now=system_clock())
+        return with_state(loaded, self._sources, self._place, now=system_clock())
 
     async def _follow_approvals(self) -> None:
         """Put approvals and rejections into force, whatever the other files say."""
@@ -126,6 +133,17 @@ class Reloading:
         log.warning(
             "approvals have changed, policies %s", self._loaded.snapshot.digest[:16]
         )
+
+    async def _follow_grants(self) -> None:
+        """Put into force what was granted, and end what was ended."""
+        loaded = self._loaded
+        grants = await self._grants.fresh(loaded.snapshot.grants, system_clock())
+        if grants is None:
+            return
+        snapshot = with_grants(self._loaded.snapshot, grants)
+        self._loaded = replace(self._loaded, snapshot=snapshot)
+        self._grant(grants)
+        log.info("grants have changed, %d are in force", len(grants))
 
     async def _notice(self) -> None:
         gates, now = self._loaded.snapshot.gates, system_clock()

@@ -9,7 +9,7 @@ import sys
 from bascule.app import state
 from bascule.app.descriptors import raise_limit
 from bascule.app.dumpable import forbid_reading, keep_rights
-from bascule.app.load import Loaded, Sources, load, with_approvals
+from bascule.app.load import Loaded, Sources, load, with_state
 from bascule.app.place import Place
 from bascule.app.setup_links import offer_first_admin
 from bascule.app.supervisor import Options, Supervisor
@@ -39,7 +39,7 @@ def serve(sources: Sources, *, workers: int = 1, watch: bool = False) -> None:
             offer_first_admin(place, loaded.config.server.public_url, show)
             if place.is_shared:
                 log.warning(ONE_HOST)
-            loaded = with_approvals(loaded, sources, place, now=system_clock())
+            loaded = with_state(loaded, sources, place, now=system_clock())
             _run(sources, loaded, place, Options(workers, watch, lock))
         finally:
             place.close()

@@ -34,7 +34,7 @@ from bascule.audit.log import AuditLog
 from bascule.clock import system_entropy
 from bascule.config.model import Server
 from bascule.config.rules import is_exposed
-from bascule.decision.snapshot import Gates
+from bascule.decision.snapshot import Gates, Grants
 from bascule.gateway.asgi import AsgiBridge
 from bascule.gateway.ingress import Allowed
 from bascule.gateway.listener import Listener, bind
@@ -73,6 +73,9 @@ class Serving(Protocol):
     def approve(self, gates: Gates) -> None:
         """Put into force what is approved of the configuration in force."""
 
+    def grant(self, grants: Grants) -> None:
+        """Put into force who was granted what beside it."""
+
     def counts(self) -> Counts:
         """Give what was counted for `/metrics`."""
 
@@ -95,7 +98,12 @@ class Supervisor:
         self._stdio = StdioHosts(place, config, sources.config_path)
         self._serving = self._make_serving(place, loaded, options)
         self._reloading = Reloading(
-            sources, place, loaded, [self._stdio, self._serving], watch=options.watch
+            sources,
+            place,
+            loaded,
+            [self._stdio, self._serving],
+            self._serving.grant,
+            watch=options.watch,
         )
         self._watcher = Watcher(place, sources.config_path, self._reloading.config)
         # On loopback nobody stands between, whoever stands before the public listener.

@@ -28,7 +28,7 @@ from bascule.audit.log import GATEWAY_WRITER, REFUSE_SECONDS
 from bascule.audit.writer import Writer
 from bascule.clock import system_clock, system_entropy
 from bascule.config.model import Config
-from bascule.decision.snapshot import Gates, with_gates
+from bascule.decision.snapshot import Gates, Grants, with_gates, with_grants
 from bascule.errors import BasculeError
 from bascule.gateway.asgi import AsgiBridge
 from bascule.gateway.call_approvals import CallApprovals
@@ -153,6 +153,10 @@ class Worker:
     def approve(self, gates: Gates) -> None:
         """Put into force what is approved; what is open and no longer may be is cut."""
         self.gateway.adopt(with_gates(self.gateway.snapshot, gates))
+
+    def grant(self, grants: Grants) -> None:
+        """Put into force who was granted what beside the configuration."""
+        self.gateway.adopt(with_grants(self.gateway.snapshot, grants))
 
     def counts(self) -> Counts:
         """Give the counters of this process."""

@@ -22,6 +22,7 @@ from bascule.app.channel import (
     Commit,
     Counted,
     Drain,
+    Granting,
     LogState,
     Prepare,
     Prepared,
@@ -117,6 +118,8 @@ class WorkerProcess:
                     self._worker.commit()
                 case Approvals() as told:
                     self._worker.approve(told.gates)
+                case Granting() as told:
+                    self._worker.grant(told.grants)
                 case Drain():
                     self._draining.set()
                 case Start():
@@ -140,7 +143,7 @@ class WorkerProcess:
 
 
 def _load(settings: Settings) -> Loaded:
-    return loaded_from(settings.config, settings.policies, settings.gates)
+    return loaded_from(settings.config, settings.policies, settings.gates, settings.grants)
 
 
 def die_with_parent(parent: int) -> None:

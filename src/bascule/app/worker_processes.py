@@ -14,6 +14,7 @@ from bascule.app.channel import (
     Approvals,
     Commit,
     Drain,
+    Granting,
     LogState,
     Prepare,
     Settings,
@@ -27,7 +28,7 @@ from bascule.app.timers import Timer
 from bascule.app.worker import DRAIN_SECONDS
 from bascule.audit.log import AuditLog
 from bascule.clock import monotonic, system_entropy
-from bascule.decision.snapshot import Gates, with_gates
+from bascule.decision.snapshot import Gates, Grants, with_gates, with_grants
 from bascule.errors import BasculeError
 from bascule.gateway.host_counts import KEY_BYTES, clear_row, make_memory
 from bascule.gateway.listener import BACKLOG
@@ -123,6 +124,13 @@ class WorkerProcesses:
         self._loaded = replace(self._loaded, snapshot=snapshot)
         for child in self._children.values():
             child.channel.send(Approvals(dict(gates)))
+
+    def grant(self, grants: Grants) -> None:
+        """Put into force who was granted what beside the configuration."""
+        snapshot = with_grants(self._loaded.snapshot, grants)
+        self._loaded = replace(self._loaded, snapshot=snapshot)
+        for child in self._children.values():
+            child.channel.send(Granting(grants))
 
     def counts(self) -> Counts:
         """Give the sum over all workers, those that are gone included."""
@@ -223,7 +231,10 @@ class WorkerProcesses:
 
 
 def _settings(loaded: Loaded) -> Settings:
-    return Settings(loaded.config, dict(loaded.policies), dict(loaded.snapshot.gates))
+    snapshot = loaded.snapshot
+    return Settings(
+        loaded.config, dict(loaded.policies), dict(snapshot.gates), snapshot.grants
+    )
 
 
 async def _first(*events: asyncio.Event, seconds: float) -> None:
