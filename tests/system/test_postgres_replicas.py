@@ -12,7 +12,7 @@ from bascule.clock import monotonic
 from patience import until
 from postgres import PostgresServer
 from system import gated
-from system.recorder import Recorder
+from system.recorder import FORBIDDEN, Recorder
 from system.replicas import in_database, on_postgres, replica
 from system.server import Installation
 from system.turncoat import turncoat
@@ -70,6 +70,17 @@ def test_a_token_of_one_counts_at_the_other_and_its_revocation_too(pair: Pair) -
     stream.close()
     until(lambda: second.tool(token, "echo").status == 401)
     assert monotonic() - before < 6, "two seconds, and what this machine is slow by"
+
+
+def test_a_grant_at_one_is_in_force_at_the_other_and_so_is_its_end(pair: Pair) -> None:
+    first, second = pair
+    token = first.token()
+    assert second.tool(token, FORBIDDEN).status == 400
+    what = ("--user", "alice", "--tool", f"desk/{FORBIDDEN}", "--for", "1h")
+    grant = first.ask("grant", *what, "--reason", "a ticket")
+    until(lambda: second.tool(token, FORBIDDEN).status == 200)
+    second.ask("grant", "end", grant["grant"], "--reason", "done")
+    until(lambda: first.tool(token, FORBIDDEN).status == 400)
 
 
 def test_a_key_that_one_drops_is_dropped_by_the_other(pair: Pair) -> None:

@@ -46,13 +46,18 @@ def read_policy_files(config_path: Path) -> dict[str, str]:
     return {str(path): read_text(path) for path in paths}
 
 
+def data_path(named: Path | None) -> Path:
+    """Say where the data directory is, or would be."""
+    base = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
+    return named or Path(base) / "bascule"
+
+
 def data_directory(named: Path | None) -> Path:
     """Give the data directory, created 0700 when missing.
 
     Raises `UnsafeFileError` when others can write it.
     """
-    base = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
-    path = named or Path(base) / "bascule"
+    path = data_path(named)
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         for part in ("keys", "audit"):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from bascule.app.approving import (
 from bascule.app.authors import author_in_history
 from bascule.cli.context import CommandContext
 from bascule.cli.diff_text import reviews
+from bascule.cli.durations import seconds_of
 from bascule.cli.output import emit, printable
 from bascule.cli.revoke import require_text
 from bascule.cli.user import as_json_option
@@ -37,7 +37,6 @@ from bascule.lock.reviews import ReviewCount, count_reviews
 FOUND = 1
 DIGITS = 20
 """Of a digest, at least: nobody finds another entry that begins with so many."""
-_UNITS = {"d": 86_400, "h": 3600, "m": 60}
 key_option = click.option(
     "--key",
     "key_path",
@@ -112,7 +111,7 @@ def approve(
     wish = Wish(
         "break_glass" if break_glass else "approve",
         reason,
-        None if expires is None else _seconds(expires),
+        None if expires is None else seconds_of(expires, option="--expires"),
         principal,
         author=author_in_history(desk.config_path.parent, name),
         findings=findings,
@@ -294,10 +293,3 @@ def _approve_signers(
         + ("they are in force" if changed.in_force else "not yet in force"),
         as_json=as_json,
     )
-
-
-def _seconds(text: str) -> int:
-    match = re.fullmatch(r"([1-9][0-9]{0,4})([dhm])", text)
-    if match is None:
-        raise click.BadParameter("is a number and d, h or m: 90d", param_hint="--expires")
-    return int(match[1]) * _UNITS[match[2]]

@@ -11,7 +11,7 @@ from bascule.errors import BasculeError
 if TYPE_CHECKING:  # `--help` must not wait for databases
     from bascule.app.place import Place
     from bascule.config.model import Config, Server
-    from bascule.decision.snapshot import Snapshot
+    from bascule.decision.snapshot import Grants, Snapshot
     from bascule.storage.store import Store, Work
 
 T = TypeVar("T")
@@ -53,18 +53,32 @@ class CommandContext:
         return read_policy_files(self.config_path)
 
     def snapshot(self, config: Config) -> Snapshot:
-        """Give what decisions depend on: the policies, and what is approved by now.
+        """Give what decisions depend on: policies, what is approved and granted by now.
 
         Raises `PolicyError`.
         """
+        from functools import partial
+
         from bascule.app.approved import read_gates
         from bascule.clock import system_clock
         from bascule.decision.snapshot import build_snapshot, without_approvals
+        from bascule.storage import access_grants
 
-        gates = without_approvals(config)
+        gates, now = without_approvals(config), system_clock()
         if any(gate is not None for gate in gates.values()):
-            gates = read_gates(self.place(), self.config_path, config, now=system_clock())
-        return build_snapshot(config, self.policy_files(), gates)
+            gates = read_gates(self.place(), self.config_path, config, now=now)
+        grants: Grants = ()
+        if self._has_state():
+            grants = self.store().read(partial(access_grants.in_force, now=now))
+        return build_snapshot(config, self.policy_files(), gates, grants)
+
+    def _has_state(self) -> bool:
+        """Tell whether there is a state to read: what only asks makes none."""
+        from bascule.app.files import data_path
+
+        if self._server().database != "sqlite":
+            return True
+        return (data_path(self.named_data_dir) / "state.db").exists()
 
     def data_dir(self) -> Path:
         """The data directory, created 0700 when missing."""

@@ -28,6 +28,7 @@ COMMANDS: Mapping[str, str] = {
     "user": "user:user",
     "agent": "agent:agent",
     "token": "token:token",
+    "grant": "grant:grant",
     "revoke": "revoke:revoke",
     "approvals": "approvals:approvals",
     "policy": "policy:policy",

@@ -1,0 +1,102 @@
+"""What may be granted: checked when somebody asks, before anybody decides."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+
+from bascule.clock import UnixTime
+from bascule.config.model import Config
+from bascule.config.rules import holders
+from bascule.decision.entries import Entry, EntryError, ToolsetName, parse_entry
+from bascule.decision.snapshot import Gates, Grants
+from bascule.errors import BasculeError
+from bascule.storage.access_grants import AccessGrant, State
+from bascule.storage.access_requests import Wanted
+
+MAX_ENTRIES = 32
+MAX_CHARACTERS = 500
+"""Of one entry."""
+
+
+class GrantError(BasculeError):
+    """What was asked for cannot be granted."""
+
+
+def connector_of(config: Config, entries: Sequence[str], gates: Gates) -> str:
+    """Check what a grant would give, and name the connector that all of it is of.
+
+    Raises `GrantError`.
+    """
+    if not 0 < len(entries) <= MAX_ENTRIES or len(set(entries)) < len(entries):
+        raise GrantError(f"a grant names 1 to {MAX_ENTRIES} different entries")
+    read = [_read(config, text) for text in entries]
+    connectors = sorted({it.connector for it in read})
+    if len(connectors) > 1:
+        raise GrantError(
+            f"a grant is for one connector, not for {' and '.join(connectors)}: "
+            "make one for each"
+        )
+    for it in read:
+        _refuse_unapproved(it, gates)
+    return connectors[0]
+
+
+def _read(config: Config, text: str) -> Entry | ToolsetName:
+    if len(text) > MAX_CHARACTERS or not text.isprintable():
+        raise GrantError(f"an entry is printable, of {MAX_CHARACTERS} characters at most")
+    try:
+        entry = parse_entry(text, where="--tool")
+    except EntryError as exc:
+        raise GrantError(str(exc)) from exc
+    if entry.connector not in config.connectors:
+        known = ", ".join(sorted(config.connectors)) or "none yet"
+        raise GrantError(f"there is no connector `{entry.connector}` (known: {known})")
+    if isinstance(entry, ToolsetName) and text not in config.toolsets:
+        raise GrantError(f"there is no toolset `{text}`: `[toolsets]` makes one")
+    return entry
+
+
+def _refuse_unapproved(entry: Entry | ToolsetName, gates: Gates) -> None:
+    """Refuse a tool or prompt that the approved surface does not have."""
+    gate = gates.get(entry.connector)
+    if gate is None or gate.missing is not None or isinstance(entry, ToolsetName):
+        return
+    kind = {"tool": "tools", "prompt": "prompts"}.get(entry.kind or "")
+    pinned = next((names for of, names in gate.pins.items() if of == kind), None)
+    if pinned is not None and not entry.is_glob and entry.pattern not in pinned:
+        raise GrantError(f"`{entry.text}` is not in what was approved of the connector")
+
+
+def refuse_unshared(config: Config, wanted: Wanted, grants: Grants) -> None:
+    """Refuse to give several users one credential upstream that nobody called shared.
+
+    Roles are refused for that when the configuration is read. Raises `GrantError`.
+    """
+    credential = config.connectors[wanted.connector].credential
+    if credential.kind == "none" or credential.shared or wanted.user is None:
+        return
+    others = {*holders(config, wanted.connector), *_granted(wanted.connector, grants)}
+    if others - {wanted.user}:
+        raise GrantError(
+            f"others may use `{wanted.connector}` under the same credential: say "
+            f"`connectors.{wanted.connector}.credential.shared = true` if that is meant"
+        )
+
+
+def _granted(connector: str, grants: Grants) -> Iterable[str]:
+    for granted in grants:
+        own = (it.startswith((f"{connector}/", f"{connector}:")) for it in granted.entries)
+        if granted.user is not None and any(own):
+            yield granted.user
+
+
+def require_state(
+    found: AccessGrant | None, grant_id: str, states: Collection[State], now: UnixTime
+) -> AccessGrant:
+    """Give a grant that is in one of these states. Raises `GrantError`."""
+    if found is None:
+        raise GrantError(f"there is no grant `{grant_id}`: `bascule grant list` shows all")
+    state = found.state(now)
+    if state not in states:
+        raise GrantError(f"`{grant_id}` is {state}, not {' or '.join(states)}")
+    return found

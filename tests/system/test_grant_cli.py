@@ -1,0 +1,163 @@
+"""`bascule grant` on the command line: what may be granted, and what is said of it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from bascule.cli.main import main
+
+CONFIG = """
+[connectors.desk]
+mode = "observe"
+url = "http://127.0.0.1:9/mcp"
+
+[connectors.shop]
+mode = "observe"
+url = "http://127.0.0.1:9/mcp"
+credential = { kind = "static", value = "env:SHOP" }
+
+[toolsets]
+"desk:read" = ["desk/search"]
+
+[roles.buyer]
+members = ["user:alice"]
+allow = ["shop/buy"]
+"""
+
+
+class Place:
+    """A configuration and a data directory, and what commands do with them."""
+
+    def __init__(self, folder: Path) -> None:
+        config = folder / "bascule.toml"
+        config.write_text(CONFIG)
+        self.data = folder / "data"
+        self.options = ["--config", str(config), "--data-dir", str(self.data)]
+
+    def run(self, *words: str, code: int = 0) -> Result:
+        result = CliRunner().invoke(main, [*self.options, *words], catch_exceptions=False)
+        assert result.exit_code == code, result.output
+        return result
+
+    def rows(self, *words: str) -> list[dict[str, Any]]:
+        shown = self.run("grant", "list", *words, "--json").stdout
+        return [json.loads(line) for line in shown.splitlines()]
+
+    def grant(self, *words: str) -> dict[str, Any]:
+        made: dict[str, Any] = json.loads(self.run("grant", *words, "--json").stdout)
+        return made
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
+    made = Place(tmp_path_factory.mktemp("grant"))
+    for name in ("alice", "bob"):
+        made.run("user", "add", name)
+    made.run("agent", "add", "robot")
+    return made
+
+
+WHAT = ("--tool", "desk/search", "--for", "4h", "--reason", "a ticket")
+
+
+def test_a_grant_says_what_it_gives(place: Place) -> None:
+    made = place.grant("--user", "bob", "--agent", "robot", *WHAT, "--tool", "desk:read")
+    assert made["user"] == "user:bob"
+    assert made["agent"] == "robot"
+    assert made["connector"] == "desk"
+    assert made["tools"] == ["desk/search", "desk:read"]
+    assert made["for"] == 4 * 3600
+    assert made["until"] == made["decided_at"] + 4 * 3600
+    assert made in place.rows()
+
+
+def test_a_foreign_user_and_an_agent_by_itself_can_be_granted_something(
+    place: Place,
+) -> None:
+    foreign = place.grant("create", "--user", "user:https://idp.example|7", *WHAT)
+    assert foreign["user"] == "user:https://idp.example|7"
+    alone = place.grant("--agent", "robot", *WHAT)
+    assert (alone["user"], alone["agent"]) == (None, "robot")
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (("--user", "bob", "--tool", "desk/x", "--reason", "r"), 2, "--for"),
+        (("--user", "bob", "--tool", "desk/x", "--for", "4h"), 2, "--reason"),
+        (("--user", "bob", "--for", "4h", "--reason", "r"), 2, "--tool"),
+        (WHAT, 2, "--user"),
+        (("--user", "bob", *WHAT, "--for", "31d"), 2, "30d at most"),
+        (("--user", "bob", *WHAT, "--for", "0h"), 2, "--for"),
+        (("--user", "bob", *WHAT, "--for", "forever"), 2, "--for"),
+        (("--user", "bob", *WHAT, "--reason", " "), 2, "--reason"),
+        (("--user", "nobody", *WHAT), 3, "no such user"),
+        (("--user", "bob", "--agent", "nobody", *WHAT), 3, "no such user or agent"),
+        (("--user", "bob", *WHAT, "--tool", "desk/search"), 3, "different entries"),
+        (("--user", "bob", *WHAT, "--tool", "nowhere/x"), 3, "no connector `nowhere`"),
+        (("--user", "bob", *WHAT, "--tool", "*/*"), 3, "more than one connector"),
+        (("--user", "bob", *WHAT, "--tool", "desk:write"), 3, "no toolset"),
+        (("--user", "alice", *WHAT, "--tool", "shop/buy"), 3, "one connector"),
+        (("--user", "bob", *WHAT, "--tool", "desk/a\nb"), 3, "printable"),
+    ],
+)
+def test_what_cannot_be_granted_is_refused_with_a_sentence(
+    place: Place, words: tuple[str, ...], code: int, said: str
+) -> None:
+    before = place.rows("--all")
+    refused = place.run("grant", *words, code=code)
+    assert said in refused.stderr
+    assert refused.stdout == ""
+    assert place.rows("--all") == before
+
+
+def test_a_credential_that_is_not_shared_is_not_shared_by_a_grant(place: Place) -> None:
+    buy = ("--tool", "shop/buy", "--for", "1h", "--reason", "a gift")
+    assert "same credential" in place.run("grant", "--user", "bob", *buy, code=3).stderr
+    assert place.grant("--user", "alice", *buy)["state"] == "active"
+
+
+def test_who_decides_may_shorten_it_and_not_lengthen_it(place: Place) -> None:
+    for given, seconds in (("30m", 1800), ("30d", 4 * 3600)):
+        asked = place.grant("request", "--user", "bob", *WHAT)
+        decided = place.grant("approve", asked["grant"], "--for", given, "--reason", "fine")
+        assert decided["for"] == seconds
+
+
+def test_what_is_over_is_listed_only_when_asked_for(place: Place) -> None:
+    made = place.grant("--user", "bob", *WHAT)
+    place.run("grant", "end", made["grant"], "--reason", "done")
+    assert made["grant"] not in {it["grant"] for it in place.rows()}
+    assert made["grant"] in {it["grant"] for it in place.rows("--all")}
+    again = place.run("grant", "end", made["grant"], "--reason", "done", code=3)
+    assert "is ended" in again.stderr
+
+
+def test_a_table_for_people_keeps_to_its_lines(place: Place) -> None:
+    place.run("grant", "--user", "bob", *WHAT, "--reason", "one\n\x1b[31mtwo")
+    shown = place.run("grant", "list").stdout
+    assert "one\\n\\x1b[31mtwo" in shown
+
+
+def test_decisions_on_the_command_line_know_grants(place: Place) -> None:
+    facts = {
+        "user": "bob",
+        "agent": "bascule-cli",
+        "scopes": ["mcp:desk"],
+        "connector": "desk",
+        "method": "tools/call",
+        "name": "only_granted",
+        "now": 1_800_000_000,
+    }
+    made = place.grant(
+        *("--user", "bob", "--tool", "desk/only_granted", "--for", "1h", "--reason", "x")
+    )
+    path = place.data.parent / "facts.json"
+    for now, code in ((made["until"] - 1, 0), (made["until"], 1)):
+        path.write_text(json.dumps({**facts, "now": now}))
+        place.run("decide", str(path), "--json", code=code)
