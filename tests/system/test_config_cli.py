@@ -124,6 +124,7 @@ FACTS = {
     "name": "now",
     "now": 1764000000,
 }
+TIME_FOR_AN_HOUR = ("--tool", "time/now", "--for", "1h", "--reason", "a ticket")
 PRINTED = {
     "add": ("add", "--no-lock", "other", "https://a.example/"),
     "user-add": ("user", "add", "bob", "--group", "g"),
@@ -132,6 +133,7 @@ PRINTED = {
     "agent-list": ("agent", "list"),
     "token-issue": ("token", "issue", "--user", "alice", "--connector", "time"),
     "revoke": ("revoke", "--user", "alice", "--reason", "gone"),
+    "grant": ("grant", "--user", "alice", *TIME_FOR_AN_HOUR),
     "config-check": ("config", "check"),
     "policy-check": ("policy", "check"),
     "decide": ("decide", "FACTS"),
@@ -142,7 +144,7 @@ PRINTED = {
 
 
 def test_every_published_shape_is_tried() -> None:
-    elsewhere = ["config", "bench", "doctor", "import-osv", "import-audits"]
+    elsewhere = ["config", "bench", "doctor", "import-osv", "import-audits", "grant-list"]
     of_locking = [
         "install",
         "lock",

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from jsonschema import Draft202012Validator
 
 from bascule.cli.main import main
 
@@ -71,9 +72,11 @@ def test_a_grant_says_what_it_gives(place: Place) -> None:
     assert made["agent"] == "robot"
     assert made["connector"] == "desk"
     assert made["tools"] == ["desk/search", "desk:read"]
-    assert made["for"] == 4 * 3600
+    assert made["seconds"] == 4 * 3600
     assert made["until"] == made["decided_at"] + 4 * 3600
     assert made in place.rows()
+    shape = json.loads(place.run("schema", "grant", "list").stdout)
+    Draft202012Validator(shape).validate(made)
 
 
 def test_a_foreign_user_and_an_agent_by_itself_can_be_granted_something(
@@ -126,7 +129,7 @@ def test_who_decides_may_shorten_it_and_not_lengthen_it(place: Place) -> None:
     for given, seconds in (("30m", 1800), ("30d", 4 * 3600)):
         asked = place.grant("request", "--user", "bob", *WHAT)
         decided = place.grant("approve", asked["grant"], "--for", given, "--reason", "fine")
-        assert decided["for"] == seconds
+        assert decided["seconds"] == seconds
 
 
 def test_what_is_over_is_listed_only_when_asked_for(place: Place) -> None:

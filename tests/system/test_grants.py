@@ -66,10 +66,10 @@ def test_a_grant_is_in_force_on_all_workers_and_so_is_its_end(
     grant = bascule.ask("grant", "--user", "alice", *WHAT)
     assert grant["state"] == "active"
     assert_soon(bascule, token, allowed=True)
-    assert FORBIDDEN in names(bascule, token)
+    until(lambda: FORBIDDEN in names(bascule, token))
     bascule.ask("grant", "end", grant["grant"], "--reason", "done")
     assert_soon(bascule, token, allowed=False)
-    assert FORBIDDEN not in names(bascule, token)
+    until(lambda: FORBIDDEN not in names(bascule, token))
 
 
 def names(bascule: Installation, token: str) -> set[str]:

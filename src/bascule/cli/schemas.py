@@ -13,6 +13,7 @@ from bascule.app.who_can import Right
 from bascule.audit.query import Row
 from bascule.audit.verify import Verdict
 from bascule.bench.report import Report
+from bascule.cli.grant_list import ShownGrant
 from bascule.config.json_schema import DIALECT, json_schema
 from bascule.config.model import ConnectorName
 from bascule.lock.changes import DefinitionChange
@@ -476,6 +477,8 @@ SCHEMAS: Mapping[str, type[Struct] | None] = {
     "decide": Decided,
     "diff": Compared,
     "doctor": Examined,
+    "grant": ShownGrant,
+    "grant-list": ShownGrant,
     "import-audits": AuditsImported,
     "import-osv": FeedImported,
     "install": InstalledConnector,

@@ -214,4 +214,4 @@ def share(every: Iterable[str], tested: Iterable[str]) -> Share:
 def written_policies(snapshot: Snapshot) -> set[str]:
     """Name the policies that somebody wrote: all but those that are built in."""
     built_in = (f"scope:{BUILT_IN_SCOPE}", f"ceiling:{BUILT_IN_AGENT}/*")
-    return {it for it in snapshot.policies.ids if not it.startswith(built_in)}
+    return {it for it in snapshot.standing.ids if not it.startswith(built_in)}
