@@ -7,10 +7,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 from click.testing import CliRunner, Result
 
 from bascule.cli.main import main
+from bascule.cli.schemas import schema_of
 
 CONFIG = """\
 [connectors.time]
@@ -149,10 +151,107 @@ def test_what_is_no_facts_exits_3(folder: Path, text: str) -> None:
     assert result.stderr.startswith("error: ")
 
 
-def test_people_get_one_line(folder: Path) -> None:
+def test_people_get_the_decision_and_what_was_missing(folder: Path) -> None:
     (folder / "facts.json").write_text(json.dumps({**FACTS, "scopes": []}))
     result = bascule(folder, "decide", str(folder / "facts.json"))
-    assert result.stdout == "deny: insufficient_scope mcp:time\n"
+    assert result.stdout.splitlines() == [
+        "deny: insufficient_scope mcp:time",
+        "User and agent may; no scope of the token covers it.",
+        "  user:alice: yes: role:clerk/time:read",
+        "  agent desk: yes: ceiling:*/time/*",
+        "  token: no, nothing permits it",
+        "      nearly scope:mcp:time/time/*: it is for scope `mcp:time`",
+        "missing: the token needs a scope: `mcp:time`",
+    ]
+
+
+def explained(folder: Path, *words: str, code: int) -> dict[str, Any]:
+    data = ("--data-dir", str(folder / "data"))
+    result = bascule(folder, *data, "policy", "explain", *words, "--json")
+    assert result.exit_code == code, result.output
+    found: dict[str, Any] = json.loads(result.stdout)
+    shape = schema_of("policy-explain")
+    assert shape is not None
+    jsonschema.validate(found, shape)
+    return found
+
+
+def test_an_explanation_says_what_a_decision_says_and_what_nearly_counted(
+    folder: Path,
+) -> None:
+    (folder / "facts.json").write_text(json.dumps({**FACTS, "user": "eve"}))
+    found = explained(folder, str(folder / "facts.json"), code=1)
+    assert (found["decision"], found["reason"]) == ("deny", "no_user_right")
+    assert found["asked"][0] == {
+        "who": "user:eve",
+        "answer": "no",
+        "policies": [],
+        "nearly": [
+            {
+                "policy": "role:clerk/time:read",
+                "effect": "permit",
+                "missing": "it is for role `clerk`, whose members are `user:alice`, "
+                "`group:clerks`, `agent:night-job`",
+            }
+        ],
+    }
+
+
+def test_a_call_can_be_described_by_options(folder: Path) -> None:
+    options = ("--agent", "desk", "--tool", "time/now")
+    assert explained(folder, "--user", "alice", *options, code=0)["decision"] == "allow"
+    assert explained(folder, *options, code=1)["reason"] == "no_agent_right"
+    assert explained(folder, "--user", "eve", *options, code=1)["decision"] == "deny"
+    grouped = ("--user", "eve", "--group", "clerks")
+    assert explained(folder, *grouped, *options, code=0)["decision"] == "allow"
+    narrow = explained(folder, "--user", "alice", "--scope", "x", *options, code=1)
+    assert narrow["scopes"] == ["mcp:time"]
+    prompt = ("--user", "alice", "--agent", "desk", "--prompt", "time/greet")
+    assert explained(folder, *prompt, code=0)["decision"] == "allow"
+
+
+def test_groups_of_an_account_are_looked_up(folder: Path) -> None:
+    data = ("--data-dir", str(folder / "data"))
+    bascule(folder, *data, "user", "add", "eve", "--group", "clerks")
+    found = explained(folder, "--user", "eve", "--agent", "x", "--tool", "time/now", code=0)
+    assert found["asked"][0]["policies"] == ["role:clerk/time:read"]
+
+
+def test_the_time_and_the_arguments_count(folder: Path) -> None:
+    (folder / "policies" / "x.cedar").write_text(
+        '@id("late") forbid(principal, action == Mcp::Action::"call_tool", '
+        'resource == Mcp::Tool::"time/now") when { context.args has zone && '
+        'context.args.zone == "UTC" && context.now > datetime("2026-01-01") };'
+    )
+    call = ("--user", "alice", "--agent", "desk", "--tool", "time/now")
+    assert explained(folder, *call, code=0)["decision"] == "maybe"
+    utc = (*call, "--arguments", '{"zone": "UTC"}')
+    late = explained(folder, *utc, "--at", "2026-02-01T00:00:00Z", code=1)
+    assert (late["reason"], late["policies"]) == ("policy_forbids", ["late"])
+    early = explained(folder, *utc, "--at", "2025-12-01T00:00:00Z", code=0)
+    assert early["asked"][0]["nearly"][0]["missing"] == (
+        'forbids only when `context.now > datetime("2026-01-01")` '
+        '(context.now is "2025-12-01T00:00:00Z")'
+    )
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        (),
+        ("--tool", "now"),
+        ("--tool", "time/"),
+        ("--tool", "time/now", "--prompt", "time/greet"),
+        ("--tool", "time/now", "--arguments", "[]"),
+        ("--tool", "time/now", "--arguments", "{"),
+        ("--tool", "time/now", "--at", "yesterday"),
+        ("--tool", "time/now", "--at", "2026-01-01T00:00:00"),
+    ],
+)
+def test_what_describes_no_call_is_wrong_usage(
+    folder: Path, words: tuple[str, ...]
+) -> None:
+    assert bascule(folder, "policy", "explain", *words).exit_code == 2
 
 
 def test_a_policy_that_does_not_stand_decides_nothing(folder: Path) -> None:

@@ -11,6 +11,7 @@ from bascule.cli.lazy import LazyGroup
 COMMANDS: Mapping[str, str] = {
     "check": "policy_check:check",
     "test": "policy_test:test",
+    "explain": "policy_explain:explain",
     "who-can": "policy_who_can:who_can",
 }
 

@@ -16,6 +16,7 @@ from bascule.bench.report import Report
 from bascule.cli.grant_list import ShownGrant
 from bascule.config.json_schema import DIALECT, json_schema
 from bascule.config.model import ConnectorName
+from bascule.decision.explain import Asked
 from bascule.lock.changes import DefinitionChange
 from bascule.lock.diff import Fact
 from bascule.lock.ledger import State
@@ -207,6 +208,22 @@ class Decided(Struct):
     """What a token would have to have, when only that is missing."""
     record: int | None
     """Place in the log of a decision that was looked up by its code."""
+
+
+class PolicyExplained(Struct):
+    """`policy explain`: a decision, and what nearly made it another."""
+
+    decision: Literal["allow", "deny", "maybe"]
+    reason: str
+    policies: list[str]
+    scopes: list[str]
+    """What a token would have to have, when only that is missing."""
+    summary: str
+    """The reason, in words."""
+    asked: list[Asked]
+    """For the user, or the agent by itself; for the agent; for the token."""
+    missing: list[str]
+    """What would have to be different, in words."""
 
 
 class AdvisoryFound(Struct):
@@ -486,6 +503,7 @@ SCHEMAS: Mapping[str, type[Struct] | None] = {
     "lock": LockedConnector,
     "monitor": MonitorRow,
     "policy-check": PolicyCheck,
+    "policy-explain": PolicyExplained,
     "policy-test": PolicyTest,
     "policy-who-can": Right,
     "reject": ConnectorDecided,

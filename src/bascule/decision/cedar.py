@@ -69,6 +69,25 @@ def violations(text: str) -> list[tuple[int, str]]:
     return sorted(set(found))
 
 
+def condition_text(condition: Est) -> str:
+    """Write an expression as Cedar text. Raises ValueError for what is none."""
+    everything = {"op": "All"}
+    policy = {
+        "effect": "permit",
+        "principal": everything,
+        "action": everything,
+        "resource": everything,
+        "conditions": [{"kind": "when", "body": condition}],
+    }
+    document = {
+        "templates": {},
+        "staticPolicies": {"p": policy},
+        "templateLinks": [],
+    }
+    text = cedarpy.policies_from_json_str(msgspec.json.encode(document).decode())
+    return text.partition("when {")[2].strip().removesuffix(";").removesuffix("}").strip()
+
+
 def policy_set(ests: Mapping[str, Est]) -> PolicySet:
     """Parse policies under their ids, once for many evaluations."""
     document = {"templates": {}, "staticPolicies": ests, "templateLinks": []}

@@ -96,6 +96,14 @@ class Evaluation:
         target = self._snapshot.target(self._connector, kind, name)
         return self._answers(target, self._snapshot.policies.on(USE_ACTIONS[kind], target))
 
+    def judge(
+        self, question: Question, policy: Policy, kind: TargetKind, name: str
+    ) -> cedar.Verdict:
+        """Put one question to one policy alone, to explain what it does."""
+        target = self._snapshot.target(self._connector, kind, name)
+        entities = cedar.with_entity(self._caller.entities, target.node.entity())
+        return self._evaluate(question, Slice((policy,)), target, entities)
+
     def _decide(self, kind: TargetKind, name: str) -> tuple[Decision, bool]:
         target = self._snapshot.target(self._connector, kind, name)
         use = self._snapshot.policies.on(USE_ACTIONS[kind], target)

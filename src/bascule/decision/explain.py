@@ -1,16 +1,81 @@
-"""Why a decision came out as it did."""
+"""Why a decision came out as it did: who was asked what, what decided, what was missing."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Literal
+
+from msgspec import Struct
+
+from bascule.config.model import Config
 from bascule.decision.arguments import check_arguments
-from bascule.decision.decide import KINDS
+from bascule.decision.decide import KINDS, decide
 from bascule.decision.evaluation import Answer, Evaluation, Given
-from bascule.decision.facts import CallFacts, Denied
+from bascule.decision.facts import CallFacts, Decision, Denied, Maybe, Reason
+from bascule.decision.near import Nearly, facts_of, nearly
 from bascule.decision.snapshot import Snapshot
+from bascule.decision.words import ARGUMENTS_UNKNOWN, SENTENCES
+
+AnswerWord = Literal["yes", "no", "forbidden", "depends", "with_approval", "failed"]
 
 
-def evaluation_of(facts: CallFacts, snapshot: Snapshot) -> Evaluation:
-    """Give the evaluation that a decision about these facts rests on."""
+class Asked(Struct, frozen=True):
+    """One question of the conjunction, and its answer."""
+
+    who: str
+    """`user:alice`, `agent desk`, `agent job by itself`, `token`."""
+    answer: AnswerWord
+    policies: tuple[str, ...]
+    """That decided."""
+    nearly: tuple[Nearly, ...]
+    """That would have decided otherwise, or nearly did."""
+
+
+class Explanation(Struct, frozen=True):
+    """A decision, taken apart."""
+
+    decision: Decision
+    summary: str
+    """The reason, in words."""
+    asked: tuple[Asked, ...]
+    """None where no policy is asked."""
+    missing: tuple[str, ...]
+    """What would have to be different, in words."""
+
+
+def explain(facts: CallFacts, snapshot: Snapshot, config: Config) -> Explanation:
+    """Decide, and say why. `config` is the one that the snapshot was made of."""
+    decision = decide(facts, snapshot)
+    asked = tuple(_asked(facts, snapshot, config))
+    return Explanation(
+        decision,
+        SENTENCES[reason_of(decision)],
+        asked,
+        tuple(_missing(facts, decision, snapshot)),
+    )
+
+
+def reason_of(decision: Decision) -> str:
+    """Give the reason as commands print it."""
+    return ARGUMENTS_UNKNOWN if isinstance(decision, Maybe) else decision.reason.value
+
+
+def answers_of(facts: CallFacts, snapshot: Snapshot) -> list[Answer]:
+    """Put every question that a decision rests on; none where no policy is asked.
+
+    Arguments that are not valid are taken as not known.
+    """
+    if facts.connector not in snapshot.connectors or facts.kind == "none":
+        return []
+    if facts.kind not in KINDS.get(facts.method, frozenset()):
+        return []
+    try:
+        return _evaluation(facts, snapshot).answers(facts.kind, facts.name)
+    except ValueError:  # names that are not well-formed; `decide` denies
+        return []
+
+
+def _evaluation(facts: CallFacts, snapshot: Snapshot) -> Evaluation:
     given = None
     if facts.arguments is not None:
         checked = check_arguments(facts, facts.arguments, snapshot)
@@ -21,14 +86,87 @@ def evaluation_of(facts: CallFacts, snapshot: Snapshot) -> Evaluation:
     )
 
 
-def answers_of(facts: CallFacts, snapshot: Snapshot) -> list[Answer]:
-    """Put every question that a decision rests on; none where no policy is asked.
+def _asked(facts: CallFacts, snapshot: Snapshot, config: Config) -> Iterator[Asked]:
+    answers = answers_of(facts, snapshot)
+    if not answers or facts.kind == "none":
+        return
+    evaluation = _evaluation(facts, snapshot)
+    target = snapshot.target(facts.connector, facts.kind, facts.name)
+    for answer in answers:
+        verdict = answer.verdict
+        decisive = (*verdict.policies, *(name for _, name in verdict.obliges))
+        near = nearly(
+            answer.question,
+            target,
+            snapshot.policies.by_id.values(),
+            decisive,
+            evaluation,
+            facts_of(facts, target),
+            config,
+        )
+        # A permit that nearly counts is of interest only where one is missing.
+        told = (it for it in near if it.effect == "forbid" or not verdict.allows)
+        yield Asked(_who(facts, answer), _word(answer), decisive, tuple(told))
 
-    Arguments that are not valid are taken as not known.
-    """
-    kinds = KINDS.get(facts.method, frozenset())
-    if facts.connector not in snapshot.connectors or facts.kind == "none":
-        return []
-    if facts.kind not in kinds:
-        return []
-    return evaluation_of(facts, snapshot).answers(facts.kind, facts.name)
+
+def _who(facts: CallFacts, answer: Answer) -> str:
+    question = answer.question
+    if question.missing is Reason.NO_USER_RIGHT:
+        return facts.principal.user or ""
+    if question.missing is Reason.INSUFFICIENT_SCOPE:
+        return "token"
+    alone = " by itself" if question.alone else ""
+    return f"agent {facts.principal.agent}{alone}"
+
+
+def _word(answer: Answer) -> AnswerWord:
+    verdict = answer.verdict
+    if verdict.failed:
+        return "failed"
+    if verdict.depends:
+        return "depends"
+    if verdict.allows:
+        return "with_approval" if verdict.obliges else "yes"
+    return "forbidden" if verdict.policies else "no"
+
+
+def _missing(facts: CallFacts, decision: Decision, snapshot: Snapshot) -> Iterator[str]:
+    """Say what would change a denial, or settle what depends."""
+    principal, use = facts.principal, f"{facts.connector}/{facts.name}"
+    match decision:
+        case Denied(reason=Reason.NO_USER_RIGHT):
+            yield f"`{principal.user}` needs a role that covers `{use}`"
+            if not principal.groups:
+                yield "the facts name no groups: if the user has some, say which"
+        case Denied(reason=Reason.NO_AGENT_RIGHT):
+            yield (
+                f"`agent:{principal.agent}` needs to be a member of a role that covers "
+                f"`{use}`, or there must be a user"
+            )
+        case Denied(reason=Reason.ABOVE_CEILING):
+            yield f"the ceiling of `{principal.agent}` needs an entry that covers `{use}`"
+        case Denied(reason=Reason.INSUFFICIENT_SCOPE, scopes=scopes):
+            told = ", ".join(f"`{it}`" for it in scopes) or "that covers it; there is none"
+            yield f"the token needs a scope: {told}"
+        case Denied(reason=Reason.APPROVAL_REQUIRED, call=call) if call is not None:
+            rules = ", ".join(f"`{it}`" for it in call.rules)
+            yield f"an approval of just this call, by the rules {rules}"
+        case Denied(detail=detail) if detail:
+            yield detail
+        case Maybe():
+            reads = sorted(
+                {
+                    name
+                    for it in answers_of(facts, snapshot)
+                    if it.part is not None
+                    for name in it.part.arguments
+                }
+            )
+            if reads:
+                named = ", ".join(f"`{it}`" for it in reads)
+                yield f"the arguments: policies look at {named}"
+        case _:
+            pass
+    gate = snapshot.gates.get(facts.connector)
+    if gate is not None and gate.problem and gate.lapsed(facts.now) is not None:
+        yield f"the approval of `{facts.connector}`: {gate.problem}"

@@ -108,7 +108,7 @@ class Policies:
     def __init__(self, policies: Iterable[Policy]) -> None:
         self._index: dict[tuple[str, Uid | None], list[Policy]] = {}
         self._slices: dict[tuple[str, ...], Slice] = {}
-        self.ids: frozenset[str] = frozenset()
+        self.by_id: dict[str, Policy] = {}
         self._add(policies)
 
     def plus(self, more: Iterable[Policy]) -> Policies:
@@ -119,14 +119,13 @@ class Policies:
         made = Policies(())
         made._index = {key: list(found) for key, found in self._index.items()}
         made._slices = dict(self._slices)
-        made.ids = self.ids
+        made.by_id = dict(self.by_id)
         made._add(more)
         return made
 
     def _add(self, policies: Iterable[Policy]) -> None:
-        added = list(policies)
-        self.ids |= {policy.id for policy in added}
-        for policy in added:
+        for policy in policies:
+            self.by_id[policy.id] = policy
             for action in policy.actions:
                 key = (action, policy.resource.within)
                 self._index.setdefault(key, []).append(policy)

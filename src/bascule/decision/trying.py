@@ -14,7 +14,7 @@ from bascule.decision.decide import decide
 from bascule.decision.decide_many import METHODS
 from bascule.decision.entries import TargetKind, glob_matches
 from bascule.decision.evaluation import Answer
-from bascule.decision.explain import answers_of
+from bascule.decision.explain import answers_of, reason_of
 from bascule.decision.facts import (
     Allowed,
     CallFacts,
@@ -167,15 +167,6 @@ def _told(decision: Decision) -> Expected:
             return "deny"
 
 
-def reason_of(decision: Decision) -> str:
-    """Give the reason as commands print it."""
-    return ARGUMENTS_UNKNOWN if isinstance(decision, Maybe) else decision.reason.value
-
-
-ARGUMENTS_UNKNOWN = "arguments_unknown"
-"""The reason of a `Maybe`."""
-
-
 def _difference(case: Case, told: Expected, decision: Decision) -> str:
     if told != case.expect:
         return f"{told} in place of {case.expect}"
@@ -214,4 +205,4 @@ def share(every: Iterable[str], tested: Iterable[str]) -> Share:
 def written_policies(snapshot: Snapshot) -> set[str]:
     """Name the policies that somebody wrote: all but those that are built in."""
     built_in = (f"scope:{BUILT_IN_SCOPE}", f"ceiling:{BUILT_IN_AGENT}/*")
-    return {it for it in snapshot.standing.ids if not it.startswith(built_in)}
+    return {it for it in snapshot.standing.by_id if not it.startswith(built_in)}
