@@ -1,0 +1,294 @@
+"""A call waits, a human decides on the page, and this one call is made: the whole walk."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from patience import until
+from postgres import PostgresServer
+from system.legacy_client import LegacyClient
+from system.legacy_recorder import LegacyServer
+from system.recorder import Recorder, recording
+from system.replicas import on_postgres, replica
+from system.server import Answer, Installation, install
+from system.visitor import PASSWORD, Page, Visitor, path_of
+
+LODGE = """
+[connectors.lodge]
+mode = "observe"
+url = "http://127.0.0.1:{lodge}/mcp"
+
+[roles.guest]
+members = ["user:alice", "user:bob"]
+allow = ["lodge/*"]
+"""
+RULES = """
+[call_approvals.wary]
+tools = ["desk/echo", "lodge/echo"]
+approvers = ["user:bob"]
+"""
+CAPABILITIES = "io.modelcontextprotocol/clientCapabilities"
+ASKS = {"_meta": {CAPABILITIES: {"elicitation": {"url": {}}}}}
+APPROVE = {"decision": "approve", "read": "yes"}
+WAITS = 428
+_numbers = count(1)
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """A server, what stands behind it, and the browser of its one approver."""
+
+    server: Installation
+    desk: Recorder
+    lodge: Recorder
+    bob: Visitor
+
+    def call(
+        self, text: str, state: str | None = None, user: str = "alice", **more: Any
+    ) -> Answer:
+        """Call as an agent that can send its user to a page."""
+        retry = {} if state is None else {"requestState": state}
+        params = {"name": "echo", "arguments": {"text": text}, **ASKS, **retry, **more}
+        return self.server.call(self.server.token(user), "tools/call", params)
+
+    def allow(self, url: str) -> Page:
+        """Let bob allow what a link is about."""
+        return self.bob.post(path_of(url), APPROVE)
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    with recording() as desk, recording(LegacyServer()) as lodge:
+        made = install(tmp_path_factory.mktemp("walk"), desk)
+        more = LODGE.format(lodge=lodge.port) + RULES
+        text = made.config.read_text().replace("[agents]\n", f"{more}\n[agents]\n")
+        ceiling = 'default_ceiling = ["desk/*", "annex/*"'
+        made.config.write_text(text.replace(ceiling, f'{ceiling}, "lodge/*"'))
+        made.start()
+        try:
+            yield House(made, desk, lodge, browser_of(made, "bob"))
+        finally:
+            made.kill()
+
+
+@pytest.fixture
+def house(built: House) -> House:
+    built.desk.take()
+    built.lodge.take()
+    return built
+
+
+@pytest.fixture
+def text() -> str:
+    """Give an argument that no other call has."""
+    return f"note {next(_numbers)}"
+
+
+def browser_of(made: Installation, name: str, host: str = "") -> Visitor:
+    """Sign somebody in who calls the server `host`."""
+    visitor = Visitor(made, host=host)
+    link = made.ask("user", "reset", name)["setup_link"]
+    assert visitor.post(path_of(link), {"password": PASSWORD}).status == 303
+    return visitor
+
+
+def asked(answer: Answer) -> tuple[str, str]:
+    """Give the link and the state of a call that waits."""
+    assert answer.status == 200
+    result = answer.json["result"]
+    assert result["resultType"] == "input_required"
+    (ask,) = result["inputRequests"].values()
+    assert ask["method"] == "elicitation/create"
+    assert ask["params"]["mode"] == "url"
+    return ask["params"]["url"], result["requestState"]
+
+
+def said(answer: Answer) -> Any:
+    """Give what the tool was called with, as it says."""
+    assert answer.status == 200, answer.body
+    return json.loads(answer.json["result"]["content"][0]["text"])
+
+
+def test_a_call_is_made_once_a_human_has_allowed_it(house: House, text: str) -> None:
+    url, state = asked(house.call(text))
+    assert url.startswith(f"{house.server.url}/approve/")
+    assert asked(house.call(text, state))[0] == url, "nobody has decided yet"
+    assert house.desk.take() == []
+    assert text in house.bob.get(path_of(url)).text
+    assert house.allow(url).location == path_of(url)
+    assert said(house.call(text, state)) == {"text": text}
+    (sent,) = house.desk.take()
+    assert sent.params["arguments"] == {"text": text}
+    assert "requestState" not in sent.params
+    again = house.call(text, state)
+    assert again.error["code"] == WAITS
+    assert house.desk.take() == []
+    assert "This call was made" in house.bob.get(path_of(url)).text
+
+
+def test_the_log_says_who_let_which_call_through(house: House, text: str) -> None:
+    url, state = asked(house.call(text))
+    house.allow(url)
+    said(house.call(text, state))
+    name = url.rpartition("/")[2]
+
+    def of_it() -> list[dict[str, Any]]:
+        return [it for it in house.server.whole_records() if name in json.dumps(it)]
+
+    until(lambda: len(of_it()) == 3)
+    waits, allowed, made = of_it()
+    types = ["authz.decision", "call_approval.approve", "call.start"]
+    assert [it["type"] for it in (waits, allowed, made)] == types
+    assert waits["authz"]["reason"] == "approval_required"
+    assert (allowed["user"]["sub"], allowed["admin"]["for"]) == ("bob", "user:alice")
+    assert (made["user"]["sub"], made["authz"]["decision"]) == ("alice", "allow")
+    assert text not in json.dumps(house.server.whole_records())
+
+
+def test_who_needs_no_state_may_leave_it_out(house: House, text: str) -> None:
+    url, _ = asked(house.call(text))
+    house.allow(url)
+    assert said(house.call(text)) == {"text": text}
+    assert asked(house.call(text))[0] != url, "the same once more is another call"
+
+
+def test_a_refused_call_is_not_made(house: House, text: str) -> None:
+    url, state = asked(house.call(text))
+    house.bob.post(path_of(url), {"decision": "deny"})
+    for answer in (house.call(text, state), house.call(text)):
+        assert (answer.status, answer.error["code"]) == (400, WAITS)
+        assert "denied" in answer.error["message"]
+    assert house.desk.take() == []
+
+
+@pytest.mark.parametrize("change", [" ", "\u0430", "\u200b"])
+def test_an_allowed_call_is_not_another(house: House, text: str, change: str) -> None:
+    url, state = asked(house.call(text))
+    house.allow(url)
+    assert house.call(text + change, state).error["code"] == WAITS
+    assert asked(house.call(text + change))[0] != url
+    assert house.desk.take() == []
+    assert said(house.call(text, state)) == {"text": text}, "and it is still allowed"
+
+
+def test_nor_is_it_anybody_elses(house: House, text: str) -> None:
+    url, state = asked(house.call(text))
+    house.allow(url)
+    assert house.call(text, state, user="bob").error["code"] == -32602
+    assert asked(house.call(text, user="bob"))[0] != url
+    assert house.desk.take() == []
+
+
+def test_what_a_client_answers_allows_nothing(house: House, text: str) -> None:
+    url, state = asked(house.call(text))
+    accepted = {"bascule/approval": {"action": "accept", "content": {"approved": True}}}
+    assert asked(house.call(text, state, inputResponses=accepted))[0] == url
+    assert house.desk.take() == []
+
+
+def test_of_many_at_once_one_is_made(house: House, text: str) -> None:
+    url, state = asked(house.call(text))
+    house.allow(url)
+    token = house.server.token("alice")
+    params = {"name": "echo", "arguments": {"text": text}, **ASKS, "requestState": state}
+    with ThreadPoolExecutor(6) as pool:
+        answers = list(
+            pool.map(lambda _: house.server.call(token, "tools/call", params), range(6))
+        )
+    made = [it for it in answers if "result" in it.json]
+    assert [said(it) for it in made] == [{"text": text}]
+    assert len(house.desk.take()) == 1
+
+
+def test_who_asks_cannot_allow_it(house: House, text: str) -> None:
+    alice = browser_of(house.server, "alice")
+    url, state = asked(house.call(text))
+    assert alice.post(path_of(url), APPROVE).status == 403
+    assert alice.get(path_of(url)).status == 200
+    asked(house.call(text, state))
+    assert house.desk.take() == []
+
+
+def test_a_killed_server_forgets_nothing(house: House, text: str) -> None:
+    url, state = asked(house.call(text))
+    restart(house.server)
+    house.allow(url)
+    restart(house.server)
+    assert said(house.call(text, state)) == {"text": text}
+    restart(house.server)
+    assert house.call(text, state).error["code"] == WAITS
+
+
+def restart(made: Installation) -> None:
+    made.kill()
+    made.start()
+
+
+@pytest.mark.parametrize("version", ["2025-11-25", "2025-06-18"])
+def test_a_client_of_an_older_revision_gets_the_link_and_calls_again(
+    house: House, text: str, version: str
+) -> None:
+    token = house.server.token("alice", "lodge")
+    client = LegacyClient(house.server, token, "lodge", version=version)
+    capabilities = {"elicitation": {"url": {}}}
+    assert client.initialize(version, capabilities=capabilities).status == 200
+    client.notify("notifications/initialized")
+    answer = client.tool("echo", text=text)
+    assert answer.status == 200
+    data = answer.error["data"]
+    if version == "2025-11-25":
+        assert answer.error["code"] == -32042
+        url = data["elicitations"][0]["url"]
+    else:
+        assert answer.error["code"] == WAITS
+        url = data["url"]
+        assert url in answer.error["message"]
+    assert calls(house.lodge) == []
+    house.allow(url)
+    result = client.tool("echo", text=text).json["result"]
+    assert text in json.dumps(result)
+    assert len(calls(house.lodge)) == 1
+    assert "error" in client.tool("echo", text=text).json
+    assert calls(house.lodge) == []
+
+
+def calls(recorder: Recorder) -> list[Any]:
+    found = [it.message for it in recorder.take() if it.body]
+    return [it for it in found if it.get("method") == "tools/call"]
+
+
+def test_another_replica_makes_the_call_and_only_one(
+    tmp_path: Path,
+    recorder: Recorder,
+    postgres_server: PostgresServer,
+    migrated_template: str,
+) -> None:
+    url = postgres_server.url(postgres_server.create(template=migrated_template))
+    first = on_postgres(tmp_path / "one", recorder, url)
+    second = replica(tmp_path / "two", recorder, url, first)
+    for made in (first, second):
+        rules = RULES.replace(', "lodge/echo"', "")
+        made.config.write_text(made.config.read_text() + rules)
+    try:
+        first.start()
+        second.start()
+        bob = browser_of(second, "bob", host=f"127.0.0.1:{first.public}")
+        one, two = (House(it, recorder, recorder, bob) for it in (first, second))
+        link, state = asked(one.call("shared"))
+        assert path_of(link).startswith("/approve/")
+        recorder.take()
+        assert bob.post(path_of(link), APPROVE).status == 303
+        assert said(two.call("shared", state)) == {"text": "shared"}
+        assert one.call("shared", state).error["code"] == WAITS
+        assert len(recorder.take()) == 1
+    finally:
+        first.kill()
+        second.kill()
