@@ -9,13 +9,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import cedarpy
 import msgspec
 
 from bascule.decision.model import SCHEMA, Uid, uid_json
 from bascule.decision.policy import Est
+from bascule.decision.residue import Residue
 from bascule.errors import BasculeError
 
 PolicySet = cedarpy.PolicySet
@@ -39,10 +40,17 @@ class Verdict:
     """`@id`s that permit when it allows, else those that forbid, or that failed."""
     failed: bool = False
     """Something could not be evaluated; then it never allows."""
-    depends: bool = False
-    """On what is not known; then it does not allow yet."""
     obliges: tuple[tuple[str, str], ...] = ()
     """Rule of call approval, and the policy that demands it: it allows only with these."""
+    depends: Residue | None = None
+    """What it depends on that is not known; then it does not allow yet."""
+
+
+class Applying(NamedTuple):
+    """Which of some permits apply, and which failed."""
+
+    applied: frozenset[str]
+    failed: frozenset[str]
 
 
 def parse(text: str) -> tuple[list[Est], bool]:
@@ -121,18 +129,45 @@ def evaluate(
     Cedar skips a policy that errors, so a broken `forbid` would not forbid: an answer that
     comes with any error does not allow here.
     """
-    request = {
-        "principal": uid_json(principal),
-        "action": uid_json(action),
-        "resource": uid_json(resource),
-        "context": context,
-    }
+    request = _request(principal, action, resource, context)
     result = cedarpy.is_authorized(request, policies, known)
     diagnostics = result.diagnostics
     if diagnostics.errors or result.decision is cedarpy.Decision.NoDecision:
         return Verdict(False, _blamed(diagnostics.errors), failed=True)
     allows = result.decision is cedarpy.Decision.Allow
     return Verdict(allows, tuple(sorted(diagnostics.reasons)))
+
+
+def applying(
+    permits: PolicySet,
+    known: Entities,
+    *,
+    principal: Uid,
+    action: Uid,
+    resource: Uid,
+    context: str,
+) -> Applying:
+    """Ask Cedar which policies of a set of permits apply.
+
+    Raises ValueError when it does not say.
+    """
+    request = _request(principal, action, resource, context)
+    result = cedarpy.is_authorized(request, permits, known)
+    diagnostics = result.diagnostics
+    failed = _blamed(diagnostics.errors)
+    nothing_said = result.decision is cedarpy.Decision.NoDecision
+    if nothing_said or len(failed) != len(diagnostics.errors):
+        raise ValueError("Cedar did not say which policies apply")
+    return Applying(frozenset(diagnostics.reasons), frozenset(failed))
+
+
+def _request(principal: Uid, action: Uid, resource: Uid, context: str) -> dict[str, Any]:
+    return {
+        "principal": uid_json(principal),
+        "action": uid_json(action),
+        "resource": uid_json(resource),
+        "context": context,
+    }
 
 
 def _blamed(errors: Sequence[str]) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from bascule.decision.consent import with_consent
 from bascule.decision.entries import TargetKind
 from bascule.decision.evaluation import Evaluation, Given
 from bascule.decision.facts import Allowed, CallFacts, Decision, Denied, Maybe, Reason
+from bascule.decision.possible import foretold
 from bascule.decision.rates import RATE
 from bascule.decision.snapshot import Snapshot
 
@@ -64,13 +65,15 @@ def decide(facts: CallFacts, snapshot: Snapshot) -> Decision:
     # Rights first: who has none, whatever the arguments, learns nothing of what there is.
     decision = _by_rights(facts, snapshot)
     if isinstance(decision, Denied):
-        return decision
+        return _of_this_call(facts, decision, snapshot)
     finding = lapsed or (None if gate is None else gate.deviation(facts))
     if finding is not None and gate is not None and gate.enforces:
         return Denied(finding)
 
     # Then this one call, with its arguments.
-    if facts.arguments is not None and facts.kind != "none":
+    if facts.arguments is None:
+        decision = foretold(decision)
+    elif facts.kind != "none":
         decision = _by_arguments(facts, facts.arguments, decision, snapshot)
         if isinstance(decision, Allowed) and decision.obligations:
             # All else allows it: last comes whether somebody has approved just this call.
@@ -82,6 +85,20 @@ def decide(facts: CallFacts, snapshot: Snapshot) -> Decision:
     if finding is None or isinstance(decision, Denied):
         return decision
     return replace(decision, finding=decision.finding or finding)
+
+
+def _of_this_call(facts: CallFacts, denied: Denied, snapshot: Snapshot) -> Denied:
+    """Give the reason of one call that is denied whatever its arguments are.
+
+    Only who may make this very call is told that a scope would help.
+    """
+    if not denied.unsettled or facts.arguments is None:
+        return denied
+    checked = check_arguments(facts, facts.arguments, snapshot)
+    if isinstance(checked, Denied):
+        return Denied(checked.reason)
+    decision = _with_arguments(facts, checked, snapshot)
+    return decision if isinstance(decision, Denied) else denied
 
 
 def _by_arguments(

@@ -8,6 +8,7 @@ from bascule.clock import UnixTime
 from bascule.decision.entries import TargetKind
 from bascule.decision.evaluation import Evaluation
 from bascule.decision.facts import Decision, Denied, Kind, Principal, Reason
+from bascule.decision.possible import foretold
 from bascule.decision.snapshot import Snapshot
 
 METHODS: Mapping[TargetKind, str] = {
@@ -53,7 +54,8 @@ def decide_many(
     for name in names:
         decision = known.get(name)
         if decision is None:
-            decision, lasts = evaluation.decide(kind, name)
+            found, lasts = evaluation.decide(kind, name)
+            decision = foretold(found)
             if lasts:
                 snapshot.memo.keep(key, name, decision)
         batch.append((name, decision))

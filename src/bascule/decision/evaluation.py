@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -12,15 +12,26 @@ import msgspec
 
 from bascule.clock import UnixTime
 from bascule.decision import cedar
+from bascule.decision.answers import Answer, conclude
+from bascule.decision.arguments import check_arguments
 from bascule.decision.callers import Caller, Question
+from bascule.decision.candidates import Candidate
 from bascule.decision.entries import TargetKind
-from bascule.decision.facts import Allowed, Decision, Denied, Maybe, Principal, Reason
-from bascule.decision.flows import CLOSED, FLOW
+from bascule.decision.facts import (
+    Allowed,
+    CallFacts,
+    Decision,
+    Denied,
+    Maybe,
+    Principal,
+    Reason,
+)
 from bascule.decision.model import ACT_ALONE, USE_ACTIONS, Target, uid, uid_json
 from bascule.decision.normal_uri import is_normal
 from bascule.decision.obligations import lift, oblige
 from bascule.decision.partial import ask_partially
 from bascule.decision.policy import Policy
+from bascule.decision.possible import look_into
 from bascule.decision.slices import Slice, scopes_that_permit
 from bascule.decision.snapshot import Snapshot
 
@@ -33,15 +44,6 @@ class Given(NamedTuple):
     arguments: Mapping[str, Any]
     """As Cedar's JSON values; those that no policy reads may be left out."""
     touched: frozenset[str]
-
-
-class Answer(NamedTuple):
-    """The answer to one question of the conjunction."""
-
-    question: Question
-    part: Slice | None
-    """The policies that it was put to; None where none could bear on it."""
-    verdict: cedar.Verdict
 
 
 class Evaluation:
@@ -108,9 +110,13 @@ class Evaluation:
         target = self._snapshot.target(self._connector, kind, name)
         use = self._snapshot.policies.on(USE_ACTIONS[kind], target)
         answers = self._answers(target, use)
-        decision = conclude(
-            [(it.question, it.verdict) for it in answers], scopes_that_permit(use)
-        )
+        scopes = frozenset(scopes_that_permit(use))
+        decision = conclude(answers, scopes)
+        if isinstance(decision, Maybe):
+            self.work += 100
+            decision = look_into(
+                decision, target, answers, scopes, self._snapshot, self._allows
+            )
         obliges = {one for it in answers for one in it.verdict.obliges}
         decision = oblige(decision, obliges, kind, is_call=self._given is not None)
         changing = any(it.part is not None and self._changes(it.part) for it in answers)
@@ -126,6 +132,33 @@ class Evaluation:
         ]
         verdicts = self._verdicts_on(target, caller, parts)
         return list(map(Answer, caller.questions, parts, verdicts))
+
+    def _allows(self, target: Target, definition: str | None, candidate: Candidate) -> bool:
+        """Decide a call with these arguments, as if it was made."""
+        self.work += 300
+        facts = CallFacts(
+            self._principal,
+            target.connector,
+            self._method,
+            target.kind,
+            target.name,
+            self._now,
+            definition=definition,
+            arguments=candidate.arguments,
+            touched=candidate.touched,
+        )
+        checked = check_arguments(facts, candidate.arguments, self._snapshot)
+        if isinstance(checked, Denied):
+            return False
+        evaluation = Evaluation(
+            self._principal,
+            target.connector,
+            self._method,
+            self._now,
+            self._snapshot,
+            given=Given(checked.cedar, candidate.touched),
+        )
+        return isinstance(evaluation.decide(target.kind, target.name)[0], Allowed)
 
     def _changes(self, part: Slice) -> bool:
         """Tell whether another call, or the same one later, may be answered otherwise."""
@@ -169,9 +202,28 @@ class Evaluation:
     ) -> cedar.Verdict:
         if self._given is None and (part.reads_arguments or part.reads_touched):
             return ask_partially(
-                part, lambda some: self._put(question, some, target, entities)
+                part,
+                lambda some: self._put(question, some, target, entities),
+                lambda probes: self._probe(question, probes, target, entities),
             )
         return self._put(question, part, target, entities)
+
+    def _probe(
+        self,
+        question: Question,
+        probes: cedar.PolicySet,
+        target: Target,
+        entities: cedar.Entities,
+    ) -> cedar.Applying:
+        self.work += 120
+        return cedar.applying(
+            probes,
+            entities,
+            principal=question.principal.uid,
+            action=uid("Action", _action(question, target)),
+            resource=target.node.uid,
+            context=self._context,
+        )
 
     def _put(
         self, question: Question, part: Slice, target: Target, entities: cedar.Entities
@@ -228,33 +280,3 @@ def _shared_by(question: Question, part: Slice, target: Target) -> tuple[object,
         question.principal.uid if "principal" in part.reads else None,
         target.node.uid if "resource" in part.reads else None,
     )
-
-
-def conclude(
-    answers: Sequence[tuple[Question, cedar.Verdict]], scopes: Iterable[str]
-) -> Decision:
-    """Rank what was found: an error, then a `forbid`, then the first missing permit.
-
-    `scopes`: those that would permit, for who lacks nothing else.
-    """
-    verdicts = [verdict for _, verdict in answers]
-    failed = [verdict for verdict in verdicts if verdict.failed]
-    if failed:
-        return Denied(Reason.POLICY_ERROR, _ids(failed))
-    refused = [it for it in verdicts if not it.allows and not it.depends]
-    if forbids := _ids(refused):
-        if all(name.startswith(FLOW) for name in forbids):
-            return Denied(Reason.FLOW_CLOSED, forbids, detail=CLOSED)
-        return Denied(Reason.POLICY_FORBIDS, forbids)
-    for question, verdict in answers:
-        if not verdict.allows and not verdict.depends:
-            if question.missing is Reason.INSUFFICIENT_SCOPE:
-                return Denied(question.missing, scopes=tuple(sorted(set(scopes))))
-            return Denied(question.missing)
-    if any(verdict.depends for verdict in verdicts):
-        return Maybe(_ids(verdicts))
-    return Allowed(_ids(verdicts))
-
-
-def _ids(verdicts: Iterable[cedar.Verdict]) -> tuple[str, ...]:
-    return tuple(sorted({name for verdict in verdicts for name in verdict.policies}))

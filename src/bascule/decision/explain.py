@@ -8,9 +8,10 @@ from typing import Literal
 from msgspec import Struct
 
 from bascule.config.model import Config
+from bascule.decision.answers import Answer
 from bascule.decision.arguments import check_arguments
 from bascule.decision.decide import KINDS, decide
-from bascule.decision.evaluation import Answer, Evaluation, Given
+from bascule.decision.evaluation import Evaluation, Given
 from bascule.decision.facts import CallFacts, Decision, Denied, Maybe, Reason
 from bascule.decision.near import Nearly, facts_of, nearly
 from bascule.decision.snapshot import Snapshot

@@ -164,6 +164,8 @@ class Denied:
     otherwise, so that nothing is revealed."""
     call: CallToApprove | None = None
     """With APPROVAL_REQUIRED: what is to be approved."""
+    unsettled: bool = False
+    """With INSUFFICIENT_SCOPE: whether user and agent may depends on the arguments."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +176,8 @@ class Maybe:
     """`@id`s of the policies that permit as far as is known, sorted."""
     proved: bool = False
     """There are arguments for which it is allowed; else nobody has shown that."""
+    always: bool = False
+    """It is allowed whatever they are."""
     finding: Reason | None = None
     """As in `Allowed`."""
 

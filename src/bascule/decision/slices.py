@@ -11,10 +11,13 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from bascule.decision import cedar
+from bascule.decision.formulas import UNKNOWN
 from bascule.decision.model import Node, Target, Uid
+from bascule.decision.open_policies import OpenPolicies
 from bascule.decision.policy import Policy
 
 _MAX_SLICES = 1024
+_UNKNOWN_READS = frozenset(("context", *(f"context.{name}" for name in UNKNOWN)))
 
 
 @dataclass(frozen=True)
@@ -69,10 +72,12 @@ class Slice:
     @cached_property
     def without_unknown(self) -> Slice:
         """Those of the policies that read neither arguments nor what was touched."""
-        unknown = {"context", "context.args", "context.touched"}
-        return Slice(
-            tuple(it for it in self.policies if not it.is_open or not it.reads & unknown)
-        )
+        return Slice(tuple(it for it in self.policies if not _reads_unknown(it)))
+
+    @cached_property
+    def unknown(self) -> OpenPolicies:
+        """The others."""
+        return OpenPolicies(tuple(it for it in self.policies if _reads_unknown(it)))
 
     @cached_property
     def obliging(self) -> Mapping[str, str]:
@@ -155,6 +160,10 @@ class Policies:
                 del self._slices[next(iter(self._slices))]
             known = self._slices[ids] = Slice(tuple(chosen))
         return known
+
+
+def _reads_unknown(policy: Policy) -> bool:
+    return policy.is_open and not policy.reads.isdisjoint(_UNKNOWN_READS)
 
 
 def _order(policy: Policy) -> tuple[str, str, str]:

@@ -22,6 +22,7 @@ from bascule.decision.memo import Memo
 from bascule.decision.model import SCHEMA, Target, target_of, worst_pin
 from bascule.decision.policy_files import read_policy_files
 from bascule.decision.problems import PolicyError, Problem
+from bascule.decision.proofs import Proofs
 from bascule.decision.rates import Rates
 from bascule.decision.slices import Policies
 from bascule.decision.toolsets import Toolsets
@@ -57,6 +58,7 @@ class Snapshot:
     """One for each connector."""
     grants: Grants = ()
     memo: Memo = field(default_factory=Memo, repr=False, compare=False)
+    proofs: Proofs = field(default_factory=Proofs, repr=False, compare=False)
 
     def target(self, connector: str, kind: TargetKind, name: str) -> Target:
         """Make a target that stands in all its toolsets, with what is known of it."""

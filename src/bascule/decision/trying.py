@@ -8,12 +8,12 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from bascule.clock import UnixTime
+from bascule.decision.answers import Answer
 from bascule.decision.cases import Case, Expected, PlacedCase
 from bascule.decision.compile import BUILT_IN_AGENT, BUILT_IN_SCOPE
 from bascule.decision.decide import decide
 from bascule.decision.decide_many import METHODS
 from bascule.decision.entries import TargetKind, glob_matches
-from bascule.decision.evaluation import Answer
 from bascule.decision.explain import answers_of, reason_of
 from bascule.decision.facts import (
     Allowed,

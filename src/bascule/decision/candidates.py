@@ -1,0 +1,234 @@
+"""Arguments for which some things hold and others do not: made, or shown not to exist."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any, NamedTuple
+
+from bascule.decision.atoms import (
+    DECIMAL_UNIT,
+    Exists,
+    Literal,
+    Path,
+    paths_read,
+    read_atom,
+)
+from bascule.decision.domains import (
+    BOOLEANS,
+    ContradictionError,
+    Fact,
+    Limits,
+    values,
+)
+from bascule.decision.formulas import Atom
+from bascule.decision.patterns import UnsearchedError
+from bascule.decision.shape import Part, Shape, examples
+
+_MOST_VALUES = 3
+_MOST_EXAMPLES = 64
+
+Way = Sequence[tuple[Atom, bool]]
+"""Conditions that must be asked, and what each must come to."""
+
+
+class Candidate(NamedTuple):
+    """Something that may be allowed."""
+
+    arguments: Mapping[str, Any]
+    touched: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known of arguments beside what policies ask of them."""
+
+    shape: Shape | None
+    """Of the approved definition."""
+    is_binding: bool
+    """Calls whose arguments do not fit it are refused."""
+
+
+@dataclass
+class _Asked:
+    """What a way asks, put in order."""
+
+    facts: dict[Path, list[Fact]] = field(default_factory=dict)
+    there: set[Path] = field(default_factory=set)
+    absent: set[Path] = field(default_factory=set)
+    hinted: set[Path] = field(default_factory=set)
+    """Read by conditions that are not understood."""
+
+
+def candidates(way: Way, known: Known) -> Iterator[Candidate]:
+    """Give arguments that may go this way; others may exist when none of them does.
+
+    Raises `ContradictionError` if no arguments go this way.
+    """
+    asked = _sort(way)
+    _check_presence(asked, known)
+    found = {
+        path: _first_values(facts, _limits(path, known))
+        for path, facts in asked.facts.items()
+    }
+    for n in range(_MOST_VALUES):
+        chosen = {path: some[min(n, len(some) - 1)] for path, some in found.items() if some}
+        if n and all(len(some) <= n for some in found.values()):
+            break
+        yield _candidate(asked, chosen, known, hints=False)
+        yield _candidate(asked, chosen, known, hints=True)
+
+
+def _sort(way: Way) -> _Asked:
+    asked = _Asked()
+    for atom, wanted in way:
+        read = read_atom(atom)
+        if read is None:
+            asked.hinted |= paths_read(atom)
+            continue
+        demand, holds = read.demand, wanted is read.positive
+        if isinstance(demand, Exists):
+            asked.there.update(_above(demand.path))
+            (asked.there if holds else asked.absent).add(demand.path)
+        else:
+            asked.there.update((*_above(demand.path), demand.path))
+            asked.facts.setdefault(demand.path, []).append((demand, holds))
+    return asked
+
+
+def _above(path: Path) -> Iterator[Path]:
+    return (path[:end] for end in range(1, len(path)))
+
+
+def _check_presence(asked: _Asked, known: Known) -> None:
+    if asked.absent & asked.there:
+        raise ContradictionError
+    for path in asked.facts:
+        if any(len(it) > len(path) and it[: len(path)] == path for it in asked.there):
+            # It has attributes: a record, of which nothing else can be asked.
+            raise ContradictionError
+    shape = known.shape
+    if shape is None or not known.is_binding or not shape.is_plain:
+        return
+    for path in asked.absent:
+        inner = path[1:]
+        is_argument = path[0] == "args" and inner
+        if is_argument and path[:-1] in {*asked.there, ("args",)} and shape.requires(inner):
+            raise ContradictionError
+
+
+def _first_values(facts: Sequence[Fact], limits: Limits) -> list[Literal]:
+    """Give a few values; none when it is not known whether there are any."""
+    found: list[Literal] = []
+    with suppress(UnsearchedError):
+        found.extend(islice(values(facts, limits), _MOST_VALUES))
+    return found
+
+
+def _limits(path: Path, known: Known) -> Limits:
+    limits = Limits()
+    if known.shape is None or path[0] != "args":
+        return limits
+    parts = known.shape.at(path[1:])
+    named = islice((it for part in parts for it in examples(part)), _MOST_EXAMPLES)
+    limits.suggested = [it for it in map(_literal, named) if it is not None]
+    limits.shortest = max((_bound(part, "minLength", 0) for part in parts), default=0)
+    if known.is_binding and known.shape.is_plain:
+        for part in parts:
+            _narrow(limits, part)
+    return limits
+
+
+def _narrow(limits: Limits, part: Part) -> None:
+    """Take over what a schema says of a value, if Cedar sees that value as it came."""
+    allowed = _allowed(part)
+    if allowed is not None:
+        limits.allowed = allowed if limits.allowed is None else limits.allowed & allowed
+    limits.least = max(limits.least, _bound(part, "minimum", limits.least))
+    limits.least = max(limits.least, _bound(part, "exclusiveMinimum", limits.least - 1) + 1)
+    limits.most = min(limits.most, _bound(part, "maximum", limits.most))
+    limits.most = min(limits.most, _bound(part, "exclusiveMaximum", limits.most + 1) - 1)
+
+
+def _allowed(part: Part) -> frozenset[Literal] | None:
+    if part.get("type") == "boolean":
+        return BOOLEANS
+    named = part["enum"] if "enum" in part else [part["const"]] if "const" in part else None
+    if not isinstance(named, list) or len(named) > _MOST_EXAMPLES or "format" in part:
+        return None
+    found = [_literal(it) for it in named]
+    if any(it is None or (it.kind == "string" and not it.value.isascii()) for it in found):
+        return None
+    return frozenset(it for it in found if it is not None)
+
+
+def _bound(part: Part, key: str, otherwise: int) -> int:
+    value = part.get(key)
+    return value if isinstance(value, int) and not isinstance(value, bool) else otherwise
+
+
+def _literal(value: object) -> Literal | None:
+    match value:
+        case bool():
+            return Literal("bool", value)
+        case int():
+            return Literal("long", value)
+        case str():
+            return Literal("string", value)
+        case _:
+            return None
+
+
+def _candidate(
+    asked: _Asked, chosen: Mapping[Path, Literal], known: Known, *, hints: bool
+) -> Candidate:
+    shape = known.shape
+    sample = {} if shape is None else shape.sample()
+    root: dict[str, Any] = {
+        "args": sample if isinstance(sample, dict) else {},
+        "touched": [],
+    }
+    present = {*asked.there, *(asked.hinted if hints else ())}
+    for path in sorted(present):
+        if path not in chosen and path[0] == "args" and not _has(root, path):
+            _put(root, path, None if shape is None else shape.sample(path[1:]))
+    for path, literal in sorted(chosen.items()):
+        _put(root, path, _plain(literal))
+    for path in asked.absent:
+        holder = _holder(root, path)
+        if isinstance(holder, dict):
+            holder.pop(path[-1], None)
+    return Candidate(root["args"], frozenset(map(str, root["touched"])))
+
+
+def _holder(root: dict[str, Any], path: Path) -> Any:
+    found: Any = root
+    for name in path[:-1]:
+        found = found.get(name) if isinstance(found, dict) else None
+    return found
+
+
+def _has(root: dict[str, Any], path: Path) -> bool:
+    holder = _holder(root, path)
+    return isinstance(holder, dict) and path[-1] in holder
+
+
+def _put(root: dict[str, Any], path: Path, value: Any) -> None:
+    holder = root
+    for name in path[:-1]:
+        if not isinstance(holder.get(name), dict):
+            holder[name] = {}
+        holder = holder[name]
+    holder[path[-1]] = "a" if value is None else value
+
+
+def _plain(literal: Literal) -> Any:
+    """Write a value as JSON has it."""
+    if literal.kind == "set":
+        return sorted((_plain(it) for it in literal.value), key=repr)
+    if literal.kind == "decimal":
+        whole, rest = divmod(literal.value, DECIMAL_UNIT)
+        return whole if rest == 0 else literal.value / DECIMAL_UNIT
+    return literal.value

@@ -1,0 +1,217 @@
+"""The values that one argument can have, when several things are asked of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from itertools import chain, combinations
+from typing import TypeVar
+
+from bascule.decision.atoms import (
+    AtMost,
+    Demand,
+    Empty,
+    Holds,
+    HoldsAll,
+    IsTrue,
+    Kind,
+    Literal,
+    Matches,
+    OneOf,
+)
+from bascule.decision.patterns import Pattern, UnsearchedError, fits, some_words
+
+LONGS = (-(1 << 63), (1 << 63) - 1)
+"""Cedar's integers; its decimals count their last place in the same."""
+TRUE, FALSE = Literal("bool", True), Literal("bool", False)
+BOOLEANS = frozenset((TRUE, FALSE))
+_MOST_ELEMENTS = 10
+
+T = TypeVar("T")
+Fact = tuple[Demand, bool]
+"""Something asked of a value, and whether it must hold or must not."""
+
+
+class ContradictionError(Exception):
+    """No value is left."""
+
+
+@dataclass
+class Limits:
+    """What else is known of a value, beside what policies ask."""
+
+    allowed: frozenset[Literal] | None = None
+    """The only ones there are; None: not known to be few."""
+    least: int = LONGS[0]
+    most: int = LONGS[1]
+    shortest: int = 0
+    suggested: list[Literal] = field(default_factory=list)
+    """Worth a try first."""
+
+
+def values(facts: Sequence[Fact], limits: Limits) -> Iterator[Literal]:
+    """Give values for which all facts hold, as far as they are searched for.
+
+    Raises `ContradictionError` if there are none, and `UnsearchedError` if that is not
+    known.
+    """
+    few, kind = _few(facts, limits), _kind(facts)
+    if few is None and kind == "bool":
+        few = BOOLEANS
+    if few is not None:
+        return _some(it for it in sorted(few, key=repr) if _holds_all(facts, it))
+    suggested = [it for it in limits.suggested if _holds_all(facts, it)]
+    if kind is None:
+        # Only what it is not was asked: nearly everything is left.
+        return iter(suggested or _anything(facts))
+    if kind == "string":
+        return chain(suggested, _strings(facts, limits))
+    if kind == "set":
+        return _some(_sets(facts))
+    return _some(_numbers(kind, facts, limits))
+
+
+def holds(demand: Demand, value: Literal) -> bool:
+    """Tell whether a demand holds for a value. An argument of another kind fits nothing."""
+    match demand:
+        case IsTrue():
+            return value == TRUE
+        case OneOf(values=allowed):
+            return value in allowed
+        case Matches(pattern=pattern):
+            return value.kind == "string" and fits(pattern, value.value)
+        case AtMost(kind=kind, bound=bound):
+            return value.kind == kind and value.value <= bound
+        case Holds(values=some):
+            return value.kind == "set" and not value.value.isdisjoint(some)
+        case HoldsAll(values=all_of):
+            return value.kind == "set" and value.value.issuperset(all_of)
+        case Empty():
+            return value.kind == "set" and not value.value
+        case _:
+            return True
+
+
+def _holds_all(facts: Iterable[Fact], value: Literal) -> bool:
+    return all(
+        holds(demand, value) is wanted and _is_asked_of(demand, value)
+        for demand, wanted in facts
+    )
+
+
+def _is_asked_of(demand: Demand, value: Literal) -> bool:
+    """Tell whether Cedar can ask that of a value: of another kind it would be an error."""
+    kind = _kind_of(demand)
+    return kind is None or kind == value.kind
+
+
+def _kind_of(demand: Demand) -> Kind | None:
+    match demand:
+        case IsTrue():
+            return "bool"
+        case Matches():
+            return "string"
+        case AtMost(kind=kind):
+            return kind
+        case Holds() | HoldsAll() | Empty():
+            return "set"
+        case _:
+            return None
+
+
+def _kind(facts: Sequence[Fact]) -> Kind | None:
+    kinds = {_kind_of(demand) for demand, _ in facts} - {None}
+    if len(kinds) > 1:
+        raise ContradictionError
+    return kinds.pop() if kinds else None
+
+
+def _few(facts: Sequence[Fact], limits: Limits) -> frozenset[Literal] | None:
+    few = limits.allowed
+    for demand, wanted in facts:
+        if wanted and isinstance(demand, OneOf):
+            few = demand.values if few is None else few & demand.values
+    return few
+
+
+def _some(found: Iterator[T]) -> Iterator[T]:
+    """Look for the first at once. Raises `ContradictionError`."""
+    for first in found:
+        return chain((first,), found)
+    raise ContradictionError
+
+
+def _anything(facts: Sequence[Fact]) -> Iterator[Literal]:
+    excluded = {value for demand, _ in facts for value in _values_of(demand)}
+    candidates = chain(
+        (TRUE, FALSE),
+        (Literal("string", "a" * n) for n in range(1, len(excluded) + 2)),
+        (Literal("long", n) for n in range(len(excluded) + 1)),
+    )
+    return (it for it in candidates if it not in excluded)
+
+
+def _values_of(demand: Demand) -> Iterable[Literal]:
+    return demand.values if isinstance(demand, OneOf) else ()
+
+
+def _strings(facts: Sequence[Fact], limits: Limits) -> Iterator[Literal]:
+    fitting: list[Pattern] = []
+    others: list[Pattern] = []
+    for demand, wanted in facts:
+        if isinstance(demand, Matches):
+            (fitting if wanted else others).append(demand.pattern)
+        elif isinstance(demand, OneOf):
+            others += [tuple(it.value) for it in demand.values if it.kind == "string"]
+    found = some_words(frozenset(fitting), frozenset(others))
+    if not found:
+        raise ContradictionError
+    if limits.shortest:
+        # Shorter ones count too: what a policy sees may be shorter than what was sent.
+        with suppress(UnsearchedError):
+            longer = some_words(
+                frozenset(fitting), frozenset(others), shortest=limits.shortest
+            )
+            found = (*longer, *found)
+    return (Literal("string", word) for word in found)
+
+
+def _numbers(kind: Kind, facts: Sequence[Fact], limits: Limits) -> Iterator[Literal]:
+    low, high = (limits.least, limits.most) if kind == "long" else LONGS
+    excluded = set()
+    for demand, wanted in facts:
+        if isinstance(demand, AtMost):
+            if wanted:
+                high = min(high, demand.bound)
+            else:
+                low = max(low, demand.bound + 1)
+        elif isinstance(demand, OneOf):
+            excluded |= {it.value for it in demand.values if it.kind == kind}
+    tried = dict.fromkeys(
+        chain(
+            (0, 10_000, low, high),
+            range(low, min(high, low + len(excluded)) + 1),
+            range(max(low, high - len(excluded)), high + 1),
+        )
+    )
+    return (Literal(kind, it) for it in tried if low <= it <= high and it not in excluded)
+
+
+def _sets(facts: Sequence[Fact]) -> Iterator[Literal]:
+    """Give the sets of what is named and of one thing that is not, small ones first."""
+    named = {it for demand, _ in facts for it in _elements_of(demand)}
+    other = "a" * (1 + max((len(str(it.value)) for it in named), default=0))
+    options = sorted(named, key=repr)
+    if len(options) > _MOST_ELEMENTS:
+        raise UnsearchedError("too many sets to look at")
+    options.append(Literal("string", other))
+    for size in range(len(options) + 1):
+        for chosen in combinations(options, size):
+            found = Literal("set", frozenset(chosen))
+            if _holds_all(facts, found):
+                yield found
+
+
+def _elements_of(demand: Demand) -> Iterable[Literal]:
+    return demand.values if isinstance(demand, Holds | HoldsAll) else ()

@@ -1,0 +1,152 @@
+"""Whether there are arguments with which a call would be allowed.
+
+What is left of each question (its residue) is written out as the ways in which it can come
+to yes: each is a list of conditions that must hold or must not. When each contradicts
+itself there are no such arguments. From the others candidates are made, which whoever asks
+has to try: only Cedar itself says that a call is allowed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from itertools import islice
+from typing import Literal
+
+from bascule.decision.candidates import Candidate, Known, candidates
+from bascule.decision.domains import ContradictionError
+from bascule.decision.formulas import (
+    ERROR,
+    NO,
+    YES,
+    Atom,
+    Both,
+    Choice,
+    Either,
+    Formula,
+    Opposite,
+    outcomes,
+)
+from bascule.decision.residue import Residue
+
+Proof = Literal["proved", "refuted", "unproved"]
+"""Arguments were found; there are none; or neither is known."""
+_MOST_STEPS = 256
+_MOST_TRIES = 8
+
+Way = tuple[tuple[Atom, bool], ...]
+Wish = tuple[Formula, int]
+"""A condition and what it is to come to."""
+
+
+class _GaveUpError(Exception):
+    """Too many ways to look at: nothing is shown."""
+
+
+def prove(
+    residues: Sequence[Residue], known: Known, confirm: Callable[[Candidate], bool]
+) -> Proof:
+    """Look for arguments that make the answer to all questions yes.
+
+    `confirm` tells of a candidate whether it does.
+    """
+    needed, settled = _wishes(residues), _settled(residues)
+    whole = [*needed, *settled]
+    if _is_refuted(needed, known) or (settled and _is_refuted(whole, known)):
+        return "refuted"
+    found = (it for way in _Search(known).ways(whole) for it in candidates(way, known))
+    with suppress(_GaveUpError):
+        if any(confirm(candidate) for candidate in islice(found, _MOST_TRIES)):
+            return "proved"
+    return "unproved"
+
+
+def _is_refuted(wishes: Sequence[Sequence[Wish]], known: Known) -> bool:
+    try:
+        return next(_Search(known).ways(wishes), None) is None
+    except _GaveUpError:
+        return False
+
+
+class _Search:
+    """Goes through the ways in which wishes come true, and leaves those that cannot."""
+
+    def __init__(self, known: Known) -> None:
+        self._known = known
+        self._left = _MOST_STEPS
+
+    def ways(self, wishes: Sequence[Sequence[Wish]], begun: Way = ()) -> Iterator[Way]:
+        """Give the ways in which of each group one wish comes true, none too few.
+
+        Raises `_GaveUpError`.
+        """
+        if not wishes:
+            yield begun
+            return
+        for formula, want in wishes[0]:
+            for more in ways(formula, want):
+                way = (*begun, *more)
+                if not more or self._may_be(way):
+                    yield from self.ways(wishes[1:], way)
+
+    def _may_be(self, way: Way) -> bool:
+        if self._left == 0:
+            raise _GaveUpError
+        self._left -= 1
+        try:
+            next(candidates(way, self._known), None)
+        except ContradictionError:
+            return False
+        return True
+
+
+def _wishes(residues: Sequence[Residue]) -> list[list[Wish]]:
+    """Write down what must come true: of each group one."""
+    wishes: list[list[Wish]] = []
+    for residue in residues:
+        wishes += [[(when, NO)] for when in residue.forbids]
+        if not residue.permitted:
+            wishes.append([(when, YES) for when in residue.permits])
+    return wishes
+
+
+def _settled(residues: Sequence[Residue]) -> list[list[Wish]]:
+    """Write down that what is not needed must not fail either."""
+    return [
+        [(when, YES), (when, NO)]
+        for residue in residues
+        for when in (*residue.permits, *residue.others)
+        if outcomes(when) & ERROR
+    ]
+
+
+def ways(formula: Formula, want: int) -> Iterator[Way]:
+    """Give the ways in which a formula comes to yes or to no."""
+    if not outcomes(formula) & want:
+        return
+    match formula:
+        case Atom():
+            yield ((formula, want == YES),)
+        case Opposite(inner):
+            yield from ways(inner, NO if want == YES else YES)
+        case Both(left, right):
+            yield from _in_order(left, right, want, stops=NO)
+        case Either(left, right):
+            yield from _in_order(left, right, want, stops=YES)
+        case Choice(test, yes, no):
+            yield from _then(test, YES, yes, want)
+            yield from _then(test, NO, no, want)
+        case _:
+            yield ()
+
+
+def _in_order(left: Formula, right: Formula, want: int, *, stops: int) -> Iterator[Way]:
+    if want == stops:
+        yield from ways(left, want)
+    yield from _then(left, YES + NO - stops, right, want)
+
+
+def _then(first: Formula, to: int, second: Formula, want: int) -> Iterator[Way]:
+    for way in ways(first, to):
+        for rest in ways(second, want):
+            yield (*way, *rest)
