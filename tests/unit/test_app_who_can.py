@@ -10,6 +10,7 @@ from bascule.app.catalogue import KnownAgent, KnownUser
 from bascule.app.who_can import Right, rights
 from bascule.clock import UnixTime
 from bascule.config.model import Agents, Config, Connector, Role
+from bascule.decision.alike import Likenesses
 from bascule.decision.decide import decide
 from bascule.decision.facts import Allowed, CallFacts, Denied, Maybe, Principal
 from bascule.decision.snapshot import build_snapshot
@@ -24,7 +25,9 @@ CONFIG = Config(
         "support": Role(members=("group:support", "user:bob"), allow=("tickets/get_*",)),
         "clerk": Role(members=("user:alice", "agent:job"), allow=("tickets/*", "time/*")),
     },
-    agents=Agents(default_ceiling=("tickets/get_one",), ceilings={"job": ("tickets/*",)}),
+    agents=Agents(
+        default_ceiling=("tickets/get_one",), ceilings={"job": ("tickets/*",), "capped": ()}
+    ),
 )
 POLICIES = {
     "x.cedar": """
@@ -33,16 +36,25 @@ POLICIES = {
         @id("open-hours") permit(principal is Mcp::User, action in Mcp::Action::"use",
             resource in Mcp::Server::"tickets")
         when { context.now.toTime() > duration("1h") };
+        @id("not-dave") forbid(principal is Mcp::User,
+            action in Mcp::Action::"use", resource)
+        when { principal == Mcp::User::"dave" || context.agent == Mcp::Agent::"odd" };
+        @id("staff") permit(principal is Mcp::User, action in Mcp::Action::"use",
+            resource == Mcp::Tool::"tickets/search")
+        when { principal in Mcp::Group::"staff" };
     """
 }
 USERS = [
     KnownUser("user:alice", frozenset({"group:staff"})),
     KnownUser("user:bob"),
     KnownUser("user:carol", frozenset({"group:support"})),
+    KnownUser("user:dave", frozenset({"group:support"})),
+    KnownUser("user:erin", frozenset({"group:support", "group:named-nowhere"})),
+    KnownUser("user:fred", frozenset({"group:staff", "group:support"})),
     KnownUser("user:https://idp.example|7"),
     None,
 ]
-AGENTS = [KnownAgent("bascule-cli"), KnownAgent("desk"), KnownAgent("job")]
+AGENTS = [KnownAgent(it) for it in ("bascule-cli", "capped", "desk", "job", "odd", "pad")]
 TOOLS = {"tickets": ("delete", "get_one", "get_two", "search"), "time": ("now",)}
 SNAPSHOT = build_snapshot(CONFIG, POLICIES)
 TABLE = list(rights(USERS, AGENTS, TOOLS, SNAPSHOT, now=NOW))
@@ -76,6 +88,19 @@ def test_each_row_is_what_a_decision_says(row: Right) -> None:
     assert row.because == (list(decision.policies) or [row.reason])
     if isinstance(decision, Denied):
         assert row.reason == decision.reason
+
+
+def test_only_who_is_named_somewhere_can_be_told_apart() -> None:
+    likenesses = Likenesses(SNAPSHOT)
+    found = {
+        user.name: likenesses.of(Principal(user.name, "pad", user.groups))
+        for user in USERS
+        if user is not None
+    }
+    assert found["user:carol"] == found["user:erin"]
+    assert len(set(found.values())) == len(found) - 1
+    agents = [likenesses.of(Principal(None, it.client_id)) for it in AGENTS]
+    assert len(set(agents)) == len(agents) - 1  # `desk` and `pad` are alike
 
 
 def test_nobody_may_use_what_is_not_approved() -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from bascule.config.members import members_of
 from bascule.config.model import Config
 from bascule.decision.compile import BUILT_IN_AGENT
+from bascule.decision.policy import Policy, walk
 from bascule.storage import agents, foreigners, users
 from bascule.storage.foreigners import Foreigner
 from bascule.storage.store import Store
@@ -15,7 +16,7 @@ from bascule.storage.store import Store
 
 @dataclass(frozen=True, slots=True)
 class KnownUser:
-    """One that has an account here, or that a role names: it would have its rights."""
+    """One that has an account here, or that somebody named: it would have these rights."""
 
     name: str
     """`user:alice`, or `user:ISSUER|SUB`."""
@@ -32,8 +33,10 @@ class KnownAgent:
     disabled: bool = False
 
 
-def known_users(store: Store, config: Config) -> list[KnownUser]:
-    """Give local accounts and the users that roles name, by name."""
+def known_users(
+    store: Store, config: Config, policies: Iterable[Policy] = ()
+) -> list[KnownUser]:
+    """Give local accounts and the users that roles or policies name, by name."""
     found = {
         f"user:{it.name}": KnownUser(
             f"user:{it.name}",
@@ -43,20 +46,31 @@ def known_users(store: Store, config: Config) -> list[KnownUser]:
         for it in store.read(users.every)
     }
     shut_out = store.read(foreigners.every)
-    for name in _members(config, "user:"):
+    written = (f"user:{it}" for it in _named("Mcp::User", policies))
+    for name in (*_members(config, "user:"), *written):
         if name not in found:
             found[name] = KnownUser(name, disabled=Foreigner("user", name) in shut_out)
     return [found[name] for name in sorted(found)]
 
 
-def known_agents(store: Store, config: Config) -> list[KnownAgent]:
-    """Give the built-in agent, registered ones, and those that the configuration names."""
+def known_agents(
+    store: Store, config: Config, policies: Iterable[Policy] = ()
+) -> list[KnownAgent]:
+    """Give the built-in agent, registered ones, and those that somebody has named."""
     found = {it.client_id: it.disabled for it in store.read(agents.every)}
     shut_out = {it.key for it in store.read(foreigners.every) if it.kind == "agent"}
     named = (it.removeprefix("agent:") for it in _members(config, "agent:"))
-    for name in (BUILT_IN_AGENT, *config.agents.ceilings, *named):
+    written = _named("Mcp::Agent", policies)
+    for name in (BUILT_IN_AGENT, *config.agents.ceilings, *named, *written):
         found.setdefault(name, name in shut_out)
     return [KnownAgent(name, found[name]) for name in sorted(found)]
+
+
+def _named(kind: str, policies: Iterable[Policy]) -> Iterator[str]:
+    for policy in policies:
+        for node in walk([policy.est["principal"], policy.est["conditions"]]):
+            if node.get("type") == kind and isinstance(node.get("id"), str):
+                yield node["id"]
 
 
 def _members(config: Config, prefix: str) -> Iterator[str]:

@@ -9,13 +9,12 @@ from msgspec import Struct
 
 from bascule.app.catalogue import KnownAgent, KnownUser
 from bascule.clock import UnixTime
+from bascule.decision.alike import Likeness, Likenesses
 from bascule.decision.compile import BUILT_IN_SCOPE
 from bascule.decision.decide_many import decide_many
+from bascule.decision.explain import reason_of
 from bascule.decision.facts import Allowed, Decision, Denied, Maybe, Principal
 from bascule.decision.snapshot import Snapshot
-
-UNKNOWN = "arguments_unknown"
-"""Reason of a `maybe`."""
 
 
 class Right(Struct, frozen=True):
@@ -47,34 +46,68 @@ def rights(
     Their token has the built-in scope of the connector, which is what clients get unless
     they ask for less.
     """
+    table = _Table(tools, snapshot, now)
     for user in users:
         for agent in agents:
+            name = None if user is None else user.name
             for connector, names in tools.items():
-                yield from _rights(user, agent, connector, names, snapshot, now)
+                refused = _shut_out(user, agent) or _shut(connector, snapshot, now)
+                told: list[Told]
+                if refused:
+                    told = [("deny", refused, [refused])] * len(names)
+                else:
+                    told = table.answers(_principal(user, agent, connector), connector)
+                for tool, (decision, reason, because) in zip(names, told, strict=True):
+                    yield Right(
+                        name, agent.client_id, connector, tool, decision, reason, because
+                    )
 
 
-def _rights(
-    user: KnownUser | None,
-    agent: KnownAgent,
-    connector: str,
-    names: Sequence[str],
-    snapshot: Snapshot,
-    now: UnixTime,
-) -> Iterator[Right]:
-    name = None if user is None else user.name
-    who = (name, agent.client_id, connector)
-    refused = _shut_out(user, agent) or _shut(connector, snapshot, now)
-    if refused:
-        yield from (Right(*who, it, "deny", refused, [refused]) for it in names)
-        return
-    principal = Principal(
-        user=name,
+Told = tuple[Literal["allow", "maybe", "deny"], str, list[str]]
+"""Decision, reason, and because of what."""
+
+
+class _Table:
+    """Answers by principal and connector; those that nothing tells apart share theirs."""
+
+    def __init__(
+        self, tools: Mapping[str, Sequence[str]], snapshot: Snapshot, now: UnixTime
+    ) -> None:
+        self._tools = tools
+        self._snapshot = snapshot
+        self._now = now
+        self._likenesses = Likenesses(snapshot)
+        self._known: dict[tuple[Likeness, str], list[Told]] = {}
+        self._told: dict[Decision, Told] = {}
+
+    def answers(self, principal: Principal, connector: str) -> list[Told]:
+        """Give an answer for each tool of a connector, in their order."""
+        key = self._likenesses.of(principal), connector
+        known = self._known.get(key)
+        if known is None:
+            names = self._tools[connector]
+            batches = decide_many(
+                principal, connector, "tool", names, self._now, self._snapshot
+            )
+            known = self._known[key] = [
+                self._tell(decision) for batch in batches for _, decision in batch
+            ]
+        return known
+
+    def _tell(self, decision: Decision) -> Told:
+        told = self._told.get(decision)
+        if told is None:
+            told = self._told[decision] = _told(decision)
+        return told
+
+
+def _principal(user: KnownUser | None, agent: KnownAgent, connector: str) -> Principal:
+    return Principal(
+        user=None if user is None else user.name,
         agent=agent.client_id,
         groups=frozenset() if user is None else user.groups,
         scopes=frozenset((f"{BUILT_IN_SCOPE}{connector}",)),
     )
-    for batch in decide_many(principal, connector, "tool", names, now, snapshot):
-        yield from (_right(who, tool, decision) for tool, decision in batch)
 
 
 def _shut_out(user: KnownUser | None, agent: KnownAgent) -> str:
@@ -89,12 +122,12 @@ def _shut(connector: str, snapshot: Snapshot, now: UnixTime) -> str:
     return "" if reason is None else reason.value
 
 
-def _right(who: tuple[str | None, str, str], tool: str, decision: Decision) -> Right:
-    policies = list(decision.policies)
+def _told(decision: Decision) -> Told:
+    policies, reason = list(decision.policies), reason_of(decision)
     match decision:
-        case Allowed(reason=reason):
-            return Right(*who, tool, "allow", reason.value, policies or [reason.value])
+        case Allowed():
+            return "allow", reason, policies or [reason]
         case Maybe():
-            return Right(*who, tool, "maybe", UNKNOWN, policies or [UNKNOWN])
-        case Denied(reason=reason):
-            return Right(*who, tool, "deny", reason.value, policies or [reason.value])
+            return "maybe", reason, policies or [reason]
+        case Denied():
+            return "deny", reason, policies or [reason]

@@ -67,15 +67,15 @@ def who_can(
 
     config = context.config()
     snapshot = context.snapshot(config)
+    policies = snapshot.policies.by_id.values()
     known = _known_tools(context, config, connectors, fetch=not no_fetch)
     whose = frozenset(it if it.startswith("user:") else f"user:{it}" for it in users)
+    everybody = [*known_users(context.store(), config, policies), None]
     found = rights(
+        _chosen(everybody, whose, lambda it: None if it is None else it.name),
         _chosen(
-            [*known_users(context.store(), config), None],
-            whose,
-            lambda it: None if it is None else it.name,
+            known_agents(context.store(), config, policies), agents, lambda it: it.client_id
         ),
-        _chosen(known_agents(context.store(), config), agents, lambda it: it.client_id),
         {name: _chosen(it, names, str) for name, it in known.tools.items()},
         snapshot,
         now=system_clock(),

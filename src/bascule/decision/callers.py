@@ -62,6 +62,16 @@ class Callers:
         self._own_ceilings = own_ceilings
         self._known: dict[Principal, Caller] = {}
 
+    @property
+    def members(self) -> frozenset[str]:
+        """Name all users and groups that have a role: `user:…`, `group:…`."""
+        return frozenset(self._roles)
+
+    @property
+    def own_ceilings(self) -> frozenset[str]:
+        """Name the agents that the default ceiling is not for."""
+        return frozenset(self._own_ceilings)
+
     def of(self, principal: Principal, now: UnixTime) -> Caller:
         """Give the caller. Raises ValueError for names that are not well-formed."""
         known = self._known.get(principal)
