@@ -20,7 +20,7 @@ RULES = """
 approvers = ["user:bob"]
 """
 HOSTILE = {
-    "command": "ls\n" * 40 + "</pre></dl><button>Allow this one call</button>",
+    "command": "ls\n" * 40 + "</pre></dl><button>Approve this one call</button>",
     "long": "x" * 5000 + "END",
     "turned \u202e around": "\u202eexe.gpj",
     "<script>alert(1)</script>": [1, {"deep": ["<img src=x onerror=alert(1)>"]}],
@@ -58,7 +58,7 @@ def state(desk: Installation, approval_id: str) -> str:
     return str(desk.ask("approvals", "show", approval_id)["state"])
 
 
-def test_who_opens_the_link_signs_in_reads_and_allows(
+def test_who_opens_the_link_signs_in_reads_and_approves(
     desk: Installation, browser: Browser
 ) -> None:
     """It needs no scripts."""
@@ -67,18 +67,18 @@ def test_who_opens_the_link_signs_in_reads_and_allows(
         page.goto(address(desk, call.id))
         sign_in(page, "bob")
         expect(page.get_by_role("heading", level=1)).to_have_text(
-            "Allow this call of delete?"
+            "Approve this call of delete?"
         )
         expect(page.get_by_text('"/srv/link"')).to_be_visible()
-        page.get_by_role("button", name="Allow this one call").click()
+        page.get_by_role("button", name="Approve this one call").click()
         expect(page.get_by_role("checkbox")).to_be_visible()
-        assert state(desk, call.id) == "pending", "nobody allows what they have not read"
+        assert state(desk, call.id) == "pending", "nobody approves what they have not read"
         page.get_by_label("I have read all arguments").check()
-        page.get_by_role("button", name="Allow this one call").click()
-        expect(page.get_by_role("heading", level=1)).to_have_text("This call is allowed")
+        page.get_by_role("button", name="Approve this one call").click()
+        expect(page.get_by_role("heading", level=1)).to_have_text("This call is approved")
         page.go_back()
         page.reload()
-        expect(page.get_by_role("heading", level=1)).to_have_text("This call is allowed")
+        expect(page.get_by_role("heading", level=1)).to_have_text("This call is approved")
     assert state(desk, call.id) == "approved"
 
 
@@ -95,20 +95,20 @@ def test_nothing_keeps_people_from_reading_what_means_harm(
         page.emulate_media(color_scheme="light")
         assert barriers(page) == []
         assert page.evaluate("() => document.documentElement.scrollWidth") <= 320
-        allow = page.get_by_role("button", name="Allow this one call")
-        expect(allow).to_have_count(1)
+        approve = page.get_by_role("button", name="Approve this one call")
+        expect(approve).to_have_count(1)
         end = page.get_by_text("END")
         expect(end).to_be_visible()
-        assert below(end.bounding_box(), allow.bounding_box())
+        assert below(end.bounding_box(), approve.bounding_box())
         tab = partial(page.keyboard.press, "Tab")
         tab()
         expect(page.get_by_role("checkbox")).to_be_focused()
         tab()
-        expect(allow).to_be_focused()
+        expect(approve).to_be_focused()
         tab()
-        expect(page.get_by_role("button", name="Refuse")).to_be_focused()
+        expect(page.get_by_role("button", name="Deny")).to_be_focused()
         page.keyboard.press("Enter")
-        expect(page.get_by_role("heading", level=1)).to_have_text("This call was refused")
+        expect(page.get_by_role("heading", level=1)).to_have_text("This call was denied")
         assert barriers(page) == []
     assert state(desk, call.id) == "denied"
 
@@ -135,11 +135,11 @@ def test_who_asks_finds_it_in_a_list_and_takes_it_back(
         expect(page.get_by_role("checkbox")).to_have_count(0)
         assert barriers(page) == []
         page.get_by_role("button", name="Take it back").click()
-        expect(page.get_by_role("heading", level=1)).to_have_text("This call was refused")
+        expect(page.get_by_role("heading", level=1)).to_have_text("This call was denied")
     assert state(desk, call.id) == "denied"
 
 
-def test_a_page_of_another_site_allows_nothing(
+def test_a_page_of_another_site_approves_nothing(
     desk: Installation, browser: Browser
 ) -> None:
     """Its form has the approver's browser, but not the approver."""

@@ -6,6 +6,7 @@ import getpass
 import json
 import os
 import pty
+import re
 import sqlite3
 import subprocess
 from pathlib import Path
@@ -19,6 +20,9 @@ from ports import free_ports
 from system.asked_calls import ARGUMENTS, asked
 from system.server import Installation
 
+ROOT = Path(__file__).parents[2]
+GUIDE = (ROOT / "docs" / "how-to" / "approve-calls.md").read_text()
+PAGES = ROOT / "src" / "bascule" / "authserver"
 CONFIG = """\
 [connectors.desk]
 mode = "observe"
@@ -171,3 +175,21 @@ def test_the_database_holds_no_argument_in_the_clear(made: Installation) -> None
     asked(made)
     for path in made.data.rglob("*"):
         assert path.is_dir() or b"canary" not in path.read_bytes()
+
+
+def test_the_guide_gives_rules_that_can_be_meant(made: Installation) -> None:
+    (rules,) = re.findall(r"^```toml\n(.*?)^```$", GUIDE, re.MULTILINE | re.DOTALL)
+    connectors = "".join(
+        f'[connectors.{name}]\nmode = "observe"\nurl = "http://127.0.0.1:9/{name}"\n'
+        for name in ("tickets", "files", "bank")
+    )
+    made.config.write_text(connectors + rules)
+    assert made.ask("policy", "check")["problems"] == []
+
+
+def test_the_guide_names_what_the_page_says() -> None:
+    table = GUIDE.partition("## When it does not work")[2]
+    titles = re.findall(r"^\| ([A-Z][^|]+) \|", table, re.MULTILINE)
+    assert len(titles) == 5
+    sources = [path.read_text() for path in PAGES.glob("call_approval*.py")]
+    assert [it for it in titles if not any(f'"{it}"' in text for text in sources)] == []

@@ -176,7 +176,7 @@ def desk(migrated_file: Path, tmp_path: Path) -> Iterator[Desk]:
         yield Desk(store)
 
 
-def test_an_approver_sees_all_of_the_call_and_allows_it(desk: Desk) -> None:
+def test_an_approver_sees_all_of_the_call_and_approves_it(desk: Desk) -> None:
     asked = desk.ask()
     page = unescape(desk.visit("bob").text)
     for fact in ("delete", "disk", "desk-app", "alice", "files: 0 of 1"):
@@ -187,7 +187,7 @@ def test_an_approver_sees_all_of_the_call_and_allows_it(desk: Desk) -> None:
     answer = desk.visit("bob", APPROVE)
     assert (answer.status_code, answer.headers["location"]) == (303, f"/approve/{ID}")
     assert (desk.approval.state, desk.approval.approvers) == ("approved", ("user:bob",))
-    assert "This call is allowed" in desk.visit("bob").text
+    assert "This call is approved" in desk.visit("bob").text
     (record,) = desk.log.events
     assert record[:2] == ("call_approval.approve", "user:bob")
     assert record[2] == {
@@ -201,13 +201,13 @@ def test_an_approver_sees_all_of_the_call_and_allows_it(desk: Desk) -> None:
     }
 
 
-def test_an_approver_refuses_it(desk: Desk) -> None:
+def test_an_approver_denies_it(desk: Desk) -> None:
     desk.ask()
     assert desk.visit("carol", DENY).status_code == 303
     assert (desk.approval.state, desk.approval.sealed_arguments) == ("denied", None)
     assert desk.log.events[0][:2] == ("call_approval.deny", "user:carol")
     page = desk.visit("alice").text
-    assert "This call was refused" in page
+    assert "This call was denied" in page
     assert "By carol" in page
     assert "canary" not in page
 
@@ -228,7 +228,7 @@ def test_an_approver_refuses_it(desk: Desk) -> None:
 def test_only_who_may_is_asked(desk: Desk, rule: str, who: set[str], name: str) -> None:
     desk.ask(rule)
     page = desk.visit(name)
-    assert ("Allow this one call" in page.text) == (name in who)
+    assert ("Approve this one call" in page.text) == (name in who)
     assert (page.status_code == 404) == (name not in {*who, "alice"})
     answer = desk.visit(name, APPROVE)
     assert answer.status_code == (303 if name in who else 403 if name == "alice" else 404)
@@ -360,7 +360,7 @@ def test_a_form_sent_twice_decides_once(desk: Desk) -> None:
     assert [it[0] for it in desk.log.events] == ["call_approval.approve"]
 
 
-def test_nobody_brings_a_refusal_back(desk: Desk) -> None:
+def test_nobody_brings_a_denied_call_back(desk: Desk) -> None:
     desk.ask()
     desk.visit("carol", DENY)
     assert desk.visit("bob", APPROVE).status_code == 303
@@ -373,7 +373,7 @@ def test_two_must_agree_where_a_rule_says_so(desk: Desk) -> None:
         desk.visit("bob", APPROVE)
     assert desk.approval.state == "pending"
     page = desk.visit("bob").text
-    assert "You have allowed it" in page
+    assert "You have approved it" in page
     assert "two: 1 of 2 (bob)" in page
     assert "<form" not in page
     desk.visit("carol", APPROVE)
@@ -389,7 +389,7 @@ def test_each_rule_must_be_content(desk: Desk) -> None:
     assert desk.approval.state == "approved"
 
 
-def test_what_nobody_decides_in_time_is_refused(desk: Desk) -> None:
+def test_what_nobody_decides_in_time_is_denied(desk: Desk) -> None:
     desk.ask()
     desk.now = UnixTime(NOW + 300)
     page = desk.visit("bob").text
@@ -414,7 +414,7 @@ def test_an_approval_is_given_under_the_rules_in_force_alone(desk: Desk) -> None
     desk.policies = "q" * 64
     page = desk.visit("bob").text
     assert "The rules have changed since" in page
-    assert "Allow this one call" not in page
+    assert "Approve this one call" not in page
     assert desk.visit("bob", APPROVE).status_code == 409
     assert (desk.approval.state, desk.log.events) == ("pending", [])
     assert desk.visit("bob", DENY).status_code == 303
@@ -541,7 +541,7 @@ def test_two_approvers_at_the_same_moment_are_two(desk: Desk) -> None:
     assert sorted(desk.approval.approvers) == ["user:bob", "user:carol"]
 
 
-def test_allowing_and_refusing_at_the_same_moment_is_one_of_both(desk: Desk) -> None:
+def test_approving_and_denying_at_the_same_moment_is_one_of_both(desk: Desk) -> None:
     desk.ask()
     tokens = {desk.sign_in("bob"): APPROVE, desk.sign_in("carol"): DENY}
 

@@ -58,7 +58,7 @@ class CallApprovalPage:
     """None where they are not needed any more."""
     digest: str
     may_approve: bool
-    may_refuse: bool
+    may_deny: bool
     by_me: bool
 
 
@@ -108,7 +108,7 @@ def approval_page(
         arguments=readable(arguments) if pending else None,
         digest=request.arguments_digest,
         may_approve=may_approve,
-        may_refuse=pending and (may_decide or asked) and not has_spoken,
+        may_deny=pending and (may_decide or asked) and not has_spoken,
         by_me=asked,
     )
 
@@ -145,8 +145,8 @@ def _words(
     match approval.state:
         case "pending" if may_approve:
             return (
-                f"Allow this call of {what}?",
-                "An agent waits. What you allow is this one call, once, with exactly the "
+                f"Approve this call of {what}?",
+                "An agent waits. What you approve is this one call, once, with exactly the "
                 "arguments below.",
             )
         case "pending" if outdated:
@@ -155,18 +155,18 @@ def _words(
                 "The agent has to ask again, under the rules that are in force now.",
             )
         case "pending" if has_spoken:
-            return "You have allowed it", "It waits for others now, who must allow it too."
+            return "You have approved it", "It waits for others, who must approve it too."
         case "pending":
             return "Somebody else must decide", _whom_to_ask(approval, rules)
         case "approved":
             return (
-                "This call is allowed",
+                "This call is approved",
                 f"The agent can make it now, once, until {second(approval.expires_at)}.",
             )
         case "denied":
-            return "This call was refused", _refused_by(approval)
+            return "This call was denied", _denied_by(approval)
         case "used":
-            return "This call was made", "It was allowed once, and made once."
+            return "This call was made", "It was approved once, and made once."
         case _:
             return (
                 "It is too late",
@@ -182,7 +182,7 @@ def _whom_to_ask(approval: CallApproval, rules: Mapping[str, CallApprovalRule]) 
     return f"Give the address of this page to who may decide: {named}."
 
 
-def _refused_by(approval: CallApproval) -> str:
+def _denied_by(approval: CallApproval) -> str:
     who = next((it.approver for it in approval.votes if it.decision == "deny"), REQUESTER)
     if who == REQUESTER:
         return "The agent has taken it back."

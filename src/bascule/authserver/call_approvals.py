@@ -176,7 +176,7 @@ class CallApprovals:
             raise PageError(
                 403,
                 "Somebody else must decide",
-                "Who asks for this call must not be who allows it.",
+                "Who asks for this call must not be who approves it.",
             )
         if self._is_outdated(approval):
             raise PageError(

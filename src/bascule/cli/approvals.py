@@ -82,12 +82,12 @@ def show(context: CommandContext, approval_id: str, as_json: bool) -> None:
 def approve(
     context: CommandContext, approval_id: str, reason: str | None, as_json: bool
 ) -> None:
-    """Let one call be made, once; `approvals show ID` says what it is."""
+    """Approve one call, once; `approvals show ID` says what it is."""
     found = _pending(context, approval_id)
     arguments = _arguments(context, found)
     if sys.stdin.isatty() and not as_json:
         click.echo("\n".join(_lines(found, arguments)))
-        click.confirm("Allow this one call?", abort=True)
+        click.confirm("Approve this one call?", abort=True)
     _decide(context, found, "approve", reason, as_json)
 
 
@@ -99,7 +99,7 @@ def approve(
 def deny(
     context: CommandContext, approval_id: str, reason: str | None, as_json: bool
 ) -> None:
-    """Refuse one call."""
+    """Deny one call."""
     _decide(context, _pending(context, approval_id), "deny", reason, as_json)
 
 
