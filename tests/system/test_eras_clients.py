@@ -11,8 +11,13 @@ import httpx2
 import pytest
 from mcp.client.client import Client
 from mcp.client.streamable_http import streamable_http_client
-from mcp.shared.exceptions import MCPError
-from mcp_types import CreateMessageResult, ElicitResult, TextContent
+from mcp.shared.exceptions import MCPError, UrlElicitationRequiredError
+from mcp_types import (
+    CreateMessageResult,
+    ElicitRequestURLParams,
+    ElicitResult,
+    TextContent,
+)
 
 from patience import PATIENCE
 from system.mcp_server import running
@@ -43,11 +48,19 @@ url = "http://127.0.0.1:{stateless}/mcp"
 mode = "observe"
 url = "http://127.0.0.1:{whole}/mcp"
 
+[connectors.strict]
+mode = "observe"
+url = "http://127.0.0.1:{both}/mcp"
+may_ask = ["elicitation"]
+
+[call_approvals.strict]
+tools = ["strict/*"]
+
 [roles.visitor]
 members = ["user:alice", "user:bob"]
 allow = [{allowed}]
 """
-NAMES = ("hall", "old", "new", "stateless", "whole")
+NAMES = ("hall", "old", "new", "stateless", "whole", "strict")
 TOOLS = ("echo", "counts", "asks_name", "samples", "waits")
 
 
@@ -239,5 +252,52 @@ def test_many_clients_with_the_same_ids_each_get_their_own_answers(
         async with anyio.create_task_group() as group:
             for number in range(8):
                 group.start_soon(one, tokens[number % 2], number)
+
+    anyio.run(use)
+
+
+async def approve(house: Installation, url: str) -> None:
+    """Do what a person does who opens the page and says yes."""
+    number = url.removeprefix(f"{house.url}/approve/")
+    decided = await anyio.to_thread.run_sync(house.ask, "approvals", "approve", number)
+    assert decided["state"] == "approved"
+
+
+def test_a_client_sends_its_user_to_approve_and_goes_on_by_itself(
+    house: Installation,
+) -> None:
+    asked: list[str] = []
+
+    async def open_page(context: Any, params: Any) -> ElicitResult:
+        assert isinstance(params, ElicitRequestURLParams)
+        asked.append(params.message)
+        await approve(house, params.url)
+        return ElicitResult(action="accept")
+
+    async def use() -> None:
+        token = house.token("alice", "strict")
+        made = connected(house, "strict", token, elicitation_callback=open_page)
+        async with made as it:
+            assert it.protocol_version == "2026-07-28"
+            assert "echo" in [tool.name for tool in (await it.list_tools()).tools]
+            for _ in range(2):
+                assert text_of(await it.call_tool("echo", {"text": "bye"})) == "bye"
+
+    anyio.run(use)
+    assert len(asked) == 2
+    assert all("`echo`" in message for message in asked)
+
+
+def test_an_older_client_is_told_the_page_by_its_own_error(house: Installation) -> None:
+    async def use() -> None:
+        token = house.token("alice", "strict")
+        made = connected(house, "strict", token, "legacy", elicitation_callback=accept)
+        async with made as it:
+            with pytest.raises(MCPError) as caught:
+                await it.call_tool("asks_name")
+            required = UrlElicitationRequiredError.from_error(caught.value.error)
+            (wanted,) = required.elicitations
+            await approve(house, wanted.url)
+            assert text_of(await it.call_tool("asks_name")) == "hello Alice"
 
     anyio.run(use)
