@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from bascule.app.catalogue import KnownAgent, KnownUser
 from bascule.clock import UnixTime
-from bascule.decision.alike import Likeness, Likenesses
+from bascule.decision.alike import Likenesses
 from bascule.decision.compile import BUILT_IN_SCOPE
 from bascule.decision.decide_many import decide_many
 from bascule.decision.explain import reason_of
@@ -77,7 +77,7 @@ class _Table:
         self._snapshot = snapshot
         self._now = now
         self._likenesses = Likenesses(snapshot)
-        self._known: dict[tuple[Likeness, str], list[Told]] = {}
+        self._known: dict[tuple[Principal, str], list[Told]] = {}
         self._told: dict[Decision, Told] = {}
 
     def answers(self, principal: Principal, connector: str) -> list[Told]:

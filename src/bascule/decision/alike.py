@@ -6,12 +6,12 @@ head, in a condition, among the members of a role, or as an agent with a ceiling
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from bascule.decision.facts import Principal
 from bascule.decision.policy import walk
 from bascule.decision.snapshot import Snapshot
 
-Likeness = tuple[str | None, str, frozenset[str], frozenset[str]]
-"""Equal for principals that nothing of a snapshot tells apart."""
 ANYBODY = ""
 """In the place of a name that is written nowhere."""
 
@@ -37,12 +37,12 @@ class Likenesses:
         )
         self._agents = snapshot.callers.own_ceilings | written.get("Mcp::Agent", set())
 
-    def of(self, principal: Principal) -> Likeness:
-        """Give what is equal for all that are answered alike."""
+    def of(self, principal: Principal) -> Principal:
+        """Give what is equal for all that are answered alike: one without idle names."""
         user, agent = principal.user, principal.agent
-        return (
-            user if user is None or user in self._members else ANYBODY,
-            agent if agent in self._agents else ANYBODY,
-            principal.groups & self._members,
-            principal.scopes,
+        return replace(
+            principal,
+            user=user if user is None or user in self._members else ANYBODY,
+            agent=agent if agent in self._agents else ANYBODY,
+            groups=principal.groups & self._members,
         )
