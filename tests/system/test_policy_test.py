@@ -127,6 +127,10 @@ def test_what_a_file_says_is_no_command_to_the_runner(folder: Path) -> None:
         f"::error file={file},line=1::a%25%0A::add-mask::b: time/set: "
         "deny in place of maybe (no_user_right)"
     )
+    assert result.stdout.splitlines()[1] == "    Nothing gives the user a right to it."
+    hostile = bad.replace('"time/set"', '"time/x\\n::stop-commands::y"')
+    told = run(folder, "--github", cases=hostile).stdout.splitlines()
+    assert [it for it in told if it.strip().startswith("::")] == told[:1]
     (folder / "policies" / "a,b.cedar").write_text("permit(principal, action, resource);")
     options = ["--config", str(folder / "bascule.toml"), "policy", "check", "--github"]
     checked = CliRunner().invoke(main, options).stdout

@@ -14,6 +14,7 @@ from bascule.app.tools import locked_tools
 from bascule.clock import UnixTime
 from bascule.config.model import Config
 from bascule.decision.cases import PlacedCase, read_cases
+from bascule.decision.explain import Explanation, explain
 from bascule.decision.gate import Gate
 from bascule.decision.problems import Problem
 from bascule.decision.snapshot import Gates, build_snapshot
@@ -33,6 +34,8 @@ class Tried(Struct, frozen=True):
     """Those that were decisive in some case."""
     tools: Share
     """`CONNECTOR/TOOL` of the lock that some case was about."""
+    explanations: tuple[Explanation, ...]
+    """Of the outcomes that are not as expected, in their order."""
 
     @property
     def ok(self) -> bool:
@@ -80,6 +83,7 @@ def run_tests(
         tuple(outcomes),
         share(written_policies(snapshot), decisive),
         share(every_tool, (it.use for it in outcomes)),
+        tuple(explain(it.facts, snapshot, config) for it in outcomes if not it.ok),
     )
 
 

@@ -9,7 +9,7 @@ import click
 import msgspec
 from msgspec import Struct
 
-from bascule.cli.output import printable
+from bascule.cli.output import cell
 from bascule.decision.explain import Asked, Explanation, reason_of
 from bascule.decision.facts import Allowed, Decision, Denied, Maybe
 
@@ -40,7 +40,7 @@ class Decided(Struct):
     def line(self) -> str:
         """Say it on one line."""
         head = f"{self.decision}: {self.reason}"
-        return printable(" ".join((head, *self.policies, *self.scopes)))
+        return cell(" ".join((head, *self.policies, *self.scopes)))
 
 
 def decided(decision: Decision) -> Decided:
@@ -73,10 +73,11 @@ def page(found: Explanation) -> str:
     """Say it to people: the decision, each question, and what is missing."""
     told = decided(found.decision)
     colour = _COLOURS[told.decision]
-    return "\n".join((click.style(told.line, fg=colour), *map(printable, _lines(found))))
+    return "\n".join((click.style(told.line, fg=colour), *map(cell, lines(found))))
 
 
-def _lines(found: Explanation) -> Iterator[str]:
+def lines(found: Explanation) -> Iterator[str]:
+    """Say why: the reason in words, each question, and what is missing."""
     yield found.summary
     for asked in found.asked:
         yield from _question(asked)

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import click
 
 from bascule.cli.context import CommandContext
+from bascule.cli.explanation import lines
 from bascule.cli.github import annotation, as_github_option
-from bascule.cli.output import emit, printable
+from bascule.cli.output import cell, emit
 
 if TYPE_CHECKING:
     from bascule.app.policy_tests import Tried
@@ -108,23 +109,28 @@ def _share(share: Share) -> dict[str, object]:
 
 def _lines(tested: Tried, least: int, *, as_github: bool) -> Iterator[str]:
     failed = [it for it in tested.outcomes if not it.ok]
-    told = [(it.file, it.line, it.message) for it in tested.problems]
-    told += [(it.file, it.line, _failure(it)) for it in failed]
-    for file, line, message in told:
-        if as_github:
-            yield annotation(file, line, "error", message)
-        else:
-            yield click.style(printable(f"{file}:{line}: {message}"), fg="red")
+    for problem in tested.problems:
+        yield _problem(problem.file, problem.line, problem.message, as_github=as_github)
+    for outcome, explained in zip(failed, tested.explanations, strict=True):
+        message = _failure(outcome)
+        yield _problem(outcome.file, outcome.line, message, as_github=as_github)
+        yield from (cell(f"    {line}") for line in lines(explained))
     for what, share in (("policies", tested.policies), ("tools", tested.tools)):
         if share.missing:
             more = len(share.missing) - _MOST_NAMED
-            names = "  ".join(map(printable, share.missing[:_MOST_NAMED]))
+            names = "  ".join(map(cell, share.missing[:_MOST_NAMED]))
             yield f"{what} in no case: {names}{f'  and {more} more' if more > 0 else ''}"
     enough = f" (at least {least} % of each is wanted)" if least else ""
     yield (
         f"{len(tested.outcomes)} tried, {len(failed)} failed; policies tested: "
         f"{_of(tested.policies)}, tools: {_of(tested.tools)}{enough}"
     )
+
+
+def _problem(file: str, line: int, message: str, *, as_github: bool) -> str:
+    if as_github:
+        return annotation(file, line, "error", message)
+    return click.style(cell(f"{file}:{line}: {message}"), fg="red")
 
 
 def _failure(it: Outcome) -> str:

@@ -45,6 +45,8 @@ class Outcome(Struct, frozen=True):
     """What is not as expected; empty when all is."""
     exercised: tuple[str, ...]
     """Policies that were decisive for the user, the agent or the token."""
+    facts: CallFacts
+    """What was decided on."""
 
 
 Tools = Mapping[str, Sequence[str]]
@@ -100,6 +102,7 @@ def _try(
         decision.policies,
         problem,
         tuple(sorted(_decisive(answers))),
+        facts,
     )
 
 
