@@ -6,7 +6,7 @@ from functools import partial
 
 from bascule.decision.facts import CallFacts, Denied, Principal
 from bascule.decision.snapshot import Snapshot
-from bascule.gateway import answers, refusal, unapproved
+from bascule.gateway import answers, approval_answers, refusal
 from bascule.gateway.approval import (
     CHANGED,
     compared_modern,
@@ -87,7 +87,9 @@ async def handle_call(gateway: Gateway, work: Work, connector: str) -> None:
         # 9. Denied: the request ends here.
         if isinstance(decision, Denied):
             if approval is not None:
-                unapproved.answer(gateway, exchange, message, facts, approval, entry.code)
+                approval_answers.answer(
+                    gateway, exchange, message, facts, approval, entry.code
+                )
             else:
                 refusal.denied(gateway, exchange, message, facts, decision, entry.code)
             return

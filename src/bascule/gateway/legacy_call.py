@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from bascule.decision.facts import CallFacts, Denied
-from bascule.gateway import answers, refusal, unapproved
+from bascule.gateway import answers, approval_answers, refusal
 from bascule.gateway.approval import (
     CHANGED,
     compared_legacy,
@@ -174,7 +174,9 @@ async def _allowed(
     if not isinstance(decision, Denied):
         return entry, request
     if approval is not None:
-        unapproved.answer_legacy(turn, request, facts, approval, entry.code, version, asks)
+        approval_answers.answer_legacy(
+            turn, request, facts, approval, entry.code, version, asks
+        )
     else:
         refusal.denied(
             turn.gateway, turn.exchange, request, facts, decision, entry.code, modern=False
