@@ -295,6 +295,15 @@ def test_an_error_fails_the_check_with_file_and_line(folder: Path) -> None:
     )
 
 
+def test_no_name_in_a_file_reaches_the_terminal_as_it_is(folder: Path) -> None:
+    path = folder / "bascule.toml"
+    path.write_text(CONFIG + '\n[roles."a\\u001b[2J\\nok"]\nallow = ["x"]\n')
+    result = bascule(folder, "policy", "check")
+    assert result.exit_code == 1
+    assert "\x1b" not in result.stdout
+    assert len(result.stdout.splitlines()) == 2
+
+
 def test_a_warning_fails_only_a_strict_check(folder: Path) -> None:
     path = folder / "bascule.toml"
     path.write_text(CONFIG + '\n[roles.idle]\nallow = ["time/*"]\n')

@@ -121,7 +121,8 @@ def test_the_page_shows_cases_that_can_be_read_and_every_key() -> None:
 def test_what_a_file_says_is_no_command_to_the_runner(folder: Path) -> None:
     name = 'name = "a%\\n::add-mask::b"'
     bad = BAD.replace('name = "clerks know the time"', name).replace("allow", "maybe")
-    result = run(folder, "--github", cases=bad.replace('reason = "no_user_right"\n', ""))
+    bad = bad.replace('reason = "no_user_right"\n', "")
+    result = run(folder, "--github", cases=bad)
     file = str(folder / "policies" / "tests" / "a.toml")
     assert result.stdout.splitlines()[0] == (
         f"::error file={file},line=1::a%25%0A::add-mask::b: time/set: "

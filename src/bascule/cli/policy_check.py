@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from bascule.cli.context import CommandContext
 from bascule.cli.github import annotation, as_github_option
-from bascule.cli.output import emit
+from bascule.cli.output import cell, emit
 from bascule.decision.lines import toml_line
 from bascule.decision.problems import Problem
 from bascule.decision.snapshot import policy_problems
@@ -42,7 +42,7 @@ def check(ctx: click.Context, *, strict: bool, as_github: bool, as_json: bool) -
 
 
 def _line(it: Problem) -> str:
-    return f"{it.file}:{it.line}: {it.severity}: {it.message}"
+    return cell(f"{it.file}:{it.line}: {it.severity}: {it.message}")
 
 
 def _annotation(it: Problem) -> str:
