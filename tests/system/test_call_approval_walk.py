@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -34,6 +34,10 @@ RULES = """
 [call_approvals.wary]
 tools = ["desk/echo", "lodge/echo"]
 approvers = ["user:bob"]
+"""
+MORE = """
+[call_approvals.more]
+tools = ["annex/echo"]
 """
 CAPABILITIES = "io.modelcontextprotocol/clientCapabilities"
 ASKS = {"_meta": {CAPABILITIES: {"elicitation": {"url": {}}}}}
@@ -153,13 +157,6 @@ def test_the_log_says_who_let_which_call_through(house: House, text: str) -> Non
     assert text not in json.dumps(house.server.whole_records())
 
 
-def test_who_needs_no_state_may_leave_it_out(house: House, text: str) -> None:
-    url, _ = asked(house.call(text))
-    house.allow(url)
-    assert said(house.call(text)) == {"text": text}
-    assert asked(house.call(text))[0] != url, "the same once more is another call"
-
-
 def test_a_refused_call_is_not_made(house: House, text: str) -> None:
     url, state = asked(house.call(text))
     house.bob.post(path_of(url), {"decision": "deny"})
@@ -167,45 +164,6 @@ def test_a_refused_call_is_not_made(house: House, text: str) -> None:
         assert (answer.status, answer.error["code"]) == (400, WAITS)
         assert "denied" in answer.error["message"]
     assert house.desk.take() == []
-
-
-@pytest.mark.parametrize("change", [" ", "\u0430", "\u200b"])
-def test_an_allowed_call_is_not_another(house: House, text: str, change: str) -> None:
-    url, state = asked(house.call(text))
-    house.allow(url)
-    assert house.call(text + change, state).error["code"] == WAITS
-    assert asked(house.call(text + change))[0] != url
-    assert house.desk.take() == []
-    assert said(house.call(text, state)) == {"text": text}, "and it is still allowed"
-
-
-def test_nor_is_it_anybody_elses(house: House, text: str) -> None:
-    url, state = asked(house.call(text))
-    house.allow(url)
-    assert house.call(text, state, user="bob").error["code"] == -32602
-    assert asked(house.call(text, user="bob"))[0] != url
-    assert house.desk.take() == []
-
-
-def test_what_a_client_answers_allows_nothing(house: House, text: str) -> None:
-    url, state = asked(house.call(text))
-    accepted = {"bascule/approval": {"action": "accept", "content": {"approved": True}}}
-    assert asked(house.call(text, state, inputResponses=accepted))[0] == url
-    assert house.desk.take() == []
-
-
-def test_of_many_at_once_one_is_made(house: House, text: str) -> None:
-    url, state = asked(house.call(text))
-    house.allow(url)
-    token = house.server.token("alice")
-    params = {"name": "echo", "arguments": {"text": text}, **ASKS, "requestState": state}
-    with ThreadPoolExecutor(6) as pool:
-        answers = list(
-            pool.map(lambda _: house.server.call(token, "tools/call", params), range(6))
-        )
-    made = [it for it in answers if "result" in it.json]
-    assert [said(it) for it in made] == [{"text": text}]
-    assert len(house.desk.take()) == 1
 
 
 def test_who_asks_cannot_allow_it(house: House, text: str) -> None:
@@ -219,7 +177,6 @@ def test_who_asks_cannot_allow_it(house: House, text: str) -> None:
 
 def test_a_killed_server_forgets_nothing(house: House, text: str) -> None:
     url, state = asked(house.call(text))
-    restart(house.server)
     house.allow(url)
     restart(house.server)
     assert said(house.call(text, state)) == {"text": text}
@@ -227,34 +184,37 @@ def test_a_killed_server_forgets_nothing(house: House, text: str) -> None:
     assert house.call(text, state).error["code"] == WAITS
 
 
+def test_what_was_asked_under_other_rules_is_over(house: House, text: str) -> None:
+    """Approved or not: under the rules that are in force nobody has approved it."""
+    waits, _ = asked(house.call(text))
+    approved, state = asked(house.call(text + "!"))
+    house.allow(approved)
+    config = house.server.config.read_text()
+    house.server.config.write_text(config.replace(RULES, RULES + MORE))
+    house.server.signal(signal.SIGHUP)
+    until(lambda: "The rules have changed" in house.bob.get(path_of(waits)).text)
+    assert house.allow(waits).status == 409
+    assert house.call(text + "!", state).error["code"] == WAITS
+    assert house.desk.take() == []
+
+
 def restart(made: Installation) -> None:
     made.kill()
     made.start()
 
 
-@pytest.mark.parametrize("version", ["2025-11-25", "2025-06-18"])
 def test_a_client_of_an_older_revision_gets_the_link_and_calls_again(
-    house: House, text: str, version: str
+    house: House, text: str
 ) -> None:
-    token = house.server.token("alice", "lodge")
-    client = LegacyClient(house.server, token, "lodge", version=version)
+    client = LegacyClient(house.server, house.server.token("alice", "lodge"), "lodge")
     capabilities = {"elicitation": {"url": {}}}
-    assert client.initialize(version, capabilities=capabilities).status == 200
+    assert client.initialize(capabilities=capabilities).status == 200
     client.notify("notifications/initialized")
     answer = client.tool("echo", text=text)
-    assert answer.status == 200
-    data = answer.error["data"]
-    if version == "2025-11-25":
-        assert answer.error["code"] == -32042
-        url = data["elicitations"][0]["url"]
-    else:
-        assert answer.error["code"] == WAITS
-        url = data["url"]
-        assert url in answer.error["message"]
+    assert (answer.status, answer.error["code"]) == (200, -32042)
     assert calls(house.lodge) == []
-    house.allow(url)
-    result = client.tool("echo", text=text).json["result"]
-    assert text in json.dumps(result)
+    house.allow(answer.error["data"]["elicitations"][0]["url"])
+    assert text in json.dumps(client.tool("echo", text=text).json["result"])
     assert len(calls(house.lodge)) == 1
     assert "error" in client.tool("echo", text=text).json
     assert calls(house.lodge) == []

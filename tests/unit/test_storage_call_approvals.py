@@ -416,6 +416,21 @@ def test_what_is_long_over_is_forgotten(any_store: Store) -> None:
 
 def test_all_are_given_newest_first(store: Store) -> None:
     ask(store)
-    ask(store, "2", replace(CALL, binding="2"))
-    every = store.read(partial(call_approvals.every, now=NOW))
-    assert [it.id for it in every] == ["2", "1"]
+    for name in "23":
+        ask(store, name, replace(CALL, binding=name))
+    vote(store, approval_id="2", decision="deny")
+
+    def ids(read: Any, now: UnixTime) -> list[str]:
+        return [it.id for it in store.read(partial(read, now=now))]
+
+    assert ids(call_approvals.every, NOW) == ["3", "2", "1"]
+    assert ids(call_approvals.pending, NOW) == ["3", "1"]
+    assert ids(call_approvals.pending, at(LIFETIME_SECONDS)) == []
+    revoke(store, "user", "user:alice", at(5))
+    assert ids(call_approvals.pending, at(6)) == []
+
+
+@pytest.mark.parametrize("text", ["", "0" * 31, "0" * 33, "A" * 32, "0" * 32 + "\n", "\0"])
+def test_what_cannot_be_an_id_is_none(text: str) -> None:
+    assert not call_approvals.is_id(text)
+    assert call_approvals.is_id("0123456789abcdef" * 2)

@@ -18,7 +18,6 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from bascule.authserver.call_approval_pages import (
-    CallApprovalPage,
     CallApprovalsPage,
     approval_page,
     approval_row,
@@ -78,13 +77,11 @@ class CallApprovals:
         if session is None:
             return to_login(request)
         site = site_of(request)
-        every = partial(call_approvals.every, now=site.clock())
+        waiting = partial(call_approvals.pending, now=site.clock())
         human = await self._human(request, session)
-        standings = [self._standing(human, it) for it in await site.store.look(every)]
+        standings = [self._standing(human, it) for it in await site.store.look(waiting)]
         rows = tuple(
-            approval_row(it.approval, by_me=it.asked)
-            for it in standings
-            if it is not None and it.approval.state == "pending"
+            approval_row(it.approval, by_me=it.asked) for it in standings if it is not None
         )
         return render("call_approvals.html", CallApprovalsPage(session.name, rows))
 
@@ -94,7 +91,8 @@ class CallApprovals:
         if session is None:
             return to_login(request)
         standing = await self._find(request, session)
-        return render("call_approval.html", await self._page(session, standing))
+        # Not on the event loop: writing many arguments out takes a while.
+        return await asyncio.to_thread(self._page, session, standing)
 
     async def decide(self, request: Request) -> Response:
         """`POST /approve/{id}`: fields `decision`, and `read` to approve."""
@@ -132,7 +130,8 @@ class CallApprovals:
         site = site_of(request)
         name = request.path_params["id"]
         find = partial(call_approvals.find, approval_id=name, now=site.clock())
-        approval = await site.store.look(find)
+        known = call_approvals.is_id(name)
+        approval = await site.store.look(find) if known else None
         human = await self._human(request, session)
         standing = None if approval is None else self._standing(human, approval)
         if standing is None:
@@ -144,12 +143,11 @@ class CallApprovals:
             )
         return standing
 
-    async def _page(self, session: BrowserSession, standing: Standing) -> CallApprovalPage:
-        """Make the page's model; writing many arguments out takes a while."""
+    def _page(self, session: BrowserSession, standing: Standing) -> Response:
+        """Make the page. Raises `PageError`."""
         approval = standing.approval
         arguments = self._arguments(approval) if approval.state == "pending" else {}
-        return await asyncio.to_thread(
-            approval_page,
+        model = approval_page(
             approval,
             arguments,
             user=session.user,
@@ -158,6 +156,7 @@ class CallApprovals:
             rules=self._rules(),
             outdated=self._is_outdated(approval),
         )
+        return render("call_approval.html", model)
 
     def _arguments(self, approval: CallApproval) -> dict[str, Any]:
         """Give the arguments that the approval is about. Raises `PageError`."""

@@ -52,8 +52,8 @@ def approvals(ctx: click.Context, as_json: bool) -> None:
 @click.pass_obj
 def list_approvals(context: CommandContext, everything: bool, as_json: bool) -> None:
     """List what waits, newest first."""
-    every = context.store().read(partial(call_approvals.every, now=system_clock()))
-    rows = [_row(it) for it in every if everything or it.state == "pending"]
+    read = call_approvals.every if everything else call_approvals.pending
+    rows = [_row(it) for it in context.store().read(partial(read, now=system_clock()))]
     if not as_json:
         rows = [{**it, "expires_at": second(it["expires_at"])} for it in rows]
     emit_rows(rows, columns=COLUMNS, as_json=as_json)
@@ -135,7 +135,7 @@ def _row(found: CallApproval) -> dict[str, Any]:
 
 def _find(context: CommandContext, approval_id: str) -> CallApproval:
     find = partial(call_approvals.find, approval_id=approval_id, now=system_clock())
-    found = context.store().read(find)
+    found = context.store().read(find) if call_approvals.is_id(approval_id) else None
     if found is None:
         raise BasculeError(
             f"there is no call approval `{visible(approval_id)}`: `bascule approvals` "

@@ -8,6 +8,7 @@ twice, or after its time; what does not come in time is a refusal.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -39,6 +40,8 @@ KEPT_SECONDS = 86400
 """How long one that is over can be looked at; the log has it for ever."""
 MAX_PENDING = 32
 """Of one agent for one user: people who are asked too much approve anything."""
+
+_ID = re.compile(r"[0-9a-f]{32}")
 
 State = Literal["pending", "approved", "denied", "used", "expired"]
 
@@ -85,6 +88,11 @@ class CallApproval:
         return tuple(it.approver for it in self.votes if it.decision == "approve")
 
 
+def is_id(text: str) -> bool:
+    """Tell whether a text that somebody has typed can be the id of one."""
+    return _ID.fullmatch(text) is not None
+
+
 def ask(
     conn: Connection,
     request: CallRequest,
@@ -94,6 +102,8 @@ def ask(
     now: UnixTime,
 ) -> CallApproval | None:
     """Ask, unless the same is asked or answered already: then give that one.
+
+    `approval_id`: 128 random bits in hex; it stands in links, and is no secret.
 
     None when as many as may wait for this user and agent.
     """
@@ -142,6 +152,12 @@ def latest(conn: Connection, binding: str, *, now: UnixTime) -> CallApproval | N
     same = select(table).where(table.c.binding == binding, table.c.expires_at > now)
     found = _read(conn, same, now)
     return next((it for it in found if it.state not in {"used", "expired"}), None)
+
+
+def pending(conn: Connection, *, now: UnixTime) -> list[CallApproval]:
+    """Give all that wait, newest first."""
+    waiting = select(table).where(table.c.state == "pending", table.c.expires_at > now)
+    return [it for it in _read(conn, waiting, now) if it.state == "pending"]
 
 
 def every(conn: Connection, *, now: UnixTime) -> list[CallApproval]:
