@@ -108,3 +108,20 @@ def test_a_table_that_is_not_whole_says_so(place: Locked, tmp_path: Path) -> Non
 
 def test_an_unknown_connector_is_wrong_usage(place: Locked) -> None:
     place.run("policy", "who-can", "--connector", "smal", code=2)
+
+
+def test_what_is_locked_is_in_the_table_and_its_approval_counts(tmp_path: Path) -> None:
+    place = Locked(tmp_path)
+    rights = '[roles.r]\nmembers = ["user:alice"]\nallow = ["small/*"]'
+    place.configure(rights)
+    place.run("lock")
+    place.serve(TOOL, {**TOOL, "name": "new"})  # which nobody has looked at
+
+    def told() -> list[tuple[str, str, str]]:
+        rows = place.run("policy", "who-can", "--user", "alice", "--json").stdout
+        found = [json.loads(line) for line in rows.splitlines()]
+        return [(it["tool"], it["decision"], it["reason"]) for it in found]
+
+    assert told() == [("look", "deny", "not_approved")]
+    place.run("approve", "small", "--reason", "looked at it")
+    assert told() == [("look", "allow", "allowed")]
