@@ -13,7 +13,7 @@ from bascule.config.model import Agents, Config, Connector, Role
 from bascule.decision.conditions import conjuncts, paths, text_of
 from bascule.decision.decide import decide
 from bascule.decision.explain import Explanation, answers_of, explain
-from bascule.decision.facts import CallFacts, Principal, Reason
+from bascule.decision.facts import Allowed, CallFacts, Principal, Reason
 from bascule.decision.gate import without_approval
 from bascule.decision.snapshot import build_snapshot
 from bascule.decision.words import ARGUMENTS_UNKNOWN, SENTENCES
@@ -152,7 +152,24 @@ def test_arguments_that_are_not_known_are_missing() -> None:
     assert found.summary == SENTENCES[ARGUMENTS_UNKNOWN]
     assert found.asked[0].answer == "depends"
     assert "context.args.path is not known" in near(found, 0)["docs-only"]
-    assert found.missing == ("the arguments: policies look at `path`",)
+    assert found.missing[0] == "the arguments: policies look at `path`"
+    instance = found.missing[1].removeprefix("for instance, it is allowed with `")
+    arguments = json.loads(instance.removesuffix("`"))
+    assert isinstance(decide(replace(READ, arguments=arguments), SNAPSHOT), Allowed)
+
+
+def test_without_an_instance_nobody_has_shown_any() -> None:
+    odd = {
+        "x.cedar": '@id("odd") forbid(principal is Mcp::User, '
+        'action == Mcp::Action::"call_tool", resource) unless { context.args.a == '
+        "context.args.b && context.args.a * 3 == context.args.b + 8 };"
+    }
+    snapshot = build_snapshot(CONFIG, odd)
+    found = explain(replace(READ, arguments=None), snapshot, CONFIG)
+    assert found.missing == (
+        "the arguments: policies look at `a`, `b`",
+        "nobody has shown that there are arguments with which it is allowed",
+    )
 
 
 @pytest.mark.parametrize(

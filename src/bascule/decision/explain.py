@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace as replaced
 from typing import Literal
 
+import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from bascule.config.model import Config
 from bascule.decision.answers import Answer
 from bascule.decision.arguments import check_arguments
+from bascule.decision.candidates import Candidate
 from bascule.decision.decide import KINDS, decide
 from bascule.decision.evaluation import Evaluation, Given
-from bascule.decision.facts import CallFacts, Decision, Denied, Maybe, Reason
+from bascule.decision.facts import Allowed, CallFacts, Decision, Denied, Maybe, Reason
+from bascule.decision.model import Target
 from bascule.decision.near import Nearly, facts_of, nearly
+from bascule.decision.possible import look_into
+from bascule.decision.proofs import Proofs
 from bascule.decision.snapshot import Snapshot
 from bascule.decision.words import ARGUMENTS_UNKNOWN, SENTENCES
 
@@ -155,19 +162,54 @@ def _missing(facts: CallFacts, decision: Decision, snapshot: Snapshot) -> Iterat
         case Denied(detail=detail) if detail:
             yield detail
         case Maybe():
-            reads = sorted(
-                {
-                    name
-                    for it in answers_of(facts, snapshot)
-                    if it.part is not None
-                    for name in it.part.arguments
-                }
-            )
-            if reads:
-                named = ", ".join(f"`{it}`" for it in reads)
-                yield f"the arguments: policies look at {named}"
+            yield from _settling(facts, snapshot)
         case _:
             pass
     gate = snapshot.gates.get(facts.connector)
     if gate is not None and gate.problem and gate.lapsed(facts.now) is not None:
         yield f"the approval of `{facts.connector}`: {gate.problem}"
+
+
+def _settling(facts: CallFacts, snapshot: Snapshot) -> Iterator[str]:
+    """Say which arguments decide, and give some that would be allowed if any are found."""
+    answers = answers_of(facts, snapshot)
+    reads = {name for it in answers if it.part is not None for name in it.part.arguments}
+    if reads:
+        named = ", ".join(f"`{it}`" for it in sorted(reads))
+        yield f"the arguments: policies look at {named}"
+    found = _instance(facts, answers, snapshot)
+    if found is None:
+        yield "nobody has shown that there are arguments with which it is allowed"
+        return
+    written = msgspec.json.encode(found.arguments).decode()
+    touched = "" if not found.touched else f", having touched {sorted(found.touched)}"
+    yield f"for instance, it is allowed with `{written}`{touched}"
+
+
+def _instance(
+    facts: CallFacts, answers: Sequence[Answer], snapshot: Snapshot
+) -> Candidate | None:
+    """Search arguments for which the decision is yes, as it is done for a list."""
+    if facts.kind == "none":
+        return None
+    found: list[Candidate] = []
+
+    def allows(target: Target, definition: str | None, candidate: Candidate) -> bool:
+        tried = replace(
+            facts,
+            definition=definition or facts.definition,
+            arguments=candidate.arguments,
+            touched=candidate.touched,
+        )
+        decision = decide(tried, snapshot)
+        yes = isinstance(decision, Allowed) or (
+            isinstance(decision, Denied) and decision.reason is Reason.APPROVAL_REQUIRED
+        )
+        if yes:
+            found.append(candidate)
+        return yes
+
+    target = snapshot.target(facts.connector, facts.kind, facts.name)
+    anew = replaced(snapshot, proofs=Proofs())  # what is remembered has no instance
+    look_into(Maybe(), target, answers, (), anew, allows)
+    return next(iter(found), None)
