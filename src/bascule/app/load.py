@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -13,6 +14,7 @@ from bascule.app.place import Place
 from bascule.clock import UnixTime
 from bascule.config.model import Config
 from bascule.config.rules import exposure_problems
+from bascule.decision.problems import PolicyError
 from bascule.decision.snapshot import (
     Gates,
     Grants,
@@ -21,8 +23,11 @@ from bascule.decision.snapshot import (
     with_gates,
     with_grants,
 )
+from bascule.decision.typed_policies import argument_problems
 from bascule.errors import BasculeError
 from bascule.storage import access_grants
+
+log = logging.getLogger("bascule")
 
 
 class ExposureError(BasculeError):
@@ -78,10 +83,18 @@ def loaded_from(
 
 
 def with_state(loaded: Loaded, sources: Sources, place: Place, *, now: UnixTime) -> Loaded:
-    """Give the same configuration with what is approved of it, and granted, by now."""
+    """Give the same configuration with what is approved of it, and granted, by now.
+
+    Raises `PolicyError` where a policy does not fit the arguments of what is approved.
+    """
     gates = read_gates(place, sources.config_path, loaded.config, now=now)
     grants = place.open_state().read(partial(access_grants.in_force, now=now))
     snapshot = with_grants(with_gates(loaded.snapshot, gates), grants)
+    problems = argument_problems(snapshot)
+    if any(it.severity == "error" for it in problems):
+        raise PolicyError(problems)
+    for problem in problems:
+        log.warning("%s", problem.message)
     return replace(loaded, snapshot=snapshot)
 
 

@@ -121,6 +121,10 @@ class SandboxTable(Table, frozen=True):
     """Processes and threads; 0: the default cap."""
 
 
+ArgumentForm = Literal["path", "url", "host", "name", "nocase", "text"]
+"""How an argument is spelt; `nocase`: a name in small letters, `text`: as it came."""
+
+
 class Connector(Table, frozen=True):
     """`[connectors.NAME]`: one MCP server that Bascule guards; `url` or `command`."""
 
@@ -151,6 +155,11 @@ class Connector(Table, frozen=True):
     """Allow http to a host that is not loopback."""
     record_values: bool = False
     """Keep the values of arguments, encrypted, so that a record can be opened later."""
+    arguments: dict[str, ArgumentForm] = field(default_factory=dict)
+    """How arguments that policies read are spelt, by `ARGUMENT` or `TOOL/ARGUMENT`, with
+    dots for members of objects. Absent: as its schema, its policies or its name say."""
+    unknown_arguments: Literal["refuse", "allow"] = "refuse"
+    """Whether arguments that the approved schema of a tool does not have may pass."""
 
 
 class TimedMember(Table, frozen=True):

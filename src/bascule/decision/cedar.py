@@ -9,12 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import cedarpy
 import msgspec
 
-from bascule.decision.model import SCHEMA, Uid, uid_json
+from bascule.decision.model import SCHEMA, Uid, schema_with, uid_json
 from bascule.decision.policy import Est
 from bascule.decision.residue import Residue
 from bascule.errors import BasculeError
@@ -87,13 +88,33 @@ def condition_text(condition: Est) -> str:
         "resource": everything,
         "conditions": [{"kind": "when", "body": condition}],
     }
-    document = {
-        "templates": {},
-        "staticPolicies": {"p": policy},
-        "templateLinks": [],
-    }
-    text = cedarpy.policies_from_json_str(msgspec.json.encode(document).decode())
+    text = _text_of(msgspec.json.encode(policy).decode())
     return text.partition("when {")[2].strip().removesuffix(";").removesuffix("}").strip()
+
+
+def violations_with(est: Est, arguments: str) -> tuple[str, ...]:
+    """Validate a policy strictly for tools whose arguments have a Cedar type.
+
+    Policies and types mostly stay when something is reloaded, so answers are kept.
+    """
+    return _violations_with(msgspec.json.encode(est).decode(), arguments)
+
+
+@lru_cache(8192)
+def _violations_with(est: str, arguments: str) -> tuple[str, ...]:
+    errors = cedarpy.validate_policies(_text_of(est), _typed_schema(arguments)).errors
+    messages = {it.error.removeprefix(f"for policy `{it.policy_id}`, ") for it in errors}
+    return tuple(sorted(messages))
+
+
+@lru_cache(1024)
+def _typed_schema(arguments: str) -> cedarpy.Schema:
+    return cedarpy.Schema.from_str(schema_with(arguments))
+
+
+def _text_of(est: str) -> str:
+    document = f'{{"templates":{{}},"staticPolicies":{{"it":{est}}},"templateLinks":[]}}'
+    return cedarpy.policies_from_json_str(document)
 
 
 def policy_set(ests: Mapping[str, Est]) -> PolicySet:

@@ -84,7 +84,7 @@ def decide(facts: CallFacts, snapshot: Snapshot) -> Decision:
         return _spent(facts.spent)
     if finding is None or isinstance(decision, Denied):
         return decision
-    return replace(decision, finding=decision.finding or finding)
+    return replace(decision, finding=finding)
 
 
 def _of_this_call(facts: CallFacts, denied: Denied, snapshot: Snapshot) -> Denied:
@@ -110,8 +110,12 @@ def _by_arguments(
         return checked
     if isinstance(decision, Maybe):
         decision = _with_arguments(facts, checked, snapshot)
-    if isinstance(decision, Allowed) and checked.canonical is not arguments:
-        return replace(decision, arguments=checked.canonical)
+    if not isinstance(decision, Allowed):
+        return decision
+    if checked.finding is not None:
+        decision = replace(decision, finding=checked.finding)
+    if checked.canonical is not arguments:
+        decision = replace(decision, arguments=checked.canonical)
     return decision
 
 

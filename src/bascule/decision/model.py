@@ -23,7 +23,7 @@ from bascule.decision.gate import ToolPin
 Uid = tuple[str, str]
 """Entity type with its namespace, and id."""
 
-SCHEMA = """
+_SCHEMA = """
 namespace Mcp {
   entity Group, Role, Scope, Ceiling, Server, Toolset;
   entity User in [Group, Role];
@@ -36,12 +36,14 @@ namespace Mcp {
   entity Prompt in [Server, Toolset] = { name: String, connector: String };
   entity Resource in [Server, Toolset] = { uri: String, connector: String };
   type Context = {
-    now: datetime, agent: Agent, user?: User, scopes: Set<String>, method: String,
-    touched: Set<String>
+    CONTEXT
+  };
+  type Call = {
+    CONTEXT ARGS
   };
   action "use";
   action "call_tool" in ["use"] appliesTo {
-    principal: [User, Agent, Token], resource: [Tool], context: Context
+    principal: [User, Agent, Token], resource: [Tool], context: Call
   };
   action "get_prompt" in ["use"] appliesTo {
     principal: [User, Agent, Token], resource: [Prompt], context: Context
@@ -50,10 +52,26 @@ namespace Mcp {
     principal: [User, Agent, Token], resource: [Resource], context: Context
   };
   action "act_alone" appliesTo {
-    principal: [Agent], resource: [Tool, Prompt, Resource], context: Context
+    principal: [Agent], resource: [Tool, Prompt, Resource], context: Call
   };
 }
 """
+_CONTEXT = """now: datetime, agent: Agent, user?: User, scopes: Set<String>,
+    method: String, touched: Set<String>"""
+
+
+def schema_with(arguments: str | None) -> str:
+    """Write the schema for calls of a tool whose arguments have a Cedar type.
+
+    None: of tools in general, and then no policy can read any.
+    """
+    args = "" if arguments is None else f", args: {arguments}"
+    # Arguments come last: their names are a server's, and are not to be replaced.
+    return _SCHEMA.replace("CONTEXT", _CONTEXT).replace(" ARGS", args)
+
+
+SCHEMA = schema_with(None)
+"""The entity model as Cedar has it."""
 
 USE_ACTIONS: dict[TargetKind, str] = {
     "tool": "call_tool",

@@ -49,6 +49,10 @@ class Policy:
     """The entry of a generated policy; its conditions come first, and slicing does them."""
     is_open: bool = False
     """Whether more than the head and the slicing decides that it applies."""
+    file: str = ""
+    """Name of the file that it is written in; empty for a generated one."""
+    line: int = 0
+    """Where it begins there, from 1."""
 
     @property
     def approval_rule(self) -> str | None:

@@ -8,7 +8,7 @@ could name, an entity that a request does not carry.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bascule.config.call_approval_rules import rules_in_force
 from bascule.config.model import Config
@@ -51,7 +51,8 @@ def read_policy_files(
             if complaint is not None:
                 problems.append(it.problem(complaint))
             else:
-                policies[name] = policy_of(name, it.est)
+                read = policy_of(name, it.est)
+                policies[name] = replace(read, file=it.file, line=it.line)
             problems += _look_over(it, config)
     return policies, problems
 
@@ -132,6 +133,11 @@ def _look_over(found: _Found, config: Config) -> Iterator[Problem]:
         )
     for message in _obligation_complaints(est, config):
         yield found.problem(message)
+    if "*" in policy_of("", est).arguments:
+        yield found.problem(
+            "reads `context.args` as a whole, which has another type for each tool: "
+            "name the arguments"
+        )
     for message in _doubts(est):
         yield found.problem(message, error=False)
 

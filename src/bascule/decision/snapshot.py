@@ -10,6 +10,7 @@ import msgspec
 
 from bascule.config.members import members_of
 from bascule.config.model import Config
+from bascule.decision.argument_rules import ArgumentRules, settings
 from bascule.decision.call_approvals import compile_call_approvals
 from bascule.decision.callers import Callers, Membership
 from bascule.decision.compile import Compiled, compile_config, own_ceilings
@@ -53,6 +54,7 @@ class Snapshot:
     labels: Toolsets
     concerns: Concerns
     """What of flows and rates concerns which use."""
+    arguments: ArgumentRules
     callers: Callers
     gates: Gates
     """One for each connector."""
@@ -101,6 +103,7 @@ def build_snapshot(
             "roles": members,
             "call_approvals": config.call_approvals,
             "ceilings": sorted(capped),
+            "arguments": settings(config),
         }
     )
     policies, toolsets = Policies(compiled.policies.values()), Toolsets(compiled.toolsets)
@@ -116,6 +119,7 @@ def build_snapshot(
         toolsets=toolsets,
         labels=labels,
         concerns=Concerns(policies, toolsets, labels, windows_of(config.flows), rates),
+        arguments=ArgumentRules(policies, config.connectors),
         callers=Callers(members, capped),
         gates={},
     )

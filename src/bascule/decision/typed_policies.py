@@ -1,0 +1,163 @@
+"""Policies that read arguments, validated against the tools that they cover.
+
+Only with an approved surface is it known which arguments a tool has and of which types. So
+this is done when configuration and approvals have come together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from bascule.decision import cedar
+from bascule.decision.argument_forms import Form
+from bascule.decision.argument_reads import Place, Read, reads
+from bascule.decision.argument_schema import ArgumentSchema, schema_of
+from bascule.decision.argument_shapes import Shape
+from bascule.decision.argument_types import ESCAPES, cedar_type, is_readable
+from bascule.decision.canonical import AmbiguousError
+from bascule.decision.model import ACT_ALONE, USE_ACTIONS, Target
+from bascule.decision.policy import Policy
+from bascule.decision.problems import Problem
+from bascule.decision.snapshot import Snapshot
+
+_NAMED = 3
+"""Tools that one problem names; of others it gives the number."""
+
+
+def argument_problems(snapshot: Snapshot) -> list[Problem]:
+    """Give what is wrong between policies and the arguments of approved tools.
+
+    One problem for each policy and complaint, however many tools it is about; and a warning
+    for each tool whose schema cannot be used.
+    """
+    problems: list[Problem] = []
+    found: dict[str, _Found] = {}
+    for target, schema in _approved_tools(snapshot):
+        if schema.problem:
+            problems.append(_unusable(target, schema.problem))
+            continue
+        for policy in _reading(snapshot, target):
+            about = found.setdefault(policy.id, _Found(policy))
+            about.look_at(snapshot, target, schema)
+    return [*problems, *(it for about in found.values() for it in about.problems())]
+
+
+def _unusable(target: Target, problem: str) -> Problem:
+    label = f"{target.connector}/{target.name}"
+    message = (
+        f"every call of `{label}` is refused where its approval is enforced: its input "
+        f"schema cannot be used: {problem}"
+    )
+    return Problem("", 0, "warning", message, ("connectors", target.connector))
+
+
+class _Found:
+    """What is wrong with one policy, over all tools that it covers."""
+
+    def __init__(self, policy: Policy) -> None:
+        self._policy = policy
+        self._reads = list(reads(policy.est["conditions"]))
+        self._nowhere = {it.place for it in self._reads}
+        """Places that no tool has that was looked at."""
+        self._complaints: dict[str, list[str]] = {}
+        """What is wrong, and with which tools."""
+
+    def look_at(self, snapshot: Snapshot, target: Target, schema: ArgumentSchema) -> None:
+        """Hold the policy against one more tool."""
+        self._nowhere -= {it for it in self._nowhere if _may_be(schema.shape, it)}
+        forms = snapshot.arguments.plan(target, schema).forms
+        for complaint in self._complain(schema, forms):
+            tools = self._complaints.setdefault(complaint, [])
+            tools.append(f"{target.connector}/{target.name}")
+
+    def _complain(self, schema: ArgumentSchema, forms: tuple[Form, ...]) -> Iterator[str]:
+        places = {it.place for it in self._reads}
+        unreadable = {it for it in places if _is_unreadable(schema.shape, it)}
+        if unreadable:
+            yield (
+                f"no policy can read {_listed(unreadable)}: the input schema lets it be of "
+                "several kinds, of any, or contain itself"
+            )
+            return
+        policy = self._policy
+        yield from cedar.violations_with(
+            policy.est, cedar_type(schema.shape, policy.arguments)
+        )
+        for form in forms:
+            for read in self._reads:
+                if read.place == form.place and not read.likes:
+                    yield from _never_equal(read, form)
+
+    def problems(self) -> Iterator[Problem]:
+        """Give the problems, each at the line of the policy."""
+        policy = self._policy
+        for complaint, tools in self._complaints.items():
+            message = f"`{policy.id}` for {_named(tools)}: {complaint}"
+            yield Problem(policy.file, policy.line, "error", message)
+        if self._nowhere and not self._complaints:
+            message = (
+                f"`{policy.id}` asks for {_listed(self._nowhere)}, which no approved tool "
+                "that it covers has"
+            )
+            yield Problem(policy.file, policy.line, "error", message)
+
+
+def _may_be(shape: Shape, place: Place) -> bool:
+    """Tell whether there may be something at a place."""
+    for depth, name in enumerate(place):
+        if name not in shape.names:
+            return shape.is_open or (depth > 0 and not shape.names)
+        shape = shape.member(name)[0]
+    return True
+
+
+def _listed(places: Iterable[Place]) -> str:
+    return ", ".join(f"`{'.'.join(place)}`" for place in sorted(places))
+
+
+def _approved_tools(snapshot: Snapshot) -> Iterator[tuple[Target, ArgumentSchema]]:
+    """Give each approved tool with its schema; with each, where it has several."""
+    for connector, gate in sorted(snapshot.gates.items()):
+        if gate is None or gate.missing is not None:
+            continue
+        for name, pins in sorted(gate.tools.items()):
+            target = snapshot.target(connector, "tool", name)
+            for text in sorted({pin.schema for pin in pins.values()}):
+                yield target, schema_of(text)
+
+
+def _reading(snapshot: Snapshot, target: Target) -> list[Policy]:
+    """Give the policies on a tool that read arguments, each once."""
+    actions = (USE_ACTIONS["tool"], ACT_ALONE)
+    covering = (it for action in actions for it in snapshot.policies.on(action, target))
+    return list({it.id: it for it in covering if it.arguments}.values())
+
+
+def _is_unreadable(shape: Shape, place: Place) -> bool:
+    """Tell whether the schema has something at a place, but nothing that has a type."""
+    for name in place:
+        if name in ESCAPES:
+            return True
+        if name not in shape.names:
+            return False
+        shape = shape.member(name)[0]
+    return not is_readable(shape)
+
+
+def _never_equal(read: Read, form: Form) -> Iterator[str]:
+    name = ".".join(read.place)
+    for text in read.literals:
+        try:
+            spelt = form.canonical(text)
+        except AmbiguousError as exc:
+            yield f"`{name}` is never `{text}`, which {exc}"
+            continue
+        if spelt != text:
+            yield f"`{name}` is never `{text}`: it is compared as `{spelt}`"
+
+
+def _named(tools: list[str]) -> str:
+    each = sorted(set(tools))
+    shown = ", ".join(f"`{it}`" for it in each[:_NAMED])
+    more = len(each) - _NAMED
+    return f"{shown} and {more} more" if more > 0 else shown
