@@ -28,6 +28,7 @@ from bascule.gateway.journal import Entry
 from bascule.gateway.legacy_call import with_message
 from bascule.gateway.listening import VERBS, without_message
 from bascule.gateway.outgoing import Outgoing, handle_binding, outgoing
+from bascule.gateway.param_headers import param_headers
 from bascule.gateway.relay import relay
 from bascule.gateway.results import Passage
 from bascule.gateway.turn import Turn, edition_of, known_by
@@ -131,12 +132,14 @@ async def forward(
             request = without_forbidden_subscriptions(request, facts, snapshot)
         sent = outgoing(
             request,
-            work.exchange,
             upstream.connector,
             message_id=next(gateway.ids),
             binding=binding,
             sealer=gateway.sealer,
             now=facts.now,
+            param_headers=param_headers(
+                work.exchange, facts, request.params.get("arguments"), snapshot
+            ),
         )
         # 10. + 11. The connector's own credential, and the message as it was parsed.
         data = write(upstream, sent, principal, condition_of(watch, facts))

@@ -11,7 +11,7 @@ from msgspec import Struct
 from bascule.clock import UnixTime
 from bascule.config.model import Connector
 from bascule.decision.facts import Principal
-from bascule.gateway.exchange import Exchange, Headers, header_block
+from bascule.gateway.exchange import Headers, header_block
 from bascule.gateway.handles import InvalidHandleError, Sealer
 from bascule.protocol import header_value, modern
 from bascule.protocol.message import INVALID_PARAMS, Error, MessageId, Request
@@ -37,15 +37,15 @@ class Outgoing(Struct, frozen=True, gc=False):
 
 def outgoing(
     request: Request,
-    exchange: Exchange,
     connector: Connector,
     *,
     message_id: int,
     binding: tuple[str, ...],
     sealer: Sealer,
     now: UnixTime,
+    param_headers: Headers = b"",
 ) -> Outgoing:
-    """Make the upstream's request.
+    """Make the upstream's request; `param_headers` are those that repeat arguments.
 
     Ids and progress tokens are ours, so that those of different callers never meet. Handles
     are opened. Capabilities are those of this request, less what the connector may not ask.
@@ -58,7 +58,7 @@ def outgoing(
         message_id=message_id,
         method=request.method,
         params=params,
-        headers=_headers(request, exchange),
+        headers=_headers(request) + param_headers,
         client_id=request.id,
         client_progress_token=token,
     )
@@ -133,16 +133,11 @@ def open_handle(
         raise modern.ProtocolError(400, problem) from exc
 
 
-def _headers(request: Request, exchange: Exchange) -> Headers:
+def _headers(request: Request) -> Headers:
     block = _constant_headers(request.method)
     parameter = modern.NAME_PARAMETER.get(request.method)
     if parameter is not None:
         block += b"Mcp-Name: %b\r\n" % header_value.encode(request.params[parameter])
-    if b"mcp-param-" in b"".join(exchange.headers):
-        found = [
-            pair for pair in exchange.headers.items() if pair[0].startswith(b"mcp-param-")
-        ]
-        block += header_block(*found)
     return block
 
 

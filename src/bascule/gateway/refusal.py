@@ -25,6 +25,7 @@ from bascule.gateway.relay import end_with_error
 from bascule.gateway.upstream import UpstreamError, UpstreamTimeoutError
 from bascule.identity import challenge
 from bascule.protocol.message import (
+    INVALID_PARAMS,
     INVALID_REQUEST,
     METHOD_NOT_FOUND,
     Error,
@@ -134,6 +135,10 @@ def denied(
     elif decision.reason is Reason.UNKNOWN_METHOD:
         problem = Error(METHOD_NOT_FOUND, "method not found")
         answers.error(exchange, 404 if modern else 200, request.id, problem)
+    elif decision.reason is Reason.INVALID_ARGUMENTS:
+        # Who hears this may use the tool; it is told what is wrong, as the tool would.
+        problem = Error(INVALID_PARAMS, decision.detail, {"code": code})
+        answers.error(exchange, 400 if modern else 200, request.id, problem)
     else:
         problem = answers.not_there(code, facts.kind, facts.name)
         answers.error(exchange, 400 if modern else 200, request.id, problem)
