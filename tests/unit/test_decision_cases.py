@@ -78,6 +78,7 @@ def test_a_case_takes_what_it_leaves_out_from_the_defaults() -> None:
         ('"tickets/search"', '"/search"', 7, "`/search` is not of the form"),
         ('expect = "deny"', 'expect = "maybe"', 12, "`reason` is that of a denial"),
         ("alone = true\n", "alone = true\napproved = true\n", 12, "say its `arguments`"),
+        ("alone = true\n", 'alone = true\ntouched = ["x"]\n', 12, "say its `arguments`"),
     ],
 )
 def test_what_is_wrong_is_said_with_its_line(

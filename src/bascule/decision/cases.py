@@ -157,8 +157,8 @@ def _complaint(case: Case) -> str:
     wrong = next((it for it in names if not all(it.partition("/"))), None)
     if wrong is not None:
         return f"`{wrong}` is not of the form `CONNECTOR/NAME`"
-    if case.approved and case.arguments is None:
-        return "`approved` is of a call: say its `arguments` too"
+    if (case.approved or case.touched) and case.arguments is None:
+        return "`approved` and `touched` are of a call: say its `arguments` too"
     if case.expect != "deny" and case.reason is not None:
         return "`reason` is that of a denial"
     return ""
