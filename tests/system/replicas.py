@@ -18,10 +18,11 @@ def on_postgres(
 
 
 def replica(
-    folder: Path, recorder: Recorder, url: str, first: Installation
+    folder: Path, recorder: Recorder, url: str, first: Installation, *, more: str = ""
 ) -> Installation:
     """Configure another server on the same database, of the same public address."""
-    made = configure(folder, recorder, server=in_database(folder, url, KEY_ENCRYPTION))
+    server = in_database(folder, url, KEY_ENCRYPTION)
+    made = configure(folder, recorder, server=server, more=more)
     text = made.config.read_text().replace(
         f'public_url = "{made.url}"',
         f'public_url = "{first.url}"\nallowed_hosts = ["127.0.0.1:{made.public}"]',

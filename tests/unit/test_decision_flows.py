@@ -8,12 +8,21 @@ import pytest
 from msgspec.structs import replace
 
 from bascule.clock import UnixTime
-from bascule.config.model import Agents, Config, Connector, Flow, Rate, Role
+from bascule.config.model import (
+    Agents,
+    CallApprovalRule,
+    Config,
+    Connector,
+    Flow,
+    Rate,
+    Role,
+)
 from bascule.decision.concerns import Concern
 from bascule.decision.decide import decide
 from bascule.decision.facts import (
     Allowed,
     CallFacts,
+    Consent,
     Decision,
     Denied,
     Maybe,
@@ -235,6 +244,7 @@ def test_a_rate_that_is_used_up_denies_what_it_counts_and_says_until_when() -> N
         Reason.LIMIT_REACHED,
         ("rate:mail",),
         detail="no calls are left until 1970-01-01 00:00 UTC",
+        until=UnixTime(0),
     )
 
 
@@ -309,3 +319,29 @@ def test_a_call_without_flows_and_rates_is_allowed_as_before() -> None:
     snapshot = build_snapshot(config(flows={}), {})
     assert snapshot.concerns.of("mail", "tool", "send") is None
     assert isinstance(decide(call("mail/send", "untrusted-content"), snapshot), Allowed)
+
+
+@pytest.mark.parametrize(("rule", "expected"), [("", "default"), ("leads", "leads")])
+def test_a_flow_may_have_a_person_asked_instead(rule: str, expected: str) -> None:
+    leads = CallApprovalRule(approvers=("user:lead",))
+    flow = Flow(after=("untrusted-content",), close=("egress",), then="approve", rule=rule)
+    asking = config(flows={"ask": flow}, call_approvals={"leads": leads})
+    snapshot = build_snapshot(asking, {})
+    assert reason(decide(call("mail/send"), snapshot)) is Reason.ALLOWED
+    facts = call("mail/send", "untrusted-content")
+    waits = decide(facts, snapshot)
+    assert isinstance(waits, Denied)
+    assert waits.reason is Reason.APPROVAL_REQUIRED
+    assert waits.call is not None
+    assert waits.call.rules == (expected,)
+    consent = Consent(waits.call.binding, ("user:lead",))
+    assert reason(decide(replace(facts, consent=consent), snapshot)) is Reason.ALLOWED
+
+
+def test_what_nobody_can_approve_stays_closed() -> None:
+    flow = Flow(after=("untrusted-content",), close=("egress",), then="approve")
+    snapshot = build_snapshot(config(flows={"ask": flow}), {})
+    for kind, name in (("prompt", "files/post"), ("resource", "files/https://a.example/")):
+        closed = decide(call(name, "untrusted-content", kind=kind), snapshot)
+        assert isinstance(closed, Denied)
+        assert closed.call is None

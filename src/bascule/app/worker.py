@@ -33,6 +33,7 @@ from bascule.errors import BasculeError
 from bascule.gateway.asgi import AsgiBridge
 from bascule.gateway.call_approvals import CallApprovals
 from bascule.gateway.callers import Callers
+from bascule.gateway.drawn_calls import DrawnCalls
 from bascule.gateway.failures import AuthFailures
 from bascule.gateway.gateway import Gateway, Upstream
 from bascule.gateway.handles import Sealer
@@ -43,6 +44,7 @@ from bascule.gateway.listener import Listener
 from bascule.gateway.proxies import Proxies
 from bascule.gateway.public import PagesHandler, PublicHandler
 from bascule.gateway.sessions import Sessions
+from bascule.gateway.touches import Touches
 from bascule.storage import directory, key_files
 from bascule.storage.private_files import refuse_readable_by_others
 from bascule.storage.sealed_arguments import arguments_key
@@ -225,6 +227,8 @@ def _gateway(place: Place, loaded: Loaded, recording: Recording) -> Gateway:
         failures=AuthFailures(config.limits.failed_auth_per_minute),
         sealer=sealer,
         sessions=Sessions(sealer, system_entropy),
+        touches=Touches(state),
+        drawn=DrawnCalls(state),
         allowed=allowed_for(config.server),
         public_url=config.server.public_url,
         clock=system_clock,

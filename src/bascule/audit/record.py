@@ -59,6 +59,8 @@ class AuthzPart(Part, frozen=True, kw_only=True):
     policies: tuple[str, ...] = ()
     policy_digest: str | UnsetType = UNSET
     reason: str = ""
+    touched: tuple[str, ...] = ()
+    """Labels that the identity had touched; looked at where a policy asks for them."""
 
 
 class CredPart(Part, frozen=True):

@@ -42,7 +42,7 @@ class Concerns:
         self._policies = policies
         self._toolsets = toolsets
         self._labels = labels
-        self._windows = windows
+        self.windows = windows
         self._rates = rates
         self._known: dict[tuple[str, TargetKind, str], Concern | None] = {}
 
@@ -61,11 +61,11 @@ class Concerns:
     def _find(self, connector: str, kind: TargetKind, name: str) -> Concern | None:
         rates = self._rates.of(connector, kind, name)
         opens = {
-            label: self._windows[label]
+            label: self.windows[label]
             for label in sorted(self._labels.of(connector, kind, name))
-            if label in self._windows
+            if label in self.windows
         }
-        asks = bool(self._windows) and self._reads_touched(connector, kind, name)
+        asks = bool(self.windows) and self._reads_touched(connector, kind, name)
         return Concern(asks, opens, rates) if asks or opens or rates else None
 
     def _reads_touched(self, connector: str, kind: TargetKind, name: str) -> bool:

@@ -120,11 +120,13 @@ def _by_arguments(
 
 
 def _spent(spent: Mapping[str, UnixTime]) -> Denied:
-    again = datetime.fromtimestamp(max(spent.values()), UTC)
+    until = max(spent.values())
+    again = datetime.fromtimestamp(until, UTC)
     return Denied(
         Reason.LIMIT_REACHED,
         tuple(f"{RATE}{name}" for name in sorted(spent)),
         detail=f"no calls are left until {again:%Y-%m-%d %H:%M} UTC",
+        until=until,
     )
 
 

@@ -166,6 +166,8 @@ class Denied:
     """With APPROVAL_REQUIRED: what is to be approved."""
     unsettled: bool = False
     """With INSUFFICIENT_SCOPE: whether user and agent may depends on the arguments."""
+    until: UnixTime | None = None
+    """With LIMIT_REACHED: when there are calls again."""
 
 
 @dataclass(frozen=True, slots=True)

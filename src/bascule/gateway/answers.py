@@ -74,6 +74,14 @@ def not_there(code: str, kind: str, name: str) -> Error:
     return Error(INVALID_PARAMS, f"unknown {kind}", data)
 
 
+def no_calls_left(
+    exchange: Exchange, message_id: MessageId | None, problem: Error, seconds: int
+) -> None:
+    """Answer that there are no calls left for so long (RFC 6585 §4)."""
+    headers = JSON + header_block((b"Retry-After", b"%d" % seconds))
+    exchange.respond(TOO_MANY_REQUESTS, headers, write_error(message_id, problem))
+
+
 def unavailable(exchange: Exchange, message_id: MessageId | None, sentence: str) -> None:
     """Answer that nothing can be done now and that nothing was done."""
     problem = Error(UNAVAILABLE, sentence)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 from bascule.audit.writer import LogUnavailableError
@@ -49,7 +50,7 @@ async def decided(
 
     `shown`: what the client shows of a call approval. Raises what `settled` does.
     """
-    decision, approval = await settled(gateway, request, facts, snapshot, shown)
+    decision, facts, approval = await settled(gateway, request, facts, snapshot, shown)
     request = as_decided(request, decision)
     gate = snapshot.gates.get(facts.connector)
     args, opening = commit_arguments(
@@ -108,7 +109,7 @@ def may_read(gateway: Gateway, principal: Principal, connector: str, uri: object
 class Forwarding:
     """A request on its way upstream: records how it ends, answers for a failed upstream."""
 
-    __slots__ = ("_client_id", "_entry", "_exchange", "_gateway", "outcome")
+    __slots__ = ("_client_id", "_entry", "_exchange", "_gateway", "at_end", "outcome")
 
     def __init__(
         self,
@@ -124,6 +125,8 @@ class Forwarding:
         self._client_id = client_id
         self.outcome = Outcome("internal_error")
         """Set by whoever relays the answer."""
+        self.at_end: Callable[[], None] | None = None
+        """To be called however it ends."""
 
     def __enter__(self) -> Forwarding:
         """Begin."""
@@ -140,4 +143,6 @@ class Forwarding:
         elif isinstance(problem, refusal.ENDED_EARLY):
             self.outcome = Outcome(refusal.OUTCOMES[type(problem)])
         self._gateway.journal.completed(self._entry, self.outcome)
+        if self.at_end is not None:
+            self.at_end()
         return failed

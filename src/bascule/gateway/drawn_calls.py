@@ -12,8 +12,9 @@ from typing import NamedTuple
 
 from bascule.clock import UnixTime
 from bascule.decision.rates import Share
+from bascule.gateway.callers import StateUnconfirmedError
 from bascule.storage import drawn_calls
-from bascule.storage.store import Store
+from bascule.storage.store import StateUnavailableError, Store
 
 MAX_SHARES = 8192
 
@@ -40,7 +41,7 @@ class DrawnCalls:
         """Take one call of each share; of none when one is used up.
 
         Gives the rates that are, each with the time at which it begins anew. Raises
-        `StateUnavailableError`.
+        `StateUnconfirmedError`.
         """
         loop = asyncio.get_running_loop()
         taken: list[Share] = []
@@ -48,7 +49,10 @@ class DrawnCalls:
         for share in shares:
             got = self._take(share)
             if got is None:
-                got = await loop.run_in_executor(self._thread, self._draw, share, now)
+                try:
+                    got = await loop.run_in_executor(self._thread, self._draw, share, now)
+                except StateUnavailableError as exc:
+                    raise StateUnconfirmedError("calls cannot be counted now") from exc
             if got:
                 taken.append(share)
             else:

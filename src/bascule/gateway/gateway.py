@@ -18,6 +18,7 @@ from bascule.gateway import answers
 from bascule.gateway.call_approvals import CallApprovals
 from bascule.gateway.callers import CONFIRM_SECONDS, Caller, Callers
 from bascule.gateway.definitions import Definitions
+from bascule.gateway.drawn_calls import DrawnCalls
 from bascule.gateway.eras import Eras
 from bascule.gateway.exchange import ClientGoneError, Exchange, Headers
 from bascule.gateway.failures import AuthFailures
@@ -28,6 +29,7 @@ from bascule.gateway.journal import Journal
 from bascule.gateway.lists import SeenLists
 from bascule.gateway.sessions import Held, Sessions, is_revoked
 from bascule.gateway.steps import Run
+from bascule.gateway.touches import Touches
 from bascule.gateway.upstream import UpstreamPool
 from bascule.protocol.message import Error
 from bascule.protocol.sse import KEEP_ALIVE
@@ -83,6 +85,10 @@ class Gateway:
     failures: AuthFailures
     sealer: Sealer
     sessions: Sessions
+    touches: Touches
+    """What identities have touched."""
+    drawn: DrawnCalls
+    """Calls of rates."""
     allowed: Allowed
     public_url: str
     clock: Clock

@@ -71,9 +71,9 @@ class LeafSink(Protocol):
         """
 
 
-DecidedSo = tuple[Settled, str, str, str, str | None, str, bool, str]
-"""Decision, policy digest, peer, revision, definition, mode, whether with arguments, and
-call approval."""
+DecidedSo = tuple[Settled, str, str, str, str | None, str, bool, str, frozenset[str]]
+"""Decision, policy digest, peer, revision, definition, mode, whether with arguments, call
+approval, and what was touched before."""
 
 
 class Forms(Struct, frozen=True):
@@ -150,6 +150,7 @@ class Journal:
             mode,
             args is not None,
             approval,
+            facts.touched,
         )
         forms = self._forms.get(key)
         if forms is None or forms.so != so:
@@ -195,7 +196,8 @@ class Journal:
 
     def _make_forms(self, caller: Caller, facts: CallFacts, so: DecidedSo) -> Forms:
         """Encode once what all records of such calls say."""
-        decision, policy_digest, peer, proto, definition, mode, with_args, approval = so
+        decision, policy_digest, peer, proto, definition, mode, with_args = so[:7]
+        approval, touched = so[7:]
         result = "allow" if isinstance(decision, Allowed) else "deny"
         reason = decision.reason.value
         named = facts.kind != "none"
@@ -223,6 +225,7 @@ class Journal:
                 policies=decision.policies,
                 policy_digest=policy_digest,
                 reason=reason,
+                touched=tuple(sorted(touched)),
             ),
             cred=caller.cred_part,
             mcp=McpPart(

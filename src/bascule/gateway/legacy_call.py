@@ -23,6 +23,7 @@ from bascule.gateway.approval import (
 from bascule.gateway.asks import ANSWERABLE, unstamped
 from bascule.gateway.deciding import Forwarding, decided, on_disk
 from bascule.gateway.facts import facts_of
+from bascule.gateway.flows import touch
 from bascule.gateway.initializing import begin
 from bascule.gateway.journal import Entry
 from bascule.gateway.legacy_relay import LegacyRelay, Sent, check_status
@@ -91,6 +92,7 @@ async def _call(turn: Turn, held: Held, request: Request) -> None:
         return
     entry, request = allowed
     with Forwarding(turn.gateway, turn.exchange, entry, request.id) as it:
+        it.at_end = await touch(turn.gateway, facts, turn.snapshot)
         upstream_id = legacy.upstream_id(session.tag, request.method, request.id)
         params = _upstream_params(turn, held, request)
         headers = session_headers(held)

@@ -57,6 +57,7 @@ OUTCOMES: Mapping[type[Exception], str] = {
     RevokedError: "revoked",
     UnapprovedError: "unapproved",
     ProtocolError: "refused",
+    StateUnconfirmedError: "state_unavailable",
 }
 """What the completed record says when a forwarded request ends in one of these."""
 ENDED_EARLY = tuple(OUTCOMES)
@@ -132,6 +133,13 @@ def denied(
         answers.unavailable(
             exchange, request.id, "what the server serves cannot be checked"
         )
+    elif decision.until is not None:
+        seconds = max(decision.until - facts.now, 1)
+        problem = Error(answers.TOO_MANY_REQUESTS, decision.detail, {"code": code})
+        answers.no_calls_left(exchange, request.id, problem, seconds)
+    elif decision.reason is Reason.FLOW_CLOSED:
+        problem = Error(INVALID_PARAMS, decision.detail, {"code": code})
+        answers.error(exchange, 400 if modern else 200, request.id, problem)
     elif decision.reason is Reason.UNKNOWN_METHOD:
         problem = Error(METHOD_NOT_FOUND, "method not found")
         answers.error(exchange, 404 if modern else 200, request.id, problem)

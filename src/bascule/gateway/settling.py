@@ -11,6 +11,7 @@ from bascule.decision.facts import Allowed, CallFacts, Denied, Maybe, Reason, Se
 from bascule.decision.snapshot import Snapshot
 from bascule.gateway.approval_states import Shown
 from bascule.gateway.call_approvals import Approval
+from bascule.gateway.flows import spent, with_touches
 from bascule.gateway.gateway import Gateway
 from bascule.gateway.outgoing import handle_binding, open_handle
 from bascule.protocol.message import Request
@@ -20,6 +21,8 @@ class Settlement(NamedTuple):
     """What becomes of a call."""
 
     decision: Settled
+    facts: CallFacts
+    """With what was looked up to decide."""
     approval: Approval | None = None
     """The call approval that it has, or needs."""
 
@@ -36,22 +39,33 @@ async def settled(
     `shown`: what the client shows of an approval. Raises `ProtocolError` for a
     `requestState` that is not the caller's, `StateUnconfirmedError`.
     """
-    decision = _decided(facts, snapshot)
+    facts = await with_touches(gateway, facts, snapshot)
+    decision = await _counted(gateway, facts, snapshot)
     if not isinstance(decision, Denied) or decision.call is None:
-        return Settlement(decision)
+        return Settlement(decision, facts)
     if gateway.approvals is None:
-        return Settlement(decision, Approval("not kept"))
+        return Settlement(decision, facts, Approval("not kept"))
     call = decision.call
     inner = _server_state(gateway, request, facts)
     approval = await gateway.approvals.find(facts, call, shown, inner)
     if approval.consent is None:
-        return Settlement(decision, approval)
-    consented = _decided(replace(facts, consent=approval.consent), snapshot)
+        return Settlement(decision, facts, approval)
+    consenting = replace(facts, consent=approval.consent)
+    consented = await _counted(gateway, consenting, snapshot)
     if not isinstance(consented, Allowed):
-        return Settlement(consented)
+        return Settlement(consented, facts)
     if await gateway.approvals.use(approval, call.binding, facts.now):
-        return Settlement(consented, approval)
-    return Settlement(decision, replace(approval, found="used", consent=None))
+        return Settlement(consented, facts, approval)
+    return Settlement(decision, facts, replace(approval, found="used", consent=None))
+
+
+async def _counted(gateway: Gateway, facts: CallFacts, snapshot: Snapshot) -> Settled:
+    """Decide, and count what is allowed; without calls left it is not."""
+    decision = _decided(facts, snapshot)
+    if not isinstance(decision, Allowed):
+        return decision
+    used_up = await spent(gateway, facts, snapshot)
+    return _decided(replace(facts, spent=used_up), snapshot) if used_up else decision
 
 
 def _decided(facts: CallFacts, snapshot: Snapshot) -> Settled:

@@ -16,9 +16,9 @@ from functools import partial
 
 from bascule.clock import UnixTime
 from bascule.decision.facts import Principal
-from bascule.errors import BasculeError
+from bascule.gateway.callers import StateUnconfirmedError
 from bascule.storage import touches
-from bascule.storage.store import Store
+from bascule.storage.store import StateUnavailableError, Store
 
 log = logging.getLogger("bascule")
 
@@ -44,7 +44,7 @@ class Touches:
     ) -> frozenset[str]:
         """Give those of some labels that an identity has touched, and that still count.
 
-        Raises `StateUnavailableError`.
+        Raises `StateUnconfirmedError`.
         """
         known = self._known.get(_identity(principal), {})
         if all(known.get(label, 0) > now for label in labels):
@@ -53,7 +53,10 @@ class Touches:
             touches.open_labels, user=principal.user, agent=principal.agent, now=now
         )
         loop = asyncio.get_running_loop()
-        found = await loop.run_in_executor(self._threads, self._store.read, work)
+        try:
+            found = await loop.run_in_executor(self._threads, self._store.read, work)
+        except StateUnavailableError as exc:
+            raise StateUnconfirmedError("what was used before is not known") from exc
         self._keep(principal, found)
         return frozenset(found).intersection(labels)
 
@@ -62,12 +65,15 @@ class Touches:
     ) -> None:
         """Let labels count for so many seconds at least; on disk on return.
 
-        Raises `StateUnavailableError`.
+        Raises `StateUnconfirmedError`.
         """
         if self._counts(principal, seconds, now):
             return
         loop = asyncio.get_running_loop()
-        await loop.run_in_executor(self._threads, self._write, principal, seconds, now)
+        try:
+            await loop.run_in_executor(self._threads, self._write, principal, seconds, now)
+        except StateUnavailableError as exc:
+            raise StateUnconfirmedError("what is used cannot be noted") from exc
         self._keep(principal, _ends(seconds, now))
 
     def touch_again(
@@ -104,7 +110,7 @@ class Touches:
     ) -> None:
         try:
             self._write(principal, seconds, now)
-        except BasculeError as exc:
+        except StateUnavailableError as exc:
             log.error("a flow ends as counted from the begin of a call: %s", exc)
 
     def _keep(self, principal: Principal, ends: Mapping[str, UnixTime]) -> None:
