@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import signal
+import sqlite3
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -191,6 +193,23 @@ def test_touches_and_counts_outlive_a_kill(own: Installation, recorder: Recorder
     own.start()
     assert statuses(own, touched, "echo", 2) == {400}
     assert statuses(own, counted, "fails", 2) == {429}
+
+
+def test_without_the_state_nothing_that_it_bears_on_goes_upstream(
+    own: Installation, recorder: Recorder
+) -> None:
+    token = own.token("alice")
+    with contextlib.closing(sqlite3.connect(own.data / "state.db")) as state:
+        state.executescript("DROP TABLE touches; DROP TABLE drawn_calls")
+    recorder.take()
+    assert statuses(own, token, "streams", 1) == {503}
+    assert statuses(own, token, "echo", 1) == {503}
+    assert statuses(own, token, "fails", 1) == {503}
+    assert recorder.take() == []
+    assert statuses(own, token, "leaks", 1) == {200}
+    (end, *_) = own.wait_for_records("--type", "call.end")
+    whole = own.ask("audit", "show", str(end["seq"]))
+    assert whole["result"]["outcome"] == "state_unavailable"
 
 
 def test_a_reload_puts_flows_and_rates_into_force(own: Installation) -> None:

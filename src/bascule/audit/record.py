@@ -93,6 +93,7 @@ class ResultPart(Part, frozen=True):
     outcome: str = "ok"
     """`ok`, `error`, `timeout`, `upstream_failed`, `client_gone`, `revoked`, `unapproved`
     (the approval of its connector ended meanwhile), `refused`,
+    `state_unavailable` (what it touches could not be noted, so it did not go upstream),
     `suspended` (the server ended the stream to answer on another), `outcome_unknown`."""
     status: int | UnsetType = UNSET
     """HTTP status of the upstream."""
