@@ -18,6 +18,7 @@ from bascule.clock import UnixTime
 from bascule.config.model import GroupsClaim, Issuer
 from bascule.gateway.issuers import Issuers, IssuerUnavailableError
 from bascule.identity.access_token import AccessToken, InvalidTokenError
+from bascule.identity.authorization_details import Details, ToolCalls
 from bascule.identity.foreign_token import Unverified, check, read
 from bascule.identity.issuer_documents import read_keys
 from foreign import changed, jwks, segment, signer
@@ -492,3 +493,30 @@ def test_any_json_is_checked_or_refused(
         check(read(token), CORP, connector="tickets", now=NOW, leeway=30)
     with contextlib.suppress(InvalidTokenError):
         assert verified(token) is None, "nobody signed it"
+
+
+CALLS = {"type": "mcp_tool_call", "locations": ["api://tickets"], "tools": ["search"]}
+
+
+@pytest.mark.parametrize(
+    ("claim", "details"),
+    [
+        ([CALLS], (ToolCalls(("search",)),)),
+        ([CALLS, {"type": "payment_initiation"}], (ToolCalls(("search",)),)),
+        ([{"type": "payment_initiation"}], ()),
+        ([{**CALLS, "locations": ["api://time"]}], ()),
+        ([], ()),
+    ],
+)
+def test_authorization_details_limit_a_token(claim: object, details: Details) -> None:
+    assert accepted(GOOD.sign({**CLAIMS, "authorization_details": claim})).details == (
+        details
+    )
+
+
+@pytest.mark.parametrize(
+    "claim", [None, {}, "search", [{**CALLS, "tools": []}], [{**CALLS, "locations": 7}]]
+)
+def test_details_that_cannot_be_read_make_a_token_invalid(claim: object) -> None:
+    said = refused(GOOD.sign({**CLAIMS, "authorization_details": claim}))
+    assert said == "authorization details cannot be read"

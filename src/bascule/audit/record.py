@@ -69,6 +69,8 @@ class CredPart(Part, frozen=True):
     jti_hash: str | UnsetType = UNSET
     kind: str = "jwt"
     scopes: tuple[str, ...] = ()
+    tools: tuple[str, ...] | UnsetType = UNSET
+    """Of its `authorization_details` (RFC 9396), where it has some."""
 
 
 class McpPart(Part, frozen=True, kw_only=True):

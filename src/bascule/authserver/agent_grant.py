@@ -6,6 +6,7 @@ from functools import partial
 
 from bascule.authserver import issue
 from bascule.authserver.clients import Client
+from bascule.authserver.details import requested_details
 from bascule.authserver.errors import InvalidGrantError, UnauthorizedClientError
 from bascule.authserver.issue import TokenResponse, Wanted
 from bascule.authserver.parameters import Parameters
@@ -26,7 +27,9 @@ async def issue_to_agent(
     config, scope = server.config(), form.get("scope")
     connector = requested_connector(config, form.resources, scope)
     scopes = requested_scopes(config, connector, scope)
-    wanted = Wanted(client, None, connector, scopes, None)
+    text = form.get("authorization_details")
+    details = requested_details(config, connector, scopes, text)
+    wanted = Wanted(client, None, connector, scopes, None, details)
     note = partial(issue.note, wanted=wanted, jti=issue.new_jti(), now=server.clock())
     noted = await server.store.transact(note)
     if noted is None:

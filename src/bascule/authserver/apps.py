@@ -8,8 +8,8 @@ from functools import partial
 from starlette.requests import Request
 from starlette.responses import Response
 
+from bascule.authserver.details import asked_in_words
 from bascule.authserver.server import AuthorizationServer
-from bascule.authserver.words import scope_in_words
 from bascule.config.model import Config
 from bascule.storage import agents, consents, grants
 from bascule.storage.grants import Grant
@@ -69,7 +69,7 @@ def _row(conn: Transaction, config: Config, grant: Grant) -> AppRow:
         name=name or grant.client_id,
         client_id=grant.client_id,
         connector=grant.connector,
-        scopes=scope_in_words(config, grant.connector, grant.scope),
+        scopes=asked_in_words(config, grant.connector, grant.scope, grant.details),
         since=minute(grant.created_at),
         until=minute(grant.expires_at),
     )

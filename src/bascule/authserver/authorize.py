@@ -20,6 +20,7 @@ from bascule.authserver.asker import (
     unknown_client,
 )
 from bascule.authserver.codes import give_code
+from bascule.authserver.details import requested_details
 from bascule.authserver.errors import (
     InvalidRequestError,
     OAuthError,
@@ -111,6 +112,9 @@ def _checked(
         raise InvalidRequestError("`code_challenge` is no SHA-256 digest in base64url")
     config, scope = server.config(), query.get("scope")
     connector = requested_connector(config, query.resources, scope)
+    scopes = requested_scopes(config, connector, scope)
+    text = query.get("authorization_details")
+    details = requested_details(config, connector, scopes, text)
     return AuthorizationRequest(
         user=user or "",
         client_id=asker.client_id,
@@ -118,15 +122,19 @@ def _checked(
         state=query.get("state"),
         code_challenge=challenge,
         connector=connector,
-        scope=" ".join(sorted(requested_scopes(config, connector, scope))),
+        scope=" ".join(sorted(scopes)),
+        details=details,
     )
 
 
 async def _remembered(
     server: AuthorizationServer, asker: Asker, asked: AuthorizationRequest
 ) -> bool:
-    """Tell whether this user need not be asked again: of verified clients alone."""
-    if not asker.verified(asked.redirect_uri):
+    """Tell whether this user need not be asked again: of verified clients alone.
+
+    Never for single calls: what is remembered is scopes.
+    """
+    if asked.details is not None or not asker.verified(asked.redirect_uri):
         return False
     covers = partial(
         consents.covers,

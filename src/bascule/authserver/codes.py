@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bascule.authserver.asker import Asker, unknown_client
+from bascule.authserver.details import recorded_details
 from bascule.authserver.sealed import seal
 from bascule.authserver.server import CODE_PREFIX, AuthorizationServer, digest_of
 from bascule.clock import UnixTime, new_id, system_micros
@@ -42,6 +43,7 @@ async def give_code(
             "scope": asked.scope,
             "redirect_uri": asked.redirect_uri,
             "remembered": "no" if decided is not None else "yes",
+            **recorded_details(asked.details),
         },
     )
     sealed = None if decided is None else seal(code, under=decided, entropy=server.entropy)
@@ -53,7 +55,7 @@ async def give_code(
         ):
             return False
         _begin(conn, asker, asked, grant_id=grant_id, code_hash=digest_of(code), now=now)
-        if verified and decided is not None:
+        if verified and decided is not None and asked.details is None:
             _remember(conn, asked, now)
         return True
 
@@ -86,6 +88,7 @@ def _begin(
         client_id=asked.client_id,
         connector=asked.connector,
         scope=asked.scope,
+        details=asked.details,
         now=now,
         expires_at=UnixTime(now + GRANT_SECONDS),
     )

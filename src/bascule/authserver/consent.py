@@ -15,11 +15,12 @@ from bascule.authserver.asker import (
     require_redirect,
 )
 from bascule.authserver.codes import give_code
+from bascule.authserver.details import asked_in_words
 from bascule.authserver.errors import AccessDeniedError
 from bascule.authserver.redirects import back_with_code, back_with_error
 from bascule.authserver.sealed import unseal
 from bascule.authserver.server import AuthorizationServer, digest_of
-from bascule.authserver.words import ceiling_in_words, scope_in_words
+from bascule.authserver.words import ceiling_in_words
 from bascule.config.addresses import web_address
 from bascule.identity.redirect_uri import is_local
 from bascule.storage import authorization_requests, codes
@@ -142,7 +143,7 @@ def _page(
         verified=asker.verified(asked.redirect_uri),
         redirect_host="" if place is None else place.netloc,
         redirect_is_local=is_local(asked.redirect_uri),
-        scopes=scope_in_words(config, asked.connector, asked.scope),
+        scopes=asked_in_words(config, asked.connector, asked.scope, asked.details),
         ceiling=ceiling_in_words(config, asked.connector, asked.client_id),
     )
     return render("consent.html", page, form_targets=[form_target(asked.redirect_uri)])

@@ -63,6 +63,12 @@ class InvalidScopeError(OAuthError):
     error = "invalid_scope"
 
 
+class InvalidAuthorizationDetailsError(OAuthError):
+    """What is asked for cannot be read, or cannot be given (RFC 9396 §5)."""
+
+    error = "invalid_authorization_details"
+
+
 class InvalidTargetError(OAuthError):
     """The resource is unknown, missing or more than one (RFC 8707 §2)."""
 

@@ -8,6 +8,7 @@ from typing import Self
 
 from bascule.authserver import issue
 from bascule.authserver.clients import Client
+from bascule.authserver.details import narrowed_details
 from bascule.authserver.errors import (
     InvalidGrantError,
     InvalidScopeError,
@@ -35,6 +36,8 @@ class Ask:
     """From `resource`, None when it was not sent again."""
     scope: str | None
     """None when it was not sent again."""
+    details: str | None
+    """`authorization_details`; None when they were not sent again."""
     jti: str
     now: UnixTime
 
@@ -44,7 +47,9 @@ class Ask:
         config = server.config()
         connector = repeated_connector(config, form.resources)
         scope = form.get("scope")
-        return cls(client, config, connector, scope, issue.new_jti(), server.clock())
+        details = form.get("authorization_details")
+        jti, now = issue.new_jti(), server.clock()
+        return cls(client, config, connector, scope, details, jti, now)
 
 
 def note_for(conn: Transaction, grant: Grant, ask: Ask) -> tuple[Wanted, Noted]:
@@ -59,7 +64,8 @@ def note_for(conn: Transaction, grant: Grant, ask: Ask) -> tuple[Wanted, Noted]:
     if grant.connector not in ask.config.connectors:
         raise InvalidGrantError("the resource is no longer there")
     scopes = _narrowed(grant, ask.scope)
-    wanted = Wanted(ask.client, grant.user, grant.connector, scopes, grant.id)
+    details = narrowed_details(ask.config, grant.connector, grant.details, ask.details)
+    wanted = Wanted(ask.client, grant.user, grant.connector, scopes, grant.id, details)
     noted = issue.note(conn, wanted, jti=ask.jti, now=ask.now)
     if noted is None:
         raise InvalidGrantError("the user or the client is disabled")

@@ -19,6 +19,7 @@ from bascule.identity.access_token import (
     claimed_audience,
     verify,
 )
+from bascule.identity.authorization_details import Details, document
 from bascule.identity.resource import connector_of, resource_identifier
 from bascule.storage import directory, refresh_tokens
 
@@ -60,6 +61,7 @@ async def _refresh_token(
         "sub": grant.user.removeprefix("user:"),
         "iss": server.issuer,
         "exp": expires_at,
+        **_details(grant.details, resource_identifier(server.issuer, grant.connector)),
     }
 
 
@@ -71,18 +73,27 @@ async def _access_token(
         return INACTIVE
     claims, connector = found
     subject = claims.user or claims.agent
+    resource = resource_identifier(server.issuer, connector)
     return {
         "active": True,
         "scope": " ".join(sorted(claims.scopes)),
         "client_id": claims.agent,
         "sub": subject.removeprefix("user:"),
-        "aud": resource_identifier(server.issuer, connector),
+        "aud": resource,
         "iss": server.issuer,
         "exp": claims.expires_at,
         "iat": claims.issued_at,
         "jti": claims.jti,
         "token_type": "Bearer",
+        **_details(claims.details, resource),
     }
+
+
+def _details(details: Details | None, resource: str) -> dict[str, object]:
+    """Say what a token is for (RFC 9396 §9.2)."""
+    if details is None:
+        return {}
+    return {"authorization_details": document(details, resource)}
 
 
 async def token_in_force(

@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from bascule.authserver.clients import Client
+from bascule.authserver.details import recorded_details
 from bascule.authserver.server import AuthorizationServer
 from bascule.clock import UnixTime, new_id, system_micros
 from bascule.identity.access_token import AccessToken, issue
+from bascule.identity.authorization_details import Details, document
 from bascule.identity.resource import resource_identifier
 from bascule.storage import agents, directory, tokens
 from bascule.storage.store import Transaction
@@ -29,6 +31,8 @@ class Wanted:
     connector: str
     scopes: frozenset[str]
     grant_id: str | None
+    details: Details | None = None
+    """The calls that it is for, and nothing else; None: it does not say."""
 
     @property
     def scope(self) -> str:
@@ -77,6 +81,8 @@ class TokenResponse:
 
     access_token: str = field(repr=False)
     scope: str
+    details: list[dict[str, object]] | None = None
+    """`authorization_details` (RFC 9396 §7)."""
     refresh_token: str | None = field(default=None, repr=False)
 
     def document(self) -> dict[str, object]:
@@ -87,6 +93,8 @@ class TokenResponse:
             "expires_in": ACCESS_SECONDS,
             "scope": self.scope,
         }
+        if self.details is not None:
+            given["authorization_details"] = self.details
         if self.refresh_token is not None:
             given["refresh_token"] = self.refresh_token
         return given
@@ -111,6 +119,7 @@ async def give(
     `record` is the type of the record. Raises `LogUnavailableError`: then nobody gets it.
     """
     grant = {} if wanted.grant_id is None else {"grant": wanted.grant_id}
+    details = recorded_details(wanted.details)
     await server.records.event(
         record,
         peer=peer,
@@ -118,12 +127,14 @@ async def give(
         agent=wanted.client.client_id,
         agent_verified=wanted.client.agent.verified,
         connector=wanted.connector,
-        admin={"jti": noted.jti, "scope": wanted.scope, **grant},
+        admin={"jti": noted.jti, "scope": wanted.scope, **grant, **details},
     )
     # First, so that it is signed with a key that all know, and none that was just dropped.
     await server.heard(await server.store.look(directory.generation))
     signed = await asyncio.to_thread(partial(_sign, server, wanted, noted))
-    return TokenResponse(signed, wanted.scope, refresh_token)
+    resource = resource_identifier(server.issuer, wanted.connector)
+    shown = None if wanted.details is None else document(wanted.details, resource)
+    return TokenResponse(signed, wanted.scope, shown, refresh_token)
 
 
 def _sign(server: AuthorizationServer, wanted: Wanted, noted: Noted) -> str:
@@ -136,6 +147,7 @@ def _sign(server: AuthorizationServer, wanted: Wanted, noted: Noted) -> str:
         expires_at=UnixTime(noted.issued_at + ACCESS_SECONDS),
         issue_number=noted.number,
         grant=wanted.grant_id,
+        details=wanted.details,
     )
     resource = resource_identifier(server.issuer, wanted.connector)
     key = server.keys().active()

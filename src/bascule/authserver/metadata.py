@@ -8,6 +8,7 @@ from starlette.responses import JSONResponse, Response
 from bascule.authserver.pkce import METHOD
 from bascule.authserver.server import AuthorizationServer
 from bascule.authserver.token import GRANT_TYPES
+from bascule.identity.authorization_details import TYPE
 from bascule.identity.client_assertion import ALGORITHMS
 
 CONFIDENTIAL = ["private_key_jwt", "client_secret_basic", "client_secret_post"]
@@ -38,6 +39,7 @@ def metadata(server: AuthorizationServer) -> dict[str, object]:
         "introspection_endpoint_auth_methods_supported": CONFIDENTIAL,
         "introspection_endpoint_auth_signing_alg_values_supported": list(ALGORITHMS),
         "authorization_response_iss_parameter_supported": True,
+        "authorization_details_types_supported": [TYPE],
         "client_id_metadata_document_supported": clients.cimd_domains != (),
     }
     if clients.dynamic_registration:

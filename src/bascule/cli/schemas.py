@@ -103,6 +103,8 @@ class TokenIssued(Struct):
     scope: str
     jti: str
     resource: str
+    authorization_details: list[dict[str, Any]] | UnsetType = UNSET
+    """The calls that it is for (RFC 9396), where `--details` says them."""
 
 
 class Revoked(Struct):

@@ -6,6 +6,8 @@ from functools import partial
 
 import click
 
+from bascule.authserver.details import recorded_details, requested_details
+from bascule.authserver.errors import OAuthError
 from bascule.cli.context import CommandContext
 from bascule.cli.output import emit
 from bascule.cli.user import as_json_option, user_name
@@ -13,6 +15,7 @@ from bascule.clock import UnixTime, new_id, system_clock, system_micros
 from bascule.config.model import Config
 from bascule.errors import BasculeError
 from bascule.identity.access_token import AccessToken, issue
+from bascule.identity.authorization_details import Details, document
 from bascule.identity.resource import baseline_scope, resource_identifier
 from bascule.storage import directory, key_files, tokens
 from bascule.storage.directory import BUILT_IN_AGENT
@@ -40,6 +43,11 @@ def token() -> None:
     show_default=True,
     help="Seconds until it expires.",
 )
+@click.option(
+    "--details",
+    "text",
+    help="JSON after RFC 9396: the calls that it is for, and nothing else.",
+)
 @as_json_option
 @click.pass_obj
 def issue_token(
@@ -49,6 +57,7 @@ def issue_token(
     connector: str,
     scopes: tuple[str, ...],
     ttl: int,
+    text: str | None,
     as_json: bool,
 ) -> None:
     """Issue a token; what it may do is decided at each call, not here."""
@@ -57,10 +66,17 @@ def issue_token(
     subject = None if user is None else f"user:{user_name(user)}"
     _check_subject(context, subject, agent)
     wanted = frozenset(scopes) or frozenset({baseline_scope(connector)})
-    claims = register(
-        context, user=subject, agent=agent, connector=connector, scopes=wanted, ttl=ttl
-    )
     resource = resource_identifier(config.server.public_url, connector)
+    details = _details(config, connector, wanted, text)
+    claims = register(
+        context,
+        user=subject,
+        agent=agent,
+        connector=connector,
+        scopes=wanted,
+        ttl=ttl,
+        details=details,
+    )
     signed = sign(context, config, claims, resource)
     emit(
         {
@@ -70,6 +86,7 @@ def issue_token(
             "scope": " ".join(sorted(wanted)),
             "jti": claims.jti,
             "resource": resource,
+            **_shown(details, resource),
         },
         text=signed,
         as_json=as_json,
@@ -84,6 +101,7 @@ def register(
     connector: str,
     scopes: frozenset[str],
     ttl: int,
+    details: Details | None = None,
 ) -> AccessToken:
     """Take the next issue number for a token of `ttl` seconds, once it is in the log."""
     scope = " ".join(sorted(scopes))
@@ -92,7 +110,7 @@ def register(
     jti = new_id(system_micros())
     context.record_admin(
         "token.issue",
-        {"jti": jti, "scope": scope, "ttl": str(ttl)},
+        {"jti": jti, "scope": scope, "ttl": str(ttl), **recorded_details(details)},
         user=user,
         agent=agent,
         connector=connector,
@@ -119,6 +137,7 @@ def register(
         issued_at=now,
         expires_at=expires,
         issue_number=number,
+        details=details,
     )
 
 
@@ -143,6 +162,21 @@ def _check_target(config: Config, connector: str, scopes: tuple[str, ...]) -> No
                 f"there is no scope `{scope}`: use `{baseline_scope(connector)}` or one of "
                 "`[scopes]`"
             )
+
+
+def _details(
+    config: Config, connector: str, scopes: frozenset[str], text: str | None
+) -> Details | None:
+    try:
+        return requested_details(config, connector, scopes, text)
+    except OAuthError as exc:
+        raise BasculeError(exc.description) from exc
+
+
+def _shown(details: Details | None, resource: str) -> dict[str, object]:
+    if details is None:
+        return {}
+    return {"authorization_details": document(details, resource)}
 
 
 def _check_subject(context: CommandContext, user: str | None, agent: str) -> None:

@@ -132,7 +132,7 @@ def _spent(spent: Mapping[str, UnixTime]) -> Denied:
 
 def _with_arguments(facts: CallFacts, checked: Checked, snapshot: Snapshot) -> Decision:
     """Ask the policies that read arguments, or what was touched."""
-    given = Given(checked.cedar, facts.touched)
+    given = Given(checked.cedar, facts.touched, checked.canonical)
     evaluation = Evaluation(
         facts.principal, facts.connector, facts.method, facts.now, snapshot, given=given
     )

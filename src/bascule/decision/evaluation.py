@@ -16,6 +16,7 @@ from bascule.decision.answers import Answer, conclude
 from bascule.decision.arguments import check_arguments
 from bascule.decision.callers import Caller, Question
 from bascule.decision.candidates import Candidate
+from bascule.decision.details import narrowed
 from bascule.decision.entries import TargetKind
 from bascule.decision.facts import (
     Allowed,
@@ -44,6 +45,8 @@ class Given(NamedTuple):
     arguments: Mapping[str, Any]
     """As Cedar's JSON values; those that no policy reads may be left out."""
     touched: frozenset[str]
+    sent: Mapping[str, Any]
+    """As they would go upstream."""
 
 
 class Evaluation:
@@ -119,6 +122,9 @@ class Evaluation:
             )
         obliges = {one for it in answers for one in it.verdict.obliges}
         decision = oblige(decision, obliges, kind, is_call=self._given is not None)
+        details = self._principal.details
+        sent = None if self._given is None else self._given.sent
+        decision = narrowed(decision, details, kind, name, sent, scopes)
         changing = any(it.part is not None and self._changes(it.part) for it in answers)
         changing = changing or not self._caller.steady
         return decision, not changing and not any(it.verdict.failed for it in answers)
@@ -156,7 +162,7 @@ class Evaluation:
             self._method,
             self._now,
             self._snapshot,
-            given=Given(checked.cedar, candidate.touched),
+            given=Given(checked.cedar, candidate.touched, checked.canonical),
         )
         return isinstance(evaluation.decide(target.kind, target.name)[0], Allowed)
 

@@ -88,7 +88,7 @@ def _evaluation(facts: CallFacts, snapshot: Snapshot) -> Evaluation:
     if facts.arguments is not None:
         checked = check_arguments(facts, facts.arguments, snapshot)
         if not isinstance(checked, Denied):
-            given = Given(checked.cedar, facts.touched)
+            given = Given(checked.cedar, facts.touched, checked.canonical)
     return Evaluation(
         facts.principal, facts.connector, facts.method, facts.now, snapshot, given=given
     )
@@ -156,6 +156,8 @@ def _missing(facts: CallFacts, decision: Decision, snapshot: Snapshot) -> Iterat
         case Denied(reason=Reason.INSUFFICIENT_SCOPE, scopes=scopes):
             told = ", ".join(f"`{it}`" for it in scopes) or "that covers it; there is none"
             yield f"the token needs a scope: {told}"
+        case Denied(reason=Reason.BEYOND_DETAILS):
+            yield "the token needs authorization details that cover the call, or none"
         case Denied(reason=Reason.APPROVAL_REQUIRED, call=call) if call is not None:
             rules = ", ".join(f"`{it}`" for it in call.rules)
             yield f"an approval of just this call, by the rules {rules}"

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from msgspec import Struct
 
 from bascule.clock import UnixTime
+from bascule.identity.authorization_details import Details
 
 Kind = Literal["tool", "prompt", "resource", "none"]
 
@@ -34,6 +35,8 @@ class Principal(Struct, frozen=True, cache_hash=True):
     """Scopes of the token: an upper bound."""
     agent_verified: bool = False
     """The agent authenticated itself; a public client cannot."""
+    details: Details | None = None
+    """The calls that the token is for, and nothing else; None: it does not say."""
 
 
 class Consent(Struct, frozen=True):
@@ -90,6 +93,8 @@ class Reason(StrEnum):
     ABOVE_CEILING = "above_ceiling"
     INSUFFICIENT_SCOPE = "insufficient_scope"
     """User and agent may; only the token's scope is missing."""
+    BEYOND_DETAILS = "beyond_details"
+    """All may; only the token's `authorization_details` do not cover it."""
     NOT_APPROVED = "not_approved"
     """Nobody has approved the connector as it is locked now, or not enough people have."""
     APPROVAL_EXPIRED = "approval_expired"
@@ -158,7 +163,8 @@ class Denied:
     policies: tuple[str, ...] = ()
     """`@id`s of the policies that forbid or failed, sorted."""
     scopes: tuple[str, ...] = ()
-    """With INSUFFICIENT_SCOPE: the scopes that the operation needs, sorted."""
+    """With INSUFFICIENT_SCOPE and BEYOND_DETAILS: the scopes that the operation needs,
+    sorted."""
     detail: str = ""
     """What is wrong and what to do, for the caller: only where it may use the tool
     otherwise, so that nothing is revealed."""

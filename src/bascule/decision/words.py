@@ -27,6 +27,9 @@ SENTENCES: Mapping[str, str] = {
     ),
     Reason.ABOVE_CEILING: "It is above the ceiling of the agent, whoever uses that.",
     Reason.INSUFFICIENT_SCOPE: "User and agent may; no scope of the token covers it.",
+    Reason.BEYOND_DETAILS: (
+        "User and agent may; the token's authorization details do not cover it."
+    ),
     Reason.NOT_APPROVED: "Nobody has approved the connector as it is locked now.",
     Reason.APPROVAL_EXPIRED: "The approval of the connector is over.",
     Reason.APPROVAL_REJECTED: "The connector was rejected, or its approval was withdrawn.",

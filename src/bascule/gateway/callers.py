@@ -11,7 +11,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TypeVar
 
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from bascule.audit.record import AgentPart, CredPart, UserPart, written_groups
 from bascule.clock import UnixTime, monotonic
@@ -202,6 +202,7 @@ class Callers:
             groups=subject.groups,
             scopes=subject.scopes,
             agent_verified=subject.agent_verified,
+            details=token.details,
         )
 
     def _trusts(self, token: AccessToken) -> bool:
@@ -250,8 +251,16 @@ def _caller(
         cred_part=CredPart(
             jti_hash=hashlib.sha256(token.jti.encode()).hexdigest(),
             scopes=tuple(sorted(principal.scopes)),
+            tools=_tools(principal),
         ),
         confirmed=confirmed,
         identity=f"{principal.user} {principal.agent}",
         deciding_part=deciding_part,
     )
+
+
+def _tools(principal: Principal) -> tuple[str, ...] | UnsetType:
+    """Name the tools that a token is for; values of arguments stay out of the log."""
+    if principal.details is None:
+        return UNSET
+    return tuple(sorted({tool for calls in principal.details for tool in calls.tools}))

@@ -16,6 +16,7 @@ from bascule.gateway.call import handle_call
 from bascule.gateway.exchange import Exchange
 from bascule.gateway.gateway import Gateway, Work
 from bascule.gateway.ingress import Allowed, BadHeadError, check_origin
+from bascule.identity.authorization_details import TYPE
 from bascule.identity.resource import resource_identifier
 
 MAX_KNOWN_TARGETS = 1000
@@ -89,6 +90,7 @@ def public_application(
                 "authorization_servers": [public_url],
                 "scopes_supported": [f"mcp:{name}"],
                 "bearer_methods_supported": ["header"],
+                "authorization_details_types_supported": [TYPE],
             }
         )
 

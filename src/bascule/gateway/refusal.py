@@ -121,7 +121,7 @@ def denied(
     that lacks scope is told so: its user and agent may know already. Before 2026-07-28 an
     error of the call is no error of HTTP.
     """
-    if decision.reason is Reason.INSUFFICIENT_SCOPE:
+    if decision.reason in {Reason.INSUFFICIENT_SCOPE, Reason.BEYOND_DETAILS}:
         value = challenge.insufficient_scope(
             gateway.public_url, facts.connector, decision.scopes
         )

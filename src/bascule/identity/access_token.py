@@ -13,6 +13,12 @@ from joserfc.errors import JoseError
 from bascule.clock import UnixTime
 from bascule.config.model import Issuer
 from bascule.errors import BasculeError
+from bascule.identity.authorization_details import (
+    Details,
+    InvalidDetailsError,
+    document,
+    parse,
+)
 from bascule.identity.keys import ALGORITHM, KeySet, SigningKey
 
 MAX_TOKEN_BYTES = 8 << 10
@@ -43,6 +49,8 @@ class AccessToken:
     """Place in the order in which our tokens were issued; None for a foreign one."""
     grant: str | None = None
     """Family of tokens that came from one login."""
+    details: Details | None = None
+    """The calls that it is for, and nothing else; None: it does not say."""
     signed_by: str | None = field(default=None, compare=False)
     """`kid` of the key that vouches for it, or the thumbprint of a foreign issuer's; None
     for claims that are not signed yet."""
@@ -74,6 +82,7 @@ class _Claims(msgspec.Struct, kw_only=True):
     subject_kind: str = msgspec.field(name="bsc_sub")
     issue_number: int = msgspec.field(name="bsc_n")
     grant: str | None = msgspec.field(name="bsc_g", default=None)
+    authorization_details: msgspec.Raw = msgspec.Raw()
 
 
 _header = msgspec.json.Decoder(_Header)
@@ -96,6 +105,8 @@ def issue(token: AccessToken, *, issuer: str, resource: str, key: SigningKey) ->
     }
     if token.grant is not None:
         claims["bsc_g"] = token.grant
+    if token.details is not None:
+        claims["authorization_details"] = document(token.details, resource)
     header = {"typ": TYPE, "alg": ALGORITHM, "kid": key.kid}
     payload = msgspec.json.encode(claims)
     return jws.serialize_compact(header, payload, key.key, algorithms=[ALGORITHM])
@@ -117,7 +128,7 @@ def verify(
     _check_claims(claims, issuer, resource, now, leeway)
     if not _is_signed(token, key):
         raise InvalidTokenError("signature is wrong")
-    return _access_token(claims, key)
+    return _access_token(claims, key, resource)
 
 
 def claimed_audience(token: bytes) -> str | None:
@@ -184,7 +195,18 @@ def _check_claims(
         raise InvalidTokenError("subject is of an unknown kind")
 
 
-def _access_token(claims: _Claims, key: SigningKey) -> AccessToken:
+def _details(claims: _Claims, resource: str) -> Details | None:
+    """Read what it is for (RFC 9396 §9.1): a claim that means nothing permits nothing."""
+    text = bytes(claims.authorization_details)
+    if not text:
+        return None
+    try:
+        return parse(text.decode(), resource)
+    except (InvalidDetailsError, UnicodeError) as exc:
+        raise InvalidTokenError("authorization details cannot be read") from exc
+
+
+def _access_token(claims: _Claims, key: SigningKey, resource: str) -> AccessToken:
     return AccessToken(
         user=f"user:{claims.sub}" if claims.subject_kind == "user" else None,
         agent=claims.client_id,
@@ -194,5 +216,6 @@ def _access_token(claims: _Claims, key: SigningKey) -> AccessToken:
         expires_at=UnixTime(claims.exp),
         issue_number=claims.issue_number,
         grant=claims.grant,
+        details=_details(claims, resource),
         signed_by=key.kid,
     )

@@ -20,6 +20,11 @@ from bascule.identity.access_token import (
     InvalidTokenError,
     decoded,
 )
+from bascule.identity.authorization_details import (
+    Details,
+    InvalidDetailsError,
+    of_claim,
+)
 from bascule.identity.issuer_documents import ALGORITHMS, PublicKey
 from bascule.identity.resource import baseline_scope
 
@@ -118,6 +123,7 @@ def check(
         issue_number=None,
         issuer=rules.issuer,
         groups=_groups(claims, rules),
+        details=_details(claims, rules.audiences[connector]),
         rules=rules,
     )
 
@@ -212,6 +218,19 @@ def _scopes(claims: Mapping[str, Any], rules: Issuer, connector: str) -> frozens
     if rules.default_scopes is None:
         return frozenset({baseline_scope(connector)})
     return frozenset(rules.default_scopes)
+
+
+def _details(claims: Mapping[str, Any], audience: str) -> Details | None:
+    """Give the calls that it is for (RFC 9396 §9.1), as its issuer calls the connector.
+
+    Where there are some, but none that mean anything here, it is for no call at all.
+    """
+    if "authorization_details" not in claims:
+        return None
+    try:
+        return of_claim(claims["authorization_details"], audience)
+    except InvalidDetailsError as exc:
+        raise InvalidTokenError("authorization details cannot be read") from exc
 
 
 def _groups(claims: Mapping[str, Any], rules: Issuer) -> frozenset[str]:

@@ -8,6 +8,8 @@ from typing import Literal
 from sqlalchemy import Connection, delete, insert, select, update
 
 from bascule.clock import UnixTime
+from bascule.identity.authorization_details import Details
+from bascule.storage.details import read, written
 from bascule.storage.schema import authorization_requests as table
 
 LIFETIME_SECONDS = 600
@@ -29,6 +31,8 @@ class AuthorizationRequest:
     code_challenge: str
     connector: str
     scope: str
+    details: Details | None = None
+    """The calls that it is for, and nothing else (RFC 9396)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +73,7 @@ def add(
             code_challenge=request.code_challenge,
             connector=request.connector,
             scope=request.scope,
+            authorization_details=written(request.details),
             expires_at=now + LIFETIME_SECONDS,
         )
     )
@@ -93,6 +98,7 @@ def find(conn: Connection, *, id_hash: bytes, session: int, now: UnixTime) -> Fo
         code_challenge=row.code_challenge,
         connector=row.connector,
         scope=row.scope,
+        details=read(row.authorization_details),
     )
     return Found(request, row.decision, row.sealed_code)
 

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, delete, insert, select, update
 
 from bascule.clock import UnixTime
+from bascule.identity.authorization_details import Details
 from bascule.identity.revocation import LONGEST_LIFE_SECONDS
 from bascule.storage import directory, issue_numbers, revocations
+from bascule.storage.details import read, written
 from bascule.storage.schema import authorization_codes, grants, refresh_tokens
 
 
@@ -28,6 +30,8 @@ class Grant:
     expires_at: UnixTime
     """Nothing of the family is valid beyond."""
     ended: bool = False
+    details: Details | None = None
+    """The calls that its tokens are for, and nothing else (RFC 9396)."""
 
 
 def add(
@@ -40,6 +44,7 @@ def add(
     scope: str,
     now: UnixTime,
     expires_at: UnixTime,
+    details: Details | None = None,
 ) -> Grant | None:
     """Begin a family; None when its user or agent is not enabled.
 
@@ -49,7 +54,17 @@ def add(
         return None
     _forget_expired(conn, now)
     number = issue_numbers.take(conn, now=now)
-    grant = Grant(grant_id, number, user, client_id, connector, scope, now, expires_at)
+    grant = Grant(
+        id=grant_id,
+        number=number,
+        user=user,
+        client_id=client_id,
+        connector=connector,
+        scope=scope,
+        created_at=now,
+        expires_at=expires_at,
+        details=details,
+    )
     conn.execute(
         insert(grants).values(
             id=grant.id,
@@ -60,6 +75,7 @@ def add(
             scope=grant.scope,
             created_at=grant.created_at,
             expires_at=grant.expires_at,
+            authorization_details=written(grant.details),
         )
     )
     return grant
@@ -87,6 +103,7 @@ def find(conn: Connection, grant_id: str) -> Grant | None:
         created_at=UnixTime(row.created_at),
         expires_at=UnixTime(row.expires_at),
         ended=row.ended_at is not None,
+        details=read(row.authorization_details),
     )
 
 

@@ -171,7 +171,7 @@ authorization_requests = Table(
 )
 """`decision`: `allow` or `deny`, once the user has decided. `sealed_code`: the code, under
 a key made of the request's id, for a browser that sends the same form twice.
-`authorization_details`: as in RFC 9396 §2, in canonical form (RFC 8785)."""
+`authorization_details`: the calls that it is for; none: it does not say."""
 
 grants = Table(
     "grants",
