@@ -125,3 +125,13 @@ def test_what_is_locked_is_in_the_table_and_its_approval_counts(tmp_path: Path) 
     assert told() == [("look", "deny", "not_approved")]
     place.run("approve", "small", "--reason", "looked at it")
     assert told() == [("look", "allow", "allowed")]
+    policies = tmp_path / "policies"
+    policies.mkdir()
+    (policies / "x.cedar").write_text(
+        '// why\n@id("x") forbid(principal, action == Mcp::Action::"call_tool", '
+        'resource == Mcp::Tool::"small/look") when { context.args.path like "/etc/*" };'
+    )
+    found = place.row("policy", "check", code=1)
+    assert [(it["file"], it["line"], it["severity"]) for it in found["problems"]] == [
+        (str(policies / "x.cedar"), 2, "error")
+    ]

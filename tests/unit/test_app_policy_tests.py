@@ -185,6 +185,11 @@ def test_policies_that_do_not_stand_are_not_tested(folder: Path) -> None:
         tried(folder, READS, cedar="permit(principal, action, resource);")
 
 
+def test_policies_that_do_not_fit_the_locked_tools_are_not_tested(folder: Path) -> None:
+    with pytest.raises(PolicyError, match="`docs-only`"):
+        tried(folder, READS, cedar=CEDAR.replace("args.path", "args.pth"))
+
+
 def test_a_file_with_a_problem_is_no_success(folder: Path) -> None:
     tested = tried(folder, READS, 'tool = "files/read"\nexpect = "alow"')
     assert not tested.ok

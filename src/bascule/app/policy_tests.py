@@ -16,9 +16,10 @@ from bascule.config.model import Config
 from bascule.decision.cases import PlacedCase, read_cases
 from bascule.decision.explain import Explanation, explain
 from bascule.decision.gate import Gate
-from bascule.decision.problems import Problem
+from bascule.decision.problems import PolicyError, Problem
 from bascule.decision.snapshot import Gates, build_snapshot
 from bascule.decision.trying import Outcome, Share, share, try_case, written_policies
+from bascule.decision.typed_policies import argument_problems
 from bascule.errors import BasculeError
 from bascule.lock.lock_file import read_lock
 from bascule.lock.surface import read_document
@@ -74,6 +75,9 @@ def run_tests(
             "configuration, as `docs/how-to/test-policies.md` shows"
         )
     snapshot = build_snapshot(config, policy_files, gates_as_approved(config_path, config))
+    unfit = argument_problems(snapshot)
+    if any(it.severity == "error" for it in unfit):
+        raise PolicyError(unfit)
     tools = locked_tools(config_path, config)
     outcomes = [it for case in cases for it in try_case(case, snapshot, tools, now=now)]
     decisive = (name for it in outcomes for name in it.exercised)

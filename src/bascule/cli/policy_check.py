@@ -13,6 +13,7 @@ from bascule.cli.output import cell, emit
 from bascule.decision.lines import toml_line
 from bascule.decision.problems import Problem
 from bascule.decision.snapshot import policy_problems
+from bascule.decision.typed_policies import argument_problems
 
 FOUND = 1
 """Exit code: a policy is not valid."""
@@ -26,10 +27,7 @@ FOUND = 1
 def check(ctx: click.Context, *, strict: bool, as_github: bool, as_json: bool) -> None:
     """Find what is wrong with the policies, without starting anything."""
     context: CommandContext = ctx.obj
-    problems = [
-        _located(problem, context.config_path)
-        for problem in policy_problems(context.config(), context.policy_files())
-    ]
+    problems = [_located(it, context.config_path) for it in _problems(context)]
     ok = not any(strict or problem.severity == "error" for problem in problems)
     rows = [
         {"file": it.file, "line": it.line, "severity": it.severity, "message": it.message}
@@ -39,6 +37,15 @@ def check(ctx: click.Context, *, strict: bool, as_github: bool, as_json: bool) -
     text = "\n".join(map(line, problems))
     emit({"ok": ok, "problems": rows}, text=text or "no problems", as_json=as_json)
     ctx.exit(0 if ok else FOUND)
+
+
+def _problems(context: CommandContext) -> list[Problem]:
+    """Give what is wrong with the text, and then what is with what is approved."""
+    config = context.config()
+    found = policy_problems(config, context.policy_files())
+    if any(it.severity == "error" for it in found):
+        return found
+    return [*found, *argument_problems(context.snapshot(config))]
 
 
 def _line(it: Problem) -> str:
