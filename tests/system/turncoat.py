@@ -54,6 +54,8 @@ class Asked:
     params: dict[str, Any]
     session: str | None
     agent: str
+    headers: dict[str, str] = field(default_factory=dict, compare=False)
+    """By name in lower case."""
 
     @property
     def by_probe(self) -> bool:
@@ -183,6 +185,7 @@ class _Handler(BaseHTTPRequestHandler):
             message.get("params", {}),
             self.headers.get("Mcp-Session-Id"),
             self.headers.get("User-Agent", ""),
+            {name.lower(): value for name, value in self.headers.items()},
         )
         if asked.method == "subscriptions/listen":
             self._stream(message["id"])

@@ -40,7 +40,7 @@ def result(method: str, params: dict[str, Any]) -> dict[str, Any]:
                 TURNED.touch()
             if params.get("name") in {"announce", "turn"}:
                 send(method="notifications/tools/list_changed", params={})
-            text = json.dumps({"pid": os.getpid()})
+            text = json.dumps({"pid": os.getpid(), "arguments": params.get("arguments")})
             content = [{"type": "text", "text": text}]
             return {"resultType": "complete", "content": content}
 
