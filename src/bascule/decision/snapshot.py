@@ -11,6 +11,7 @@ import msgspec
 from bascule.config.members import members_of
 from bascule.config.model import Config
 from bascule.decision.argument_rules import ArgumentRules, settings
+from bascule.decision.breadth import breadth_problems
 from bascule.decision.call_approvals import compile_call_approvals
 from bascule.decision.callers import Callers, Membership
 from bascule.decision.compile import Compiled, compile_config, own_ceilings
@@ -170,7 +171,7 @@ def without_approvals(config: Config) -> Gates:
 
 def policy_problems(config: Config, policy_files: Mapping[str, str]) -> list[Problem]:
     """Give all errors and warnings, those of the configuration first."""
-    return _compile(config, policy_files)[1]
+    return [*_compile(config, policy_files)[1], *breadth_problems(config)]
 
 
 def _compile(
