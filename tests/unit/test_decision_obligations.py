@@ -121,6 +121,13 @@ def test_a_consent_ends_with_the_policies_under_which_it_was_given() -> None:
     assert isinstance(decide(facts, snapshot(ASKS, config=changed)), Denied)
 
 
+def test_a_consent_is_for_the_server_that_it_was_given_for() -> None:
+    facts = approved(DELETE, snapshot(ASKS))
+    elsewhere = Connector(url="https://evil.example/mcp", mode="observe")
+    moved = replace(CONFIG, connectors={**CONFIG.connectors, "tickets": elsewhere})
+    assert isinstance(decide(facts, snapshot(ASKS, config=moved)), Denied)
+
+
 def replace_rule(config: Config, rule: CallApprovalRule) -> Config:
     return replace(config, call_approvals={**config.call_approvals, "second": rule})
 

@@ -93,7 +93,10 @@ def build_snapshot(
     rights_digest = _sha256(
         {
             "schema": SCHEMA,
-            "connectors": sorted(config.connectors),
+            # Where their servers are, too: nobody's consent is to a call of another one.
+            "connectors": {
+                name: (it.url, it.command) for name, it in config.connectors.items()
+            },
             "policies": {it.id: it.est for it in compiled.policies.values()},
             "toolsets": {
                 name: [it.text for it in held] for name, held in compiled.toolsets.items()

@@ -151,7 +151,7 @@ async def forward(
             found = await compared_modern(
                 gateway, upstream, watch, request, facts, snapshot
             )
-            require_same(watch, facts, found)
+            require_same(watch, facts, found, approved=approval is not None)
             data = write(upstream, sent, principal, condition_of(watch, facts))
             response = await upstream.pool.send(data)
         if response.status != 200 or request.method == "server/discover":

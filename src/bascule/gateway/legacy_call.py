@@ -21,11 +21,10 @@ from bascule.gateway.approval import (
     watch_legacy,
 )
 from bascule.gateway.asks import ANSWERABLE, unstamped
-from bascule.gateway.deciding import Forwarding, decided, on_disk
+from bascule.gateway.deciding import Decided, Forwarding, decided, on_disk
 from bascule.gateway.facts import facts_of
 from bascule.gateway.flows import touch
 from bascule.gateway.initializing import begin
-from bascule.gateway.journal import Entry
 from bascule.gateway.legacy_relay import LegacyRelay, Sent, check_status
 from bascule.gateway.outgoing import open_handle
 from bascule.gateway.passing import pass_on
@@ -76,8 +75,7 @@ async def _initialize(turn: Turn, request: Request) -> None:
     allowed = await _allowed(turn, request, facts, version)
     if allowed is None:
         return
-    entry, request = allowed
-    with Forwarding(turn.gateway, turn.exchange, entry, request.id) as it:
+    with Forwarding(turn.gateway, turn.exchange, allowed.entry, request.id) as it:
         it.outcome = await begin(turn, request, version)
 
 
@@ -90,8 +88,8 @@ async def _call(turn: Turn, held: Held, request: Request) -> None:
     allowed = await _allowed(turn, request, facts, session.version, session.asks)
     if allowed is None:
         return
-    entry, request = allowed
-    with Forwarding(turn.gateway, turn.exchange, entry, request.id) as it:
+    request, approved = allowed.request, allowed.approval is not None
+    with Forwarding(turn.gateway, turn.exchange, allowed.entry, request.id) as it:
         it.at_end = await touch(turn.gateway, facts, turn.snapshot)
         upstream_id = legacy.upstream_id(session.tag, request.method, request.id)
         params = _upstream_params(turn, held, request)
@@ -101,7 +99,8 @@ async def _call(turn: Turn, held: Held, request: Request) -> None:
         response = await turn.post(data, headers + condition_of(watch, facts))
         if response.status == CHANGED and forget(watch, facts):
             # A hosted server was started anew: what was decided on must still be so.
-            require_same(watch, facts, await compared_legacy(turn, held, facts))
+            found = await compared_legacy(turn, held, facts)
+            require_same(watch, facts, found, approved=approved)
             response = await turn.post(data, headers + condition_of(watch, facts))
         check_status(turn, held, response, 400)
         sent = Sent(
@@ -157,13 +156,12 @@ async def _allowed(
     facts: CallFacts,
     version: str,
     asks: tuple[str, ...] = (),
-) -> tuple[Entry, Request] | None:
-    """Decide and record; gives what goes upstream.
+) -> Decided | None:
+    """Decide and record; a request that is denied is answered, and gives None.
 
-    A request that is denied is answered, and gives None. `asks`: what its client said that
-    it can be asked.
+    `asks`: what its client said that it can be asked.
     """
-    decision, entry, request, approval = await decided(
+    made = await decided(
         turn.gateway,
         turn.caller,
         request,
@@ -172,16 +170,17 @@ async def _allowed(
         peer=turn.exchange.peer,
         proto=version,
     )
-    await on_disk(turn.gateway, entry)
+    await on_disk(turn.gateway, made.entry)
+    decision, code = made.decision, made.entry.code
     if not isinstance(decision, Denied):
-        return entry, request
-    if approval is not None:
+        return made
+    if made.approval is not None:
         approval_answers.answer_legacy(
-            turn, request, facts, approval, entry.code, version, asks
+            turn, request, facts, made.approval, code, version, asks
         )
     else:
         refusal.denied(
-            turn.gateway, turn.exchange, request, facts, decision, entry.code, modern=False
+            turn.gateway, turn.exchange, request, facts, decision, code, modern=False
         )
     return None
 
