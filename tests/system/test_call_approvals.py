@@ -17,7 +17,7 @@ from system.legacy_client import CAPABILITIES, LegacyClient
 from system.legacy_recorder import LegacyServer
 from system.lodge import CONNECTORS
 from system.recorder import STATE, Recorder, recording
-from system.server import Answer, Installation, install
+from system.server import Answer, Installation, body_of, headers_of, install
 
 RULES = """
 [call_approvals.writes]
@@ -87,6 +87,16 @@ def held(answer: Answer) -> tuple[str, str]:
 
 def approve(bascule: Installation, approval_id: str) -> None:
     assert bascule.ask("approvals", "approve", approval_id)["state"] == "approved"
+
+
+def approved(
+    bascule: Installation, token: str, name: str = "echo"
+) -> tuple[dict[str, Any], str]:
+    """Give the arguments of a call that somebody approved, and its state."""
+    arguments = fresh()
+    approval_id, state = held(calling(bascule, token, arguments, name=name))
+    approve(bascule, approval_id)
+    return arguments, state
 
 
 def refused(answer: Answer) -> str:
@@ -210,9 +220,7 @@ def test_a_denial_is_an_answer(
 def test_an_approval_is_for_exact_arguments(
     bascule: Installation, upstream: Recorder, token: str
 ) -> None:
-    arguments = fresh()
-    approval_id, state = held(calling(bascule, token, arguments))
-    approve(bascule, approval_id)
+    arguments, state = approved(bascule, token)
     number, why = arguments["id"], arguments["why"]
     for changed in (
         {**arguments, "why": why + " "},
@@ -232,9 +240,7 @@ def test_an_approval_is_for_exact_arguments(
 def test_an_approval_is_for_one_tool(
     bascule: Installation, upstream: Recorder, token: str
 ) -> None:
-    arguments = fresh()
-    approval_id, state = held(calling(bascule, token, arguments))
-    approve(bascule, approval_id)
+    arguments, state = approved(bascule, token)
     answer = calling(bascule, token, arguments, name="fails", requestState=state)
     assert "another call" in refused(answer)
     assert sent_to(upstream) == []
@@ -276,9 +282,7 @@ def test_states_of_two_calls_cannot_be_swapped(
 def test_every_flipped_bit_of_a_state_is_noticed(
     bascule: Installation, upstream: Recorder, token: str
 ) -> None:
-    arguments = fresh()
-    approval_id, state = held(calling(bascule, token, arguments))
-    approve(bascule, approval_id)
+    arguments, state = approved(bascule, token)
     mark, _, sealed = state.partition(".")
     box = base64.urlsafe_b64decode(sealed + "=" * (-len(sealed) % 4))
     flipped = [
@@ -308,9 +312,7 @@ def test_every_flipped_bit_of_a_state_is_noticed(
 def test_of_many_at_once_one_call_is_made(
     bascule: Installation, upstream: Recorder, token: str
 ) -> None:
-    arguments = fresh()
-    approval_id, state = held(calling(bascule, token, arguments))
-    approve(bascule, approval_id)
+    arguments, state = approved(bascule, token)
 
     def once(_: int) -> Answer:
         return calling(bascule, token, arguments, requestState=state)
@@ -326,13 +328,26 @@ def test_of_many_at_once_one_call_is_made(
 def test_an_approval_that_was_used_in_vain_is_used(
     bascule: Installation, upstream: Recorder, token: str
 ) -> None:
-    arguments = fresh()
-    approval_id, state = held(calling(bascule, token, arguments, name="fails"))
-    approve(bascule, approval_id)
+    arguments, state = approved(bascule, token, "fails")
     answer = calling(bascule, token, arguments, name="fails", requestState=state)
     assert answer.json["result"]["isError"] is True
     again = calling(bascule, token, arguments, name="fails", requestState=state)
     assert "used" in refused(again)
+
+
+def test_headers_cannot_say_other_arguments_than_were_approved(
+    bascule: Installation, upstream: Recorder, token: str
+) -> None:
+    arguments, state = approved(bascule, token)
+    for name, passes in (("leaks", True), ("echo", False)):
+        params = {"name": name, "arguments": arguments, "requestState": state}
+        if passes:  # it needs no approval, and so has no state
+            del params["requestState"]
+        body = body_of("tools/call", params)
+        answer = bascule.send(body, {**headers_of(body, token), "Mcp-Param-Id": "666"})
+        assert text_of(answer)
+        (received,) = upstream.take()
+        assert ("mcp-param-id" in received.headers) == passes
 
 
 def test_who_may_not_call_a_tool_hears_of_no_approval(bascule: Installation) -> None:
@@ -347,9 +362,7 @@ def test_who_may_not_call_a_tool_hears_of_no_approval(bascule: Installation) -> 
 def test_an_approval_covers_the_rounds_of_its_call_each_once(
     bascule: Installation, upstream: Recorder, token: str
 ) -> None:
-    arguments = fresh()
-    approval_id, first = held(calling(bascule, token, arguments, name="asks"))
-    approve(bascule, approval_id)
+    arguments, first = approved(bascule, token, "asks")
     answer = calling(bascule, token, arguments, name="asks", requestState=first)
     result = answer.json["result"]
     assert list(result["inputRequests"]) == ["one"]

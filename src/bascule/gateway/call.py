@@ -140,7 +140,11 @@ async def forward(
             sealer=gateway.sealer,
             now=facts.now,
             param_headers=param_headers(
-                work.exchange, facts, request.params.get("arguments"), snapshot
+                work.exchange,
+                facts,
+                request.params.get("arguments"),
+                snapshot,
+                approved=approval is not None,
             ),
         )
         # 10. + 11. The connector's own credential, and the message as it was parsed.

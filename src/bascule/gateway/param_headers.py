@@ -36,14 +36,17 @@ def param_headers(
     facts: CallFacts,
     arguments: object,
     snapshot: Snapshot,
+    *,
+    approved: bool,
 ) -> Headers:
     """Write the headers that repeat arguments, for the upstream.
 
-    `arguments`: those that go on; those that came are in the facts. Raises `ProtocolError`
+    `arguments`: those that go on; those that came are in the facts. `approved`: somebody
+    consented to these arguments alone, so nothing else goes on. Raises `ProtocolError`
     where a header does not say what came.
     """
     came = b""
-    if PREFIX in b"".join(exchange.headers):
+    if not approved and PREFIX in b"".join(exchange.headers):
         pairs = [it for it in exchange.headers.items() if it[0].startswith(PREFIX)]
         came = header_block(*pairs)
     gate = snapshot.gates.get(facts.connector)
