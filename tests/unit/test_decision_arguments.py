@@ -276,11 +276,25 @@ def test_members_that_mean_something_else_to_cedar_are_refused() -> None:
         assert reason(open_one, any=trick) is Reason.INVALID_ARGUMENTS
 
 
-def test_what_may_be_of_several_kinds_is_never_compared() -> None:
-    made = forbids('context.args has either && context.args.either == "5"')
-    assert reason(made, either=5) is Reason.INVALID_ARGUMENTS
-    assert reason(made, either="5") is Reason.INVALID_ARGUMENTS
-    assert reason(made, text="x") is Reason.ALLOWED
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"properties": {"filePath": {"type": "string"}}},
+        {"properties": {"path": {"type": "integer"}}},
+        {"properties": {"path": {"type": ["string", "integer"]}}},
+        {"properties": {"path": {}}},
+        {"properties": {"path": {"type": "array", "items": {"type": "string"}}}},
+    ],
+)
+def test_a_tool_that_policies_do_not_fit_any_more_is_denied(schema: Any) -> None:
+    """Its new definition was approved after the policies were loaded."""
+    assert answer(forbids(SECRET, schema=schema)) == Denied(Reason.POLICY_ERROR, ("p0",))
+    many = snapshot(
+        'forbid(principal, action == Mcp::Action::"call_tool", resource) '
+        f"when {{ {SECRET} }};",
+        schema={"properties": {"query": {"type": "string"}}},
+    )
+    assert reason(many, query="x") is Reason.ALLOWED
 
 
 def test_a_part_that_no_policy_reads_may_be_of_any_kind() -> None:
@@ -297,11 +311,11 @@ def test_a_part_that_no_policy_reads_may_be_of_any_kind() -> None:
         schema=schema,
     )
     assert reason(reads_path, deep={"path": "/y", "odd": {"a": 0.00001}}) is Reason.ALLOWED
-    for condition in ("context.args.deep has odd", "context.args.deep has more"):
-        tests = forbids(f"context.args has deep && {condition}", schema=schema)
-        assert reason(tests, deep={"path": "/y"}) is Reason.ALLOWED
-        name = condition.rpartition(" ")[2]
-        assert isinstance(answer(tests, deep={name: "x"}), Denied)
+    more = forbids("context.args has deep && context.args.deep has more", schema=schema)
+    assert reason(more, deep={"path": "/y"}) is Reason.ALLOWED
+    assert reason(more, deep={"more": 1}) is Reason.POLICY_FORBIDS
+    odd = forbids("context.args has deep && context.args.deep has odd", schema=schema)
+    assert reason(odd, deep={"path": "/y"}) is Reason.POLICY_ERROR
 
 
 def test_arguments_are_checked_where_no_policy_reads_any() -> None:

@@ -252,3 +252,16 @@ def test_a_flow_that_asks_others_is_named() -> None:
     assert found(FLOWS + rules, before=before) == []
     others = before.replace('rule = "a"', 'rule = "b"')
     assert found(others, before=before) == ["flow `x` closes less"]
+
+
+def test_arguments_that_pass_or_are_read_otherwise_are_named() -> None:
+    allows = BASE.replace("[toolsets]", 'unknown_arguments = "allow"\n[toolsets]')
+    assert found(allows) == ["`annex` takes arguments that its tools do not have"]
+    assert found(BASE, before=allows) == []
+    text = BASE.replace(
+        "[toolsets]", '[connectors.annex.arguments]\nx = "text"\n[toolsets]'
+    )
+    assert found(text) == ["argument `x` of `annex` is read as text"]
+    assert found(BASE, before=text) == [
+        "argument `x` of `annex` is read as what it seems to be"
+    ]

@@ -19,6 +19,7 @@ from bascule.app.timers import Timer
 from bascule.clock import system_clock
 from bascule.config.model import Config
 from bascule.decision.snapshot import Gates, Grants, with_gates, with_grants
+from bascule.decision.typed_policies import argument_problems
 from bascule.decision.widening import widenings
 from bascule.errors import BasculeError
 from bascule.lock.lock_file import LOCK_NAME
@@ -130,6 +131,9 @@ class Reloading:
         self._loaded = replace(loaded, snapshot=with_gates(loaded.snapshot, gates))
         for target in self._targets:
             target.approve(gates)
+        for it in await asyncio.to_thread(argument_problems, self._loaded.snapshot):
+            # What a policy cannot read it denies, so this is for those who wonder why.
+            log.warning("policies: %s", it.message)
         log.warning(
             "approvals have changed, policies %s", self._loaded.snapshot.digest[:16]
         )

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import chain
 
 from msgspec import Struct
 
 from bascule.config.model import Config, Connector
+from bascule.decision.argument_fit import complaints, may_be
 from bascule.decision.argument_forms import Form, forms
-from bascule.decision.argument_reads import Wanted, reads, wanted
+from bascule.decision.argument_reads import Read, Wanted, reads, wanted
 from bascule.decision.argument_schema import ArgumentSchema
+from bascule.decision.argument_shapes import Shape
 from bascule.decision.model import ACT_ALONE, USE_ACTIONS, Target
+from bascule.decision.policy import Policy
 from bascule.decision.slices import Policies
 
 _MAX_PLANS = 4096
@@ -26,6 +29,8 @@ class Plan(Struct, frozen=True):
     """Those that some policy on it reads, whoever calls."""
     forms: tuple[Form, ...]
     """How those among them are spelt that are compared with texts."""
+    unfit: tuple[str, ...]
+    """`@id`s of policies that do not fit the approved schema; sorted."""
 
 
 class ArgumentRules:
@@ -48,28 +53,52 @@ class ArgumentRules:
 
         `schema`: the approved one; None where nothing is approved.
         """
-        key = (target.connector, target.name, id(schema))
-        known = self._plans.get(key)
+        known = self.known(target.connector, target.name, schema)
         if known is not None:
-            return known[1]
+            return known
         plan = self._make(target, schema)
         if len(self._plans) >= _MAX_PLANS:
             del self._plans[next(iter(self._plans))]
         # The schema is kept beside, so that no other can have its id.
-        self._plans[key] = (schema, plan)
+        self._plans[target.connector, target.name, id(schema)] = (schema, plan)
         return plan
+
+    def known(
+        self, connector: str, tool: str, schema: ArgumentSchema | None
+    ) -> Plan | None:
+        """Give the plan that was made before; making a target costs more than this."""
+        known = self._plans.get((connector, tool, id(schema)))
+        return None if known is None else known[1]
 
     def _make(self, target: Target, schema: ArgumentSchema | None) -> Plan:
         actions = (USE_ACTIONS["tool"], ACT_ALONE)
         covering = chain.from_iterable(self._policies.on(it, target) for it in actions)
         policies = {it.id: it for it in covering if it.arguments}.values()
-        found = [read for it in policies for read in reads(it.est["conditions"])]
+        found = [(it, list(reads(it.est["conditions"]))) for it in policies]
+        every = [read for _, some in found for read in some]
         declared = self._declared.get(target.connector, {})
-        shape = None if schema is None else schema.shape
-        return Plan(
-            wanted(found, whole=any("*" in it.arguments for it in policies)),
-            forms(found, declared, target.name, shape),
+        shape = None if schema is None or schema.problem else schema.shape
+        spelt = forms(every, declared, target.name, shape)
+        unfit = (
+            policy.id
+            for policy, some in found
+            if shape is not None and _is_unfit(policy, some, shape, spelt)
         )
+        whole = any("*" in it.arguments for it in policies)
+        return Plan(wanted(every, whole=whole), spelt, tuple(sorted(unfit)))
+
+
+def _is_unfit(
+    policy: Policy, found: Sequence[Read], shape: Shape, spelt: Sequence[Form]
+) -> bool:
+    """Tell whether a policy cannot decide on calls of a tool, or asks for what it lacks.
+
+    One that is for several tools may ask for what some of them lack.
+    """
+    alone = policy.est["resource"]["op"] == "=="
+    if alone and not all(may_be(shape, it.place) for it in found):
+        return True
+    return next(complaints(policy, found, shape, spelt), None) is not None
 
 
 def settings(config: Config) -> dict[str, object]:

@@ -50,8 +50,13 @@ def check_arguments(
             return _invalid(complaint)
     finding = None if complaint is None else Reason.INVALID_ARGUMENTS
 
-    target = snapshot.target(facts.connector, "tool", facts.name)
-    plan = rules.plan(target, schema)
+    plan = rules.known(facts.connector, facts.name, schema)
+    if plan is None:
+        target = snapshot.target(facts.connector, "tool", facts.name)
+        plan = rules.plan(target, schema)
+    if plan.unfit:
+        # It was approved after these policies were loaded, or they would not have been.
+        return Denied(Reason.POLICY_ERROR, plan.unfit)
     if not plan.wanted:
         return Checked(arguments, _NONE, finding)
     shape = None if schema is None or schema.problem else schema.shape

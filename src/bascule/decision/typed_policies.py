@@ -6,15 +6,11 @@ this is done when configuration and approvals have come together.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
-from bascule.decision import cedar
-from bascule.decision.argument_forms import Form
-from bascule.decision.argument_reads import Place, Read, reads
+from bascule.decision.argument_fit import complaints, listed, may_be
+from bascule.decision.argument_reads import reads
 from bascule.decision.argument_schema import ArgumentSchema, schema_of
-from bascule.decision.argument_shapes import Shape
-from bascule.decision.argument_types import ESCAPES, cedar_type, is_readable
-from bascule.decision.canonical import AmbiguousError
 from bascule.decision.model import ACT_ALONE, USE_ACTIONS, Target
 from bascule.decision.policy import Policy
 from bascule.decision.problems import Problem
@@ -64,29 +60,11 @@ class _Found:
 
     def look_at(self, snapshot: Snapshot, target: Target, schema: ArgumentSchema) -> None:
         """Hold the policy against one more tool."""
-        self._nowhere -= {it for it in self._nowhere if _may_be(schema.shape, it)}
+        self._nowhere -= {it for it in self._nowhere if may_be(schema.shape, it)}
         forms = snapshot.arguments.plan(target, schema).forms
-        for complaint in self._complain(schema, forms):
+        for complaint in complaints(self._policy, self._reads, schema.shape, forms):
             tools = self._complaints.setdefault(complaint, [])
             tools.append(f"{target.connector}/{target.name}")
-
-    def _complain(self, schema: ArgumentSchema, forms: tuple[Form, ...]) -> Iterator[str]:
-        places = {it.place for it in self._reads}
-        unreadable = {it for it in places if _is_unreadable(schema.shape, it)}
-        if unreadable:
-            yield (
-                f"no policy can read {_listed(unreadable)}: the input schema lets it be of "
-                "several kinds, of any, or contain itself"
-            )
-            return
-        policy = self._policy
-        yield from cedar.violations_with(
-            policy.est, cedar_type(schema.shape, policy.arguments)
-        )
-        for form in forms:
-            for read in self._reads:
-                if read.place == form.place and not read.likes:
-                    yield from _never_equal(read, form)
 
     def problems(self) -> Iterator[Problem]:
         """Give the problems, each at the line of the policy."""
@@ -96,23 +74,10 @@ class _Found:
             yield Problem(policy.file, policy.line, "error", message)
         if self._nowhere and not self._complaints:
             message = (
-                f"`{policy.id}` asks for {_listed(self._nowhere)}, which no approved tool "
+                f"`{policy.id}` asks for {listed(self._nowhere)}, which no approved tool "
                 "that it covers has"
             )
             yield Problem(policy.file, policy.line, "error", message)
-
-
-def _may_be(shape: Shape, place: Place) -> bool:
-    """Tell whether there may be something at a place."""
-    for depth, name in enumerate(place):
-        if name not in shape.names:
-            return shape.is_open or (depth > 0 and not shape.names)
-        shape = shape.member(name)[0]
-    return True
-
-
-def _listed(places: Iterable[Place]) -> str:
-    return ", ".join(f"`{'.'.join(place)}`" for place in sorted(places))
 
 
 def _approved_tools(snapshot: Snapshot) -> Iterator[tuple[Target, ArgumentSchema]]:
@@ -131,29 +96,6 @@ def _reading(snapshot: Snapshot, target: Target) -> list[Policy]:
     actions = (USE_ACTIONS["tool"], ACT_ALONE)
     covering = (it for action in actions for it in snapshot.policies.on(action, target))
     return list({it.id: it for it in covering if it.arguments}.values())
-
-
-def _is_unreadable(shape: Shape, place: Place) -> bool:
-    """Tell whether the schema has something at a place, but nothing that has a type."""
-    for name in place:
-        if name in ESCAPES:
-            return True
-        if name not in shape.names:
-            return False
-        shape = shape.member(name)[0]
-    return not is_readable(shape)
-
-
-def _never_equal(read: Read, form: Form) -> Iterator[str]:
-    name = ".".join(read.place)
-    for text in read.literals:
-        try:
-            spelt = form.canonical(text)
-        except AmbiguousError as exc:
-            yield f"`{name}` is never `{text}`, which {exc}"
-            continue
-        if spelt != text:
-            yield f"`{name}` is never `{text}`: it is compared as `{spelt}`"
 
 
 def _named(tools: list[str]) -> str:

@@ -38,7 +38,7 @@ def widenings(
     found |= {f"policy `{it}` permits" for it in _changed(new, old, "permit")}
     found |= {f"policy `{it}` forbids less" for it in _changed(old, new, "forbid")}
     found |= {*_loosened(before, after), *call_approvals.loosened(before, after)}
-    found |= set(flow_changes.loosened(before, after))
+    found |= {*flow_changes.loosened(before, after), *_read_otherwise(before, after)}
     return sorted(found)
 
 
@@ -49,6 +49,21 @@ def _loosened(before: Config, after: Config) -> Iterator[str]:
         was = _strictness(None if old is None else old.mode)
         if _strictness(connector.mode) < was:
             yield f"`{name}` is served in mode `{connector.mode}`"
+
+
+def _read_otherwise(before: Config, after: Config) -> Iterator[str]:
+    """Give the arguments that pass unknown now, or that policies see in another form."""
+    for name, connector in after.connectors.items():
+        old = before.connectors.get(name)
+        strict = old is None or old.unknown_arguments == "refuse"
+        if strict and connector.unknown_arguments == "allow":
+            yield f"`{name}` takes arguments that its tools do not have"
+        if old is None:
+            continue
+        for argument in sorted({*old.arguments, *connector.arguments}):
+            form = connector.arguments.get(argument, "what it seems to be")
+            if old.arguments.get(argument) != connector.arguments.get(argument):
+                yield f"argument `{argument}` of `{name}` is read as {form}"
 
 
 def _strictness(mode: Mode | None) -> int:
