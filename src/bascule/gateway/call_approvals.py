@@ -7,6 +7,7 @@ one asked about, also after a restart.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Literal, TypeVar
@@ -20,7 +21,7 @@ from bascule.gateway.callers import StateUnconfirmedError
 from bascule.storage import call_approvals as stored
 from bascule.storage.call_approvals import CallApproval, CallRequest
 from bascule.storage.sealed_arguments import seal_arguments
-from bascule.storage.store import StateUnavailableError, Store, Transaction, Work
+from bascule.storage.store import StateUnavailableError, Store, Work
 
 T = TypeVar("T")
 
@@ -72,10 +73,18 @@ class CallApprovals:
         Who shows a `requestState` is held to what that one is for. Raises
         `StateUnconfirmedError`.
         """
+        look, change, now = self._store.read, self._store.run, facts.now
         if shown is None:
-            known = await self._run(self._asking(facts, call))
+            # Who only asks again holds up nobody that writes.
+            same = partial(stored.latest, binding=call.binding, now=now)
+            known = await self._do(look, same)
+            if known is None:
+                known = await self._do(change, self._asking(facts, call))
             return Approval("too many") if known is None else _as_found(known, 1, inner)
-        found = await self._run(partial(_shown, shown=shown, now=facts.now))
+        if shown.declined and shown.round == 1:
+            taking_back = partial(stored.withdraw, approval_id=shown.id, now=now)
+            await self._do(change, taking_back)
+        found = await self._do(look, partial(stored.find, approval_id=shown.id, now=now))
         if found is None or found.request.binding != call.binding:
             return Approval("of another call", shown.id)
         return _as_found(found, shown.round, inner)
@@ -92,7 +101,7 @@ class CallApprovals:
             round=approval.round,
             now=now,
         )
-        return await self._run(work)
+        return await self._do(self._store.run, work)
 
     def _asking(self, facts: CallFacts, call: CallToApprove) -> Work[CallApproval | None]:
         approval_id = self._entropy(_ID_BYTES).hex()
@@ -116,19 +125,13 @@ class CallApprovals:
             now=facts.now,
         )
 
-    async def _run(self, work: Work[T]) -> T:
+    async def _do(self, how: Callable[[Work[T]], T], work: Work[T]) -> T:
+        """Look or change in a thread."""
         loop = asyncio.get_running_loop()
         try:
-            return await loop.run_in_executor(self._threads, self._store.run, work)
+            return await loop.run_in_executor(self._threads, how, work)
         except StateUnavailableError as exc:
             raise StateUnconfirmedError("call approvals cannot be looked up now") from exc
-
-
-def _shown(conn: Transaction, *, shown: Shown, now: UnixTime) -> CallApproval | None:
-    """Look up what a client shows; it may take its question back."""
-    if shown.declined and shown.round == 1:
-        stored.withdraw(conn, shown.id, now=now)
-    return stored.find(conn, shown.id, now=now)
 
 
 def _as_found(known: CallApproval, round: int, inner: str | None) -> Approval:
