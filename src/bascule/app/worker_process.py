@@ -128,7 +128,8 @@ class WorkerProcess:
     async def _prepare(self, asked: Prepare) -> str:
         """Give what is wrong with a configuration; empty when nothing is."""
         try:
-            await self._worker.prepare(_load(asked.settings))
+            loaded = await asyncio.to_thread(_load, asked.settings)
+            await self._worker.prepare(loaded)
         except BasculeError as exc:
             return str(exc)
         return ""

@@ -71,7 +71,9 @@ def parse(text: str) -> tuple[list[Est], bool]:
 def violations(text: str) -> list[tuple[int, str]]:
     """Validate policies strictly: (position from 0, complaint) for each violation."""
     found = []
-    for error in cedarpy.validate_policies(text, _schema).errors:
+    # It may take long, and others want to go on.
+    checked = cedarpy.validate_policies(text, _schema, release_gil=True)
+    for error in checked.errors:
         position = _position.fullmatch(error.policy_id)
         message = error.error.removeprefix(f"for policy `{error.policy_id}`, ")
         found.append((int(position[1]) if position else 0, message))

@@ -60,7 +60,7 @@ def read_policy_files(
 def _read_file(file: str, text: str) -> tuple[list[_Found], list[Problem]]:
     pieces = statements(text)
     try:
-        ests, has_templates = cedar.parse(text)
+        ests, has_templates = _parse(text, pieces)
     except cedar.CedarSyntaxError as exc:
         line, message = _syntax_error(pieces, str(exc))
         return [], [Problem(file, line, "error", message)]
@@ -79,6 +79,17 @@ def _read_file(file: str, text: str) -> tuple[list[_Found], list[Problem]]:
     return found, [
         found[at].problem(message) for at, message in cedar.violations(text) if general[at]
     ]
+
+
+def _parse(text: str, pieces: list[Statement]) -> tuple[list[Est], bool]:
+    """Read a file as Cedar would, policy by policy.
+
+    Cedar holds the interpreter while it reads, and a long file would hold up calls.
+    """
+    parsed = [cedar.parse(piece.text) for piece in pieces]
+    if all(len(ests) == 1 and not has_templates for ests, has_templates in parsed):
+        return [ests[0] for ests, _ in parsed], False
+    return cedar.parse(text)
 
 
 def _syntax_error(pieces: list[Statement], message: str) -> tuple[int, str]:
