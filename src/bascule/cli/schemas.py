@@ -9,6 +9,7 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from bascule.app.doctor import Finding
+from bascule.app.recertification import Unused
 from bascule.app.who_can import Right
 from bascule.audit.query import Row
 from bascule.audit.verify import Verdict
@@ -498,6 +499,7 @@ SCHEMAS: Mapping[str, type[Struct] | None] = {
     "doctor": Examined,
     "grant": ShownGrant,
     "grant-list": ShownGrant,
+    "grant-list-unused": Unused,
     "import-audits": AuditsImported,
     "import-osv": FeedImported,
     "install": InstalledConnector,
