@@ -434,3 +434,12 @@ def test_all_are_given_newest_first(store: Store) -> None:
 def test_what_cannot_be_an_id_is_none(text: str) -> None:
     assert not call_approvals.is_id(text)
     assert call_approvals.is_id("0123456789abcdef" * 2)
+
+
+def test_who_was_disabled_while_they_decided_counts_for_nothing(store: Store) -> None:
+    ask(store)
+    store.run(partial(users.disable, name="bob", now=at(5)))
+    after = vote(store)
+    assert after is not None
+    assert after.state == "pending"
+    assert not use(store)

@@ -187,7 +187,9 @@ def vote(
         return None
     said = Vote(approver, decision, tuple(sorted(rules)))
     call_votes.keep(conn, approval_id, said, now=now)
-    state = call_votes.outcome(found.request.rules, (*found.votes, said), quorums)
+    asked = found.request
+    votes = call_votes.of(conn, approval_id, agent=asked.agent, connector=asked.connector)
+    state = call_votes.outcome(asked.rules, votes, quorums)
     if state != "pending":
         changes: dict[str, object] = {"expires_at": now + LIFETIME_SECONDS, "state": state}
         if state == "denied":
@@ -288,9 +290,7 @@ def _approval(
         binding=row.binding,
         rules=tuple(json.loads(row.rules)),
     )
-    votes = tuple(
-        call_votes.of(conn, row.id, agent=request.agent, connector=request.connector)
-    )
+    votes = call_votes.of(conn, row.id, agent=request.agent, connector=request.connector)
     decided = row.state in {"approved", "used"}
     lost = (decided and not all(it.stands for it in votes)) or revocations.covers(
         conn,

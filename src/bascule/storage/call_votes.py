@@ -63,12 +63,14 @@ def keep(conn: Connection, approval_id: str, vote: Vote, *, now: UnixTime) -> No
     )
 
 
-def of(conn: Connection, approval_id: str, *, agent: str, connector: str) -> list[Vote]:
+def of(
+    conn: Connection, approval_id: str, *, agent: str, connector: str
+) -> tuple[Vote, ...]:
     """Give the votes about a call of that agent at that connector, oldest first."""
     rows = conn.execute(
         select(table).where(table.c.approval_id == approval_id).order_by(table.c.number)
     ).all()
-    return [
+    return tuple(
         Vote(
             row.approver,
             row.decision,
@@ -76,7 +78,7 @@ def of(conn: Connection, approval_id: str, *, agent: str, connector: str) -> lis
             stands=_stands(conn, row, agent, connector),
         )
         for row in rows
-    ]
+    )
 
 
 def _stands(
