@@ -33,12 +33,19 @@ mode = "observe"
 command = [{python}, "-m", "mcp_server_time"]
 env = {{ TZ = "UTC" }}
 
+[connectors.clock]
+mode = "observe"
+command = [{python}, "-m", "mcp_server_time"]
+
+[call_approvals.clock]
+tools = ["clock/*"]
+
 [roles.clerk]
 members = ["user:alice", "user:bob", "agent:robot"]
-allow = [{tools}, "desk/resource:note:*", "time/get_current_time"]
+allow = [{tools}, "desk/resource:note:*", "time/get_current_time", "clock/*"]
 
 [agents]
-default_ceiling = ["desk/*", "time/*"]
+default_ceiling = ["desk/*", "time/*", "clock/*"]
 
 [limits]
 upstream_seconds = 5

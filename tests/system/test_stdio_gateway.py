@@ -18,6 +18,7 @@ import pytest
 from bascule.app.stdio import socket_path
 from patience import until
 from ports import free_ports
+from system.legacy_client import LegacyClient
 from system.server import COMMAND, Installation
 from system.stdio_gateway import install, sdk_client, serving, value, write_config
 from system.stdio_host import child, is_running, saw, saw_calls
@@ -58,6 +59,33 @@ def test_a_real_server_tells_the_time(bascule: Installation) -> None:
     )
     (said,) = answer.json["result"]["content"]
     assert json.loads(said["text"])["timezone"] == "Asia/Tokyo"
+
+
+@pytest.mark.parametrize("era", ["modern", "legacy"])
+def test_a_real_server_does_what_was_approved_once(era: str, bascule: Installation) -> None:
+    token = bascule.token("alice", "clock")
+    arguments = {
+        "source_timezone": "UTC",
+        "time": "12:00" if era == "modern" else "13:00",
+        "target_timezone": "Asia/Tokyo",
+    }
+    params = {"name": "convert_time", "arguments": arguments}
+    older = LegacyClient(bascule, token, "clock")
+    assert era == "modern" or older.initialize().status == 200
+
+    def call() -> Any:
+        if era == "legacy":
+            return older.call("tools/call", params).json
+        return bascule.call(token, "tools/call", params, connector="clock").json
+
+    waits = call()["error"]
+    assert waits["code"] == (-32021 if era == "modern" else 428)
+    number = waits["data"]["url"].rpartition("/")[2]
+    assert bascule.ask("approvals", "show", number)["arguments"] == arguments
+    bascule.ask("approvals", "approve", number)
+    (said,) = call()["result"]["content"]
+    assert json.loads(said["text"])["source"]["timezone"] == "UTC"
+    assert call()["error"]["data"]["url"] != waits["data"]["url"]
 
 
 def test_what_is_denied_never_reaches_the_server(bascule: Installation, token: str) -> None:
