@@ -91,7 +91,9 @@ def test_what_waits_is_listed_looked_at_and_allowed(made: Installation) -> None:
 
 def test_what_was_refused_is_over(made: Installation) -> None:
     approval = asked(made)
-    assert made.ask("approvals", "deny", approval.id)["state"] == "denied"
+    done = made.ask("approvals", "deny", approval.id)
+    jsonschema.validate(done, schema_of("approvals-deny") or {})
+    assert done["state"] == "denied"
     assert made.ask("approvals", "show", approval.id)["arguments"] is None
     result = made.cli("approvals", "approve", approval.id)
     assert result.exit_code == 3
@@ -113,6 +115,13 @@ def test_a_rule_that_is_gone_lets_nothing_through(made: Installation) -> None:
     approval = asked(made, "two")
     made.config.write_text(CONFIG.partition("[call_approvals")[0])
     assert made.ask("approvals", "approve", approval.id)["state"] == "pending"
+
+
+def test_who_denies_need_not_mend_the_configuration_first(made: Installation) -> None:
+    approval = asked(made)
+    made.config.write_text(CONFIG + "\n[roles.x]\nmember = []\n")
+    assert made.cli("approvals", "approve", approval.id).exit_code == 3
+    assert made.ask("approvals", "deny", approval.id)["state"] == "denied"
 
 
 @pytest.mark.parametrize("name", ["0" * 32, "../x\x1b[2J"])

@@ -172,7 +172,8 @@ def _decide(
     if reason is not None:
         require_text(reason, "--reason")
     rules = frozenset(found.request.rules)
-    known = rules_in_force(context.config())
+    # Who denies need not mend a configuration first.
+    known = rules_in_force(context.config()) if decision == "approve" else {}
     said = {} if reason is None else {"reason": reason}
     context.record_admin(
         f"call_approval.{decision}",
