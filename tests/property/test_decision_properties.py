@@ -348,8 +348,7 @@ def test_slicing_changes_no_answer(
         entities = cedar.with_entity(caller.entities, target.node.entity())
         for question in caller.questions:
             action = "act_alone" if question.alone else "call_tool"
-            on = policies.policies.on(action, target)
-            part = policies.policies.slice(on, question.principal)
+            part = policies.policies.slice(action, target, question.principal)
             arguments = {
                 "principal": question.principal.uid,
                 "action": ("Mcp::Action", action),

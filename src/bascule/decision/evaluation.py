@@ -33,7 +33,7 @@ from bascule.decision.obligations import lift, oblige
 from bascule.decision.partial import ask_partially
 from bascule.decision.policy import Policy
 from bascule.decision.possible import look_into
-from bascule.decision.slices import Slice, scopes_that_permit
+from bascule.decision.slices import Slice
 from bascule.decision.snapshot import Snapshot
 
 _NOTHING_SAID = cedar.Verdict(allows=False)
@@ -99,7 +99,7 @@ class Evaluation:
         Raises what malformed names and Cedar raise; `decide` denies then.
         """
         target = self._snapshot.target(self._connector, kind, name)
-        return self._answers(target, self._snapshot.policies.on(USE_ACTIONS[kind], target))
+        return self._answers(target)
 
     def judge(
         self, question: Question, policy: Policy, kind: TargetKind, name: str
@@ -111,9 +111,8 @@ class Evaluation:
 
     def _decide(self, kind: TargetKind, name: str) -> tuple[Decision, bool]:
         target = self._snapshot.target(self._connector, kind, name)
-        use = self._snapshot.policies.on(USE_ACTIONS[kind], target)
-        answers = self._answers(target, use)
-        scopes = frozenset(scopes_that_permit(use))
+        answers = self._answers(target)
+        scopes = self._snapshot.policies.scopes(USE_ACTIONS[kind], target)
         decision = conclude(answers, scopes)
         if isinstance(decision, Maybe):
             self.work += 100
@@ -129,11 +128,10 @@ class Evaluation:
         changing = changing or not self._caller.steady
         return decision, not changing and not any(it.verdict.failed for it in answers)
 
-    def _answers(self, target: Target, use: list[Policy]) -> list[Answer]:
+    def _answers(self, target: Target) -> list[Answer]:
         caller = self._caller
-        alone = self._snapshot.policies.on(ACT_ALONE, target)
         parts = [
-            self._snapshot.policies.slice(alone if it.alone else use, it.principal)
+            self._snapshot.policies.slice(_action(it, target), target, it.principal)
             for it in caller.questions
         ]
         verdicts = self._verdicts_on(target, caller, parts)

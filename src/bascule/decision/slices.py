@@ -17,6 +17,8 @@ from bascule.decision.open_policies import OpenPolicies
 from bascule.decision.policy import Policy
 
 _MAX_SLICES = 1024
+_SCOPE = "Mcp::Scope"
+_NOTHING: Mapping[Uid | None, list[Policy]] = {}
 _UNKNOWN_READS = frozenset(("context", *(f"context.{name}" for name in UNKNOWN)))
 
 
@@ -108,10 +110,15 @@ class Slice:
 
 
 class Policies:
-    """All policies in force, indexed by action and by the resource in their head."""
+    """All policies in force, indexed by action, and by resource and principal in the head.
+
+    By the principal too, since grants are many, and each is for somebody else.
+    """
 
     def __init__(self, policies: Iterable[Policy]) -> None:
-        self._index: dict[tuple[str, Uid | None], list[Policy]] = {}
+        self._index: dict[tuple[str, Uid | None], dict[Uid | None, list[Policy]]] = {}
+        self._scopes: dict[tuple[str, Uid | None], list[Policy]] = {}
+        """Permits to tokens of a scope."""
         self._slices: dict[tuple[str, ...], Slice] = {}
         self.by_id: dict[str, Policy] = {}
         self._add(policies)
@@ -122,7 +129,11 @@ class Policies:
         What was parsed of these need not be parsed again.
         """
         made = Policies(())
-        made._index = {key: list(found) for key, found in self._index.items()}
+        made._index = {
+            key: {who: list(them) for who, them in found.items()}
+            for key, found in self._index.items()
+        }
+        made._scopes = {key: list(found) for key, found in self._scopes.items()}
         made._slices = dict(self._slices)
         made.by_id = dict(self.by_id)
         made._add(more)
@@ -131,25 +142,43 @@ class Policies:
     def _add(self, policies: Iterable[Policy]) -> None:
         for policy in policies:
             self.by_id[policy.id] = policy
+            who = policy.principal.within
             for action in policy.actions:
                 key = (action, policy.resource.within)
-                self._index.setdefault(key, []).append(policy)
+                self._index.setdefault(key, {}).setdefault(who, []).append(policy)
+                if policy.effect == "permit" and who is not None and who[0] == _SCOPE:
+                    self._scopes.setdefault(key, []).append(policy)
 
     def on(self, action: str, target: Target) -> list[Policy]:
         """Give all policies that may cover this use of the target, whoever asks."""
         return [
             policy
             for place in (None, *target.node.within)
-            for policy in self._index.get((action, place), ())
-            if policy.resource.covers(target.node) and _glob_covers(policy, target)
+            for found in self._index.get((action, place), _NOTHING).values()
+            for policy in found
+            if _covers(policy, target)
         ]
 
-    def slice(self, policies: Iterable[Policy], principal: Node) -> Slice | None:
-        """Narrow to those that may cover the principal; None if there are none.
+    def scopes(self, action: str, target: Target) -> frozenset[str]:
+        """Name the token scopes that permit this use of the target."""
+        return frozenset(
+            policy.principal.within[1]
+            for place in (None, *target.node.within)
+            for policy in self._scopes.get((action, place), ())
+            if policy.principal.within is not None and _covers(policy, target)
+        )
+
+    def slice(self, action: str, target: Target, principal: Node) -> Slice | None:
+        """Narrow to those that may cover this use by the principal; None for none.
 
         Equal slices are one object, so few are ever parsed.
         """
-        chosen = [policy for policy in policies if policy.principal.covers(principal)]
+        chosen = [
+            policy
+            for place in (None, *target.node.within)
+            for policy in _of(self._index.get((action, place), _NOTHING), principal)
+            if policy.principal.covers(principal) and _covers(policy, target)
+        ]
         if not chosen:
             return None
         chosen.sort(key=_order)
@@ -162,22 +191,22 @@ class Policies:
         return known
 
 
+def _of(found: Mapping[Uid | None, list[Policy]], principal: Node) -> Iterator[Policy]:
+    """Give the policies for a principal, for what it is in, or for all."""
+    for who in (None, *principal.within):
+        yield from found.get(who, ())
+
+
+def _covers(policy: Policy, target: Target) -> bool:
+    glob = policy.glob
+    return policy.resource.covers(target.node) and (
+        glob is None or glob.matches(target.connector, target.kind, target.name)
+    )
+
+
 def _reads_unknown(policy: Policy) -> bool:
     return policy.is_open and not policy.reads.isdisjoint(_UNKNOWN_READS)
 
 
 def _order(policy: Policy) -> tuple[str, str, str]:
     return (policy.effect, policy.id if policy.is_open else "", policy.id)
-
-
-def scopes_that_permit(policies: Iterable[Policy]) -> Iterator[str]:
-    """Name the token scopes whose policies are among these permits."""
-    for policy in policies:
-        within = policy.principal.within
-        if policy.effect == "permit" and within is not None and within[0] == "Mcp::Scope":
-            yield within[1]
-
-
-def _glob_covers(policy: Policy, target: Target) -> bool:
-    glob = policy.glob
-    return glob is None or glob.matches(target.connector, target.kind, target.name)
