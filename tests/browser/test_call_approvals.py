@@ -85,7 +85,8 @@ def test_who_opens_the_link_signs_in_reads_and_approves(
 def test_nothing_keeps_people_from_reading_what_means_harm(
     desk: Installation, browser: Browser
 ) -> None:
-    call = asked(desk, "files", arguments=HOSTILE)
+    long = "x" * 300
+    call = asked(desk, "files", arguments=HOSTILE, tool=long, agent=f"{long}\u202e")
     with visiting(browser, viewport={"width": 320, "height": 800}) as page:
         page.goto(address(desk, call.id))
         sign_in(page, "bob")
@@ -94,7 +95,7 @@ def test_nothing_keeps_people_from_reading_what_means_harm(
         assert barriers(page) == []
         page.emulate_media(color_scheme="light")
         assert barriers(page) == []
-        assert page.evaluate("() => document.documentElement.scrollWidth") <= 320
+        assert width(page) <= 320
         approve = page.get_by_role("button", name="Approve this one call")
         expect(approve).to_have_count(1)
         end = page.get_by_text("END")
@@ -110,7 +111,12 @@ def test_nothing_keeps_people_from_reading_what_means_harm(
         page.keyboard.press("Enter")
         expect(page.get_by_role("heading", level=1)).to_have_text("This call was denied")
         assert barriers(page) == []
+        assert width(page) <= 320
     assert state(desk, call.id) == "denied"
+
+
+def width(page: Page) -> int:
+    return int(page.evaluate("() => document.documentElement.scrollWidth"))
 
 
 def below(upper: object, lower: object) -> bool:
@@ -123,11 +129,13 @@ def test_who_asks_finds_it_in_a_list_and_takes_it_back(
     desk: Installation, browser: Browser
 ) -> None:
     call = asked(desk, "files", arguments={"path": "/srv/mine"})
-    with visiting(browser) as page:
+    asked(desk, "files", arguments={}, tool="x" * 300)
+    with visiting(browser, viewport={"width": 320, "height": 800}) as page:
         page.goto(f"{site(desk)}/login?next=/approve")
         sign_in(page, "alice")
         expect(page.get_by_role("heading", level=1)).to_have_text("Calls that wait")
         assert barriers(page) == []
+        assert width(page) <= 320
         page.locator(f'a[href="/approve/{call.id}"]').click()
         expect(page.get_by_role("heading", level=1)).to_have_text(
             "Somebody else must decide"

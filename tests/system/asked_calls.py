@@ -26,6 +26,7 @@ def asked(
     *,
     user: str | None = "user:alice",
     agent: str = "desk-app",
+    tool: str = "delete",
     arguments: Mapping[str, Any] = ARGUMENTS,
     definition: str = "",
 ) -> CallApproval:
@@ -36,7 +37,7 @@ def asked(
         "user": user,
         "agent": agent,
         "connector": "desk",
-        "tool": "delete",
+        "tool": tool,
         "definition": definition,
         "policy_digest": build_snapshot(config, {}).rights_digest,
         "arguments_digest": consent.digest_of(written),
