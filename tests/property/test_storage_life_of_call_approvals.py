@@ -246,7 +246,7 @@ class LifeOfCallApprovals(RuleBasedStateMachine):
 
 
 LifeOfCallApprovals.TestCase.settings = settings(
-    max_examples=20,
+    max_examples=12,
     stateful_step_count=30,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],

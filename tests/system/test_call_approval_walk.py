@@ -138,52 +138,6 @@ def test_a_call_is_made_once_a_human_has_allowed_it(house: House, text: str) -> 
     assert "This call was made" in house.bob.get(path_of(url)).text
 
 
-def test_the_log_says_who_let_which_call_through(house: House, text: str) -> None:
-    url, state = asked(house.call(text))
-    house.allow(url)
-    said(house.call(text, state))
-    name = url.rpartition("/")[2]
-
-    def of_it() -> list[dict[str, Any]]:
-        return [it for it in house.server.whole_records() if name in json.dumps(it)]
-
-    until(lambda: len(of_it()) == 3)
-    waits, allowed, made = of_it()
-    types = ["authz.decision", "call_approval.approve", "call.start"]
-    assert [it["type"] for it in (waits, allowed, made)] == types
-    assert waits["authz"]["reason"] == "approval_required"
-    assert (allowed["user"]["sub"], allowed["admin"]["for"]) == ("bob", "user:alice")
-    assert (made["user"]["sub"], made["authz"]["decision"]) == ("alice", "allow")
-    assert text not in json.dumps(house.server.whole_records())
-
-
-def test_a_refused_call_is_not_made(house: House, text: str) -> None:
-    url, state = asked(house.call(text))
-    house.bob.post(path_of(url), {"decision": "deny"})
-    for answer in (house.call(text, state), house.call(text)):
-        assert (answer.status, answer.error["code"]) == (400, WAITS)
-        assert "denied" in answer.error["message"]
-    assert house.desk.take() == []
-
-
-def test_who_asks_cannot_allow_it(house: House, text: str) -> None:
-    alice = browser_of(house.server, "alice")
-    url, state = asked(house.call(text))
-    assert alice.post(path_of(url), APPROVE).status == 403
-    assert alice.get(path_of(url)).status == 200
-    asked(house.call(text, state))
-    assert house.desk.take() == []
-
-
-def test_a_killed_server_forgets_nothing(house: House, text: str) -> None:
-    url, state = asked(house.call(text))
-    house.allow(url)
-    restart(house.server)
-    assert said(house.call(text, state)) == {"text": text}
-    restart(house.server)
-    assert house.call(text, state).error["code"] == WAITS
-
-
 def test_what_was_asked_under_other_rules_is_over(house: House, text: str) -> None:
     """Approved or not: under the rules that are in force nobody has approved it."""
     waits, _ = asked(house.call(text))
@@ -196,11 +150,6 @@ def test_what_was_asked_under_other_rules_is_over(house: House, text: str) -> No
     assert house.allow(waits).status == 409
     assert house.call(text + "!", state).error["code"] == WAITS
     assert house.desk.take() == []
-
-
-def restart(made: Installation) -> None:
-    made.kill()
-    made.start()
 
 
 def test_a_client_of_an_older_revision_gets_the_link_and_calls_again(

@@ -27,7 +27,7 @@ from bascule.decision import consent
 from bascule.storage import browser_sessions, call_approvals, revocations, users
 from bascule.storage.call_approvals import CallApproval, CallRequest
 from bascule.storage.sealed_arguments import arguments_key, seal_arguments
-from bascule.storage.store import Store, open_store
+from bascule.storage.store import Store, Transaction, open_store
 from bascule.web.headers import SecurityHeaders
 from bascule.web.site import Site
 
@@ -73,6 +73,8 @@ class Desk:
     now: UnixTime = NOW
     rules: Mapping[str, CallApprovalRule] = field(default_factory=lambda: dict(RULES))
     policies: str = POLICIES
+    tokens: dict[str, str] = field(default_factory=dict)
+    """Of sessions, by user."""
 
     def ask(self, rule: str = "files", **changes: Any) -> CallApproval:
         """Ask for one call of the agent of alice."""
@@ -123,6 +125,8 @@ class Desk:
             expires_at=UnixTime(self.now + 3600),
         )
         assert self.store.run(begin)
+        if audience == "public":
+            self.tokens[name] = token
         return token
 
     def visit(
@@ -133,7 +137,7 @@ class Desk:
         **headers: str,
     ) -> httpx2.Response:
         """Open a page as somebody, or send its form as the page does."""
-        token = None if name is None else self.sign_in(name)
+        token = None if name is None else self.tokens.get(name) or self.sign_in(name)
         own = {"Cookie": f"bascule-session={token}"} if token else {}
         if form is not None:
             own |= {"Origin": URL, "Sec-Fetch-Site": "same-origin"}
@@ -157,14 +161,16 @@ class Desk:
             return await client.post(path, data=dict(form), headers=headers)
 
 
-@pytest.fixture
-def desk(migrated_file: Path, tmp_path: Path) -> Iterator[Desk]:
-    path = shutil.copy(migrated_file, tmp_path / "state.db")
-    with contextlib.closing(open_store(path)) as store:
-        people = [("alice", ()), ("bob", ()), ("carol", ("security",)), ("dave", ("x",))]
-        for name, groups in [*people, ("root", ())]:
-            add = partial(
-                users.add,
+@pytest.fixture(scope="module")
+def peopled(migrated_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give a database with users, to copy."""
+    path = shutil.copy(migrated_file, tmp_path_factory.mktemp("peopled") / "state.db")
+    people = {"alice": (), "bob": (), "carol": ("security",), "dave": ("x",), "root": ()}
+
+    def add(conn: Transaction) -> None:
+        for name, groups in people.items():
+            users.add(
+                conn,
                 name=name,
                 groups=groups,
                 is_admin=name == "root",
@@ -172,8 +178,16 @@ def desk(migrated_file: Path, tmp_path: Path) -> Iterator[Desk]:
                 setup_expires_at=None,
                 now=NOW,
             )
-            store.run(add)
-        yield Desk(store)
+
+    with contextlib.closing(open_store(path)) as store:
+        store.run(add)
+    return path
+
+
+@pytest.fixture
+def desk(peopled: Path, tmp_path: Path) -> Iterator[Desk]:
+    with contextlib.closing(open_store(shutil.copy(peopled, tmp_path / "state.db"))) as it:
+        yield Desk(it)
 
 
 def test_an_approver_sees_all_of_the_call_and_approves_it(desk: Desk) -> None:

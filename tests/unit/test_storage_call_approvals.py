@@ -25,7 +25,7 @@ from bascule.storage.call_approvals import (
     CallRequest,
 )
 from bascule.storage.call_votes import REQUESTER
-from bascule.storage.store import Store, open_store
+from bascule.storage.store import Store, Transaction, open_store
 from postgres import OpenStore
 
 NOW = UnixTime(1_800_000_000)
@@ -48,10 +48,10 @@ def at(seconds: int) -> UnixTime:
     return UnixTime(NOW + seconds)
 
 
-def with_users(opened: Store) -> Store:
+def add_users(conn: Transaction) -> None:
     for name in ("alice", "bob", "carol"):
-        add = partial(
-            users.add,
+        users.add(
+            conn,
             name=name,
             groups=(),
             is_admin=False,
@@ -59,21 +59,29 @@ def with_users(opened: Store) -> Store:
             setup_expires_at=None,
             now=at(-100),
         )
-        opened.run(add)
-    return opened
+
+
+@pytest.fixture(scope="module")
+def peopled(migrated_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give a database with users, to copy."""
+    path = shutil.copy(migrated_file, tmp_path_factory.mktemp("peopled") / "state.db")
+    with contextlib.closing(open_store(path)) as opened:
+        opened.run(add_users)
+    return path
 
 
 @pytest.fixture
-def store(migrated_file: Path, tmp_path: Path) -> Iterator[Store]:
-    path = shutil.copy(migrated_file, tmp_path / "state.db")
+def store(peopled: Path, tmp_path: Path) -> Iterator[Store]:
+    path = shutil.copy(peopled, tmp_path / "state.db")
     with contextlib.closing(open_store(path)) as opened:
-        yield with_users(opened)
+        yield opened
 
 
 @pytest.fixture
 def any_store(open_state: OpenStore) -> Iterator[Store]:
     with contextlib.closing(open_state()) as opened:
-        yield with_users(opened)
+        opened.run(add_users)
+        yield opened
 
 
 def ask(
