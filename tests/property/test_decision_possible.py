@@ -25,7 +25,14 @@ CALLERS = (
     Principal("user:alice", "bot"),
 )
 CONFIG = Config(
-    connectors={"files": Connector(command=("x",), mode="enforce")},
+    connectors={
+        "files": Connector(
+            command=("x",),
+            mode="enforce",
+            # As they come: that a literal is never so spelt is a matter of `policy check`.
+            arguments=dict.fromkeys(("a", "b", "q", "t", "o.p"), "text"),
+        )
+    },
     toolsets={"files:read": ("files/search",)},
     roles={
         "all": Role(members=("user:alice", "agent:bot"), allow=("files/*",)),

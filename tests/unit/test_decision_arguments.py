@@ -289,6 +289,9 @@ def test_members_that_mean_something_else_to_cedar_are_refused() -> None:
 def test_a_tool_that_policies_do_not_fit_any_more_is_denied(schema: Any) -> None:
     """Its new definition was approved after the policies were loaded."""
     assert answer(forbids(SECRET, schema=schema)) == Denied(Reason.POLICY_ERROR, ("p0",))
+    assert decide(call(None), forbids(SECRET, schema=schema)) == Denied(
+        Reason.POLICY_ERROR, ("p0",)
+    )
     many = snapshot(
         'forbid(principal, action == Mcp::Action::"call_tool", resource) '
         f"when {{ {SECRET} }};",

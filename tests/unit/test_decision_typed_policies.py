@@ -81,6 +81,8 @@ def test_a_policy_that_fits_has_no_problem(condition: str) -> None:
         ('context.args.path == "/a/../b"', "compared as `/b`"),
         ('["/a/", "/b"].contains(context.args.path)', "compared as `/a`"),
         ('context.args.path == "/a%2fb"', "is never"),
+        ('context.args.path like "/a/../b/*"', "never begins with"),
+        ('context.args.path like "//a*"', "never begins with"),
     ],
 )
 def test_a_policy_that_does_not_fit_is_an_error_at_its_line(

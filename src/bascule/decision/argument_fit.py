@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from bascule.decision import cedar
@@ -11,6 +12,9 @@ from bascule.decision.argument_shapes import Shape
 from bascule.decision.argument_types import ESCAPES, cedar_type, is_readable
 from bascule.decision.canonical import AmbiguousError
 from bascule.decision.policy import Policy
+
+_uneven = re.compile(r"(?<!:)//|/\.{1,2}/")
+"""What canonical paths and URLs do not have."""
 
 
 def complaints(
@@ -30,8 +34,9 @@ def complaints(
     yield from cedar.violations_with(policy.est, cedar_type(shape, policy.arguments))
     for form in forms:
         for read in found:
-            if read.place == form.place and not read.likes:
-                yield from _never_equal(read, form)
+            if read.place != form.place:
+                continue
+            yield from _never_like(read) if read.likes else _never_equal(read, form)
 
 
 def may_be(shape: Shape, place: Place) -> bool:
@@ -69,3 +74,10 @@ def _never_equal(read: Read, form: Form) -> Iterator[str]:
             continue
         if spelt != text:
             yield f"`{name}` is never `{text}`: it is compared as `{spelt}`"
+
+
+def _never_like(read: Read) -> Iterator[str]:
+    for text in read.literals:
+        if _uneven.search(text):
+            name = ".".join(read.place)
+            yield f"`{name}` never begins with `{text}`: its path has one spelling"

@@ -30,7 +30,8 @@ class Plan(Struct, frozen=True):
     forms: tuple[Form, ...]
     """How those among them are spelt that are compared with texts."""
     unfit: tuple[str, ...]
-    """`@id`s of policies that do not fit the approved schema; sorted."""
+    """`@id`s of `forbid`s that do not fit the approved schema, sorted. It was approved
+    after they were loaded, or they would not have been; they could fail to forbid."""
 
 
 class ArgumentRules:
@@ -82,7 +83,9 @@ class ArgumentRules:
         unfit = (
             policy.id
             for policy, some in found
-            if shape is not None and _is_unfit(policy, some, shape, spelt)
+            if policy.effect == "forbid"
+            and shape is not None
+            and _is_unfit(policy, some, shape, spelt)
         )
         whole = any("*" in it.arguments for it in policies)
         return Plan(wanted(every, whole=whole), spelt, tuple(sorted(unfit)))

@@ -61,7 +61,9 @@ class ArgumentSchema:
         if self.problem:
             return f"the tool's input schema cannot be used: {self.problem}"
         try:
-            _Walk(allow_unknown=allow_unknown).members(arguments, self.shape, 1, ())
+            # As it mostly is: a few texts and numbers, all known.
+            if not (self.shape.is_flat and arguments.keys() <= self.shape.names):
+                _Walk(allow_unknown=allow_unknown).members(arguments, self.shape, 1, ())
         except _ComplaintError as exc:
             return str(exc)
         except UnusableSchemaError as exc:

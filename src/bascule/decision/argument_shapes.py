@@ -120,6 +120,19 @@ class Shape:
             it.get(key) not in (None, True, False) for it in self._objects for key in inner
         ) and not any(it.get("additionalProperties") is False for it in self._objects)
 
+    @cached_property
+    def is_flat(self) -> bool:
+        """Whether an object here needs no look at its members: each is cheap to check."""
+        if self.name_weight:
+            return False
+        work = self.weight
+        for name in self.names:
+            part, times = self.member(name)
+            if part.patterns or not part.is_leaf:
+                return False
+            work += part.weight * times
+        return work <= MAX_WEIGHT
+
     def member(self, name: str) -> tuple[Shape, int]:
         """Give the shape of a member of an object, and how often it may be visited."""
         return self._child(f".{name}" if name in self.names else "*", self._members(name))

@@ -27,6 +27,8 @@ class Checked(Struct, frozen=True):
     """Those that policies read, as Cedar's JSON values."""
     finding: Reason | None = None
     """What `enforce` would have refused for."""
+    unfit: tuple[str, ...] = ()
+    """`@id`s of policies that cannot decide on this tool; sorted."""
 
 
 def check_arguments(
@@ -54,9 +56,6 @@ def check_arguments(
     if plan is None:
         target = snapshot.target(facts.connector, "tool", facts.name)
         plan = rules.plan(target, schema)
-    if plan.unfit:
-        # It was approved after these policies were loaded, or they would not have been.
-        return Denied(Reason.POLICY_ERROR, plan.unfit)
     if not plan.wanted:
         return Checked(arguments, _NONE, finding)
     shape = None if schema is None or schema.problem else schema.shape
@@ -70,7 +69,7 @@ def check_arguments(
         complaint = schema.complaint(canonical, allow_unknown=True)
         if complaint is not None:
             return _invalid(complaint)
-    return Checked(canonical, cedar, finding)
+    return Checked(canonical, cedar, finding, plan.unfit)
 
 
 def approved_schema(gate: Gate | None, facts: CallFacts) -> ArgumentSchema | None:

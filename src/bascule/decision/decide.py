@@ -109,6 +109,8 @@ def _by_arguments(
     if isinstance(checked, Denied):
         return checked
     if isinstance(decision, Maybe):
+        if checked.unfit:
+            return Denied(Reason.POLICY_ERROR, checked.unfit)
         decision = _with_arguments(facts, checked, snapshot)
     if not isinstance(decision, Allowed):
         return decision

@@ -226,7 +226,7 @@ class Evaluation:
             principal=question.principal.uid,
             action=uid("Action", _action(question, target)),
             resource=target.node.uid,
-            context=self._context,
+            context=msgspec.json.encode(self._context).decode(),
         )
 
     def _put(
@@ -249,12 +249,20 @@ class Evaluation:
             principal=question.principal.uid,
             action=uid("Action", _action(question, target)),
             resource=target.node.uid,
-            context=self._context if part.reads_context else "{}",
+            context=self._context_for(part) if part.reads_context else "{}",
         )
 
+    def _context_for(self, part: Slice) -> str:
+        """Write of the context what the policies read: each attribute costs Cedar time."""
+        context = self._context
+        if "context" not in part.reads:
+            wanted = part.reads
+            context = {k: v for k, v in context.items() if f"context.{k}" in wanted}
+        return msgspec.json.encode(context).decode()
+
     @cached_property
-    def _context(self) -> str:
-        """The request's context; costly for Cedar, so only for policies that read it."""
+    def _context(self) -> dict[str, Any]:
+        """The request's context."""
         now = datetime.datetime.fromtimestamp(self._now, datetime.UTC)
         agent = uid_json(uid("Agent", self._principal.agent))
         context: dict[str, Any] = {
@@ -269,7 +277,7 @@ class Evaluation:
         if self._principal.user is not None:
             user = uid_json(uid("User", self._principal.user.removeprefix("user:")))
             context["user"] = {"__entity": user}
-        return msgspec.json.encode(context).decode()
+        return context
 
 
 def _action(question: Question, target: Target) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 
 from bascule.decision.answers import Answer, missing
+from bascule.decision.argument_schema import schema_of
 from bascule.decision.candidates import Candidate
 from bascule.decision.facts import Allowed, Decision, Denied, Maybe, Reason
 from bascule.decision.gate import ToolPin
@@ -28,11 +29,17 @@ def look_into(
     allows: Allows,
 ) -> Decision:
     """Deny where no arguments would make it allowed, and tell whether some were found."""
+    pins = _pins(target, snapshot)
+    unfit = [_unfit(target, pin, snapshot) for pin in pins.values()]
+    if all(unfit):
+        return Denied(Reason.POLICY_ERROR, tuple(sorted(set().union(*unfit))))
+    if any(unfit):
+        return maybe
     if all(it.verdict.depends is None or it.verdict.depends.certain for it in answers):
         return replace(maybe, proved=True, always=True)
     found = {
         _shown(target, answers, definition, pin, snapshot, allows)
-        for definition, pin in _pins(target, snapshot).items()
+        for definition, pin in pins.items()
     }
     if any(it.proof != "refuted" for it in found):
         return replace(maybe, proved=all(it.proof == "proved" for it in found))
@@ -57,6 +64,13 @@ def _pins(target: Target, snapshot: Snapshot) -> Mapping[str | None, ToolPin | N
     pins: dict[str | None, ToolPin | None] = {}
     pins.update(gate.tools.get(target.name, {}).items())
     return pins or _NOTHING_PINNED
+
+
+def _unfit(target: Target, pin: ToolPin | None, snapshot: Snapshot) -> tuple[str, ...]:
+    """Name the `forbid`s that cannot decide on calls of a definition."""
+    if pin is None:
+        return ()
+    return snapshot.arguments.plan(target, schema_of(pin.schema)).unfit
 
 
 def _shown(
