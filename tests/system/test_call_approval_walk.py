@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import html
 import json
+import re
 import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from bascule.decision import consent
 from patience import until
 from postgres import PostgresServer
 from system.legacy_client import LegacyClient
 from system.legacy_recorder import LegacyServer
 from system.recorder import Recorder, recording
 from system.replicas import on_postgres, replica
-from system.server import Answer, Installation, install
+from system.server import Answer, Installation, body_of, headers_of, install
 from system.visitor import PASSWORD, Page, Visitor, path_of
 
 LODGE = """
@@ -136,6 +140,33 @@ def test_a_call_is_made_once_a_human_has_allowed_it(house: House, text: str) -> 
     assert again.error["code"] == WAITS
     assert house.desk.take() == []
     assert "This call was made" in house.bob.get(path_of(url)).text
+
+
+HARD = {
+    '{"text":"seen","text":"unseen"}': '"unseen"',
+    '{"text":-0.0}': "0",
+    '{"text":1E+300}': "1e+300",
+    '{"text":"\\u0000\\u202e\\u200b</pre>"}': '"\\u0000\\u202e\\u200b</pre>"',
+    '{"text":[[[1]]],"__proto__":{}}': "{}",
+}
+
+
+def test_what_was_seen_is_what_is_sent(house: House, text: str) -> None:
+    """However it is written: with doubled names, with numbers that read two ways."""
+    token = house.server.token("alice")
+    body = body_of("tools/call", {"name": "echo", "arguments": text, **ASKS})
+    for written, shown in HARD.items():
+        raw = json.dumps(body).replace(json.dumps(text), written).encode()
+        call = partial(house.server.send, raw, headers_of(body, token))
+        url, _ = asked(call())
+        values = re.findall("<pre>(.*?)</pre>", house.bob.get(path_of(url)).text, re.DOTALL)
+        assert html.unescape(values[0]) == shown
+        house.allow(url)
+        assert "result" in call().json
+        (sent,) = house.desk.take()
+        assert consent.written(sent.params["arguments"]) == consent.written(
+            json.loads(written)
+        )
 
 
 def test_what_was_asked_under_other_rules_is_over(house: House, text: str) -> None:
