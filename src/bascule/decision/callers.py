@@ -82,7 +82,7 @@ class Callers:
         return known
 
     def _make(self, principal: Principal, now: UnixTime) -> Caller:
-        memberships = self._memberships(principal)
+        memberships = self.memberships(principal)
         ends = [it.until for it in memberships if it.until is not None]
         agent = agent_node(
             principal.agent, own_ceiling=principal.agent in self._own_ceilings
@@ -108,7 +108,8 @@ class Callers:
             steady=not ends,
         )
 
-    def _memberships(self, principal: Principal) -> list[Membership]:
+    def memberships(self, principal: Principal) -> list[Membership]:
+        """Give all roles that a user is in, or was until the membership was over."""
         if principal.user is None:  # an agent is in no role: what it may is its own
             return []
         members = (principal.user, *principal.groups)

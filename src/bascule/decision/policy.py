@@ -78,7 +78,7 @@ def policy_of(
         principal=_scope(est["principal"]),
         actions=_actions(est["action"]),
         resource=_scope(est["resource"]),
-        reads=frozenset(_reads(conditions)),
+        reads=frozenset(reads_of(conditions)),
         arguments=frozenset(_arguments(conditions)),
         obligation=est.get("annotations", {}).get("obligation"),
         glob=glob,
@@ -120,11 +120,11 @@ def _actions(est: Est) -> frozenset[str]:
     )
 
 
-def _reads(node: object) -> Iterator[str]:
+def reads_of(node: object) -> Iterator[str]:
     """Name the variables that an expression reads; too many rather than too few."""
     if isinstance(node, list):
         for child in node:
-            yield from _reads(child)
+            yield from reads_of(child)
     elif isinstance(node, dict):
         for operator, operand in node.items():
             attribute = _context_attribute(operator, operand)
@@ -133,7 +133,7 @@ def _reads(node: object) -> Iterator[str]:
             elif operator == "Var" and isinstance(operand, str):
                 yield operand
             else:
-                yield from _reads(operand)
+                yield from reads_of(operand)
 
 
 _ARGS: Est = {".": {"left": {"Var": "context"}, "attr": "args"}}
