@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from functools import partial
 
 from bascule.app import state
 from bascule.app.approved import read_gates, stamp_of
 from bascule.app.load import Loaded, Sources
+from bascule.app.own_thread import OwnThread
 from bascule.app.place import Place
 from bascule.clock import UnixTime
 from bascule.decision.facts import Reason
@@ -18,7 +18,6 @@ from bascule.decision.gate import Gate
 from bascule.decision.snapshot import Gates
 from bascule.errors import BasculeError
 from bascule.storage import approvals
-from bascule.storage.store import StateUnavailableError
 
 log = logging.getLogger("bascule")
 
@@ -33,8 +32,7 @@ class ApprovalNews:
         self._sources = sources
         self._place = place
         self._store = place.open_state()
-        # Of its own, so that a rejection does not wait for the pages of a flood.
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="approvals")
+        self._thread = OwnThread("approvals")
         self._generation = -1
         """Of approvals and advisories, at the last look."""
         self._stamp: tuple[int, ...] = ()
@@ -45,16 +43,8 @@ class ApprovalNews:
         self._generation = -1
 
     async def fresh(self, loaded: Loaded, now: UnixTime) -> Gates | None:
-        """Give the gates that are in force now; None when nothing has changed.
-
-        A state that cannot be read is told by who serves, and serves nobody then.
-        """
-        loop = asyncio.get_running_loop()
-        try:
-            return await loop.run_in_executor(self._thread, self._look, loaded, now)
-        except StateUnavailableError as exc:
-            log.debug("approvals: %s", exc)
-            return None
+        """Give the gates that are in force now; None when nothing has changed."""
+        return await self._thread.look(partial(self._look, loaded, now))
 
     def _look(self, loaded: Loaded, now: UnixTime) -> Gates | None:
         generation = self._store.read(approvals.generation)

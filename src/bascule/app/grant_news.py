@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
+from bascule.app.own_thread import OwnThread
 from bascule.app.place import Place
 from bascule.clock import UnixTime
 from bascule.decision.snapshot import Grants
 from bascule.storage import access_grants
-from bascule.storage.store import StateUnavailableError
-
-log = logging.getLogger("bascule")
 
 
 class GrantNews:
@@ -21,8 +16,7 @@ class GrantNews:
 
     def __init__(self, place: Place) -> None:
         self._store = place.open_state()
-        # Of its own, so that what was ended does not wait for the pages of a flood.
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="grants")
+        self._thread = OwnThread("grants")
         self._generation = -1
 
     def look_again(self) -> None:
@@ -30,16 +24,8 @@ class GrantNews:
         self._generation = -1
 
     async def fresh(self, known: Grants, now: UnixTime) -> Grants | None:
-        """Give the grants that are in force now; None when they are the known ones.
-
-        A state that cannot be read is told by who serves, and serves nobody then.
-        """
-        loop = asyncio.get_running_loop()
-        try:
-            return await loop.run_in_executor(self._thread, self._look, known, now)
-        except StateUnavailableError as exc:
-            log.debug("grants: %s", exc)
-            return None
+        """Give the grants that are in force now; None when they are the known ones."""
+        return await self._thread.look(partial(self._look, known, now))
 
     def _look(self, known: Grants, now: UnixTime) -> Grants | None:
         generation = self._store.read(access_grants.generation)

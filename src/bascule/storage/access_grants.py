@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Row, and_, or_, select, true, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, or_, select, update
 
 from bascule.clock import UnixTime
 from bascule.decision.granted import Granted
 from bascule.identity.revocation import Kind
 from bascule.storage import counters
+from bascule.storage.named import named
 from bascule.storage.schema import access_grants as table
 
 MAX_SECONDS = 30 * 86_400
@@ -91,7 +92,7 @@ def end_revoked(
 
     Whatever the clock says: were it set back, none that seemed over would come alive.
     """
-    _end(conn, _named(kind, key), reason, now)
+    _end(conn, named(table, kind, key, grant="id"), reason, now)
 
 
 def generation(conn: Connection) -> int:
@@ -120,22 +121,6 @@ def _end(conn: Connection, which: ColumnElement[bool], reason: str, now: UnixTim
 def _goes_on(now: UnixTime) -> ColumnElement[bool]:
     undenied = or_(table.c.decision.is_(None), table.c.decision == "grant")
     return and_(table.c.ended_at.is_(None), table.c.expires_at > now, undenied)
-
-
-def _named(kind: Kind, key: str) -> ColumnElement[bool]:
-    match kind:
-        case "all":
-            return true()
-        case "user":
-            return table.c.user_name == key
-        case "agent":
-            return table.c.client_id == key
-        case "connector":
-            return table.c.connector == key
-        case "grant":
-            return table.c.id == key
-        case "jti":
-            return ~true()
 
 
 def _read(row: Row[tuple[object, ...]]) -> AccessGrant:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from sqlalchemy import ColumnElement, Connection, delete, func, insert, select, true
+from sqlalchemy import Connection, delete, func, insert, select
 
 from bascule.clock import UnixTime
 from bascule.identity.revocation import Kind
 from bascule.storage import directory, issue_numbers
+from bascule.storage.named import named
 from bascule.storage.schema import tokens
 
 
@@ -51,20 +52,4 @@ def register(
 def count_live(conn: Connection, *, kind: Kind, key: str, now: UnixTime) -> int:
     """Give how many unexpired tokens a revocation of that kind and key is about."""
     query = select(func.count()).select_from(tokens).where(tokens.c.expires_at > now)
-    return int(conn.execute(query.where(_named(kind, key))).scalar_one())
-
-
-def _named(kind: Kind, key: str) -> ColumnElement[bool]:
-    match kind:
-        case "all":
-            return true()
-        case "user":
-            return tokens.c.user_name == key
-        case "agent":
-            return tokens.c.client_id == key
-        case "connector":
-            return tokens.c.connector == key
-        case "jti":
-            return tokens.c.jti == key
-        case "grant":
-            return tokens.c.grant_id == key
+    return int(conn.execute(query.where(named(tokens, kind, key))).scalar_one())
