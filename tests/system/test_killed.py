@@ -20,7 +20,7 @@ STEPS = {
     "4": (CALL, "caller = gateway.callers.authenticate("),
     "5": (CALL, "message = parse(await exchange.body()"),
     "6": (CALL, "facts = facts_of("),
-    "7": (CALL, "decision, entry = decided("),
+    "7": (CALL, "= await decided("),
     "8": (CALL, "await on_disk(gateway, entry)"),
     "10": (CALL, "upstream.pool.send(data, listening=listening)"),
     "11": (CALL, "body = write_request("),
@@ -88,3 +88,35 @@ def test_a_server_killed_at_a_step_of_a_denied_call(
     recorded = [("authz.decision", None)]
     possible = {"7": ([],), "8": ([], recorded), "9": (recorded,)}
     assert calls_of(own, "forbidden") in possible[step]
+
+
+SETTLING = "gateway/settling.py"
+APPROVED = {
+    "once it is used": (SETTLING, "return Settlement(consented, facts, approval)"),
+    "after the call": STEPS["12"],
+}
+"""Where a call is killed that somebody has approved."""
+
+
+@pytest.mark.parametrize("step", APPROVED)
+def test_an_approval_is_never_used_twice_whatever_is_killed(
+    step: str, own: Installation, recorder: Recorder
+) -> None:
+    with own.config.open("a") as file:
+        file.write('\n[call_approvals.echo]\ntools = ["desk/echo"]\n')
+    own.start()
+    token = own.token()
+    url = own.tool(token, "echo").error["data"]["url"]
+    own.ask("approvals", "approve", url.rpartition("/")[2])
+    assert own.stop() == 0
+    killed_at(own, *APPROVED[step], lambda: own.abandoned(token, "echo"))
+    sent = len(recorder.take())
+    assert sent == (step == "after the call")
+
+    own.start()
+    assert own.tool(token, "echo").error["data"]["url"] != url
+    assert recorder.take() == []
+    assert own.stop() == 0
+    started = [it for it in calls_of(own, "echo") if it[0] == "call.start"]
+    assert started == [("call.start", "outcome_unknown")] * sent
+    assert own.ask("audit", "verify")["ok"] is True
