@@ -7,6 +7,7 @@ from statistics import median
 
 from msgspec import Struct
 
+from bascule.bench.decisions import Decisions
 from bascule.bench.load import Load
 from bascule.bench.supply_chain import SupplyChain
 
@@ -75,7 +76,9 @@ class Report(Struct, kw_only=True):
     """With the name of another tool each time, so that Cedar is asked."""
     lists: Lists | None
     supply_chain: SupplyChain | None
-    """What locks and approvals cost; None when it was not asked for."""
+    """What locks and approvals cost; None when it was not asked for, as the next."""
+    decisions: Decisions | None
+    """What decisions cost by themselves."""
     pinned: bool
     """The target had a core, and load and upstream another."""
     rounds: int

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bascule.bench import load, peers, report, supply_chain, targets
+from bascule.bench.decisions import Decisions, decisions
 from bascule.bench.disk import fsync_microseconds
 from bascule.bench.gateway import TOKEN_SECONDS, BenchGateway, Tokens, prepare, records
 from bascule.bench.processes import cpu_seconds, pss_megabytes
@@ -41,6 +42,7 @@ class Options:
     cold: bool = True
     supply_chain: Sizes | None = None
     """How much to measure of what needs no target; None for nothing."""
+    decisions: bool = True
 
 
 def run(options: Options, tools: Tools, progress: Progress) -> report.Report:
@@ -67,6 +69,7 @@ class Bench:
         """Start the targets and measure them; before, what needs no target."""
         sizes = self._options.supply_chain
         chain = None if sizes is None else self._measure_supply_chain(sizes)
+        alone = self._measure_decisions_alone() if self._options.decisions else None
         upstream = targets.start_upstream(self._host)
         tokens = self._tokens(upstream.port)
         first, *others = tokens.calls
@@ -87,6 +90,7 @@ class Bench:
             cold_decision=decision,
             lists=lists,
             chain=chain,
+            decisions=alone,
             fsync_us=fsync_us,
             pss_mb=round(pss_megabytes(gateway.pid), 1),
         )
@@ -96,6 +100,12 @@ class Bench:
         return supply_chain.measure(
             monotonic, folder, sizes, self._host.progress, self._leave_out
         )
+
+    def _measure_decisions_alone(self) -> Decisions:
+        self._host.progress("deciding")
+        folder = self._host.folder / "decisions"
+        folder.mkdir()
+        return decisions(monotonic, folder)
 
     def _tokens(self, upstream: int) -> Tokens:
         options = self._options
@@ -193,6 +203,7 @@ class Bench:
         cold_decision: report.Cold | None,
         lists: report.Lists | None,
         chain: supply_chain.SupplyChain | None,
+        decisions: Decisions | None,
         fsync_us: float,
         pss_mb: float,
     ) -> report.Report:
@@ -215,6 +226,7 @@ class Bench:
             cold_decision=cold_decision,
             lists=lists,
             supply_chain=chain,
+            decisions=decisions,
             pinned=bool(self._host.cores),
             rounds=rounds,
             seconds=self._options.seconds,

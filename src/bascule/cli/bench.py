@@ -10,6 +10,7 @@ from types import FrameType
 import click
 import msgspec
 
+from bascule.bench.decisions import Decisions
 from bascule.bench.report import Report, Target
 from bascule.bench.run import PEERS, Options, run
 from bascule.bench.supply_chain import Sizes, SupplyChain
@@ -36,6 +37,7 @@ from bascule.cli.user import as_json_option
     default=True,
     help="Also what locks and approvals cost.",
 )
+@click.option("--decisions/--no-decisions", default=True, help="Also what decisions cost.")
 @as_json_option
 def bench(
     *,
@@ -44,6 +46,7 @@ def bench(
     peers: tuple[str, ...],
     cold: bool,
     supply_chain: bool,
+    decisions: bool,
     as_json: bool,
 ) -> None:
     """Measure a call's CPU time, beside nginx and Envoy; needs no configuration."""
@@ -51,7 +54,7 @@ def bench(
     signal.signal(signal.SIGTERM, _end)
     chosen = tuple(dict.fromkeys(peers)) or PEERS
     sizes = Sizes() if supply_chain else None
-    options = Options(seconds, rounds, chosen, cold, sizes)
+    options = Options(seconds, rounds, chosen, cold, sizes, decisions)
     found = run(options, tools, lambda text: click.echo(text, err=True))
     emit(msgspec.to_builtins(found), text=_table(found), as_json=as_json)
 
@@ -76,6 +79,8 @@ def _table(found: Report) -> str:
         )
     if found.supply_chain is not None:
         lines += _supply_chain(found.supply_chain)
+    if found.decisions is not None:
+        lines += _decisions(found.decisions)
     lines.append(
         f"at one connection {found.added_p50_us} us added to the median; "
         f"one fsync {found.fsync_us} us; {found.pss_mb} MB"
@@ -101,6 +106,17 @@ def _supply_chain(found: SupplyChain) -> list[str]:
     if npx is not None:
         lines.append(f"npx: {npx.added_ms:.0f} ms added to {npx.bare_ms:.0f} ms")
     return lines
+
+
+def _decisions(found: Decisions) -> list[str]:
+    return [
+        f"decision: {found.asked_us:.0f} us at 60 policies, "
+        f"{found.asked_of_many_us:.0f} us at 1,000, {found.remembered_us:.1f} us again, "
+        f"{found.beside_rules_us:.1f} us beside rules for others, "
+        f"{found.closable_us:.0f} us where a flow may close",
+        f"500 tools for somebody new: {found.first_list_ms:.0f} ms; "
+        f"1,000 policies taken up in {found.reload_ms:.0f} ms",
+    ]
 
 
 def _line(name: str, row: Target, ratio: float | None) -> str:

@@ -9,9 +9,10 @@ from typing import NamedTuple
 from bascule.clock import UnixTime
 from bascule.decision import cedar
 from bascule.decision.facts import Principal, Reason
-from bascule.decision.model import Node, agent_node, token_node, user_node
+from bascule.decision.model import Node, Uid, agent_node, token_node, user_node
 
 _MAX_CALLERS = 1024
+_MAX_PAIRS = 256
 _ALWAYS = UnixTime(-(1 << 62))
 
 
@@ -61,6 +62,8 @@ class Callers:
         """By member: `user:…` or `group:…`."""
         self._own_ceilings = own_ceilings
         self._known: dict[Principal, Caller] = {}
+        self._pairs: dict[tuple[int, Uid], tuple[Caller, Node, cedar.Entities]] = {}
+        """Callers with what they have asked for lately: calls repeat."""
 
     @property
     def members(self) -> frozenset[str]:
@@ -80,6 +83,18 @@ class Callers:
                 del self._known[next(iter(self._known))]
             known = self._known[principal] = self._make(principal, now)
         return known
+
+    def with_target(self, caller: Caller, node: Node) -> cedar.Entities:
+        """Give a caller's entities with that of a target among them."""
+        key = (id(caller), node.uid)
+        known = self._pairs.get(key)
+        if known is not None and known[0] is caller and known[1] == node:
+            return known[2]
+        made = cedar.with_entity(caller.entities, node.entity())
+        if len(self._pairs) >= _MAX_PAIRS:
+            del self._pairs[next(iter(self._pairs))]
+        self._pairs[key] = caller, node, made
+        return made
 
     def _make(self, principal: Principal, now: UnixTime) -> Caller:
         memberships = self.memberships(principal)

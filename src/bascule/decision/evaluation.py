@@ -187,11 +187,16 @@ class Evaluation:
             verdict = self._known(key, part)
             if verdict is None:
                 if entities is None:
-                    entities = cedar.with_entity(caller.entities, target.node.entity())
+                    entities = self._entities(caller, target)
                 verdict = self._ask(question, part, target, entities)
                 self._verdicts[key] = (verdict, part)
             verdicts.append(verdict)
         return verdicts
+
+    def _entities(self, caller: Caller, target: Target) -> cedar.Entities:
+        if self._sharing:  # a list has each target once
+            return cedar.with_entity(caller.entities, target.node.entity())
+        return self._snapshot.callers.with_target(caller, target.node)
 
     def _known(self, key: tuple[object, ...], part: Slice) -> cedar.Verdict | None:
         known = self._verdicts.get(key) if self._sharing else None
