@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec import UNSET
+
 from bascule.gateway.exchange import Exchange, Headers, header_block
 from bascule.protocol.message import (
     INVALID_PARAMS,
@@ -55,10 +57,15 @@ def challenge(exchange: Exchange, status: int, value: str, problem: Error) -> No
 
 
 def insufficient_scope(
-    exchange: Exchange, value: str, message_id: MessageId, scopes: tuple[str, ...]
+    exchange: Exchange,
+    value: str,
+    message_id: MessageId,
+    scopes: tuple[str, ...],
+    code: str,
 ) -> None:
     """Answer that only the token's scope is missing; names all that the operation needs."""
-    problem = Error(403, f"insufficient scope: needs {' '.join(scopes)}")
+    said = f"insufficient scope: needs {' '.join(scopes)}"
+    problem = Error(403, said, {"code": code})
     headers = JSON + header_block((b"WWW-Authenticate", value.encode("ascii")))
     exchange.respond(403, headers, write_error(message_id, problem))
 
@@ -82,9 +89,14 @@ def no_calls_left(
     exchange.respond(TOO_MANY_REQUESTS, headers, write_error(message_id, problem))
 
 
-def unavailable(exchange: Exchange, message_id: MessageId | None, sentence: str) -> None:
-    """Answer that nothing can be done now and that nothing was done."""
-    problem = Error(UNAVAILABLE, sentence)
+def unavailable(
+    exchange: Exchange, message_id: MessageId | None, sentence: str, code: str = ""
+) -> None:
+    """Answer that nothing can be done now and that nothing was done.
+
+    `code`: of the decision, when there was one.
+    """
+    problem = Error(UNAVAILABLE, sentence, {"code": code} if code else UNSET)
     headers = JSON + header_block((b"Retry-After", b"1"))
     exchange.respond(503, headers, write_error(message_id, problem))
 

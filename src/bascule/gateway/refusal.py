@@ -125,14 +125,13 @@ def denied(
         value = challenge.insufficient_scope(
             gateway.public_url, facts.connector, decision.scopes
         )
-        answers.insufficient_scope(exchange, value, request.id, decision.scopes)
+        answers.insufficient_scope(exchange, value, request.id, decision.scopes, code)
     elif decision.reason in MISSING:
         missing = UnapprovedError(facts.connector, decision.reason, code)
         _unapproved(exchange, request.id, missing)
     elif decision.reason is Reason.DEFINITIONS_UNREADABLE:
-        answers.unavailable(
-            exchange, request.id, "what the server serves cannot be checked"
-        )
+        said = "what the server serves cannot be checked"
+        answers.unavailable(exchange, request.id, said, code)
     elif decision.until is not None:
         seconds = max(decision.until - facts.now, 1)
         problem = Error(answers.TOO_MANY_REQUESTS, decision.detail, {"code": code})
@@ -141,7 +140,7 @@ def denied(
         problem = Error(INVALID_PARAMS, decision.detail, {"code": code})
         answers.error(exchange, 400 if modern else 200, request.id, problem)
     elif decision.reason is Reason.UNKNOWN_METHOD:
-        problem = Error(METHOD_NOT_FOUND, "method not found")
+        problem = Error(METHOD_NOT_FOUND, "method not found", {"code": code})
         answers.error(exchange, 404 if modern else 200, request.id, problem)
     elif decision.reason is Reason.INVALID_ARGUMENTS:
         # Who hears this may use the tool; it is told what is wrong, as the tool would.
