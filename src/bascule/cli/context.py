@@ -68,11 +68,11 @@ class CommandContext:
         if any(gate is not None for gate in gates.values()):
             gates = read_gates(self.place(), self.config_path, config, now=now)
         grants: Grants = ()
-        if self._has_state():
+        if self.has_state():
             grants = self.store().read(partial(access_grants.in_force, now=now))
         return build_snapshot(config, self.policy_files(), gates, grants)
 
-    def _has_state(self) -> bool:
+    def has_state(self) -> bool:
         """Tell whether there is a state to read: what only asks makes none."""
         from bascule.app.files import data_path
 

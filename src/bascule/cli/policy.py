@@ -9,6 +9,7 @@ import click
 from bascule.cli.lazy import LazyGroup
 
 COMMANDS: Mapping[str, str] = {
+    "diff": "policy_diff:diff",
     "check": "policy_check:check",
     "test": "policy_test:test",
     "explain": "policy_explain:explain",

@@ -10,6 +10,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from bascule.app.doctor import Finding
 from bascule.app.recertification import Unused
+from bascule.app.rights_changes import PolicyChange
 from bascule.app.who_can import Right
 from bascule.audit.query import Row
 from bascule.audit.verify import Verdict
@@ -479,6 +480,36 @@ class CallApprovalShown(CallApprovalRow):
     """Null once it is over."""
 
 
+class RightsChange(Struct):
+    """`policy diff`: one change, true of each combination of what it names."""
+
+    change: Literal["allowed", "wider", "conditions", "narrower", "denied"]
+    before: Literal["allow", "maybe", "deny"]
+    after: Literal["allow", "maybe", "deny"]
+    reason: str
+    """Why it is denied, before or after; empty where it never is."""
+    users: list[str | None]
+    """Null is the agent by itself; empty where users are not looked at."""
+    agents: list[str]
+    """Empty where agents are not looked at."""
+    targets: list[str]
+    """As entries."""
+    scopes: list[str] = []
+    """Those of tokens, in the part of that name."""
+
+
+class PoliciesCompared(Struct):
+    """`policy diff`: what differs between the rights of two configurations."""
+
+    users: list[RightsChange]
+    agents: list[RightsChange]
+    scopes: list[RightsChange]
+    combined: list[RightsChange]
+    policies: list[PolicyChange]
+    counts: dict[str, int]
+    """Combinations of user, agent and tool, by change."""
+
+
 SCHEMAS: Mapping[str, type[Struct] | None] = {
     "add": Added,
     "agent-add": AgentAdded,
@@ -507,6 +538,7 @@ SCHEMAS: Mapping[str, type[Struct] | None] = {
     "lock": LockedConnector,
     "monitor": MonitorRow,
     "policy-check": PolicyCheck,
+    "policy-diff": PoliciesCompared,
     "policy-explain": PolicyExplained,
     "policy-test": PolicyTest,
     "policy-who-can": Right,

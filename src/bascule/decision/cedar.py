@@ -68,6 +68,12 @@ def parse(text: str) -> tuple[list[Est], bool]:
     return [static[name] for name in by_position], bool(document["templates"])
 
 
+def written(est: Est) -> str:
+    """Write a policy as text."""
+    document = {"templates": {}, "staticPolicies": {"it": est}, "templateLinks": []}
+    return cedarpy.policies_from_json_str(msgspec.json.encode(document).decode()).strip()
+
+
 def violations(text: str) -> list[tuple[int, str]]:
     """Validate policies strictly: (position from 0, complaint) for each violation."""
     found = []
