@@ -103,6 +103,8 @@ def test_a_user_consents_to_single_calls_and_the_token_is_for_them(
     refused = bascule.tool(token, "echo", text="bye")
     assert refused.status == 403
     assert 'error="insufficient_scope"' in refused.headers["www-authenticate"]
+    for said in (refused.headers["www-authenticate"], refused.error["message"]):
+        assert "the token's authorization_details do not cover this call" in said
     assert may(bascule, token, "opens") == 403
     again = refresh(flow, tokens["refresh_token"]).json()
     assert again["authorization_details"] == want

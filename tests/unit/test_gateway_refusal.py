@@ -104,4 +104,7 @@ def test_who_may_is_told_what_to_do(reason: Reason) -> None:
     assert (b'error="insufficient_scope"' in headers) == by_scope
     assert (b'scope="mcp:desk"' in headers) == by_scope
     assert (b"Retry-After: 60" in headers) == (reason is Reason.LIMIT_REACHED)
-    assert ("a sentence" in body["error"]["message"]) != by_scope
+    message = body["error"]["message"]
+    assert ("a sentence" in message) != by_scope
+    assert ("needs mcp:desk" in message) == (reason is Reason.INSUFFICIENT_SCOPE)
+    assert ("authorization_details" in message) == (reason is Reason.BEYOND_DETAILS)

@@ -32,6 +32,15 @@ def test_all_scopes_that_are_needed_are_named_at_once() -> None:
     )
 
 
+def test_what_else_is_missing_is_said_in_words() -> None:
+    value = challenge.insufficient_scope(URL, "tickets", {"x"}, 'not "this" call')
+    description = 'error_description="not \\"this\\" call"'
+    assert value == (
+        f'Bearer error="insufficient_scope", {description}, {METADATA}/c/tickets/mcp, '
+        'scope="x"'
+    )
+
+
 @given(st.sets(st.text(max_size=20), max_size=3))
 def test_no_scope_leaves_its_quotes(scopes: set[str]) -> None:
     value = challenge.insufficient_scope(URL, "tickets", scopes)

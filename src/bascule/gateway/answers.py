@@ -57,15 +57,10 @@ def challenge(exchange: Exchange, status: int, value: str, problem: Error) -> No
 
 
 def insufficient_scope(
-    exchange: Exchange,
-    value: str,
-    message_id: MessageId,
-    scopes: tuple[str, ...],
-    code: str,
+    exchange: Exchange, value: str, message_id: MessageId, sentence: str, code: str
 ) -> None:
-    """Answer that only the token's scope is missing; names all that the operation needs."""
-    said = f"insufficient scope: needs {' '.join(scopes)}"
-    problem = Error(403, said, {"code": code})
+    """Answer that only the token is too narrow; `value` is the challenge."""
+    problem = Error(403, sentence, {"code": code})
     headers = JSON + header_block((b"WWW-Authenticate", value.encode("ascii")))
     exchange.respond(403, headers, write_error(message_id, problem))
 

@@ -122,10 +122,16 @@ def denied(
     error of the call is no error of HTTP.
     """
     if decision.reason in {Reason.INSUFFICIENT_SCOPE, Reason.BEYOND_DETAILS}:
+        beyond = decision.reason is Reason.BEYOND_DETAILS
         value = challenge.insufficient_scope(
-            gateway.public_url, facts.connector, decision.scopes
+            gateway.public_url,
+            facts.connector,
+            decision.scopes,
+            _BEYOND_DETAILS if beyond else "",
         )
-        answers.insufficient_scope(exchange, value, request.id, decision.scopes, code)
+        scopes = f"insufficient scope: needs {' '.join(decision.scopes)}"
+        said = _BEYOND_DETAILS if beyond else scopes
+        answers.insufficient_scope(exchange, value, request.id, said, code)
     elif decision.reason in MISSING:
         missing = UnapprovedError(facts.connector, decision.reason, code)
         _unapproved(exchange, request.id, missing)
@@ -150,6 +156,8 @@ def denied(
         problem = answers.not_there(code, facts.kind, facts.name)
         answers.error(exchange, 400 if modern else 200, request.id, problem)
 
+
+_BEYOND_DETAILS = "the token's authorization_details do not cover this call"
 
 _TO_DO: Mapping[Reason, str] = {
     Reason.NOT_APPROVED: "review it with `bascule diff {0}`, then `bascule approve {0}`",

@@ -17,15 +17,23 @@ def invalid_token(public_url: str, connector: str) -> str:
     return _challenge(public_url, connector, (baseline_scope(connector),), "invalid_token")
 
 
-def insufficient_scope(public_url: str, connector: str, scopes: Iterable[str]) -> str:
-    """Name all scopes that the operation needs."""
-    return _challenge(public_url, connector, scopes, "insufficient_scope")
+def insufficient_scope(
+    public_url: str, connector: str, scopes: Iterable[str], description: str = ""
+) -> str:
+    """Name all scopes that the operation needs; `description`: what else is missing."""
+    return _challenge(public_url, connector, scopes, "insufficient_scope", description)
 
 
 def _challenge(
-    public_url: str, connector: str, scopes: Iterable[str], error: str | None = None
+    public_url: str,
+    connector: str,
+    scopes: Iterable[str],
+    error: str | None = None,
+    description: str = "",
 ) -> str:
     parts = [] if error is None else [f'error="{error}"']
+    if description:
+        parts.append(f"error_description={_quoted(description)}")
     parts.append(f"resource_metadata={_quoted(metadata_address(public_url, connector))}")
     parts.append(f"scope={_quoted(' '.join(sorted(scopes)))}")
     return "Bearer " + ", ".join(parts)
