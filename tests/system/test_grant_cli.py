@@ -141,6 +141,20 @@ def test_what_is_over_is_listed_only_when_asked_for(place: Place) -> None:
     assert "is ended" in again.stderr
 
 
+def test_who_gives_what_a_ceiling_stops_is_told(place: Place) -> None:
+    told = place.run("grant", "--user", "bob", "--agent", "robot", *WHAT).stderr
+    assert "the ceiling of `robot` does not reach `desk/search`" in told
+    assert place.run("grant", "--user", "bob", *WHAT).stderr == ""
+    free = ("grant", "--user", "bob", "--agent", "bascule-cli", *WHAT)
+    assert place.run(*free).stderr == ""
+
+
+def test_a_revocation_says_how_many_grants_it_ends(place: Place) -> None:
+    made = place.grant("--user", "bob", *WHAT)
+    said = place.run("revoke", "--grant", made["grant"], "--reason", "done").stdout
+    assert said.endswith("live tokens that end: 0, grants: 1\n")
+
+
 def test_a_table_for_people_keeps_to_its_lines(place: Place) -> None:
     place.run("grant", "--user", "bob", *WHAT, "--reason", "one\n\x1b[31mtwo")
     shown = place.run("grant", "list").stdout

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from bascule.clock import UnixTime
 from bascule.config.model import Config
 from bascule.config.rules import holders
+from bascule.decision.decide import decide
 from bascule.decision.entries import Entry, EntryError, ToolsetName, parse_entry
-from bascule.decision.snapshot import Gates, Grants
+from bascule.decision.facts import CallFacts, Denied, Principal, Reason
+from bascule.decision.granted import Granted
+from bascule.decision.snapshot import Gates, Grants, Snapshot, with_grants
 from bascule.errors import BasculeError
+from bascule.identity.resource import baseline_scope
 from bascule.storage.access_grants import AccessGrant, State
 from bascule.storage.access_requests import Wanted
 
@@ -65,6 +69,24 @@ def _refuse_unapproved(entry: Entry | ToolsetName, gates: Gates) -> None:
     pinned = next((names for of, names in gate.pins.items() if of == kind), None)
     if pinned is not None and not entry.is_glob and entry.pattern not in pinned:
         raise GrantError(f"`{entry.text}` is not in what was approved of the connector")
+
+
+def above_ceiling(
+    wanted: Wanted, agent: str, snapshot: Snapshot, now: UnixTime
+) -> Iterator[str]:
+    """Give the tools by name that an agent may not be used for, whoever is granted them."""
+    scopes = frozenset({baseline_scope(wanted.connector)})
+    who = Principal(wanted.user, agent, scopes=scopes)
+    granted = Granted("asked", wanted.user, agent, wanted.entries, UnixTime(now + 1))
+    with_it = with_grants(snapshot, (*snapshot.grants, granted))
+    for text in wanted.entries:
+        entry = parse_entry(text, where="--tool")
+        if isinstance(entry, ToolsetName) or entry.kind != "tool" or entry.is_glob:
+            continue
+        facts = CallFacts(who, entry.connector, "tools/call", "tool", entry.pattern, now)
+        decision = decide(facts, with_it)
+        if isinstance(decision, Denied) and decision.reason is Reason.ABOVE_CEILING:
+            yield text
 
 
 def refuse_unshared(config: Config, wanted: Wanted, grants: Grants) -> None:

@@ -10,6 +10,7 @@ import click
 
 from bascule.app.granting import (
     GrantError,
+    above_ceiling,
     connector_of,
     refuse_unshared,
     require_state,
@@ -181,6 +182,13 @@ def _wanted(
         reason=reason,
     )
     refuse_unshared(config, wanted, snapshot.grants)
+    if agent is not None:
+        for text in above_ceiling(wanted, agent, snapshot, system_clock()):
+            click.echo(
+                f"warning: the ceiling of `{agent}` does not reach `{text}`, and a grant "
+                "lifts no ceiling: see `[agents.ceilings]`",
+                err=True,
+            )
     return wanted
 
 

@@ -12,7 +12,7 @@ from bascule.cli.output import emit
 from bascule.cli.user import as_json_option, user_name
 from bascule.clock import system_clock
 from bascule.identity.revocation import Kind
-from bascule.storage import revocations, tokens
+from bascule.storage import access_grants, revocations, tokens
 
 MAX_CHARACTERS = 2000
 """Of a name or a reason: a record of the log has an end."""
@@ -54,7 +54,10 @@ def revoke(
     kind, key = _only_one(named)
     require_text(reason, "--reason")
     now = system_clock()
-    live = context.store().read(partial(tokens.count_live, kind=kind, key=key, now=now))
+    store = context.store()
+    live = store.read(partial(tokens.count_live, kind=kind, key=key, now=now))
+    count = partial(access_grants.count_revocable, kind=kind, key=key, now=now)
+    grants = store.read(count)
     context.record_admin(
         "revoke",
         {"kind": kind, "key": key, "reason": reason},
@@ -67,7 +70,9 @@ def revoke(
     )
     emit(
         {"revoked": 1, "epoch": epoch},
-        text=f"revoked {kind} {key}".rstrip() + f"; live tokens that end: {live}",
+        text=f"revoked {kind} {key}".rstrip()
+        + f"; live tokens that end: {live}"
+        + (f", grants: {grants}" if grants else ""),
         as_json=as_json,
     )
 

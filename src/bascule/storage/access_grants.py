@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Row, and_, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, func, or_, select, update
 
 from bascule.clock import UnixTime
 from bascule.decision.granted import Granted
@@ -78,6 +78,12 @@ def in_force(conn: Connection, *, now: UnixTime) -> tuple[Granted, ...]:
     return tuple(
         Granted(it.id, it.user, it.agent, it.entries, it.expires_at) for it in found
     )
+
+
+def count_revocable(conn: Connection, *, kind: Kind, key: str, now: UnixTime) -> int:
+    """Give how many grants and requests a revocation of that kind and key would end."""
+    query = select(func.count()).select_from(table).where(_goes_on(now))
+    return int(conn.execute(query.where(named(table, kind, key, grant="id"))).scalar_one())
 
 
 def end(conn: Connection, grant_id: str, *, reason: str, now: UnixTime) -> bool:
