@@ -13,10 +13,12 @@ from msgspec.structs import replace
 
 from bascule.clock import UnixTime
 from bascule.config.model import Agents, Config, Connector, Flow, Rate, Role
+from bascule.decision.cells import Asked, Person
 from bascule.decision.decide import decide
 from bascule.decision.decide_many import decide_many
 from bascule.decision.facts import CallFacts, Denied, Principal
 from bascule.decision.memo import Memo
+from bascule.decision.rights_diff import Everyone, difference
 from bascule.decision.snapshot import Snapshot, build_snapshot
 from bascule.errors import BasculeError
 from bascule.gateway.touches import Touches
@@ -31,6 +33,7 @@ TOOLS = 500
 RULED = 50
 """Tools with rules on their arguments."""
 RUNS = 2000
+USERS, AGENTS = 200, 20
 
 _NOW = UnixTime(1_764_000_000)
 _ALICE = Principal("user:alice", "bench", frozenset({"group:g1"}), frozenset({"mcp:c0"}))
@@ -55,6 +58,9 @@ class Decisions(Struct, frozen=True, kw_only=True):
     """Milliseconds to take up 1,000 policies."""
     closable_us: float
     """Microseconds of a call that a flow may close: the state is read, and Cedar asked."""
+    diff_s: float
+    """Seconds to compare what 200 users with 20 agents may of 500 tools, at 1,000 policies
+    and at half of them."""
 
 
 def decisions(
@@ -64,6 +70,7 @@ def decisions(
     many: int = MANY,
     tools: int = TOOLS,
     runs: int = RUNS,
+    users: int = USERS,
 ) -> Decisions:
     """Measure; `clock` gives seconds, `folder` is for a database of its own."""
     few = _snapshot(FEW)
@@ -79,6 +86,7 @@ def decisions(
         first_list_ms=_first_list_ms(clock, ruled, tools),
         reload_ms=reload_ms,
         closable_us=asyncio.run(_closable_us(clock, ruled, folder, runs)),
+        diff_s=_diff_s(clock, large, _snapshot(many // 2), users, tools),
     )
 
 
@@ -134,6 +142,27 @@ async def _closable_us(
         _require(not isinstance(decision, Denied))
     store.close()
     return median(took) * 1e6
+
+
+def _diff_s(
+    clock: Callable[[], float], before: Snapshot, after: Snapshot, users: int, tools: int
+) -> float:
+    everyone = Everyone(
+        users=tuple(
+            Person(f"user:u{n}", f"user:u{n}", frozenset({f"group:g{n % 20}"}))
+            for n in range(users)
+        ),
+        agents=tuple(f"agent-{n}" for n in range(AGENTS)),
+        scopes=(),
+        targets=tuple(
+            Asked(f"c{n % CONNECTORS}", "tool", f"tool_{n}_x") for n in range(tools)
+        ),
+    )
+    began = clock()
+    found = difference(before, after, everyone, _NOW)
+    took = clock() - began
+    _require(bool(found.combined))
+    return took
 
 
 def _call(name: str) -> CallFacts:
