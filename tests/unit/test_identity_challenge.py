@@ -36,7 +36,7 @@ def test_what_else_is_missing_is_said_in_words() -> None:
     value = challenge.insufficient_scope(URL, "tickets", {"x"}, 'not "this" call')
     description = 'error_description="not \\"this\\" call"'
     assert value == (
-        f'Bearer error="insufficient_scope", {description}, {METADATA}/c/tickets/mcp, '
+        f'Bearer error="insufficient_scope", {description}, {METADATA}/c/tickets/mcp", '
         'scope="x"'
     )
 
