@@ -41,13 +41,14 @@ def asked(
         "definition": definition,
         "policy_digest": build_snapshot(config, {}).rights_digest,
         "arguments_digest": consent.digest_of(written),
+        "rules": tuple(rule.split()),
     }
     binding = consent.binding_of(**named)
     place = Place(data_directory(made.data), config.server)
     name, key = system_entropy(16).hex(), arguments_key(place.sealing_key())
     work = partial(
         call_approvals.ask,
-        request=CallRequest(**named, binding=binding, rules=tuple(rule.split())),
+        request=CallRequest(**named, binding=binding),
         approval_id=name,
         sealed_arguments=seal_arguments(key, name, written, system_entropy),
         now=system_clock(),

@@ -87,11 +87,10 @@ class Desk:
             "definition": "d" * 64,
             "policy_digest": POLICIES,
             "arguments_digest": consent.digest_of(arguments),
+            "rules": tuple(rule.split()),
             **changes,
         }
-        asked = CallRequest(
-            **named, binding=consent.binding_of(**named), rules=tuple(rule.split())
-        )
+        asked = CallRequest(**named, binding=consent.binding_of(**named))
         work = partial(
             call_approvals.ask,
             request=asked,

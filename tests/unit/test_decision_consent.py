@@ -25,6 +25,7 @@ CALL: dict[str, Any] = {
     "arguments_digest": digest_of(b"{}"),
     "definition": "d" * 64,
     "policy_digest": "p" * 64,
+    "rules": ("leads", "writes"),
 }
 OTHERS = {
     "user": (None, "", "user:bob", "user:Alice", "user:https://idp.example|alice"),
@@ -34,6 +35,7 @@ OTHERS = {
     "arguments_digest": (digest_of(b'{"id":7}'), ""),
     "definition": ("", "D" * 64),
     "policy_digest": ("", "P" * 64),
+    "rules": ((), ("leads",), ("writes",), ("leads,writes",), ("leads", "writes", "x")),
 }
 VALUES = st.recursive(
     st.none()

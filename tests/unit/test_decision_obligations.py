@@ -128,6 +128,24 @@ def test_a_consent_is_for_the_server_that_it_was_given_for() -> None:
     assert isinstance(decide(facts, snapshot(ASKS, config=moved)), Denied)
 
 
+def test_a_rule_that_comes_to_it_later_is_not_satisfied_by_a_consent_to_others() -> None:
+    stricter = (
+        ASKS.replace('"ask"', '"touched"')
+        .replace("second", "writes")
+        .replace(";\n", ' when { context.touched.contains("web") };\n')
+    )
+    policies = snapshot(ASKS, stricter)
+    facts = approved(DELETE, policies)
+    assert isinstance(decide(facts, policies), Allowed)
+    after = replace(facts, touched=frozenset({"web"}))
+    call = to_approve(after, policies)
+    assert call.rules == ("second", "writes")
+    consented = replace(after, consent=Consent(call.binding))
+    assert isinstance(decide(consented, policies), Allowed)
+    # And what was approved by both is not taken for another question either.
+    assert isinstance(decide(replace(consented, touched=frozenset()), policies), Denied)
+
+
 def replace_rule(config: Config, rule: CallApprovalRule) -> Config:
     return replace(config, call_approvals={**config.call_approvals, "second": rule})
 

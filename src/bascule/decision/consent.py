@@ -48,6 +48,7 @@ def _call_of(
 ) -> CallToApprove:
     text = written(arguments)
     digest, definition = digest_of(text), facts.definition or ""
+    rules = tuple(sorted({rule for rule, _ in decision.obligations}))
     binding = binding_of(
         user=facts.principal.user,
         agent=facts.principal.agent,
@@ -56,8 +57,8 @@ def _call_of(
         arguments_digest=digest,
         definition=definition,
         policy_digest=snapshot.rights_digest,
+        rules=rules,
     )
-    rules = tuple(sorted({rule for rule, _ in decision.obligations}))
     return CallToApprove(binding, rules, text, digest, definition, snapshot.rights_digest)
 
 
@@ -98,11 +99,24 @@ def binding_of(
     arguments_digest: str,
     definition: str,
     policy_digest: str,
+    rules: tuple[str, ...],
 ) -> str:
     """Give what one call approval is good for, SHA-256 in hex.
 
     `definition`: digest of what the server serves under the tool's name, empty where none
-    is compared. Each value stands for itself: no two calls have one binding.
+    is compared. `rules`: those that demand it, sorted; what satisfies one is no answer to
+    another that came to it since. Each value stands for itself: no two calls have one
+    binding.
     """
-    said = [_USE, user, agent, connector, tool, arguments_digest, definition, policy_digest]
+    said = [
+        _USE,
+        user,
+        agent,
+        connector,
+        tool,
+        arguments_digest,
+        definition,
+        policy_digest,
+        rules,
+    ]
     return hashlib.sha256(msgspec.json.encode(said)).hexdigest()

@@ -59,10 +59,10 @@ class CallRequest:
     """Digest of the tool's definition; empty where none is compared."""
     arguments_digest: str
     policy_digest: str
-    binding: str
-    """SHA-256 over all of the above, in hex."""
     rules: tuple[str, ...]
     """Names of the rules that ask for it; each must be content."""
+    binding: str
+    """SHA-256 over all of the above, in hex."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,6 +67,7 @@ def bound_arguments(key: bytes, approval: CallApproval) -> dict[str, Any]:
         arguments_digest=digest,
         definition=asked.definition,
         policy_digest=asked.policy_digest,
+        rules=asked.rules,
     )
     if (digest, binding) != (asked.arguments_digest, asked.binding):
         raise SealedArgumentsError(_CHANGED)
