@@ -40,7 +40,7 @@ url = "http://127.0.0.1:{upstream}/annex"
 
 [roles.clerk]
 members = ["user:alice", "user:bob"]
-allow = ["desk:read", "desk/other", "desk/fresh", "desk/prompt:*", "desk/resource:*",
+allow = ["desk:read", "desk/other", "desk/fres*", "desk/prompt:*", "desk/resource:*",
   "annex/*"]
 
 [agents]

@@ -135,3 +135,14 @@ def test_what_is_locked_is_in_the_table_and_its_approval_counts(tmp_path: Path) 
     assert [(it["file"], it["line"], it["severity"]) for it in found["problems"]] == [
         (str(policies / "x.cedar"), 2, "error")
     ]
+    (policies / "x.cedar").unlink()
+    place.configure(rights.replace('"small/*"]', '"small/*",\n  "small/lok"]'))
+    found = place.row("policy", "check", code=1)
+    assert found["problems"][0] == {
+        "file": str(place.config),
+        "line": 6,
+        "severity": "error",
+        "message": "roles.r.allow[1]: the approved surface of `small` has no tool `lok`: "
+        "is `look` meant?",
+    }
+    assert "has no tool `lok`" in place.run("up", code=3).stderr

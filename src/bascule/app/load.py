@@ -24,6 +24,7 @@ from bascule.decision.snapshot import (
     with_grants,
 )
 from bascule.decision.typed_policies import argument_problems
+from bascule.decision.unknown_names import unknown_names
 from bascule.errors import BasculeError
 from bascule.storage import access_grants
 
@@ -85,12 +86,13 @@ def loaded_from(
 def with_state(loaded: Loaded, sources: Sources, place: Place, *, now: UnixTime) -> Loaded:
     """Give the same configuration with what is approved of it, and granted, by now.
 
-    Raises `PolicyError` where a policy does not fit the arguments of what is approved.
+    Raises `PolicyError` where a rule names what an approved surface lacks, or a policy does
+    not fit the arguments of what is approved.
     """
     gates = read_gates(place, sources.config_path, loaded.config, now=now)
     grants = place.open_state().read(partial(access_grants.in_force, now=now))
     snapshot = with_grants(with_gates(loaded.snapshot, gates), grants)
-    problems = argument_problems(snapshot)
+    problems = [*unknown_names(loaded.config, snapshot), *argument_problems(snapshot)]
     if any(it.severity == "error" for it in problems):
         raise PolicyError(problems)
     for problem in problems:

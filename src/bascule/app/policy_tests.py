@@ -20,6 +20,7 @@ from bascule.decision.problems import PolicyError, Problem
 from bascule.decision.snapshot import Gates, build_snapshot
 from bascule.decision.trying import Outcome, Share, share, try_case, written_policies
 from bascule.decision.typed_policies import argument_problems
+from bascule.decision.unknown_names import unknown_names
 from bascule.errors import BasculeError
 from bascule.lock.lock_file import read_lock
 from bascule.lock.surface import read_document
@@ -75,7 +76,7 @@ def run_tests(
             "configuration, as `docs/how-to/test-policies.md` shows"
         )
     snapshot = build_snapshot(config, policy_files, gates_as_approved(config_path, config))
-    unfit = argument_problems(snapshot)
+    unfit = [*unknown_names(config, snapshot), *argument_problems(snapshot)]
     if any(it.severity == "error" for it in unfit):
         raise PolicyError(unfit)
     tools = locked_tools(config_path, config)

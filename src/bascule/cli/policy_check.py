@@ -11,9 +11,11 @@ from bascule.cli.context import CommandContext
 from bascule.cli.github import annotation, as_github_option
 from bascule.cli.output import cell, emit
 from bascule.decision.lines import toml_line
+from bascule.decision.lints import lints
 from bascule.decision.problems import Problem
 from bascule.decision.snapshot import policy_problems
 from bascule.decision.typed_policies import argument_problems
+from bascule.decision.unknown_names import unknown_names
 
 FOUND = 1
 """Exit code: a policy is not valid."""
@@ -45,7 +47,13 @@ def _problems(context: CommandContext) -> list[Problem]:
     found = policy_problems(config, context.policy_files())
     if any(it.severity == "error" for it in found):
         return found
-    return [*found, *argument_problems(context.snapshot(config))]
+    snapshot = context.snapshot(config)
+    return [
+        *found,
+        *unknown_names(config, snapshot),
+        *argument_problems(snapshot),
+        *lints(config, snapshot),
+    ]
 
 
 def _line(it: Problem) -> str:
