@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -25,8 +25,9 @@ from hypothesis.stateful import (
 from bascule.clock import UnixTime
 from bascule.identity.revocation import Kind
 from bascule.storage import call_approvals, revocations, users
-from bascule.storage.call_approvals import CHAIN_SECONDS, LIFETIME_SECONDS, CallRequest
+from bascule.storage.call_approvals import CHAIN_SECONDS, LIFETIME_SECONDS
 from bascule.storage.call_votes import Decision
+from calls_asked import CALL, add_user
 from oauth_state import NOW, new_store
 
 CALLS = ("a", "b")
@@ -61,15 +62,7 @@ class LifeOfCallApprovals(RuleBasedStateMachine):
         self.asked: list[Asked] = []
         self.disabled: set[str] = set()
         for name in ("bob", "carol"):
-            add = partial(
-                users.add,
-                name=name,
-                groups=(),
-                is_admin=False,
-                setup_hash=None,
-                setup_expires_at=None,
-                now=UnixTime(self.now),
-            )
+            add = partial(add_user, name=name, now=UnixTime(self.now))
             self.store.run(add)
 
     def teardown(self) -> None:
@@ -79,17 +72,7 @@ class LifeOfCallApprovals(RuleBasedStateMachine):
 
     @rule(call=st.sampled_from(CALLS))
     def ask(self, call: str) -> None:
-        request = CallRequest(
-            user="user:alice",
-            agent="app",
-            connector="desk",
-            tool="delete",
-            definition="",
-            arguments_digest=call,
-            policy_digest="",
-            binding=call,
-            rules=("two",),
-        )
+        request = replace(CALL, binding=call)
         name = f"{len(self.asked):032x}"
         work = partial(
             call_approvals.ask,
@@ -149,8 +132,8 @@ class LifeOfCallApprovals(RuleBasedStateMachine):
             approval_id=it.id,
             approver=approver,
             decision=decision,
-            rules=frozenset({"two"}),
-            quorums={"two": QUORUM},
+            rules=frozenset(CALL.rules),
+            quorums=dict.fromkeys(CALL.rules, QUORUM),
             now=UnixTime(self.now),
         )
         counts = self._seen(it) == "pending" and approver not in it.votes
@@ -187,7 +170,12 @@ class LifeOfCallApprovals(RuleBasedStateMachine):
 
     @rule(kind=st.sampled_from(["all", "user", "agent", "connector"]))
     def revoke(self, kind: Kind) -> None:
-        keys = {"all": "", "user": "user:alice", "agent": "app", "connector": "desk"}
+        keys = {
+            "all": "",
+            "user": CALL.user,
+            "agent": CALL.agent,
+            "connector": CALL.connector,
+        }
         work = partial(revocations.revoke, kind=kind, key=keys[kind], reason="r")
         self.store.run(partial(work, now=UnixTime(self.now)))
         for it in self.asked:

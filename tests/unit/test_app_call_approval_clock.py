@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import shutil
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,22 +16,12 @@ from bascule.app.call_approval_clock import CallApprovalClock
 from bascule.audit.writer import LogUnavailableError
 from bascule.clock import UnixTime
 from bascule.storage import call_approvals
-from bascule.storage.call_approvals import LIFETIME_SECONDS, CallRequest
-from bascule.storage.store import open_store
+from bascule.storage.call_approvals import LIFETIME_SECONDS
+from bascule.storage.store import Store, open_store
+from calls_asked import CALL
 
 NOW = UnixTime(1_800_000_000)
 LATE = UnixTime(NOW + LIFETIME_SECONDS)
-CALL = CallRequest(
-    user="user:alice",
-    agent="desk-app",
-    connector="disk",
-    tool="delete",
-    definition="",
-    arguments_digest="a" * 64,
-    policy_digest="p" * 64,
-    binding="b" * 64,
-    rules=("files",),
-)
 
 
 class Log:
@@ -49,9 +40,11 @@ class Log:
         return False
 
 
-def test_an_end_is_recorded_once(migrated_file: Path, tmp_path: Path) -> None:
+@pytest.fixture
+def store(migrated_file: Path, tmp_path: Path) -> Iterator[Store]:
+    """Give a state with one call that waits."""
     path = shutil.copy(migrated_file, tmp_path / "state.db")
-    with contextlib.closing(open_store(path)) as store:
+    with contextlib.closing(open_store(path)) as opened:
         ask = partial(
             call_approvals.ask,
             request=CALL,
@@ -59,31 +52,25 @@ def test_an_end_is_recorded_once(migrated_file: Path, tmp_path: Path) -> None:
             sealed_arguments=b"sealed",
             now=NOW,
         )
-        store.run(ask)
-        log = Log()
-        asyncio.run(CallApprovalClock(store, log, lambda: NOW).look())
-        assert log.events == []
-        for _ in range(2):
-            asyncio.run(CallApprovalClock(store, log, lambda: LATE).look())
-        assert log.events == [("call_approval.expire", "user:alice", "1")]
+        opened.run(ask)
+        yield opened
+
+
+def test_an_end_is_recorded_once(store: Store) -> None:
+    log = Log()
+    asyncio.run(CallApprovalClock(store, log, lambda: NOW).look())
+    assert log.events == []
+    for _ in range(2):
+        asyncio.run(CallApprovalClock(store, log, lambda: LATE).look())
+    assert log.events == [("call_approval.expire", "user:alice", "1")]
 
 
 def test_a_log_that_is_full_ends_no_server(
-    migrated_file: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    store: Store, caplog: pytest.LogCaptureFixture
 ) -> None:
-    path = shutil.copy(migrated_file, tmp_path / "state.db")
-    with contextlib.closing(open_store(path)) as store:
-        ask = partial(
-            call_approvals.ask,
-            request=CALL,
-            approval_id="1",
-            sealed_arguments=b"sealed",
-            now=NOW,
-        )
-        store.run(ask)
-        full = Log(LogUnavailableError("full"))
-        asyncio.run(CallApprovalClock(store, full, lambda: LATE).look())
-        found = store.read(partial(call_approvals.find, approval_id="1", now=LATE))
+    full = Log(LogUnavailableError("full"))
+    asyncio.run(CallApprovalClock(store, full, lambda: LATE).look())
+    found = store.read(partial(call_approvals.find, approval_id="1", now=LATE))
     assert found is not None
     assert found.sealed_arguments is None
     assert "full" in caplog.text

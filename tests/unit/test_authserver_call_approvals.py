@@ -30,6 +30,7 @@ from bascule.storage.sealed_arguments import arguments_key, seal_arguments
 from bascule.storage.store import Store, Transaction, open_store
 from bascule.web.headers import SecurityHeaders
 from bascule.web.site import Site
+from calls_asked import add_user
 
 NOW = UnixTime(1_800_000_000)
 URL = "http://localhost:8420"
@@ -168,15 +169,7 @@ def peopled(migrated_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
 
     def add(conn: Transaction) -> None:
         for name, groups in people.items():
-            users.add(
-                conn,
-                name=name,
-                groups=groups,
-                is_admin=name == "root",
-                setup_hash=None,
-                setup_expires_at=None,
-                now=NOW,
-            )
+            add_user(conn, name, *groups, is_admin=name == "root", now=NOW)
 
     with contextlib.closing(open_store(path)) as store:
         store.run(add)

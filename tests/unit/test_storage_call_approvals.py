@@ -26,22 +26,12 @@ from bascule.storage.call_approvals import (
 )
 from bascule.storage.call_votes import REQUESTER
 from bascule.storage.store import Store, Transaction, open_store
+from calls_asked import CALL, add_user
 from postgres import OpenStore
 
 NOW = UnixTime(1_800_000_000)
 SEALED = b"sealed"
-BINDING = "b" * 64
-CALL = CallRequest(
-    user="user:alice",
-    agent="desk-app",
-    connector="files",
-    tool="delete",
-    definition="d" * 64,
-    arguments_digest="a" * 64,
-    policy_digest="p" * 64,
-    binding=BINDING,
-    rules=("payments",),
-)
+BINDING = CALL.binding
 
 
 def at(seconds: int) -> UnixTime:
@@ -50,15 +40,7 @@ def at(seconds: int) -> UnixTime:
 
 def add_users(conn: Transaction) -> None:
     for name in ("alice", "bob", "carol"):
-        users.add(
-            conn,
-            name=name,
-            groups=(),
-            is_admin=False,
-            setup_hash=None,
-            setup_expires_at=None,
-            now=at(-100),
-        )
+        add_user(conn, name, now=at(-100))
 
 
 @pytest.fixture(scope="module")
