@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from bascule.clock import UnixTime
 from bascule.gateway.handles import InvalidHandleError, Sealer
@@ -74,18 +75,21 @@ def open_state(
         raise ProtocolError(400, problem) from exc
     params = dict(request.params)
     del params["requestState"]
+    responses = params.pop("inputResponses", None)
     if shown.inner is not None:
         expires = UnixTime(now + STATE_SECONDS)
         params["requestState"] = sealer.seal(shown.inner, bound_to=binding, expires=expires)
-    responses = params.pop("inputResponses", None)
     if isinstance(responses, dict):
-        said = responses.get(KEY)
         others = {key: value for key, value in responses.items() if key != KEY}
         if others and (shown.round > 1 or shown.inner is not None):
             params["inputResponses"] = others
-        if isinstance(said, dict) and said.get("action") == "decline":
-            shown = msgspec.structs.replace(shown, declined=True)
+        shown = replace(shown, declined=_declines(responses.get(KEY)))
     return Request(request.id, request.method, params), shown
+
+
+def _declines(said: Any) -> bool:
+    """Tell whether a client's user said no; whatever else was said approves nothing."""
+    return isinstance(said, dict) and said.get("action") == "decline"
 
 
 def elicitation(url: str, message: str) -> dict[str, Any]:
