@@ -11,6 +11,7 @@ from msgspec import Raw
 
 from bascule.clock import UnixTime, system_entropy
 from bascule.config.load import load
+from bascule.config.model import Role
 from bascule.decision.facts import Principal
 from bascule.decision.snapshot import Snapshot, build_snapshot
 from bascule.gateway.handles import KEY_BYTES, Sealer
@@ -189,3 +190,46 @@ def test_what_a_caller_got_changes_nothing_for_the_next(upstream: Upstream) -> N
     after = upstream.passed("bob", result(nextCursor="x", ttlMs=9, cacheScope="public"))
     assert {**before, "nextCursor": ""} == {**after, "nextCursor": ""}
     assert after["cacheScope"] == "private"
+
+
+ARGUMENTS = """
+@id("no-zero") forbid(principal, action, resource) when { context.args.n == 0 };
+@id("never") forbid(principal is Mcp::User, action, resource == Mcp::Tool::"desk/drop")
+when { context.args.n > 3 || context.args.n <= 3 };
+@id("unclear") forbid(principal is Mcp::User, action, resource == Mcp::Tool::"desk/other")
+when { ip(context.args.a).isLoopback() || !ip(context.args.a).isLoopback() };
+"""
+
+
+@pytest.mark.parametrize(
+    ("meta", "expected"),
+    [
+        (None, {}),
+        ({}, {}),
+        ({"x": [1, {"y": None}]}, {"x": [1, {"y": None}]}),
+        ({"bascule/access": "always", "x": 1}, {"x": 1}),
+        (7, {}),
+    ],
+)
+def test_what_depends_on_arguments_is_marked(
+    sealer: Sealer, meta: object, expected: dict[str, object]
+) -> None:
+    roles = {**CONFIG.roles, "some": Role(members=("user:ann",), allow=("desk/*",))}
+    config = msgspec.structs.replace(CONFIG, roles=roles)
+    upstream = Upstream(build_snapshot(config, {"a.cedar": ARGUMENTS}), sealer)
+    extra = {} if meta is None else {"_meta": meta}
+    listed = [{"name": it, **extra} for it in ("add", "drop", "other")]
+    seen = upstream.passed("ann", result(tools=listed))["tools"]
+    assert seen == [
+        {"name": "add", "_meta": {**expected, "bascule/access": "maybe"}},
+        {"name": "other", "_meta": {**expected, "bascule/access": "unproved"}},
+    ]
+
+
+@pytest.mark.parametrize(
+    "key", ["bascule/access", "bascule\\/access", "b\\u0061scule/access"]
+)
+def test_an_upstream_cannot_mark_its_own_tools(upstream: Upstream, key: str) -> None:
+    item = f'{{"name": "add", "_meta": {{"{key}": "maybe", "k": 1.50}}}}'
+    seen = upstream.passed("ann", Raw(b'{"tools": [%b]}' % item.encode()))["tools"]
+    assert seen == [{"name": "add", "_meta": {"k": 1.5}}]

@@ -246,7 +246,7 @@ class Document:
         for key in ("$ref", "$dynamicRef", "$recursiveRef"):
             reference = schema.get(key)
             if isinstance(reference, str):
-                yield self._resolve(reference)
+                yield self.resolve(reference)
 
     def kinds(self, schema: Schema) -> frozenset[Kind]:
         """Give the kinds that one subschema, with all beside it, lets a value be of."""
@@ -286,7 +286,7 @@ class Document:
         self._required[id(schema)] = found
         return found
 
-    def _resolve(self, reference: str) -> Schema:
+    def resolve(self, reference: str) -> Schema:
         """Give what a `$ref` within the document is for; nothing else is ever fetched."""
         if not reference.startswith("#"):
             raise UnusableSchemaError(f"it refers to `{reference[:200]}`, another document")

@@ -8,14 +8,18 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, NamedTuple
 
+from bascule.decision.argument_forms import Form
+from bascule.decision.argument_samples import Part, Samples, examples
 from bascule.decision.atoms import (
     DECIMAL_UNIT,
     Exists,
+    Kind,
     Literal,
     Path,
     paths_read,
     read_atom,
 )
+from bascule.decision.canonical import AmbiguousError
 from bascule.decision.domains import (
     BOOLEANS,
     ContradictionError,
@@ -25,10 +29,22 @@ from bascule.decision.domains import (
 )
 from bascule.decision.formulas import Atom
 from bascule.decision.patterns import UnsearchedError
-from bascule.decision.shape import Part, Shape, examples
 
 _MOST_VALUES = 3
 _MOST_EXAMPLES = 64
+_KINDS: Mapping[str, Kind] = {
+    "string": "string",
+    "integer": "long",
+    "number": "decimal",
+    "boolean": "bool",
+    "array": "set",
+}
+_SPELT: Mapping[str, Sequence[str]] = {
+    "path": ("/a", "a"),
+    "url": ("https://example.org/a",),
+    "host": ("example.org",),
+}
+"""Texts that are spelt as they should be, by the kind of form."""
 
 Way = Sequence[tuple[Atom, bool]]
 """Conditions that must be asked, and what each must come to."""
@@ -45,10 +61,16 @@ class Candidate(NamedTuple):
 class Known:
     """What is known of arguments beside what policies ask of them."""
 
-    shape: Shape | None
+    samples: Samples | None
     """Of the approved definition."""
     is_binding: bool
     """Calls whose arguments do not fit it are refused."""
+    forms: tuple[Form, ...] = ()
+    """How some of them are spelt before policies see them."""
+
+    def form(self, path: Path) -> Form | None:
+        """Give how the argument at a path is spelt; None for as it comes."""
+        return next((it for it in self.forms if ("args", *it.place) == path), None)
 
 
 @dataclass
@@ -62,23 +84,39 @@ class _Asked:
     """Read by conditions that are not understood."""
 
 
-def candidates(way: Way, known: Known) -> Iterator[Candidate]:
-    """Give arguments that may go this way; others may exist when none of them does.
+@dataclass(frozen=True)
+class Solution:
+    """Values for which nothing that is understood of a way contradicts itself."""
 
-    Raises `ContradictionError` if no arguments go this way.
-    """
+    asked: _Asked
+    values: Mapping[Path, Sequence[Literal]]
+    """Of each argument a few; none when it is not known whether there are any."""
+    known: Known
+
+    def candidates(self) -> Iterator[Candidate]:
+        """Give arguments that may go the way; others may when none of them does."""
+        for n in range(_MOST_VALUES):
+            if n and all(len(some) <= n for some in self.values.values()):
+                return
+            chosen = {
+                path: some[min(n, len(some) - 1)]
+                for path, some in self.values.items()
+                if some
+            }
+            yield _candidate(self.asked, chosen, self.known, hints=False)
+            if self.asked.hinted:
+                yield _candidate(self.asked, chosen, self.known, hints=True)
+
+
+def solve(way: Way, known: Known) -> Solution:
+    """Find values that go a way. Raises `ContradictionError` if there are none."""
     asked = _sort(way)
     _check_presence(asked, known)
     found = {
-        path: _first_values(facts, _limits(path, known))
+        path: _first_values(facts, _limits(path, known), known.form(path))
         for path, facts in asked.facts.items()
     }
-    for n in range(_MOST_VALUES):
-        chosen = {path: some[min(n, len(some) - 1)] for path, some in found.items() if some}
-        if n and all(len(some) <= n for some in found.values()):
-            break
-        yield _candidate(asked, chosen, known, hints=False)
-        yield _candidate(asked, chosen, known, hints=True)
+    return Solution(asked, found, known)
 
 
 def _sort(way: Way) -> _Asked:
@@ -109,41 +147,65 @@ def _check_presence(asked: _Asked, known: Known) -> None:
         if any(len(it) > len(path) and it[: len(path)] == path for it in asked.there):
             # It has attributes: a record, of which nothing else can be asked.
             raise ContradictionError
-    shape = known.shape
-    if shape is None or not known.is_binding or not shape.is_plain:
+    samples = known.samples
+    if samples is None or not known.is_binding or not samples.is_plain:
         return
     for path in asked.absent:
         inner = path[1:]
         is_argument = path[0] == "args" and inner
-        if is_argument and path[:-1] in {*asked.there, ("args",)} and shape.requires(inner):
+        if (
+            is_argument
+            and path[:-1] in {*asked.there, ("args",)}
+            and samples.requires(inner)
+        ):
             raise ContradictionError
 
 
-def _first_values(facts: Sequence[Fact], limits: Limits) -> list[Literal]:
+def _first_values(
+    facts: Sequence[Fact], limits: Limits, form: Form | None
+) -> list[Literal]:
     """Give a few values; none when it is not known whether there are any."""
+    if form is not None:
+        spelt = (Literal("string", it) for it in _SPELT.get(form.kind, ()))
+        limits.suggested.extend(spelt)
     found: list[Literal] = []
     with suppress(UnsearchedError):
         found.extend(islice(values(facts, limits), _MOST_VALUES))
-    return found
+    if form is None:
+        return found
+    return sorted(found, key=lambda it: not _is_spelt(it, form))
+
+
+def _is_spelt(literal: Literal, form: Form) -> bool:
+    try:
+        return literal.kind != "string" or form.canonical(literal.value) == literal.value
+    except AmbiguousError:
+        return False
 
 
 def _limits(path: Path, known: Known) -> Limits:
     limits = Limits()
-    if known.shape is None or path[0] != "args":
+    if known.samples is None or path[0] != "args":
         return limits
-    parts = known.shape.at(path[1:])
+    parts = known.samples.at(path[1:])
     named = islice((it for part in parts for it in examples(part)), _MOST_EXAMPLES)
     limits.suggested = [it for it in map(_literal, named) if it is not None]
     limits.shortest = max((_bound(part, "minLength", 0) for part in parts), default=0)
-    if known.is_binding and known.shape.is_plain:
+    said = (part.get("type") for part in parts)
+    limits.kind = next(
+        (_KINDS[it] for it in said if isinstance(it, str) and it in _KINDS), None
+    )
+    if known.is_binding and known.samples.is_plain:
+        limits.kind_is_sure = limits.kind is not None
+        is_integer = any(part.get("type") == "integer" for part in parts)
         for part in parts:
-            _narrow(limits, part)
+            _narrow(limits, part, is_integer=is_integer)
     return limits
 
 
-def _narrow(limits: Limits, part: Part) -> None:
-    """Take over what a schema says of a value, if Cedar sees that value as it came."""
-    allowed = _allowed(part)
+def _narrow(limits: Limits, part: Part, *, is_integer: bool) -> None:
+    """Take over what a schema says of a value; what policies see fits it too."""
+    allowed = _allowed(part, is_integer=is_integer)
     if allowed is not None:
         limits.allowed = allowed if limits.allowed is None else limits.allowed & allowed
     limits.least = max(limits.least, _bound(part, "minimum", limits.least))
@@ -152,14 +214,15 @@ def _narrow(limits: Limits, part: Part) -> None:
     limits.most = min(limits.most, _bound(part, "exclusiveMaximum", limits.most + 1) - 1)
 
 
-def _allowed(part: Part) -> frozenset[Literal] | None:
+def _allowed(part: Part, *, is_integer: bool) -> frozenset[Literal] | None:
+    """Give the only values there are; other numbers than integers have two spellings."""
     if part.get("type") == "boolean":
         return BOOLEANS
     named = part["enum"] if "enum" in part else [part["const"]] if "const" in part else None
-    if not isinstance(named, list) or len(named) > _MOST_EXAMPLES or "format" in part:
+    if not isinstance(named, list) or len(named) > _MOST_EXAMPLES:
         return None
     found = [_literal(it) for it in named]
-    if any(it is None or (it.kind == "string" and not it.value.isascii()) for it in found):
+    if any(it is None or (it.kind == "long" and not is_integer) for it in found):
         return None
     return frozenset(it for it in found if it is not None)
 
@@ -184,8 +247,8 @@ def _literal(value: object) -> Literal | None:
 def _candidate(
     asked: _Asked, chosen: Mapping[Path, Literal], known: Known, *, hints: bool
 ) -> Candidate:
-    shape = known.shape
-    sample = {} if shape is None else shape.sample()
+    samples = known.samples
+    sample = {} if samples is None else samples.sample()
     root: dict[str, Any] = {
         "args": sample if isinstance(sample, dict) else {},
         "touched": [],
@@ -193,7 +256,7 @@ def _candidate(
     present = {*asked.there, *(asked.hinted if hints else ())}
     for path in sorted(present):
         if path not in chosen and path[0] == "args" and not _has(root, path):
-            _put(root, path, None if shape is None else shape.sample(path[1:]))
+            _put(root, path, None if samples is None else samples.sample(path[1:]))
     for path, literal in sorted(chosen.items()):
         _put(root, path, _plain(literal))
     for path in asked.absent:
@@ -229,6 +292,5 @@ def _plain(literal: Literal) -> Any:
     if literal.kind == "set":
         return sorted((_plain(it) for it in literal.value), key=repr)
     if literal.kind == "decimal":
-        whole, rest = divmod(literal.value, DECIMAL_UNIT)
-        return whole if rest == 0 else literal.value / DECIMAL_UNIT
+        return literal.value / DECIMAL_UNIT
     return literal.value

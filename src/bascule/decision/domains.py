@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from itertools import chain, combinations
 from typing import TypeVar
 
+from bascule.decision.argument_types import MAX_INTEGER
 from bascule.decision.atoms import (
     AtMost,
     Demand,
@@ -22,8 +23,8 @@ from bascule.decision.atoms import (
 )
 from bascule.decision.patterns import Pattern, UnsearchedError, fits, some_words
 
-LONGS = (-(1 << 63), (1 << 63) - 1)
-"""Cedar's integers; its decimals count their last place in the same."""
+_UNITS = (1 << 63) - 1
+"""Cedar's decimals count their last place in integers of 64 bits."""
 TRUE, FALSE = Literal("bool", True), Literal("bool", False)
 BOOLEANS = frozenset((TRUE, FALSE))
 _MOST_ELEMENTS = 10
@@ -43,11 +44,18 @@ class Limits:
 
     allowed: frozenset[Literal] | None = None
     """The only ones there are; None: not known to be few."""
-    least: int = LONGS[0]
-    most: int = LONGS[1]
+    least: int = -MAX_INTEGER
+    most: int = MAX_INTEGER
     shortest: int = 0
+    kind: Kind | None = None
+    """As its schema has it."""
+    kind_is_sure: bool = False
     suggested: list[Literal] = field(default_factory=list)
     """Worth a try first."""
+
+    def permit(self, value: Literal) -> bool:
+        """Tell whether a value is within the bounds of its kind."""
+        return value.kind != "long" or self.least <= value.value <= self.most
 
 
 def values(facts: Sequence[Fact], limits: Limits) -> Iterator[Literal]:
@@ -57,19 +65,35 @@ def values(facts: Sequence[Fact], limits: Limits) -> Iterator[Literal]:
     known.
     """
     few, kind = _few(facts, limits), _kind(facts)
+    if kind is None and limits.kind_is_sure:
+        kind = limits.kind
     if few is None and kind == "bool":
         few = BOOLEANS
     if few is not None:
-        return _some(it for it in sorted(few, key=repr) if _holds_all(facts, it))
-    suggested = [it for it in limits.suggested if _holds_all(facts, it)]
-    if kind is None:
-        # Only what it is not was asked: nearly everything is left.
-        return iter(suggested or _anything(facts))
-    if kind == "string":
-        return chain(suggested, _strings(facts, limits))
-    if kind == "set":
-        return _some(_sets(facts))
-    return _some(_numbers(kind, facts, limits))
+        good = (it for it in sorted(few, key=repr) if limits.permit(it))
+        return _some(it for it in good if _holds_all(facts, it))
+    suggested = (it for it in limits.suggested if _holds_all(facts, it))
+    if kind is not None:
+        return chain(suggested, _of_kind(kind, facts, limits))
+    # Only what it is not was asked: nearly everything is left.
+    likely: Iterator[Literal] = iter(())
+    if limits.kind is not None:
+        with suppress(ContradictionError, UnsearchedError):
+            likely = _of_kind(limits.kind, facts, limits)
+    return chain(suggested, likely, _anything(facts))
+
+
+def _of_kind(kind: Kind, facts: Sequence[Fact], limits: Limits) -> Iterator[Literal]:
+    """Give values of one kind. Raises `ContradictionError`, `UnsearchedError`."""
+    match kind:
+        case "bool":
+            return _some(it for it in (TRUE, FALSE) if _holds_all(facts, it))
+        case "string":
+            return _strings(facts, limits)
+        case "set":
+            return _some(_sets(facts))
+        case _:
+            return _some(_numbers(kind, facts, limits))
 
 
 def holds(demand: Demand, value: Literal) -> bool:
@@ -178,7 +202,7 @@ def _strings(facts: Sequence[Fact], limits: Limits) -> Iterator[Literal]:
 
 
 def _numbers(kind: Kind, facts: Sequence[Fact], limits: Limits) -> Iterator[Literal]:
-    low, high = (limits.least, limits.most) if kind == "long" else LONGS
+    low, high = (limits.least, limits.most) if kind == "long" else (-_UNITS, _UNITS)
     excluded = set()
     for demand, wanted in facts:
         if isinstance(demand, AtMost):

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -14,12 +14,11 @@ from bascule.clock import UnixTime
 from bascule.decision import cedar
 from bascule.decision.answers import Answer, conclude
 from bascule.decision.arguments import check_arguments
-from bascule.decision.callers import Caller, Question
+from bascule.decision.callers import Caller, Callers, Question
 from bascule.decision.candidates import Candidate
 from bascule.decision.details import narrowed
 from bascule.decision.entries import TargetKind
 from bascule.decision.facts import (
-    Allowed,
     CallFacts,
     Decision,
     Denied,
@@ -47,6 +46,24 @@ class Given(NamedTuple):
     touched: frozenset[str]
     sent: Mapping[str, Any]
     """As they would go upstream."""
+
+
+@dataclass
+class _Subject:
+    """What questions are about."""
+
+    target: Target
+    caller: Caller
+    callers: Callers
+    once: bool = False
+    """It is not asked about again, as in a list, which has each target once."""
+
+    @cached_property
+    def entities(self) -> cedar.Entities:
+        """The caller's and the target's; made only where Cedar is asked."""
+        if self.once:
+            return cedar.with_entity(self.caller.entities, self.target.node.entity())
+        return self.callers.with_target(self.caller, self.target.node)
 
 
 class Evaluation:
@@ -106,8 +123,8 @@ class Evaluation:
     ) -> cedar.Verdict:
         """Put one question to one policy alone, to explain what it does."""
         target = self._snapshot.target(self._connector, kind, name)
-        entities = cedar.with_entity(self._caller.entities, target.node.entity())
-        return self._evaluate(question, Slice((policy,)), target, entities)
+        subject = _Subject(target, self._caller, self._snapshot.callers)
+        return self._evaluate(question, Slice((policy,)), subject)
 
     def _decide(self, kind: TargetKind, name: str) -> tuple[Decision, bool]:
         target = self._snapshot.target(self._connector, kind, name)
@@ -137,9 +154,15 @@ class Evaluation:
         verdicts = self._verdicts_on(target, caller, parts)
         return list(map(Answer, caller.questions, parts, verdicts))
 
-    def _allows(self, target: Target, definition: str | None, candidate: Candidate) -> bool:
-        """Decide a call with these arguments, as if it was made."""
-        self.work += 300
+    def _allows(
+        self,
+        target: Target,
+        answers: Sequence[Answer],
+        definition: str | None,
+        candidate: Candidate,
+    ) -> bool:
+        """Put the questions that are open again, as if a call came with these arguments."""
+        self.work += 100
         facts = CallFacts(
             self._principal,
             target.connector,
@@ -154,7 +177,7 @@ class Evaluation:
         checked = check_arguments(facts, candidate.arguments, self._snapshot)
         if isinstance(checked, Denied):
             return False
-        evaluation = Evaluation(
+        call = Evaluation(
             self._principal,
             target.connector,
             self._method,
@@ -162,7 +185,11 @@ class Evaluation:
             self._snapshot,
             given=Given(checked.cedar, candidate.touched, checked.canonical),
         )
-        return isinstance(evaluation.decide(target.kind, target.name)[0], Allowed)
+        subject = _Subject(target, self._caller, self._snapshot.callers)
+        return all(
+            it.part is not None and call._put(it.question, it.part, subject).allows
+            for it in answers
+        )
 
     def _changes(self, part: Slice) -> bool:
         """Tell whether another call, or the same one later, may be answered otherwise."""
@@ -177,26 +204,26 @@ class Evaluation:
         self, target: Target, caller: Caller, parts: list[Slice | None]
     ) -> list[cedar.Verdict]:
         """Put every question, also when one is answered: a refusal shows no order."""
-        entities: cedar.Entities | None = None
-        verdicts = []
-        for question, part in zip(caller.questions, parts, strict=True):
-            if part is None:
-                verdicts.append(_NOTHING_SAID)
-                continue
-            key = _shared_by(question, part, target)
-            verdict = self._known(key, part)
-            if verdict is None:
-                if entities is None:
-                    entities = self._entities(caller, target)
-                verdict = self._ask(question, part, target, entities)
-                self._verdicts[key] = (verdict, part)
-            verdicts.append(verdict)
-        return verdicts
+        subject = _Subject(target, caller, self._snapshot.callers, once=self._sharing)
+        return [
+            self._once(it, part, subject, self._ask) if part else _NOTHING_SAID
+            for it, part in zip(caller.questions, parts, strict=True)
+        ]
 
-    def _entities(self, caller: Caller, target: Target) -> cedar.Entities:
-        if self._sharing:  # a list has each target once
-            return cedar.with_entity(caller.entities, target.node.entity())
-        return self._snapshot.callers.with_target(caller, target.node)
+    def _once(
+        self,
+        question: Question,
+        part: Slice,
+        subject: _Subject,
+        ask: Callable[[Question, Slice, _Subject], cedar.Verdict],
+    ) -> cedar.Verdict:
+        """Ask, unless a question that must be answered alike was put already."""
+        key = _shared_by(question, part, subject.target)
+        verdict = self._known(key, part)
+        if verdict is None:
+            verdict = ask(question, part, subject)
+            self._verdicts[key] = (verdict, part)
+        return verdict
 
     def _known(self, key: tuple[object, ...], part: Slice) -> cedar.Verdict | None:
         known = self._verdicts.get(key) if self._sharing else None
@@ -206,54 +233,44 @@ class Evaluation:
         names = (part.ids[first.ids.index(name)] for name in verdict.policies)
         return replace(verdict, policies=tuple(sorted(names)))
 
-    def _ask(
-        self, question: Question, part: Slice, target: Target, entities: cedar.Entities
-    ) -> cedar.Verdict:
+    def _ask(self, question: Question, part: Slice, subject: _Subject) -> cedar.Verdict:
         if self._given is None and (part.reads_arguments or part.reads_touched):
             return ask_partially(
                 part,
-                lambda some: self._put(question, some, target, entities),
-                lambda probes: self._probe(question, probes, target, entities),
+                lambda some: self._once(question, some, subject, self._put),
+                lambda probes: self._probe(question, probes, subject),
             )
-        return self._put(question, part, target, entities)
+        return self._put(question, part, subject)
 
     def _probe(
-        self,
-        question: Question,
-        probes: cedar.PolicySet,
-        target: Target,
-        entities: cedar.Entities,
+        self, question: Question, probes: cedar.PolicySet, subject: _Subject
     ) -> cedar.Applying:
         self.work += 120
         return cedar.applying(
             probes,
-            entities,
+            subject.entities,
             principal=question.principal.uid,
-            action=uid("Action", _action(question, target)),
-            resource=target.node.uid,
+            action=uid("Action", _action(question, subject.target)),
+            resource=subject.target.node.uid,
             context=msgspec.json.encode(self._context).decode(),
         )
 
-    def _put(
-        self, question: Question, part: Slice, target: Target, entities: cedar.Entities
-    ) -> cedar.Verdict:
-        verdict = self._evaluate(question, part, target, entities)
+    def _put(self, question: Question, part: Slice, subject: _Subject) -> cedar.Verdict:
+        verdict = self._evaluate(question, part, subject)
         if not part.obliging:
             return verdict
-        return lift(
-            part, verdict, lambda some: self._evaluate(question, some, target, entities)
-        )
+        return lift(part, verdict, lambda some: self._evaluate(question, some, subject))
 
     def _evaluate(
-        self, question: Question, part: Slice, target: Target, entities: cedar.Entities
+        self, question: Question, part: Slice, subject: _Subject
     ) -> cedar.Verdict:
         self.work += 60 + len(part.ids) + (60 if part.reads_context else 0)
         return cedar.evaluate(
             part.handle,
-            entities,
+            subject.entities,
             principal=question.principal.uid,
-            action=uid("Action", _action(question, target)),
-            resource=target.node.uid,
+            action=uid("Action", _action(question, subject.target)),
+            resource=subject.target.node.uid,
             context=self._context_for(part) if part.reads_context else "{}",
         )
 

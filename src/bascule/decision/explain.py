@@ -196,7 +196,9 @@ def _instance(
         return None
     found: list[Candidate] = []
 
-    def allows(target: Target, definition: str | None, candidate: Candidate) -> bool:
+    def allows(
+        _: Target, __: Sequence[Answer], definition: str | None, candidate: Candidate
+    ) -> bool:
         tried = replace(
             facts,
             definition=definition or facts.definition,

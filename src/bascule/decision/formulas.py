@@ -9,6 +9,7 @@ anything until somebody looks closer (`satisfy`).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import msgspec
 from msgspec import Struct
@@ -191,6 +192,7 @@ def filled(formula: Formula, answers: Sequence[int]) -> Formula:
             return formula
 
 
+@lru_cache(maxsize=4096)
 def outcomes(formula: Formula) -> int:
     """Give all that a formula might come to: never too little."""
     match formula:

@@ -6,6 +6,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 
 from bascule.decision.answers import Answer, missing
+from bascule.decision.argument_reads import Wanted
+from bascule.decision.argument_rules import Plan
 from bascule.decision.argument_schema import schema_of
 from bascule.decision.candidates import Candidate
 from bascule.decision.facts import Allowed, Decision, Denied, Maybe, Reason
@@ -14,9 +16,10 @@ from bascule.decision.model import Target
 from bascule.decision.proofs import Shown, Subject
 from bascule.decision.snapshot import Snapshot
 
-Allows = Callable[[Target, str | None, Candidate], bool]
-"""Decides a call with these arguments, of the definition with this digest."""
+Allows = Callable[[Target, Sequence[Answer], str | None, Candidate], bool]
+"""Puts questions again with these arguments, of the definition with this digest."""
 
+_NO_PLAN = Plan(Wanted(), (), ())
 _NOTHING_PINNED: Mapping[str | None, ToolPin | None] = {None: None}
 
 
@@ -30,10 +33,10 @@ def look_into(
 ) -> Decision:
     """Deny where no arguments would make it allowed, and tell whether some were found."""
     pins = _pins(target, snapshot)
-    unfit = [_unfit(target, pin, snapshot) for pin in pins.values()]
-    if all(unfit):
-        return Denied(Reason.POLICY_ERROR, tuple(sorted(set().union(*unfit))))
-    if any(unfit):
+    plans = [_plan(target, pin, snapshot) for pin in pins.values()]
+    if all(plan.unfit for plan in plans):
+        return Denied(Reason.POLICY_ERROR, plans[0].unfit)
+    if any(plan.unfit for plan in plans):
         return maybe
     if all(it.verdict.depends is None or it.verdict.depends.certain for it in answers):
         return replace(maybe, proved=True, always=True)
@@ -66,13 +69,6 @@ def _pins(target: Target, snapshot: Snapshot) -> Mapping[str | None, ToolPin | N
     return pins or _NOTHING_PINNED
 
 
-def _unfit(target: Target, pin: ToolPin | None, snapshot: Snapshot) -> tuple[str, ...]:
-    """Name the `forbid`s that cannot decide on calls of a definition."""
-    if pin is None:
-        return ()
-    return snapshot.arguments.plan(target, schema_of(pin.schema)).unfit
-
-
 def _shown(
     target: Target,
     answers: Sequence[Answer],
@@ -87,9 +83,18 @@ def _shown(
         connector=target.connector,
         residues=tuple(it.verdict.depends for it in answers),
         schema=None if pin is None else pin.schema,
+        forms=_plan(target, pin, snapshot).forms,
         is_binding=gate is not None and gate.enforces,
     )
-    return snapshot.proofs.of(subject, lambda it: allows(target, definition, it))
+    unsettled = [it for it in answers if it.verdict.depends is not None]
+    return snapshot.proofs.of(subject, lambda it: allows(target, unsettled, definition, it))
+
+
+def _plan(target: Target, pin: ToolPin | None, snapshot: Snapshot) -> Plan:
+    if target.kind != "tool":
+        return _NO_PLAN
+    schema = None if pin is None else schema_of(pin.schema)
+    return snapshot.arguments.plan(target, schema)
 
 
 def _refusal(answers: Sequence[Answer], shown: Shown, scopes: Collection[str]) -> Denied:

@@ -7,10 +7,11 @@ from collections.abc import Callable, Sequence
 from msgspec import Struct
 from msgspec.structs import replace
 
+from bascule.decision.argument_forms import Form
+from bascule.decision.argument_samples import Samples
 from bascule.decision.candidates import Candidate, Known
 from bascule.decision.residue import Residue
 from bascule.decision.satisfy import Proof, prove
-from bascule.decision.shape import Shape
 
 MAX_PROOFS = 4096
 Confirm = Callable[[Candidate], bool]
@@ -25,6 +26,8 @@ class Subject(Struct, frozen=True, cache_hash=True):
     """Of each question; None for one that is answered yes."""
     schema: bytes | None
     """Of the arguments, as it was approved; None where none is known."""
+    forms: tuple[Form, ...]
+    """How arguments are spelt before policies see them."""
     is_binding: bool
     """Calls that do not fit the schema are refused."""
 
@@ -56,8 +59,8 @@ class Proofs:
 
 
 def _show(subject: Subject, confirm: Confirm) -> Shown:
-    shape = None if subject.schema is None else Shape(subject.schema)
-    known = Known(shape, subject.is_binding)
+    samples = None if subject.schema is None else Samples(subject.schema)
+    known = Known(samples, subject.is_binding, subject.forms)
     open_ones = [(n, it) for n, it in enumerate(subject.residues) if it is not None]
     residues = [it for _, it in open_ones]
     proof = prove(residues, known, confirm)

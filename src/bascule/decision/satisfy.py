@@ -9,11 +9,9 @@ has to try: only Cedar itself says that a call is allowed.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
-from itertools import islice
 from typing import Literal
 
-from bascule.decision.candidates import Candidate, Known, candidates
+from bascule.decision.candidates import Candidate, Known, Solution, solve
 from bascule.decision.domains import ContradictionError
 from bascule.decision.formulas import (
     ERROR,
@@ -50,20 +48,26 @@ def prove(
 
     `confirm` tells of a candidate whether it does.
     """
-    needed, settled = _wishes(residues), _settled(residues)
-    whole = [*needed, *settled]
-    if _is_refuted(needed, known) or (settled and _is_refuted(whole, known)):
-        return "refuted"
-    found = (it for way in _Search(known).ways(whole) for it in candidates(way, known))
-    with suppress(_GaveUpError):
-        if any(confirm(candidate) for candidate in islice(found, _MOST_TRIES)):
-            return "proved"
-    return "unproved"
+    needed = _wishes(residues)
+    whole = [*needed, *_settled(residues)]
+    tries, ways_found = 0, 0
+    try:
+        for solution in _Search(known).solutions(whole):
+            ways_found += 1
+            for candidate in solution.candidates():
+                if confirm(candidate):
+                    return "proved"
+                tries += 1
+                if tries == _MOST_TRIES:
+                    return "unproved"
+    except _GaveUpError:
+        return "refuted" if not ways_found and _is_refuted(needed, known) else "unproved"
+    return "unproved" if ways_found else "refuted"
 
 
 def _is_refuted(wishes: Sequence[Sequence[Wish]], known: Known) -> bool:
     try:
-        return next(_Search(known).ways(wishes), None) is None
+        return next(_Search(known).solutions(wishes), None) is None
     except _GaveUpError:
         return False
 
@@ -75,29 +79,37 @@ class _Search:
         self._known = known
         self._left = _MOST_STEPS
 
-    def ways(self, wishes: Sequence[Sequence[Wish]], begun: Way = ()) -> Iterator[Way]:
-        """Give the ways in which of each group one wish comes true, none too few.
+    def solutions(self, wishes: Sequence[Sequence[Wish]]) -> Iterator[Solution]:
+        """Give solutions in which of each group one wish comes true, none too few.
 
         Raises `_GaveUpError`.
         """
+        return self._go_on((), solve((), self._known), wishes)
+
+    def _go_on(
+        self, begun: Way, solution: Solution, wishes: Sequence[Sequence[Wish]]
+    ) -> Iterator[Solution]:
         if not wishes:
-            yield begun
+            yield solution
             return
         for formula, want in wishes[0]:
             for more in ways(formula, want):
+                if not more:
+                    yield from self._go_on(begun, solution, wishes[1:])
+                    continue
                 way = (*begun, *more)
-                if not more or self._may_be(way):
-                    yield from self.ways(wishes[1:], way)
+                longer = self._solved(way)
+                if longer is not None:
+                    yield from self._go_on(way, longer, wishes[1:])
 
-    def _may_be(self, way: Way) -> bool:
+    def _solved(self, way: Way) -> Solution | None:
         if self._left == 0:
             raise _GaveUpError
         self._left -= 1
         try:
-            next(candidates(way, self._known), None)
+            return solve(way, self._known)
         except ContradictionError:
-            return False
-        return True
+            return None
 
 
 def _wishes(residues: Sequence[Residue]) -> list[list[Wish]]:

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from msgspec.structs import replace
+
 from bascule.clock import UnixTime
+from bascule.decision.decide import decide
 from bascule.decision.decide_many import decide_many
-from bascule.decision.facts import Allowed, CallFacts, Kind, Principal
+from bascule.decision.facts import Allowed, CallFacts, Kind, Maybe, Principal
 from bascule.decision.snapshot import Snapshot
 from bascule.protocol import legacy, modern
 from bascule.protocol.message import INVALID_PARAMS, Error, Request
@@ -74,9 +77,16 @@ def without_forbidden_subscriptions(
         for batch in batches
         for name, decision in batch
         if isinstance(decision, Allowed)
+        or (isinstance(decision, Maybe) and _may_read(name, facts, snapshot))
     }
     kept = [uri for uri in uris if uri in allowed]
     notifications = {**wanted, "resourceSubscriptions": kept}
     return Request(
         request.id, request.method, {**request.params, "notifications": notifications}
     )
+
+
+def _may_read(uri: str, facts: CallFacts, snapshot: Snapshot) -> bool:
+    """Decide about one resource for which it depends on what was touched."""
+    reading = replace(facts, method="resources/read", kind="resource", name=uri)
+    return isinstance(decide(reading, snapshot), Allowed)

@@ -16,6 +16,7 @@ from msgspec import Raw, Struct
 
 from bascule.decision.facts import Kind
 from bascule.decision.gate import DefinitionKind
+from bascule.gateway.access_marks import without_mark
 
 MAX_BYTES = 1 << 20
 """Longer results are read each time: one is kept for each upstream and method."""
@@ -76,6 +77,8 @@ class ReadList(Struct, frozen=True):
     """Of each item what it is used by: its name, URI or template."""
     items: list[Raw]
     """As many."""
+    shown: list[Raw]
+    """The same for clients: without marks that only Bascule sets."""
 
 
 class SeenLists:
@@ -105,4 +108,5 @@ def _take_apart(result: Raw, shape: ListShape) -> ReadList:
     listed = fields.get(shape.key, Raw(b"[]"))
     named = shape.names.decode(listed)
     names = [getattr(item, shape.attribute) for item in named]
-    return ReadList(fields, names, _items.decode(listed))
+    items = _items.decode(listed)
+    return ReadList(fields, names, items, list(map(without_mark, items)))

@@ -10,9 +10,10 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 from bascule.clock import UnixTime
 from bascule.config.model import Connector
 from bascule.decision.decide_many import decide_many
-from bascule.decision.facts import Denied, Principal
+from bascule.decision.facts import Denied, Maybe, Principal
 from bascule.decision.snapshot import Snapshot
 from bascule.errors import BasculeError
+from bascule.gateway.access_marks import Mark, mark_of, with_mark
 from bascule.gateway.approval_states import (
     RESERVED,
     STATE_SECONDS,
@@ -178,10 +179,11 @@ def _input_required(fields: dict[str, Raw], interim: _Interim, passage: Passage)
 async def filter_list(
     fields: dict[str, Raw], read: ReadList, shape: ListShape, passage: Passage
 ) -> None:
-    """Leave in a list what the caller may use, and seal its cursor."""
+    """Leave in a list what the caller may use, marked where it depends; seal its cursor."""
     fields.setdefault(shape.key, Raw(b"[]"))
     names = read.names
     allowed: set[str] = set()
+    marks: dict[str, Mark] = {}
     batches = decide_many(
         passage.principal,
         passage.connector_name,
@@ -194,15 +196,25 @@ async def filter_list(
         if turn:
             await next_turn()
         allowed.update([name for name, decision in batch if type(decision) is not Denied])
+        marks.update(
+            (name, mark_of(decision)) for name, decision in batch if type(decision) is Maybe
+        )
     if passage.watch is not None and shape.pinned is not None:
         whole = passage.from_start and "nextCursor" not in fields
         allowed &= await passage.watch.approved(
             shape.pinned, names, read.items, whole=whole, edition=passage.edition
         )
-    if len(allowed) < len(set(names)):
-        pairs = zip(read.items, names, strict=True)
-        kept = [item for item, name in pairs if name in allowed]
-        fields[shape.key] = Raw(encode(kept))
+    if marks or len(allowed) < len(set(names)) or read.shown != read.items:
+        pairs = zip(read.shown, names, strict=True)
+        fields[shape.key] = Raw(
+            encode(
+                [
+                    with_mark(item, marks[name]) if name in marks else item
+                    for item, name in pairs
+                    if name in allowed
+                ]
+            )
+        )
     if "nextCursor" in fields:
         sealed = passage.sealer.seal(
             _text.decode(fields["nextCursor"]),

@@ -1,15 +1,19 @@
-"""The shape of arguments that a JSON Schema describes, as far as it is simple.
+"""Arguments that a JSON Schema probably accepts, and what it says of each for sure.
 
-Which parts of a schema hold of a property for sure, and an instance that the whole probably
-accepts. Nothing is promised of that; whoever uses one lets the schema itself judge it.
+A sample is a start for who looks for arguments; whether the schema accepts it is for the
+schema itself to judge. What is sure is less than what a `Shape` gathers: only what holds
+whatever else does.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import msgspec
+
+from bascule.decision.argument_shapes import Document, UnusableSchemaError
 
 _DEEPEST = 16
 _MOST_PARTS = 2_000
@@ -34,12 +38,13 @@ Part = Mapping[str, Any]
 """A schema that is an object."""
 
 
-class Shape:
+class Samples:
     """One schema."""
 
     def __init__(self, schema: bytes) -> None:
         """Read a schema from JSON. Raises `msgspec.DecodeError`."""
         self._root = msgspec.json.decode(schema)
+        self._document = Document(self._root)
         self._left = _MOST_PARTS
         self.is_plain = not any(key in schema for key in (b'"$id"', b'"$dynamicRef"'))
         """Every `$ref` means what it says."""
@@ -54,9 +59,15 @@ class Shape:
         return parts
 
     def requires(self, path: Sequence[str]) -> bool:
-        """Tell whether a property must be there when what it belongs to is."""
+        """Tell whether a property must be there when what it belongs to is.
+
+        One that may be null need not: for policies that is as if it was not there.
+        """
         parts = self.at(path[:-1])
-        return any(path[-1] in _sequence(part.get("required")) for part in parts)
+        if not any(path[-1] in _sequence(part.get("required")) for part in parts):
+            return False
+        kinds = (part.get("type") for part in self.at(path))
+        return any(isinstance(kind, str) and kind != "null" for kind in kinds)
 
     def sample(self, path: Sequence[str] = ()) -> Any:
         """Make an instance of what is at a path; `"a"` where nothing is known."""
@@ -70,7 +81,9 @@ class Shape:
         reference = schema.get("$ref")
         if isinstance(reference, str):
             # What stands beside it counts in some revisions of JSON Schema only.
-            yield from self._conjuncts(_resolved(self._root, reference), depth + 1)
+            with suppress(UnusableSchemaError):
+                inner = self._document.resolve(reference)
+                yield from self._conjuncts(inner, depth + 1)
             return
         yield schema
         for part in _sequence(schema.get("allOf")):
@@ -155,16 +168,6 @@ def _properties(parts: Sequence[Part], name: str) -> Iterator[Any]:
         properties = part.get("properties")
         if isinstance(properties, dict) and name in properties:
             yield properties[name]
-
-
-def _resolved(root: object, reference: str) -> object:
-    if not reference.startswith("#"):
-        return None
-    found = root
-    for step in reference.removeprefix("#").split("/")[1:]:
-        key = step.replace("~1", "/").replace("~0", "~")
-        found = found.get(key) if isinstance(found, dict) else None
-    return found
 
 
 def _sequence(value: object) -> Sequence[Any]:
