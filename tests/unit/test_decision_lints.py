@@ -9,6 +9,7 @@ from bascule.config.model import Config
 from bascule.decision.gate import Gate
 from bascule.decision.lints import lints
 from bascule.decision.problems import Problem
+from bascule.decision.reach import unreachable_tools
 from bascule.decision.snapshot import Snapshot, build_snapshot
 from bascule.decision.unknown_names import unknown_names
 
@@ -291,3 +292,54 @@ def test_a_right_that_is_forbidden_to_everybody_is_a_warning() -> None:
     (problem,) = linted(tables, use(SEARCH))
     assert problem.where == ("roles", "clerk", "allow", 0)
     assert problem.message.endswith("`desk/search` never counts: `x` forbids all of it")
+
+
+@pytest.mark.parametrize(
+    ("tables", "cedar", "unreachable"),
+    [
+        (ROLE, "", ["desk/wipe"]),
+        (ROLE.replace('"desk:read"]', '"desk/*"]'), "", []),
+        (ROLE.replace('"desk:read"]', '"desk/*"]'), use(SEARCH), ["desk/search"]),
+        (
+            ROLE.replace('"desk:read"]', '"desk/*"]'),
+            use(SEARCH, who="principal is Mcp::User"),
+            ["desk/search"],
+        ),
+        (
+            ROLE.replace('"desk:read"]', '"desk/*"]'),
+            use(SEARCH, 'when { context.args.q == "x" }'),
+            [],
+        ),
+        (
+            ROLE.replace('"desk:read"]', '"desk/*"]'),
+            use(SEARCH, who='principal == Mcp::User::"x"'),
+            [],
+        ),
+        (
+            f'{ROLE}\n[agents.ceilings]\nbascule-cli = ["desk/se*"]',
+            "",
+            ["desk/get_one", "desk/get_two", "desk/wipe"],
+        ),
+        (
+            '[roles.job]\nmembers = ["agent:job"]\nallow = ["desk/wipe"]\n'
+            '[agents]\ndefault_ceiling = ["desk/*"]',
+            "",
+            ["desk/get_one", "desk/get_two", "desk/search"],
+        ),
+    ],
+)
+def test_tools_that_nobody_can_use_are_named(
+    tables: str, cedar: str, unreachable: list[str]
+) -> None:
+    assert unreachable_tools(made(tables, cedar)[1]) == unreachable
+    assert unreachable_tools(made(tables, cedar, approved=False)[1]) == []
+
+
+def test_who_acts_alone_may_use_prompts_too() -> None:
+    """A condition on tools alone may hold for a prompt, of which not all are looked at."""
+    cedar = (
+        '@id("x") forbid(principal is Mcp::Agent, action in [Mcp::Action::"call_tool", '
+        'Mcp::Action::"act_alone"], resource in Mcp::Server::"desk") '
+        'when { resource has name && resource.name == "hello" };'
+    )
+    assert linted(cedar=cedar) == []

@@ -13,6 +13,7 @@ from bascule.cli.output import cell, emit
 from bascule.decision.lines import toml_line
 from bascule.decision.lints import lints
 from bascule.decision.problems import Problem
+from bascule.decision.reach import unreachable_tools
 from bascule.decision.snapshot import policy_problems
 from bascule.decision.typed_policies import argument_problems
 from bascule.decision.unknown_names import unknown_names
@@ -29,31 +30,36 @@ FOUND = 1
 def check(ctx: click.Context, *, strict: bool, as_github: bool, as_json: bool) -> None:
     """Find what is wrong with the policies, without starting anything."""
     context: CommandContext = ctx.obj
-    problems = [_located(it, context.config_path) for it in _problems(context)]
+    found, unreachable = _problems(context)
+    problems = [_located(it, context.config_path) for it in found]
     ok = not any(strict or problem.severity == "error" for problem in problems)
     rows = [
         {"file": it.file, "line": it.line, "severity": it.severity, "message": it.message}
         for it in problems
     ]
     line = _annotation if as_github else _line
-    text = "\n".join(map(line, problems))
-    emit({"ok": ok, "problems": rows}, text=text or "no problems", as_json=as_json)
+    told = [*map(line, problems)] or ["no problems"]
+    if unreachable:
+        told.append(f"tools that nobody can use: {cell(unreachable)}")
+    more = {"unreachable": unreachable} if unreachable else {}
+    emit({"ok": ok, "problems": rows, **more}, text="\n".join(told), as_json=as_json)
     ctx.exit(0 if ok else FOUND)
 
 
-def _problems(context: CommandContext) -> list[Problem]:
-    """Give what is wrong with the text, and then what is with what is approved."""
+def _problems(context: CommandContext) -> tuple[list[Problem], list[str]]:
+    """Give what is wrong with the text, and then what is with what is approved.
+
+    And the approved tools that nobody can use, which may well be meant.
+    """
     config = context.config()
     found = policy_problems(config, context.policy_files())
     if any(it.severity == "error" for it in found):
-        return found
+        return found, []
     snapshot = context.snapshot(config)
-    return [
-        *found,
-        *unknown_names(config, snapshot),
-        *argument_problems(snapshot),
-        *lints(config, snapshot),
-    ]
+    found += unknown_names(config, snapshot)
+    found += argument_problems(snapshot)
+    found += lints(config, snapshot)
+    return found, unreachable_tools(snapshot)
 
 
 def _line(it: Problem) -> str:

@@ -146,6 +146,8 @@ class PolicyCheck(Struct):
 
     ok: bool
     problems: list[PolicyProblem]
+    unreachable: list[str] | UnsetType = UNSET
+    """`CONNECTOR/TOOL` of approved tools that nobody can use; absent when there is none."""
 
 
 class PolicyTestProblem(Struct):

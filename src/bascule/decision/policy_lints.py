@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from bascule.config.model import Config
 from bascule.decision import cedar
 from bascule.decision.candidates import Known
-from bascule.decision.entries import TargetKind
 from bascule.decision.formulas import formula_of
 from bascule.decision.model import ACT_ALONE, TYPES, USE_ACTIONS, Target, token_node, uid
 from bascule.decision.policy import Policy, Scope, policy_of
@@ -17,7 +16,6 @@ from bascule.decision.satisfy import prove
 from bascule.decision.snapshot import Snapshot
 from bascule.decision.written import Where, approved_names, written_entries
 
-_KINDS: Mapping[str, TargetKind] = {action: kind for kind, action in USE_ACTIONS.items()}
 _PARENTS: Mapping[str, str] = {
     f"Mcp::{it}": "Mcp::Server" for it in (*TYPES.values(), "Toolset")
 }
@@ -52,9 +50,8 @@ def _never_applies(policy: Policy, snapshot: Snapshot) -> str:
 
 def _applies_somewhere(policy: Policy, snapshot: Snapshot) -> bool:
     """Tell whether it may apply to something; yes where not all names are approved."""
-    kinds = {_KINDS[action] for action in policy.actions if action in _KINDS}
     targets = _covered(policy, snapshot)
-    if kinds != {"tool"} or targets is None:
+    if not _is_of_tools(policy) or targets is None:
         return True
     anybody = token_node(())
     head = {**policy.est, "effect": "permit", "principal": {"op": "All"}, "annotations": {}}
@@ -71,6 +68,11 @@ def _applies_somewhere(policy: Policy, snapshot: Snapshot) -> bool:
         if verdict.allows or verdict.failed:
             return True
     return False
+
+
+def _is_of_tools(policy: Policy) -> bool:
+    """Tell whether a policy can be about nothing but tools."""
+    return policy.actions == {USE_ACTIONS["tool"]} or _is_about(policy) == "Mcp::Tool"
 
 
 def _covered(policy: Policy, snapshot: Snapshot) -> list[Target] | None:
@@ -138,10 +140,15 @@ def _covers(wider: Policy, narrower: Policy) -> bool:
 
 def _actions(policy: Policy) -> frozenset[str]:
     """Give the actions that there are for what it is about."""
-    head = policy.resource
-    of = head.type or (None if head.within is None else head.within[0])
-    own = {USE_ACTIONS[kind] for kind, name in TYPES.items() if of == f"Mcp::{name}"}
+    about = _is_about(policy)
+    own = {USE_ACTIONS[kind] for kind, name in TYPES.items() if about == f"Mcp::{name}"}
     return policy.actions & {*own, ACT_ALONE} if own else policy.actions
+
+
+def _is_about(policy: Policy) -> str | None:
+    """Give the type of what the head names, or in what it is."""
+    head = policy.resource
+    return head.type or (None if head.within is None else head.within[0])
 
 
 def _holds(wider: Scope, narrower: Scope) -> bool:
