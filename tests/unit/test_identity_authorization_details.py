@@ -25,6 +25,7 @@ from bascule.decision.facts import (
     Reason,
 )
 from bascule.decision.snapshot import build_snapshot
+from bascule.identity.access_token import AccessToken, issue, verify
 from bascule.identity.authorization_details import (
     Details,
     InvalidDetailsError,
@@ -34,9 +35,11 @@ from bascule.identity.authorization_details import (
     parse,
     within,
 )
+from bascule.identity.keys import KeySet, new_key
 
 HERE = "https://b.example/c/desk/mcp"
 NOW = UnixTime(1_764_000_000)
+KEY = new_key(NOW)
 GOOD: dict[str, Any] = {"type": "mcp_tool_call", "tools": ["search"]}
 
 
@@ -104,6 +107,41 @@ def test_what_cannot_be_meant_is_refused_and_its_values_are_not_repeated(
 def test_what_is_no_array_of_them_is_refused(text: str) -> None:
     with pytest.raises(InvalidDetailsError):
         parse(text, HERE)
+
+
+@given(
+    st.lists(st.text(min_size=1, max_size=40), min_size=1, max_size=64),
+    st.integers(1, 16),
+    st.text(max_size=200),
+)
+def test_what_is_accepted_fits_into_a_token_and_is_read_from_it(
+    tools: list[str], count: int, value: str
+) -> None:
+    element = {**GOOD, "tools": tools, "constraints": {"a": value}}
+    try:
+        details = read(*[element] * count)
+    except InvalidDetailsError:
+        return
+    token = AccessToken(
+        user="user:alice",
+        agent="https://app.example/" + "x" * 200,
+        jti="j" * 36,
+        scopes=frozenset({"mcp:desk"}),
+        issued_at=NOW,
+        expires_at=UnixTime(NOW + 60),
+        issue_number=1,
+        details=details,
+    )
+    signed = issue(token, issuer="https://b.example", resource=HERE, key=KEY)
+    shown = verify(
+        signed.encode(),
+        keys=KeySet([KEY]),
+        issuer="https://b.example",
+        resource=HERE,
+        now=NOW,
+        leeway=0,
+    )
+    assert shown.details == details
 
 
 @given(st.text(max_size=300))

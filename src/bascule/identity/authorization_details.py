@@ -22,8 +22,9 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from bascule.errors import BasculeError
 
 TYPE = "mcp_tool_call"
-MAX_CHARACTERS = 4096
-"""Of all details of a token: it must fit into a header."""
+MAX_BYTES = 4096
+"""Of all details, as they are asked for and as a token has them: that has to fit into a
+header, and into what is read of one."""
 MAX_ELEMENTS = 16
 ACTION = "tools/call"
 
@@ -61,7 +62,7 @@ def parse(text: str, location: str) -> Details:
 
     Raises `InvalidDetailsError`, and nothing else, for any text.
     """
-    if len(text) > MAX_CHARACTERS:
+    if len(text) > MAX_BYTES:
         raise InvalidDetailsError("`authorization_details` is too long")
     try:
         value = msgspec.json.decode(text)
@@ -74,7 +75,10 @@ def parse(text: str, location: str) -> Details:
     found = [_read(element, location) for element in value]
     if None in found:
         raise InvalidDetailsError("`locations` must name the resource")
-    return tuple(it for it in found if it is not None)
+    details = tuple(it for it in found if it is not None)
+    if len(msgspec.json.encode(document(details, location))) > MAX_BYTES:
+        raise InvalidDetailsError("`authorization_details` is too long")
+    return details
 
 
 def of_claim(value: object, location: str) -> Details:
@@ -152,11 +156,6 @@ def _place(problem: msgspec.ValidationError) -> str:
     """Say where an element is wrong, without what stands there."""
     _, _, path = str(problem).partition(" - at `$")
     return f"`{path.strip('`.')}` is not valid" if path else "an element is not valid"
-
-
-def encode(details: Details, location: str) -> str:
-    """Write them as one text, to keep."""
-    return msgspec.json.encode(document(details, location)).decode()
 
 
 def within(asked: Sequence[ToolCalls], given: Details) -> bool:
