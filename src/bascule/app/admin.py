@@ -42,6 +42,15 @@ class Collector:
         for outcome, count in sorted(counts.outcomes.items()):
             outcomes.add_metric([outcome], count)
         yield outcomes
+        shadowed = CounterMetricFamily(
+            "bascule_shadow_decisions",
+            "Decisions in force, by what rights that are tried out would have decided.",
+            labels=["decision", "shadow"],
+        )
+        for name, count in sorted(counts.shadowed.items()):
+            decision, _, tried = name.partition(" ")
+            shadowed.add_metric([decision, tried], count)
+        yield shadowed
         yield CounterMetricFamily(
             "bascule_authentication_failures",
             "Requests without a valid token.",

@@ -9,7 +9,6 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from bascule.app.files import read_policy_files, read_text
-from bascule.app.policy_tests import gates_as_approved
 from bascule.config.load import load
 from bascule.config.model import Config
 from bascule.decision.snapshot import Snapshot, build_snapshot
@@ -26,14 +25,6 @@ class Candidate:
     config: Config
     policies: Mapping[str, str]
     """Text of the policy files, by path."""
-
-    def snapshot(self) -> Snapshot:
-        """Compile it whole, as if all that is locked beside it were approved.
-
-        Raises `PolicyError`, `LockError`.
-        """
-        gates = gates_as_approved(self.path, self.config)
-        return build_snapshot(self.config, self.policies, gates)
 
 
 def read_candidate(path: Path) -> Candidate:

@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from bascule.app.counts import Counts
+from bascule.app.shadow import ShadowRights
 from bascule.config.model import Config
 from bascule.decision.gate import Gate
 from bascule.decision.granted import Granted
@@ -24,6 +25,7 @@ class Settings(Struct, frozen=True):
     policies: dict[str, str]
     gates: dict[str, Gate | None]
     grants: tuple[Granted, ...] = ()
+    shadow: ShadowRights | None = None
 
 
 class Start(Struct, frozen=True, tag=True):

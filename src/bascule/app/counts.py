@@ -17,6 +17,8 @@ class Counts(Struct):
     """By `DECISION REASON`."""
     outcomes: dict[str, int] = field(default_factory=dict)
     """Forwarded requests by outcome."""
+    shadowed: dict[str, int] = field(default_factory=dict)
+    """By `DECISION DECISION`: in force, and by rights that are tried out."""
     authentication_failures: int = 0
     in_flight: int = 0
     """Requests that are being answered now."""
@@ -32,6 +34,7 @@ class Counts(Struct):
         return Counts(
             _sum(self.decisions, other.decisions),
             _sum(self.outcomes, other.outcomes),
+            _sum(self.shadowed, other.shadowed),
             self.authentication_failures + other.authentication_failures,
             self.in_flight + other.in_flight,
             self.workers + other.workers,
@@ -48,6 +51,7 @@ def counts_of(gateway: Gateway) -> Counts:
     return Counts(
         {f"{decision} {why}": n for (decision, why), n in journal.decisions.items()},
         dict(journal.outcomes),
+        {f"{live} {tried}": n for (live, tried), n in journal.shadowed.items()},
         journal.authentication_failures,
         len(gateway.work),
         1,

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace as replaced
 
 from msgspec.structs import replace
 
 from bascule.app.candidates import Candidate
 from bascule.app.catalogue import known_agents, known_users
+from bascule.app.policy_tests import gates_as_approved
 from bascule.app.tools import locked_tools
 from bascule.config.members import members_of
 from bascule.config.model import Config
@@ -17,6 +17,7 @@ from bascule.decision.compile import BUILT_IN_AGENT, BUILT_IN_SCOPE
 from bascule.decision.entries import Entry, EntryError, parse_entry
 from bascule.decision.rights import OTHER_AGENT
 from bascule.decision.rights_diff import Everyone
+from bascule.decision.snapshot import Snapshot, build_snapshot
 from bascule.storage.store import Store
 
 ANYBODY = Person("(anybody)", "user:(anybody)")
@@ -27,8 +28,9 @@ def everyone(candidates: Sequence[Candidate], store: Store | None) -> Everyone:
     """Give everybody and everything that one of the configurations knows.
 
     Beside the users of the state and those that roles name there is one for each group, in
-    that group alone, one for each role (see `with_probes`), and `ANYBODY`. Tools are those
-    of the lock; of a connector without one, those that entries name. Raises `LockError`.
+    that group alone, one for each role, as in `snapshot_with_probes`, and `ANYBODY`. Tools
+    are those of the lock; of a connector without one, those that entries name. Raises
+    `LockError`.
     """
     configs = [it.config for it in candidates]
     users: dict[str, Person] = {}
@@ -58,13 +60,19 @@ def everyone(candidates: Sequence[Candidate], store: Store | None) -> Everyone:
     )
 
 
-def with_probes(candidate: Candidate) -> Candidate:
-    """Put the made-up member of each role into it, whom `everyone` asks about."""
+def snapshot_with_probes(candidate: Candidate) -> Snapshot:
+    """Compile a candidate whole, as if all that is locked beside it were approved.
+
+    Each role has one more member, made up, whom `everyone` asks about. Raises
+    `PolicyError`, `LockError`.
+    """
     roles = {
         name: replace(role, members=(*role.members, _probe(name).user))
         for name, role in candidate.config.roles.items()
     }
-    return replaced(candidate, config=replace(candidate.config, roles=roles))
+    config = replace(candidate.config, roles=roles)
+    gates = gates_as_approved(candidate.path, config)
+    return build_snapshot(config, candidate.policies, gates)
 
 
 def _probe(role: str) -> Person:

@@ -11,6 +11,7 @@ from pathlib import Path
 from bascule.app import files
 from bascule.app.approved import read_gates
 from bascule.app.place import Place
+from bascule.app.shadow import ShadowRights, read_shadow, with_shadow
 from bascule.clock import UnixTime
 from bascule.config.model import Config
 from bascule.config.rules import exposure_problems
@@ -54,6 +55,8 @@ class Loaded:
     policies: Mapping[str, str]
     """Text of the policy files, by name."""
     snapshot: Snapshot
+    shadow: ShadowRights | None = None
+    """Rights to try out beside them."""
 
 
 def load(sources: Sources) -> Loaded:
@@ -67,7 +70,7 @@ def load(sources: Sources) -> Loaded:
     if problems and not sources.unsafe_cleartext:
         raise ExposureError("; ".join(problems))
     policies = files.read_policy_files(sources.config_path)
-    return loaded_from(config, policies)
+    return loaded_from(config, policies, shadow=read_shadow(sources.config_path, config))
 
 
 def loaded_from(
@@ -75,12 +78,14 @@ def loaded_from(
     policies: Mapping[str, str],
     gates: Gates | None = None,
     grants: Grants = (),
+    shadow: ShadowRights | None = None,
 ) -> Loaded:
     """Compile a configuration and its policies; without gates nothing is approved.
 
     Raises `PolicyError`.
     """
-    return Loaded(config, policies, build_snapshot(config, policies, gates, grants))
+    snapshot = build_snapshot(config, policies, gates, grants)
+    return Loaded(config, policies, with_shadow(snapshot, shadow), shadow)
 
 
 def with_state(loaded: Loaded, sources: Sources, place: Place, *, now: UnixTime) -> Loaded:

@@ -15,6 +15,7 @@ from bascule.app.follow import POLL_SECONDS
 from bascule.app.grant_news import GrantNews
 from bascule.app.load import Loaded, Sources, load, require_same_server, with_state
 from bascule.app.place import Place
+from bascule.app.shadow import shadow_files
 from bascule.app.timers import Timer
 from bascule.clock import system_clock
 from bascule.config.model import Config
@@ -165,6 +166,7 @@ class Reloading:
                 "before": before.snapshot.digest,
                 "after": loaded.snapshot.digest,
                 "config": loaded.snapshot.config_digest,
+                **_shadowed(loaded),
                 **({"widens": "; ".join(named)} if named else {}),
             },
             user=None,
@@ -194,7 +196,14 @@ class Reloading:
             *(folder / "policies").glob("*.cedar"),
             *(folder / "approvals").glob("*/*.json"),
         ]
+        paths += shadow_files(config, self._loaded.config)
         return frozenset(_mark(path) for path in paths)
+
+
+def _shadowed(loaded: Loaded) -> dict[str, str]:
+    """Name the rights that are tried out."""
+    shadow = loaded.snapshot.shadow
+    return {} if shadow is None else {"shadow": shadow.digest}
 
 
 def _mark(path: Path) -> tuple[str, int, int, int]:

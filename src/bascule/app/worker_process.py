@@ -144,7 +144,13 @@ class WorkerProcess:
 
 
 def _load(settings: Settings) -> Loaded:
-    return loaded_from(settings.config, settings.policies, settings.gates, settings.grants)
+    return loaded_from(
+        settings.config,
+        settings.policies,
+        settings.gates,
+        settings.grants,
+        settings.shadow,
+    )
 
 
 def die_with_parent(parent: int) -> None:

@@ -233,7 +233,11 @@ class WorkerProcesses:
 def _settings(loaded: Loaded) -> Settings:
     snapshot = loaded.snapshot
     return Settings(
-        loaded.config, dict(loaded.policies), dict(snapshot.gates), snapshot.grants
+        loaded.config,
+        dict(loaded.policies),
+        dict(snapshot.gates),
+        snapshot.grants,
+        loaded.shadow,
     )
 
 

@@ -43,6 +43,16 @@ class ArgsPart(Part, frozen=True):
     keys: tuple[str, ...] = ()
 
 
+class ShadowPart(Part, frozen=True, kw_only=True):
+    """What rights that are only tried out would have decided."""
+
+    decision: str
+    """`allow`, `deny`, or `approve` for a call that would have had to be approved."""
+    policies: tuple[str, ...] = ()
+    policy_digest: str
+    reason: str
+
+
 class AuthzPart(Part, frozen=True, kw_only=True):
     """The decision."""
 
@@ -59,6 +69,8 @@ class AuthzPart(Part, frozen=True, kw_only=True):
     policies: tuple[str, ...] = ()
     policy_digest: str | UnsetType = UNSET
     reason: str = ""
+    shadow: ShadowPart | UnsetType = UNSET
+    """Of rights that are tried out, where these would have decided otherwise."""
     touched: tuple[str, ...] = ()
     """Labels that the identity had touched; looked at where a policy asks for them."""
 

@@ -42,14 +42,14 @@ def diff(ctx: click.Context, before: Path, after: Path, as_json: bool) -> None:
     configurations knows. Approvals and grants do not count.
     """
     from bascule.app.candidates import read_candidate
-    from bascule.app.everyone import everyone, with_probes
+    from bascule.app.everyone import everyone, snapshot_with_probes
     from bascule.app.rights_changes import policy_changes
     from bascule.clock import system_clock
     from bascule.decision.rights_diff import difference
 
     context: CommandContext = ctx.obj
     sides = [read_candidate(path) for path in (before, after)]
-    old, new = (with_probes(side).snapshot() for side in sides)
+    old, new = map(snapshot_with_probes, sides)
     whose = everyone(sides, context.store() if context.has_state() else None)
     with Line() as line:
         found = difference(

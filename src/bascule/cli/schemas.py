@@ -10,6 +10,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from bascule.app.doctor import Finding
 from bascule.app.recertification import Unused
+from bascule.app.replay import Replayed
 from bascule.app.rights_changes import PolicyChange
 from bascule.app.who_can import Right
 from bascule.audit.query import Row
@@ -512,6 +513,19 @@ class PoliciesCompared(Struct):
     """Combinations of user, agent and tool, by change."""
 
 
+class Simulated(Struct):
+    """`policy simulate`: recorded calls, decided again by other rights."""
+
+    since: int
+    """Seconds since 1970."""
+    calls: int
+    """Recorded decisions about something that a right is needed for."""
+    same: int
+    differences: list[Replayed]
+    undecided: dict[str, int]
+    """Calls that cannot be decided again, by why."""
+
+
 SCHEMAS: Mapping[str, type[Struct] | None] = {
     "add": Added,
     "agent-add": AgentAdded,
@@ -542,6 +556,7 @@ SCHEMAS: Mapping[str, type[Struct] | None] = {
     "policy-check": PolicyCheck,
     "policy-diff": PoliciesCompared,
     "policy-explain": PolicyExplained,
+    "policy-simulate": Simulated,
     "policy-test": PolicyTest,
     "policy-who-can": Right,
     "reject": ConnectorDecided,

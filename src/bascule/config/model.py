@@ -321,6 +321,15 @@ class Rate(Table, frozen=True, omit_defaults=True):
     """Whom and what is counted apart; empty: all calls of everybody together."""
 
 
+class Shadow(Table, frozen=True):
+    """`[shadow]`: rights that are tried out on every call, and never in force."""
+
+    config: str = ""
+    """Configuration file, or its folder, beginning at this file's folder: its toolsets,
+    labels, roles, agents, scopes, call approvals and flows, and the policies beside it.
+    Empty: none."""
+
+
 class Audit(Table, frozen=True):
     """`[audit]`: where checkpoints go besides the log itself."""
 
@@ -395,6 +404,8 @@ class Config(Table, frozen=True):
     """What is closed to who used something else a while ago, by a name of your choice."""
     rates: dict[str, Rate] = field(default_factory=dict)
     """How many calls may be made, by a name of your choice."""
+    shadow: Shadow = field(default_factory=Shadow)
+    """Rights that are tried out beside those in force."""
     audit: Audit = field(default_factory=Audit)
     """Copies of the log's checkpoints."""
     limits: Limits = field(default_factory=Limits)

@@ -60,6 +60,8 @@ class Snapshot:
     gates: Gates
     """One for each connector."""
     grants: Grants = ()
+    shadow: Snapshot | None = None
+    """Other rights on the same gates and grants, tried out and never in force."""
     memo: Memo = field(default_factory=Memo, repr=False, compare=False)
     proofs: Proofs = field(default_factory=Proofs, repr=False, compare=False)
 
@@ -141,7 +143,10 @@ def with_gates(snapshot: Snapshot, gates: Gates) -> Snapshot:
         raise ValueError("each connector has a gate, or None")
     same = _tools(gates) == _tools(snapshot.gates)
     memo = snapshot.memo if same else Memo()
-    gated = replace(snapshot, gates_digest=_sha256(gates), gates=gates, memo=memo)
+    shadow = None if snapshot.shadow is None else with_gates(snapshot.shadow, gates)
+    gated = replace(
+        snapshot, gates_digest=_sha256(gates), gates=gates, shadow=shadow, memo=memo
+    )
     return replace(gated, digest=_digest(gated))
 
 
@@ -151,7 +156,10 @@ def with_grants(snapshot: Snapshot, grants: Grants) -> Snapshot:
         return snapshot
     own = (policy for granted in grants for policy in policies_of(granted))
     policies = snapshot.standing.plus(own) if grants else snapshot.standing
-    granted = replace(snapshot, policies=policies, grants=grants, memo=Memo())
+    shadow = None if snapshot.shadow is None else with_grants(snapshot.shadow, grants)
+    granted = replace(
+        snapshot, policies=policies, grants=grants, shadow=shadow, memo=Memo()
+    )
     return replace(granted, digest=_digest(granted))
 
 

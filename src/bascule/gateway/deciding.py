@@ -19,6 +19,7 @@ from bascule.gateway.gateway import Gateway, RevokedError, UnapprovedError
 from bascule.gateway.journal import Entry
 from bascule.gateway.relay import Outcome
 from bascule.gateway.settling import settled
+from bascule.gateway.shadowing import shadowed
 from bascule.gateway.upstream import UpstreamError
 from bascule.protocol import modern
 from bascule.protocol.message import MessageId, Request
@@ -52,6 +53,7 @@ async def decided(
     """
     decision, facts, approval = await settled(gateway, request, facts, snapshot, shown)
     request = as_decided(request, decision)
+    shadow = shadowed(gateway.journal.shadowed, facts, decision, snapshot)
     gate = snapshot.gates.get(facts.connector)
     args, opening = commit_arguments(
         request, keep_values=gateway.keeps_values(facts.connector)
@@ -67,6 +69,7 @@ async def decided(
         proto=proto,
         mode="" if gate is None else gate.mode,
         approval="" if approval is None else approval.id,
+        shadow=shadow,
     )
     return Decided(decision, entry, request, approval)
 

@@ -20,6 +20,7 @@ from bascule.audit.record import (
     McpPart,
     Record,
     ResultPart,
+    ShadowPart,
     SrcPart,
     clip,
     encode,
@@ -71,9 +72,20 @@ class LeafSink(Protocol):
         """
 
 
-DecidedSo = tuple[Settled, str, str, str, str | None, str, bool, str, frozenset[str]]
+DecidedSo = tuple[
+    Settled,
+    str,
+    str,
+    str,
+    str | None,
+    str,
+    bool,
+    str,
+    frozenset[str],
+    ShadowPart | UnsetType,
+]
 """Decision, policy digest, peer, revision, definition, mode, whether with arguments, call
-approval, and what was touched before."""
+approval, what was touched before, and what rights that are tried out say otherwise."""
 
 
 class Forms(Struct, frozen=True):
@@ -114,6 +126,8 @@ class Journal:
         """Decisions by result and reason, since the start."""
         self.outcomes: Counter[str] = Counter()
         """Forwarded requests by outcome, since the start."""
+        self.shadowed: Counter[tuple[str, str]] = Counter()
+        """Decisions by what they came to, and what it would be by rights to try out."""
         self.authentication_failures = 0
         self._forms: dict[FormsKey, Forms] = {}
         self.refuses = False
@@ -132,11 +146,12 @@ class Journal:
         proto: str = modern.VERSION,
         mode: str = "",
         approval: str = "",
+        shadow: ShadowPart | UnsetType = UNSET,
     ) -> Entry:
         """Hand in the record of a decision; wait for `durable` before acting on it.
 
         `mode`: of a connector that has a gate. `approval`: id of the call approval that it
-        is about. Raises `LogUnavailableError`.
+        is about. `shadow`: see there. Raises `LogUnavailableError`.
         """
         if self.refuses:
             raise LogUnavailableError("records are not taken into the log")
@@ -151,6 +166,7 @@ class Journal:
             args is not None,
             approval,
             facts.touched,
+            shadow,
         )
         forms = self._forms.get(key)
         if forms is None or forms.so != so:
@@ -197,7 +213,7 @@ class Journal:
     def _make_forms(self, caller: Caller, facts: CallFacts, so: DecidedSo) -> Forms:
         """Encode once what all records of such calls say."""
         decision, policy_digest, peer, proto, definition, mode, with_args = so[:7]
-        approval, touched = so[7:]
+        approval, touched, shadow = so[7:]
         result = "allow" if isinstance(decision, Allowed) else "deny"
         reason = decision.reason.value
         named = facts.kind != "none"
@@ -225,6 +241,7 @@ class Journal:
                 policies=decision.policies,
                 policy_digest=policy_digest,
                 reason=reason,
+                shadow=shadow,
                 touched=tuple(sorted(touched)),
             ),
             cred=caller.cred_part,
