@@ -182,6 +182,12 @@ def _wanted(
         reason=reason,
     )
     refuse_unshared(config, wanted, snapshot.grants)
+    enabled = partial(access_requests.is_enabled, user=wanted.user, agent=agent)
+    if not context.store().read(enabled):
+        raise GrantError(
+            "there is no such user, or no such agent, that is enabled: `bascule user list` "
+            "and `bascule agent list` show who there is"
+        )
     if agent is not None:
         for text in above_ceiling(wanted, agent, snapshot, system_clock()):
             click.echo(
@@ -251,7 +257,7 @@ def _record(
 def _enabled(found: AccessGrant | None) -> AccessGrant:
     if found is None:
         raise GrantError(
-            "no such user or agent is enabled, or it was decided a moment ago: `bascule "
+            "its user or agent is not enabled, or it was decided a moment ago: `bascule "
             "user list`, `bascule agent list` and `bascule grant list` show what there is"
         )
     return found

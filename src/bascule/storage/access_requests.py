@@ -39,7 +39,7 @@ def ask(
     """
     if not 0 < wanted.seconds <= MAX_SECONDS:
         raise ValueError(f"a grant is for 1 to {MAX_SECONDS} seconds")
-    if not _is_enabled(conn, wanted.user, wanted.agent):
+    if not is_enabled(conn, wanted.user, wanted.agent):
         return None
     conn.execute(delete(table).where(table.c.expires_at < now - KEEP_SECONDS))
     asked = AccessGrant(
@@ -89,7 +89,7 @@ def decide(
     asked = access_grants.find(conn, grant_id)
     if asked is None or asked.state(now) != "requested":
         return None
-    if decision == "grant" and not _is_enabled(conn, asked.user, asked.agent):
+    if decision == "grant" and not is_enabled(conn, asked.user, asked.agent):
         return None
     length = asked.seconds if seconds is None else min(seconds, asked.seconds)
     expires = UnixTime(now + length) if decision == "grant" else asked.expires_at
@@ -109,8 +109,8 @@ def decide(
     return access_grants.find(conn, grant_id)
 
 
-def _is_enabled(conn: Connection, user: str | None, agent: str | None) -> bool:
-    """Look up those of ours; foreign ones are vouched for by their issuer."""
+def is_enabled(conn: Connection, user: str | None, agent: str | None) -> bool:
+    """Tell whether they may be granted something; foreign ones their issuer vouches for."""
     ours = None if user is None or "|" in user else user
     client = directory.BUILT_IN_AGENT if agent is None or "|" in agent else agent
     return directory.is_enabled(conn, user=ours, client_id=client)
