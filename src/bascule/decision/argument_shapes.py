@@ -58,7 +58,11 @@ class Shape:
 
     @cached_property
     def kinds(self) -> frozenset[Kind]:
-        """Kinds that a value may be of; `integer` is left out beside `number`."""
+        """Kinds that a value may be of; `integer` is left out beside `number`.
+
+        What has `properties` is taken for an object and what has `items` for an array, also
+        where no `type` says so: another kind passes a validator, and no policy can read it.
+        """
         found = KINDS
         for entry in self._entries:
             found &= self._document.kinds(entry)
