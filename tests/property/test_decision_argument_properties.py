@@ -122,6 +122,8 @@ def test_what_passes_fits_the_schema_and_its_shape(
 
 
 def check_shape(value: Any, shape: Shape) -> None:
+    if not shape.is_certain:
+        return  # only alternatives speak of it, and none of them may apply
     kind = kind_of(value)
     assert kind in shape.kinds or (kind == "integer" and "number" in shape.kinds)
     if not isinstance(value, dict):

@@ -26,6 +26,11 @@ allow = ["desk/git_log", "desk/git_status", "desk/git_commit"]
 [agents]
 default_ceiling = ["desk/*"]
 """
+POLICY = """
+@id("this-repository-alone")
+forbid(principal, action == Mcp::Action::"call_tool", resource == Mcp::Tool::"desk/git_log")
+unless {{ context.args.repo_path == "{repository}" }};
+"""
 ACCESS = """
 [connectors.desk.sandbox]
 read = ["{repository}"]
@@ -55,6 +60,9 @@ def place(tmp_path: Path) -> Iterator[Installation]:
     text = made.config.read_text()
     made.config.write_text(text + ACCESS.format(repository=repository))
     made.ask("lock", "desk", "--with-access")
+    (tmp_path / "policies").mkdir()
+    policy = POLICY.format(repository=repository)
+    (tmp_path / "policies" / "git.cedar").write_text(policy)
     try:
         yield made
     finally:
@@ -77,6 +85,14 @@ def test_a_real_server_from_its_package_to_a_call_and_back(
     assert sorted(it["name"] for it in listed) == ["git_commit", "git_log", "git_status"]
     shown = place.tool(token, "git_log", repo_path=repository)
     assert "The first of all" in shown.json["result"]["content"][0]["text"]
+
+    # What its schema does not have, or a policy does not see at first sight.
+    unknown = place.tool(token, "git_log", repo_path=repository, repoPath="/etc")
+    assert unknown.error["message"] == "`repoPath` is not an argument of this tool"
+    round_about = place.tool(token, "git_log", repo_path=f"{repository}/x/..//")
+    assert "The first of all" in round_about.json["result"]["content"][0]["text"]
+    outside = place.tool(token, "git_log", repo_path=f"{repository}/..")
+    assert (outside.status, outside.error["message"]) == (400, "unknown tool")
 
     # It may read the repository, and nothing else; it was not given the right to write.
     written = place.tool(token, "git_commit", repo_path=repository, message="mine")

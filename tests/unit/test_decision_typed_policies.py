@@ -165,3 +165,28 @@ def test_an_argument_that_no_covered_tool_has_is_an_error() -> None:
     tools = {"read": READ, "open": {"additionalProperties": True}}
     text = f'@id("it") {HEAD}) when {{ context.args has pth && context.args.pth == "x" }};'
     assert problems(text, tools) == []
+
+
+def test_what_alternatives_say_is_optional_and_of_their_kinds() -> None:
+    schema = {
+        "anyOf": [
+            {"properties": {"path": {"type": "string"}}, "required": ["path"]},
+            {"properties": {"url": {"type": "string"}}, "required": ["url"]},
+        ],
+        "properties": {
+            "mixed": {"anyOf": [{"type": "string"}, {"type": "integer"}]},
+            "kind": {"oneOf": [{"const": "a"}, {"const": "b"}]},
+        },
+        "required": ["kind"],
+    }
+    text = f'@id("it") {HEAD} == Mcp::Tool::"fs/read") when {{ %s }};'
+    for fine in (
+        'context.args has path && context.args.path == "/x"',
+        'context.args.kind == "a"',
+    ):
+        assert problems(text % fine, {"read": schema}) == []
+    for wrong in (
+        'context.args.path == "/x"',
+        'context.args has mixed && context.args.mixed == "x"',
+    ):
+        assert len(problems(text % wrong, {"read": schema})) == 1

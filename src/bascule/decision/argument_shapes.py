@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 from urllib.parse import unquote
 
 from bascule.errors import BasculeError
@@ -25,7 +25,6 @@ MAX_WEIGHT = 4096
 _REVISITS = 3
 """`unevaluated…` makes a validator visit again what was evaluated beside it."""
 
-_ALL = ("allOf",)
 _ANY = ("anyOf", "oneOf")
 _ONE = ("not", "if", "then", "else")
 _EACH_NAME = ("patternProperties",)
@@ -35,6 +34,16 @@ _ITEMS = ("items", "additionalItems", "unevaluatedItems", "contains")
 Schema = Mapping[str, Any] | bool
 
 
+class Place(NamedTuple):
+    """A subschema that may apply to one part."""
+
+    schema: Schema
+    times: int
+    """How often it may be visited, for one value."""
+    certain: bool
+    """It always applies; else it is one of several alternatives."""
+
+
 class UnusableSchemaError(BasculeError):
     """A schema cannot be compared with arguments; the message says why."""
 
@@ -42,7 +51,7 @@ class UnusableSchemaError(BasculeError):
 class Shape:
     """One part of the arguments, and the subschemas that may apply to it."""
 
-    def __init__(self, document: Document, entries: Iterable[Schema]) -> None:
+    def __init__(self, document: Document, entries: Iterable[Place]) -> None:
         self._document = document
         self._entries = tuple(entries)
         self._places = document.gather(self._entries)
@@ -51,21 +60,27 @@ class Shape:
     @cached_property
     def weight(self) -> int:
         """Subschemas that are visited for one value here, at most."""
-        listed = sum(
-            len(it.get("enum", ())) for it, _ in self._places if isinstance(it, dict)
-        )
-        return sum(times for _, times in self._places) + listed // 8
+        listed = sum(len(it.get("enum", ())) for it in self._objects)
+        return sum(it.times for it in self._places) + listed // 8
+
+    @property
+    def is_certain(self) -> bool:
+        """Whether something is said of a value here whichever alternatives apply."""
+        return any(it.certain for it in self._entries)
 
     @cached_property
     def kinds(self) -> frozenset[Kind]:
         """Kinds that a value may be of; `integer` is left out beside `number`.
 
         What has `properties` is taken for an object and what has `items` for an array, also
-        where no `type` says so: another kind passes a validator, and no policy can read it.
+        where no `type` says so, and what only alternatives speak of for what these say:
+        another kind may pass a validator, and no policy can read it.
         """
-        found = KINDS
-        for entry in self._entries:
-            found &= self._document.kinds(entry)
+        kinds = [(self._document.kinds(it.schema), it.certain) for it in self._entries]
+        some = [found for found, certain in kinds if not certain]
+        found = frozenset[Kind]().union(*some) if len(some) == len(kinds) else KINDS
+        for each, certain in kinds:
+            found = found & each if certain else found
         return found - {"integer"} if "number" in found else found
 
     @cached_property
@@ -78,7 +93,8 @@ class Shape:
     @cached_property
     def required(self) -> frozenset[str]:
         """Names that an object here must have."""
-        return frozenset[str]().union(*map(self._document.required, self._entries))
+        certain = (it.schema for it in self._entries if it.certain)
+        return frozenset[str]().union(*map(self._document.required, certain))
 
     @cached_property
     def is_open(self) -> bool:
@@ -97,21 +113,23 @@ class Shape:
     def patterns(self) -> int:
         """Patterns that a text here is compared with, at most."""
         return sum(
-            times for it, times in self._places if isinstance(it, dict) and "pattern" in it
+            it.times
+            for it in self._places
+            if isinstance(it.schema, dict) and "pattern" in it.schema
         )
 
     @cached_property
     def name_weight(self) -> int:
         """Subschemas and patterns that each name of an object here is compared with."""
         patterns = sum(
-            times * len(_mapping(it, "patternProperties"))
-            for it, times in self._places
-            if isinstance(it, dict)
+            it.times * len(_mapping(it.schema, "patternProperties"))
+            for it in self._places
+            if isinstance(it.schema, dict)
         )
         names = (
-            (it["propertyNames"], times)
-            for it, times in self._places
-            if isinstance(it, dict) and _schema(it, "propertyNames")
+            Place(it.schema["propertyNames"], it.times, it.certain)
+            for it in self._places
+            if isinstance(it.schema, dict) and _schema(it.schema, "propertyNames")
         )
         shape, times = self._document.shape(names)
         return patterns + times * shape.weight
@@ -146,37 +164,41 @@ class Shape:
         """Give the shape of an array's items, and how often each may be visited."""
         return self._child("[]", self._items())
 
-    def _child(self, key: str, found: Iterator[tuple[Schema, int]]) -> tuple[Shape, int]:
+    def _child(self, key: str, found: Iterator[Place]) -> tuple[Shape, int]:
         known = self._children.get(key)
         if known is None:
             known = self._children[key] = self._document.shape(found)
         return known
 
-    def _members(self, name: str) -> Iterator[tuple[Schema, int]]:
-        for it, times in self._places:
-            if not isinstance(it, dict):
+    def _members(self, name: str) -> Iterator[Place]:
+        for schema, times, certain in self._places:
+            if not isinstance(schema, dict):
                 continue
-            properties = _mapping(it, "properties")
+            properties = _mapping(schema, "properties")
+            patterns = _mapping(schema, "patternProperties")
             if name in properties:
-                yield properties[name], times
-            for each in _mapping(it, "patternProperties").values():
-                yield each, times
+                yield Place(properties[name], times, certain)
+            for each in patterns.values():  # whether one matches is for a validator to say
+                yield Place(each, times, False)
             if name not in properties:
-                yield from ((it[key], times) for key in _OTHER_NAMES if _schema(it, key))
+                for key in _OTHER_NAMES:
+                    if _schema(schema, key):
+                        yield Place(schema[key], times, certain and not patterns)
 
-    def _items(self) -> Iterator[tuple[Schema, int]]:
-        for it, times in self._places:
-            if not isinstance(it, dict):
+    def _items(self) -> Iterator[Place]:
+        for schema, times, certain in self._places:
+            if not isinstance(schema, dict):
                 continue
-            for key in (*_ITEMS, "prefixItems"):
-                if isinstance(it.get(key), list):
-                    yield from ((each, times) for each in it[key])
-                elif _schema(it, key):
-                    yield it[key], times
+            for key in ("prefixItems", *_ITEMS):
+                if isinstance(schema.get(key), list):
+                    yield from (Place(each, times, False) for each in schema[key])
+                elif _schema(schema, key):
+                    each_one = key == "items" and not _list(schema, "prefixItems")
+                    yield Place(schema[key], times, certain and each_one)
 
     @property
     def _objects(self) -> Iterator[Mapping[str, Any]]:
-        return (it for it, _ in self._places if isinstance(it, dict))
+        return (it.schema for it in self._places if isinstance(it.schema, dict))
 
 
 class Document:
@@ -184,7 +206,7 @@ class Document:
 
     def __init__(self, root: Schema) -> None:
         self._root = root
-        self._shapes: dict[frozenset[int], Shape] = {}
+        self._shapes: dict[frozenset[tuple[int, bool]], Shape] = {}
         self._kinds: dict[int, frozenset[Kind]] = {}
         self._required: dict[int, frozenset[str]] = {}
         self._anchors: dict[str, Schema] | None = None
@@ -192,59 +214,48 @@ class Document:
     @cached_property
     def root(self) -> Shape:
         """The shape of the arguments as a whole."""
-        return self.shape(iter([(self._root, 1)]))[0]
+        return self.shape(iter([Place(self._root, 1, True)]))[0]
 
-    def shape(self, found: Iterator[tuple[Schema, int]]) -> tuple[Shape, int]:
+    def shape(self, found: Iterator[Place]) -> tuple[Shape, int]:
         """Give the shape of some subschemas, and how often the commonest is visited.
 
         Raises `UnusableSchemaError`.
         """
         times: Counter[int] = Counter()
-        entries: dict[int, Schema] = {}
-        for schema, count in found:
-            times[id(schema)] += count
-            entries[id(schema)] = schema
+        entries: dict[tuple[int, bool], Place] = {}
+        for it in found:
+            times[id(it.schema)] += it.times
+            entries[id(it.schema), it.certain] = it._replace(times=1)
         key = frozenset(entries)
         if key not in self._shapes:
             self._shapes[key] = Shape(self, entries.values())
         return self._shapes[key], max(times.values(), default=1)
 
-    def gather(self, entries: Iterable[Schema]) -> list[tuple[Schema, int]]:
+    def gather(self, entries: Iterable[Place]) -> list[Place]:
         """Give all subschemas that may apply beside some, and how often each is visited."""
-        gathered: list[tuple[Schema, int]] = []
+        gathered: list[Place] = []
         for entry in entries:
-            self._visit(entry, 1, set(), gathered)
+            self._visit(entry, set(), gathered)
         return gathered
 
-    def _visit(
-        self,
-        schema: Schema,
-        times: int,
-        above: set[int],
-        gathered: list[tuple[Schema, int]],
-    ) -> None:
+    def _visit(self, place: Place, above: set[int], gathered: list[Place]) -> None:
+        schema, times, certain = place
         if id(schema) in above:
             return  # a loop of `$ref`s says nothing more
         if len(gathered) >= MAX_WEIGHT:
             raise UnusableSchemaError("its `$ref`s and alternatives fan out too far")
-        gathered.append((schema, times))
+        gathered.append(place)
         if not isinstance(schema, dict):
             return
         if schema is not self._root and isinstance(schema.get("$id"), str):
             raise UnusableSchemaError("a part of it has an `$id` of its own")
         if any(key.startswith("unevaluated") for key in schema):
             times *= _REVISITS
-        for inner in self._beside(schema):
-            self._visit(inner, times, above | {id(schema)}, gathered)
-
-    def _beside(self, schema: Mapping[str, Any]) -> Iterator[Schema]:
-        yield from self._referred(schema)
-        for key in (*_ALL, *_ANY):
-            yield from _list(schema, key)
-        yield from (schema[key] for key in _ONE if _schema(schema, key))
-        for key in ("dependentSchemas", "dependencies"):
-            values = _mapping(schema, key).values()
-            yield from (it for it in values if isinstance(it, dict | bool))
+        below = above | {id(schema)}
+        for inner in (*self._referred(schema), *_list(schema, "allOf")):
+            self._visit(Place(inner, times, certain), below, gathered)
+        for inner in _alternatives(schema):
+            self._visit(Place(inner, times, False), below, gathered)
 
     def _referred(self, schema: Mapping[str, Any]) -> Iterator[Schema]:
         for key in ("$ref", "$dynamicRef", "$recursiveRef"):
@@ -316,6 +327,16 @@ class Document:
         if name not in self._anchors:
             raise UnusableSchemaError(f"`#{name[:200]}` leads nowhere")
         return self._anchors[name]
+
+
+def _alternatives(schema: Mapping[str, Any]) -> Iterator[Schema]:
+    """Give what may apply to the same value, and may not."""
+    for key in _ANY:
+        yield from _list(schema, key)
+    yield from (schema[key] for key in _ONE if _schema(schema, key))
+    for key in ("dependentSchemas", "dependencies"):
+        values = _mapping(schema, key).values()
+        yield from (it for it in values if isinstance(it, dict | bool))
 
 
 def _anchors(root: object) -> Iterator[tuple[str, Schema]]:
