@@ -33,6 +33,7 @@ _TEXTS: Mapping[str, str] = {
     "uuid": "00000000-0000-4000-8000-000000000000",
 }
 _LONGEST = 4096
+_MOST_NAMES = 500
 
 Part = Mapping[str, Any]
 """A schema that is an object."""
@@ -130,7 +131,7 @@ class Samples:
             return {}
         return {
             name: self._sample({"allOf": list(_properties(parts, name))}, depth + 1)
-            for name in needed
+            for name in needed[:_MOST_NAMES]
             if isinstance(name, str)
         }
 

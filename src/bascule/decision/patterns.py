@@ -19,7 +19,8 @@ WILDCARD = None
 Pattern = tuple[str | None, ...]
 """Characters, one by one, and `WILDCARD`."""
 
-_MOST_STEPS = 8_000
+_MOST_STEPS = 20_000
+"""Characters read by single patterns; some ten milliseconds."""
 _VISITS = 3
 """Words that may lead to one state: the first may be refused by who asks."""
 _ORDINARY = "abcdefghijklmnopqrstuvwxyz0123456789"
@@ -96,7 +97,7 @@ def _search(
         if length >= shortest and all(ends[:count]) and not any(ends[count:]):
             yield word
         for character in alphabet:
-            steps += 1
+            steps += len(automata)
             if steps > _MOST_STEPS:
                 raise UnsearchedError("too many words to look at")
             after = tuple(

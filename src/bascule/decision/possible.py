@@ -82,7 +82,7 @@ def _shown(
         kind=target.kind,
         connector=target.connector,
         residues=tuple(it.verdict.depends for it in answers),
-        schema=None if pin is None else pin.schema,
+        schema=None if pin is None or schema_of(pin.schema).problem else pin.schema,
         forms=_plan(target, pin, snapshot).forms,
         is_binding=gate is not None and gate.enforces,
     )
