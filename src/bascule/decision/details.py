@@ -32,10 +32,14 @@ def narrowed(
     if meant and arguments is None:
         if isinstance(decision, Allowed):
             return Maybe(decision.policies, finding=decision.finding)
-        return replace(decision, proved=False)
+        return replace(decision, proved=False, always=False)
     if arguments is not None and any(_fits(it, arguments) for it in meant):
         return decision
-    return Denied(Reason.BEYOND_DETAILS, scopes=tuple(sorted(set(scopes))))
+    return Denied(
+        Reason.BEYOND_DETAILS,
+        scopes=tuple(sorted(set(scopes))),
+        unsettled=isinstance(decision, Maybe),
+    )
 
 
 def _names(calls: ToolCalls, name: str) -> bool:

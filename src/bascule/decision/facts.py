@@ -171,7 +171,8 @@ class Denied:
     call: CallToApprove | None = None
     """With APPROVAL_REQUIRED: what is to be approved."""
     unsettled: bool = False
-    """With INSUFFICIENT_SCOPE: whether user and agent may depends on the arguments."""
+    """With INSUFFICIENT_SCOPE and BEYOND_DETAILS: whether user and agent may depends on the
+    arguments, which are not known."""
     until: UnixTime | None = None
     """With LIMIT_REACHED: when there are calls again."""
 
