@@ -62,6 +62,10 @@ class Rates:
         self._rates = {name: NamedRate(name, rate) for name, rate in rates.items()}
         self._counted = Toolsets(counted)
 
+    def __bool__(self) -> bool:
+        """Tell whether there is any."""
+        return bool(self._rates)
+
     def of(self, connector: str, kind: TargetKind, name: str) -> tuple[NamedRate, ...]:
         """Give the rates that the use of this counts in."""
         names = sorted(self._counted.of(connector, kind, name))

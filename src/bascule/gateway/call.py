@@ -21,7 +21,7 @@ from bascule.gateway.deciding import Forwarding, decided, may_read, on_disk
 from bascule.gateway.definitions import Watch
 from bascule.gateway.exchange import Headers
 from bascule.gateway.facts import facts_of, without_forbidden_subscriptions
-from bascule.gateway.flows import touch
+from bascule.gateway.flows import concern_of, touch
 from bascule.gateway.gateway import Gateway, Upstream, Work
 from bascule.gateway.hosted_headers import identity_headers
 from bascule.gateway.ingress import check_media, check_origin, mirror_headers
@@ -126,7 +126,9 @@ async def forward(
     principal = facts.principal
     binding = handle_binding(principal, facts.connector, request.method)
     with Forwarding(gateway, work.exchange, entry, request.id) as it:
-        it.at_end = await touch(gateway, facts, snapshot)
+        concern = concern_of(facts, snapshot)
+        if concern is not None:
+            it.at_end = await touch(gateway, facts, concern)
         if upstream.eras.refuses_modern:
             upstream.eras.check_modern()
         listening = request.method == "subscriptions/listen"

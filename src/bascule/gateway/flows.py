@@ -14,13 +14,21 @@ from bascule.decision.snapshot import Snapshot
 from bascule.gateway.gateway import Gateway
 
 
-async def with_touches(gateway: Gateway, facts: CallFacts, snapshot: Snapshot) -> CallFacts:
+def concern_of(facts: CallFacts, snapshot: Snapshot) -> Concern | None:
+    """Give what of them concerns a request; None when nothing does."""
+    if facts.kind == "none":
+        return None
+    return snapshot.concerns.of(facts.connector, facts.kind, facts.name)
+
+
+async def with_touches(
+    gateway: Gateway, facts: CallFacts, snapshot: Snapshot, concern: Concern
+) -> CallFacts:
     """Add what the identity has touched, where a policy asks for it.
 
     Raises `StateUnconfirmedError`.
     """
-    concern = _concern(facts, snapshot)
-    if concern is None or not concern.asks:
+    if not concern.asks:
         return facts
     windows = snapshot.concerns.windows
     touched = await gateway.touches.of(facts.principal, windows, facts.now)
@@ -28,28 +36,26 @@ async def with_touches(gateway: Gateway, facts: CallFacts, snapshot: Snapshot) -
 
 
 async def spent(
-    gateway: Gateway, facts: CallFacts, snapshot: Snapshot
+    gateway: Gateway, facts: CallFacts, concern: Concern
 ) -> dict[str, UnixTime]:
     """Count an allowed call; gives the rates that are used up, and then counts in none.
 
     Each with the time at which it begins anew. Raises `StateUnconfirmedError`.
     """
-    concern = _concern(facts, snapshot)
-    if concern is None or not concern.rates:
+    if not concern.rates:
         return {}
     shares = [it.share_of(facts) for it in concern.rates]
     return await gateway.drawn.take(shares, facts.now)
 
 
 async def touch(
-    gateway: Gateway, facts: CallFacts, snapshot: Snapshot
+    gateway: Gateway, facts: CallFacts, concern: Concern
 ) -> Callable[[], None] | None:
     """Note what a call touches, before it goes upstream; gives what is to do at its end.
 
     Until then it counts for as long as a call can take. Raises `StateUnconfirmedError`.
     """
-    concern = _concern(facts, snapshot)
-    if concern is None or not concern.opens:
+    if not concern.opens:
         return None
     longest = gateway.limits.upstream_total_seconds
     seconds = {label: max(it, longest) for label, it in concern.opens.items()}
@@ -59,9 +65,3 @@ async def touch(
 
 def _touch_again(gateway: Gateway, facts: CallFacts, concern: Concern) -> None:
     gateway.touches.touch_again(facts.principal, concern.opens, gateway.clock())
-
-
-def _concern(facts: CallFacts, snapshot: Snapshot) -> Concern | None:
-    if facts.kind == "none":
-        return None
-    return snapshot.concerns.of(facts.connector, facts.kind, facts.name)

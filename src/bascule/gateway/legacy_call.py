@@ -23,7 +23,7 @@ from bascule.gateway.approval import (
 from bascule.gateway.asks import ANSWERABLE, unstamped
 from bascule.gateway.deciding import Decided, Forwarding, decided, on_disk
 from bascule.gateway.facts import facts_of
-from bascule.gateway.flows import touch
+from bascule.gateway.flows import concern_of, touch
 from bascule.gateway.initializing import begin
 from bascule.gateway.legacy_relay import LegacyRelay, Sent, check_status
 from bascule.gateway.outgoing import open_handle
@@ -90,7 +90,9 @@ async def _call(turn: Turn, held: Held, request: Request) -> None:
         return
     request, approved = allowed.request, allowed.approval is not None
     with Forwarding(turn.gateway, turn.exchange, allowed.entry, request.id) as it:
-        it.at_end = await touch(turn.gateway, facts, turn.snapshot)
+        concern = concern_of(facts, turn.snapshot)
+        if concern is not None:
+            it.at_end = await touch(turn.gateway, facts, concern)
         upstream_id = legacy.upstream_id(session.tag, request.method, request.id)
         params = _upstream_params(turn, held, request)
         headers = session_headers(held)

@@ -6,12 +6,13 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
+from bascule.decision.concerns import Concern
 from bascule.decision.decide import decide
 from bascule.decision.facts import Allowed, CallFacts, Denied, Maybe, Reason, Settled
 from bascule.decision.snapshot import Snapshot
 from bascule.gateway.approval_states import Shown
 from bascule.gateway.call_approvals import Approval
-from bascule.gateway.flows import spent, with_touches
+from bascule.gateway.flows import concern_of, spent, with_touches
 from bascule.gateway.gateway import Gateway
 from bascule.gateway.outgoing import handle_binding, open_handle
 from bascule.protocol.message import Request
@@ -39,8 +40,12 @@ async def settled(
     `shown`: what the client shows of an approval. Raises `ProtocolError` for a
     `requestState` that is not the caller's, `StateUnconfirmedError`.
     """
-    facts = await with_touches(gateway, facts, snapshot)
-    decision = await _counted(gateway, facts, snapshot)
+    concern = concern_of(facts, snapshot)
+    if concern is not None:
+        facts = await with_touches(gateway, facts, snapshot, concern)
+    decision = _decided(facts, snapshot)
+    if concern is not None and isinstance(decision, Allowed):
+        decision = await _counted(gateway, facts, snapshot, concern)
     if not isinstance(decision, Denied) or decision.call is None:
         return Settlement(decision, facts)
     if gateway.approvals is None:
@@ -51,7 +56,9 @@ async def settled(
     if approval.consent is None:
         return Settlement(decision, facts, approval)
     consenting = replace(facts, consent=approval.consent)
-    consented = await _counted(gateway, consenting, snapshot)
+    consented = _decided(consenting, snapshot)
+    if concern is not None and isinstance(consented, Allowed):
+        consented = await _counted(gateway, consenting, snapshot, concern)
     if not isinstance(consented, Allowed):
         return Settlement(consented, facts)
     if await gateway.approvals.use(approval, call.binding, facts.now):
@@ -59,13 +66,12 @@ async def settled(
     return Settlement(decision, facts, replace(approval, found="used", consent=None))
 
 
-async def _counted(gateway: Gateway, facts: CallFacts, snapshot: Snapshot) -> Settled:
-    """Decide, and count what is allowed; without calls left it is not."""
-    decision = _decided(facts, snapshot)
-    if not isinstance(decision, Allowed):
-        return decision
-    used_up = await spent(gateway, facts, snapshot)
-    return _decided(replace(facts, spent=used_up), snapshot) if used_up else decision
+async def _counted(
+    gateway: Gateway, facts: CallFacts, snapshot: Snapshot, concern: Concern
+) -> Settled:
+    """Count a call that is otherwise allowed, and decide with what was found."""
+    used_up = await spent(gateway, facts, concern)
+    return _decided(replace(facts, spent=used_up), snapshot)
 
 
 def _decided(facts: CallFacts, snapshot: Snapshot) -> Settled:
