@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,11 @@ import pytest
 from click.testing import CliRunner, Result
 from jsonschema import Draft202012Validator
 
+from bascule.app.granting import GrantError, require_shared
 from bascule.cli.main import main
+from bascule.clock import UnixTime
+from bascule.config.load import load
+from bascule.decision.granted import Granted
 
 CONFIG = """
 [connectors.desk]
@@ -124,6 +129,16 @@ def test_a_credential_that_is_not_shared_is_not_shared_by_a_grant(place: Place) 
     buy = ("--tool", "shop/buy", "--for", "1h", "--reason", "a gift")
     assert "same credential" in place.run("grant", "--user", "bob", *buy, code=3).stderr
     assert place.grant("--user", "alice", *buy)["state"] == "active"
+
+
+def test_a_configuration_under_which_grants_would_share_it_is_refused() -> None:
+    config = load(CONFIG, source="x")
+    of = partial(Granted, agent=None, entries=("shop/buy",), expires_at=UnixTime(1))
+    require_shared(config, (of("1", "user:alice"), of("2", None)))
+    with pytest.raises(GrantError, match="`shop` under one credential"):
+        require_shared(config, (of("1", "user:bob"),))
+    shared = CONFIG.replace('"env:SHOP"', '"env:SHOP", shared = true')
+    require_shared(load(shared, source="x"), (of("1", "user:bob"),))
 
 
 def test_who_decides_may_shorten_it_and_not_lengthen_it(place: Place) -> None:

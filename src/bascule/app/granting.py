@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from bascule.clock import UnixTime
 from bascule.config.model import Config
@@ -90,22 +90,42 @@ def above_ceiling(
 
 
 def refuse_unshared(config: Config, wanted: Wanted, grants: Grants) -> None:
-    """Refuse to give several users one credential upstream that nobody called shared.
+    """Refuse to let one more user act under a credential that nobody called shared.
 
-    Roles are refused for that when the configuration is read. Raises `GrantError`.
+    Raises `GrantError`.
     """
-    credential = config.connectors[wanted.connector].credential
-    if credential.kind == "none" or credential.shared or wanted.user is None:
-        return
-    others = {*holders(config, wanted.connector), *_granted(wanted.connector, grants)}
-    if others - {wanted.user}:
+    asked = Granted("asked", wanted.user, None, wanted.entries, UnixTime(0))
+    if wanted.connector in _unshared(config, (*grants, asked)):
         raise GrantError(
             f"others may use `{wanted.connector}` under the same credential: say "
             f"`connectors.{wanted.connector}.credential.shared = true` if that is meant"
         )
 
 
-def _granted(connector: str, grants: Grants) -> Iterable[str]:
+def require_shared(config: Config, grants: Grants) -> None:
+    """Refuse a configuration under which grants would do that. Raises `GrantError`."""
+    for name in _unshared(config, grants):
+        raise GrantError(
+            f"grants let several users use `{name}` under one credential: end them "
+            f"(`bascule grant list`), or say `connectors.{name}.credential.shared = true`"
+        )
+
+
+def _unshared(config: Config, grants: Grants) -> Iterator[str]:
+    """Name the connectors at which grants make several users one person upstream.
+
+    Roles alone are refused for that when the configuration is read.
+    """
+    for name, connector in config.connectors.items():
+        credential = connector.credential
+        if credential.kind != "none" and not credential.shared:
+            granted = set(_granted(name, grants))
+            if granted and len(granted | set(holders(config, name))) > 1:
+                yield name
+
+
+def _granted(connector: str, grants: Grants) -> Iterator[str]:
+    """Give the users to whom something of a connector is granted."""
     for granted in grants:
         own = (it.startswith((f"{connector}/", f"{connector}:")) for it in granted.entries)
         if granted.user is not None and any(own):

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from bascule.app import files
 from bascule.app.approved import read_gates
+from bascule.app.granting import require_shared
 from bascule.app.place import Place
 from bascule.app.shadow import ShadowRights, read_shadow, with_shadow
 from bascule.clock import UnixTime
@@ -92,10 +93,11 @@ def with_state(loaded: Loaded, sources: Sources, place: Place, *, now: UnixTime)
     """Give the same configuration with what is approved of it, and granted, by now.
 
     Raises `PolicyError` where a rule names what an approved surface lacks, or a policy does
-    not fit the arguments of what is approved.
+    not fit the arguments of what is approved, and `GrantError`.
     """
     gates = read_gates(place, sources.config_path, loaded.config, now=now)
     grants = place.open_state().read(partial(access_grants.in_force, now=now))
+    require_shared(loaded.config, grants)
     snapshot = with_grants(with_gates(loaded.snapshot, gates), grants)
     problems = [*unknown_names(loaded.config, snapshot), *argument_problems(snapshot)]
     if any(it.severity == "error" for it in problems):
