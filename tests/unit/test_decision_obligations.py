@@ -366,3 +366,29 @@ def test_a_rule_for_what_is_no_tool_is_an_error(entry: str) -> None:
 def test_nobody_else_makes_policies_of_that_name() -> None:
     with pytest.raises(PolicyError, match="made from the configuration"):
         snapshot(ASKS.replace('"ask"', '"approval:second/x"'))
+
+
+def test_one_spelling_of_an_argument_is_shown_bound_and_sent() -> None:
+    rule = ASKS.replace(";\n", ' when { context.args.path like "/srv/*" };\n')
+    schema = b'{"properties": {"path": {"type": "string"}}, "required": ["path"]}'
+    digest = "d" * 64
+    gate = Gate(
+        mode="enforce",
+        tools={"delete": {digest: ToolPin(schema=schema)}},
+        pins={"tools": {"delete": frozenset({digest})}},
+    )
+    policies = with_gates(snapshot(rule), {"tickets": gate, "files": None})
+
+    def at(path: str) -> CallFacts:
+        return replace(DELETE, arguments={"path": path}, definition=digest)
+
+    plain = to_approve(at("/srv/a"), policies)
+    assert plain.arguments == b'{"path":"/srv/a"}'
+    for path in ("/srv/./a", "/tmp/../srv/a", "//srv//a"):
+        assert to_approve(at(path), policies) == plain
+        allowed = decide(replace(at(path), consent=Consent(plain.binding)), policies)
+        assert isinstance(allowed, Allowed)
+        assert allowed.arguments == {"path": "/srv/a"}
+    alike = to_approve(at("/srv/\u0430"), policies)  # a Cyrillic letter that looks alike
+    assert alike.binding != plain.binding
+    assert isinstance(decide(at("/home/a"), policies), Allowed)
