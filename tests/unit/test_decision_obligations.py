@@ -384,7 +384,7 @@ def test_one_spelling_of_an_argument_is_shown_bound_and_sent() -> None:
 
     plain = to_approve(at("/srv/a"), policies)
     assert plain.arguments == b'{"path":"/srv/a"}'
-    for path in ("/srv/./a", "/tmp/../srv/a", "//srv//a"):
+    for path in ("/srv/./a", "/x/../srv/a", "//srv//a"):
         assert to_approve(at(path), policies) == plain
         allowed = decide(replace(at(path), consent=Consent(plain.binding)), policies)
         assert isinstance(allowed, Allowed)
