@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from bascule.decision.argument_reads import Wanted
 from bascule.decision.argument_schema import ArgumentSchema
-from bascule.decision.argument_shapes import Shape, kind_of
+from bascule.decision.argument_shapes import Shape
 from bascule.decision.argument_types import (
     MAX_INTEGER,
     UnreadableError,
@@ -29,6 +29,7 @@ from bascule.decision.canonical import (
     canonical_url,
 )
 from bascule.decision.cedar import violations_with
+from bascule.decision.schema_document import kind_of
 
 FORMS = [canonical_path, canonical_url, canonical_host, canonical_name, canonical_caseless]
 KINDS = ["string", "integer", "number", "boolean", "null", "array", "object"]

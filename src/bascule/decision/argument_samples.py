@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from bascule.decision.argument_shapes import Document, UnusableSchemaError
+from bascule.decision.schema_document import SchemaDocument, UnusableSchemaError
 
 _DEEPEST = 16
 _MOST_PARTS = 2_000
@@ -45,7 +45,7 @@ class Samples:
     def __init__(self, schema: bytes) -> None:
         """Read a schema from JSON. Raises `msgspec.DecodeError`."""
         self._root = msgspec.json.decode(schema)
-        self._document = Document(self._root)
+        self._document = SchemaDocument(self._root)
         self._left = _MOST_PARTS
         self.is_plain = not any(key in schema for key in (b'"$id"', b'"$dynamicRef"'))
         """Every `$ref` means what it says."""

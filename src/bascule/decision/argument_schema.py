@@ -14,7 +14,8 @@ from typing import Any
 import jsonschema_rs
 import msgspec
 
-from bascule.decision.argument_shapes import Document, Shape, UnusableSchemaError
+from bascule.decision.argument_shapes import Shape, Shapes
+from bascule.decision.schema_document import UnusableSchemaError
 
 MAX_SCHEMA_BYTES = 256 << 10
 MAX_DEPTH = 64
@@ -44,7 +45,7 @@ class ArgumentSchema:
         """`text`: the schema as JSON. One that cannot be used has a `problem`."""
         self.problem = ""
         """Why no arguments can be compared with it, as the end of a sentence."""
-        self.shape = Document(True).root
+        self.shape = Shapes(True).root
         """Says nothing where there is a problem."""
         try:
             self._validator, self.shape = _read(text)
@@ -90,7 +91,7 @@ def _read(text: bytes) -> tuple[jsonschema_rs.Validator, Shape]:
         schema = msgspec.json.decode(text)
         if not isinstance(schema, dict):
             raise UnusableSchemaError("it is no object")
-        shape = Document(schema).root
+        shape = Shapes(schema).root
         validator = jsonschema_rs.validator_for(
             schema,
             mask="the value",
