@@ -2,25 +2,37 @@
 
 from __future__ import annotations
 
+import asyncio
 import html
 import json
 import re
 import signal
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
+import httpx2
 import pytest
+from mcp.client import Client
+from mcp.client.streamable_http import streamable_http_client
+from mcp.shared.exceptions import MCPError
+from mcp.types import ElicitResult
 
+from bascule.clock import monotonic
 from bascule.decision import consent
-from patience import until
+from bascule.gateway.call_approvals import WAIT_SECONDS
+from patience import PATIENCE, until
 from postgres import PostgresServer
 from system.legacy_client import LegacyClient
 from system.legacy_recorder import LegacyServer
-from system.recorder import Recorder, recording
+from system.mcp_server import running
+from system.recorder import VERSION, Recorder, recording
 from system.replicas import on_postgres, replica
 from system.server import Answer, Installation, body_of, headers_of, install
 from system.visitor import PASSWORD, Page, Visitor, path_of
@@ -30,13 +42,17 @@ LODGE = """
 mode = "observe"
 url = "http://127.0.0.1:{lodge}/mcp"
 
+[connectors.hall]
+mode = "observe"
+url = "http://127.0.0.1:{hall}/mcp"
+
 [roles.guest]
 members = ["user:alice", "user:bob"]
-allow = ["lodge/*"]
+allow = ["lodge/*", "hall/*"]
 """
 RULES = """
 [call_approvals.wary]
-tools = ["desk/echo", "lodge/echo"]
+tools = ["desk/echo", "lodge/echo", "hall/echo"]
 approvers = ["user:bob"]
 """
 MORE = """
@@ -74,12 +90,12 @@ class House:
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    with recording() as desk, recording(LegacyServer()) as lodge:
+    with recording() as desk, recording(LegacyServer()) as lodge, running() as hall:
         made = install(tmp_path_factory.mktemp("walk"), desk)
-        more = LODGE.format(lodge=lodge.port) + RULES
+        more = LODGE.format(lodge=lodge.port, hall=hall) + RULES
         text = made.config.read_text().replace("[agents]\n", f"{more}\n[agents]\n")
         ceiling = 'default_ceiling = ["desk/*", "annex/*"'
-        made.config.write_text(text.replace(ceiling, f'{ceiling}, "lodge/*"'))
+        made.config.write_text(text.replace(ceiling, f'{ceiling}, "lodge/*", "hall/*"'))
         made.start()
         try:
             yield House(made, desk, lodge, browser_of(made, "bob"))
@@ -169,6 +185,74 @@ def test_what_was_seen_is_what_is_sent(house: House, text: str) -> None:
         )
 
 
+async def call_by_sdk(house: House, text: str, to_page: Callable[[str], None]) -> Any:
+    """Call with the SDK for Python; `to_page` is sent its user."""
+
+    async def sent(_: Any, params: Any) -> ElicitResult:
+        to_page(params.url)
+        return ElicitResult(action="accept")
+
+    token = house.server.token("alice", "hall")
+    headers = {"Authorization": f"Bearer {token}"}
+    async with httpx2.AsyncClient(headers=headers, timeout=PATIENCE) as http:
+        url = f"{house.server.url}/c/hall/mcp"
+        transport = streamable_http_client(url, http_client=http)
+        client = Client(transport, mode=VERSION, elicitation_callback=sent)
+        async with client:
+            return await client.call_tool("echo", {"text": text})
+
+
+@pytest.mark.parametrize("decision", ["approve", "deny"])
+def test_a_client_of_others_waits_for_its_user_and_asks_once(
+    house: House, text: str, decision: str
+) -> None:
+    """It asks again as soon as the page is open, and ten times at most."""
+    pages: list[str] = []
+    form = {"decision": decision, "read": "yes"}
+
+    def decide() -> None:
+        until(lambda: bool(pages) and in_flight(house.server) == 1)
+        house.bob.post(path_of(pages[0]), form)
+
+    human = threading.Thread(target=decide)
+    human.start()
+    try:
+        called = call_by_sdk(house, text, pages.append)
+        if decision == "approve":
+            assert text in asyncio.run(called).content[0].text
+        else:
+            with pytest.raises(ExceptionGroup) as refused:
+                asyncio.run(called)
+            assert refused.group_contains(MCPError, match="the call was denied", depth=2)
+    finally:
+        human.join()
+    assert len(pages) == 1
+
+
+def in_flight(made: Installation) -> int:
+    """Give how many requests the server holds."""
+    with urlopen(f"http://localhost:{made.admin}/metrics") as answer:
+        said = answer.read().decode()
+    found = re.search(r"^bascule_requests_in_flight (\d)", said, re.MULTILINE)
+    assert found is not None
+    return int(found[1])
+
+
+def test_a_server_that_ends_lets_nobody_wait(house: House, text: str) -> None:
+    _, state = asked(house.call(text))
+    accepted = {"bascule/approval": {"action": "accept"}}
+    waiting = partial(house.call, text, state, inputResponses=accepted)
+    with ThreadPoolExecutor(1) as pool:
+        held = pool.submit(waiting)
+        until(lambda: in_flight(house.server) == 1)
+        before = monotonic()
+        assert house.server.stop() == 0
+        result = held.result().json["result"]
+    house.server.start()
+    assert (result["resultType"], "inputRequests" in result) == ("input_required", False)
+    assert monotonic() - before < WAIT_SECONDS
+
+
 def test_what_was_asked_under_other_rules_is_over(house: House, text: str) -> None:
     """Approved or not: under the rules that are in force nobody has approved it."""
     waits, _ = asked(house.call(text))
@@ -215,7 +299,7 @@ def test_another_replica_makes_the_call_and_only_one(
     first = on_postgres(tmp_path / "one", recorder, url)
     second = replica(tmp_path / "two", recorder, url, first)
     for made in (first, second):
-        rules = RULES.replace(', "lodge/echo"', "")
+        rules = RULES.replace(', "lodge/echo", "hall/echo"', "")
         made.config.write_text(made.config.read_text() + rules)
     try:
         first.start()

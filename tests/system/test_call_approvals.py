@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import count
 from typing import Any
 
@@ -181,14 +182,20 @@ def test_without_approval_nothing_that_a_client_says_lets_it_through(
     arguments = fresh()
     approval_id, state = held(calling(bascule, token, arguments))
     for said in (
-        ACCEPTED,
-        {KEY: {"action": "accept"}, "bascule/other": {"action": "accept"}},
+        {"bascule/other": {"action": "accept"}},
         {KEY: {"action": "cancel"}},
+        {KEY: {"action": ["accept"], "approved": True}},
         {KEY: "approved"},
         [approval_id],
     ):
         answer = calling(bascule, token, arguments, requestState=state, inputResponses=said)
         assert held(answer)[0] == approval_id
+    with ThreadPoolExecutor(1) as pool:
+        # Who says that the page is open waits for what comes of it, here a no.
+        more = {"requestState": state, "inputResponses": ACCEPTED}
+        waits = pool.submit(partial(calling, bascule, token, arguments, **more))
+        bascule.ask("approvals", "deny", approval_id)
+        assert "denied" in refused(waits.result())
     spoofed = {**arguments, KEY: {"action": "accept"}, "approved": True}
     assert held(calling(bascule, token, spoofed))[0] != approval_id
     assert sent_to(upstream) == []

@@ -464,7 +464,7 @@ def test_what_a_revoked_user_has_asked_is_not_decided(desk: Desk) -> None:
         "arguments_digest = 'a'",
         "binding = 'b'",
         "policy_digest = 'q'",
-        "rules = '[\"files\", \"own\"]'",
+        'rules = \'["files", "own"]\'',
         "sealed_arguments = zeroblob(64)",
         "sealed_arguments = NULL",
     ],

@@ -71,12 +71,27 @@ def test_a_server_that_asked_nothing_gets_no_answers() -> None:
     assert found.params == {"name": "delete", "arguments": {}}
 
 
-@pytest.mark.parametrize(("action", "declined"), [("decline", True), ("cancel", False)])
-def test_only_a_no_is_heard(action: str, declined: bool) -> None:
+@pytest.mark.parametrize(
+    ("action", "shown"),
+    [
+        ("decline", Shown(ID, 1, declined=True)),
+        ("cancel", Shown(ID, 1)),
+        ("accept", Shown(ID, 1, opened=True)),
+        ("ACCEPT", Shown(ID, 1)),
+        (True, Shown(ID, 1)),
+    ],
+)
+def test_a_client_says_no_or_that_its_user_is_on_the_page(
+    action: object, shown: Shown
+) -> None:
     said = {KEY: {"action": action}}
-    _, shown = opened(sealed(Shown(ID, 1)), inputResponses=said)
-    assert shown is not None
-    assert shown.declined is declined
+    assert opened(sealed(Shown(ID, 1)), inputResponses=said)[1] == shown
+
+
+def test_nobody_is_sent_to_the_page_twice() -> None:
+    """A client that asks again with the state alone has said so before."""
+    shown = Shown(ID, 1, opened=True)
+    assert opened(sealed(shown))[1] == shown
 
 
 @pytest.mark.parametrize(

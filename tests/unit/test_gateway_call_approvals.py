@@ -17,7 +17,7 @@ from bascule.clock import UnixTime, system_entropy
 from bascule.decision.consent import digest_of
 from bascule.decision.facts import CallFacts, CallToApprove, Principal
 from bascule.gateway.approval_states import Shown
-from bascule.gateway.call_approvals import Approval, CallApprovals
+from bascule.gateway.call_approvals import LOOK_SECONDS, Approval, CallApprovals
 from bascule.gateway.callers import StateUnconfirmedError
 from bascule.storage import call_approvals as stored
 from bascule.storage import users
@@ -200,6 +200,36 @@ def test_an_agent_cannot_ask_without_end(replicas: Replicas) -> None:
     calls = [replace(CALL, binding=f"{n:064}") for n in range(MAX_PENDING + 1)]
     found = [find(one, call=call).found for call in calls]
     assert found == ["pending"] * MAX_PENDING + ["too many"]
+
+
+def test_who_has_sent_its_user_to_the_page_waits_for_a_decision(
+    replicas: Replicas, state: Store
+) -> None:
+    """Whoever decides, and wherever."""
+    here, _ = replicas
+    asked = find(here)
+
+    async def waits() -> None:
+        waiting = asyncio.ensure_future(here.wait(asked.id, lambda: NOW))
+        done, _ = await asyncio.wait([waiting], timeout=LOOK_SECONDS / 5)
+        assert not done
+        vote(state, asked)
+        await waiting
+
+    asyncio.run(waits())
+    assert find(here, shown=Shown(asked.id, 1, opened=True)).found == "approved"
+
+
+def test_nobody_waits_without_end(replicas: Replicas, state: Store) -> None:
+    asked = find(replicas[0])
+    impatient = CallApprovals(state, KEY, system_entropy, wait_seconds=0.0)
+    asyncio.run(impatient.wait(asked.id, lambda: NOW))
+    late = UnixTime(NOW + LIFETIME_SECONDS)
+    asyncio.run(replicas[0].wait(asked.id, lambda: late))
+    asyncio.run(replicas[0].wait("0" * 32, lambda: NOW))
+    replicas[0].stop_waiting()
+    asyncio.run(replicas[0].wait(asked.id, lambda: NOW))
+    assert find(replicas[0], shown=Shown(asked.id, 1, opened=True)).opened
 
 
 def test_the_servers_own_state_is_kept_for_later(replicas: Replicas) -> None:

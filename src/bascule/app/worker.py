@@ -172,6 +172,8 @@ class Worker:
         listener.stop_accepting()
         for pool in self.gateway.pools:
             pool.end_listening()
+        if self.gateway.approvals is not None:
+            self.gateway.approvals.stop_waiting()
         if self.gateway.work:
             self.gateway.idle.clear()
             with contextlib.suppress(TimeoutError):

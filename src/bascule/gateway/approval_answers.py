@@ -63,13 +63,14 @@ def answer(
         answers.error(exchange, 400, request.id, problem)
         return
     binding = handle_binding(facts.principal, facts.connector, facts.method)
-    shown = Shown(approval.id, approval.round, approval.inner)
-    result = {
+    shown = Shown(approval.id, approval.round, approval.inner, opened=approval.opened)
+    result: dict[str, Any] = {
         "resultType": "input_required",
-        "inputRequests": {KEY: elicitation(url, _please(facts))},
         "requestState": seal_state(gateway.sealer, shown, binding, facts.now),
         "_meta": {CODE: code},
     }
+    if not approval.opened:
+        result["inputRequests"] = {KEY: elicitation(url, _please(facts))}
     body = write_result(request.id, Raw(encode(result)))
     exchange.respond(200, answers.JSON, body)
 

@@ -39,6 +39,8 @@ class Shown(Struct, frozen=True, array_like=True):
     """The server's own state."""
     declined: bool = False
     """The client says that its user does not want to."""
+    opened: bool = False
+    """The client has sent its user to the page, and need not do so again."""
 
 
 _shown = msgspec.json.Decoder(Shown)
@@ -83,13 +85,15 @@ def open_state(
         others = {key: value for key, value in responses.items() if key != KEY}
         if others and (shown.round > 1 or shown.inner is not None):
             params["inputResponses"] = others
-        shown = replace(shown, declined=_declines(responses.get(KEY)))
+        said = responses.get(KEY)
+        opened = shown.opened or (shown.round == 1 and _says(said, "accept"))
+        shown = replace(shown, declined=_says(said, "decline"), opened=opened)
     return Request(request.id, request.method, params), shown
 
 
-def _declines(said: Any) -> bool:
-    """Tell whether a client's user said no; whatever else was said approves nothing."""
-    return isinstance(said, dict) and said.get("action") == "decline"
+def _says(said: Any, action: str) -> bool:
+    """Tell what a client's user has done: none of it approves anything."""
+    return isinstance(said, dict) and said.get("action") == action
 
 
 def elicitation(url: str, message: str) -> dict[str, Any]:

@@ -73,6 +73,11 @@ async def handle_call(gateway: Gateway, work: Work, connector: str) -> None:
         # 6. + 7. Facts, and the decision.
         binding = handle_binding(caller.principal, connector, message.method)
         message, shown = open_state(gateway.sealer, message, binding, now)
+        if shown is not None and shown.opened and gateway.approvals is not None:
+            await gateway.approvals.wait(shown.id, gateway.clock)
+            # Meanwhile everything else may have changed too.
+            snapshot, upstreams = gateway.snapshot, gateway.upstreams
+            now = gateway.clock()
         facts = facts_of(message, caller.principal, connector, now)
         upstream = upstreams.get(connector)
         watch = watch_modern(gateway, upstream, message, facts, snapshot)

@@ -13,8 +13,9 @@ from functools import partial
 from typing import Literal, TypeVar
 
 from msgspec import Struct
+from msgspec.structs import replace
 
-from bascule.clock import Entropy, UnixTime
+from bascule.clock import Clock, Entropy, UnixTime, monotonic
 from bascule.decision.facts import CallFacts, CallToApprove, Consent
 from bascule.gateway.approval_states import Shown
 from bascule.gateway.callers import StateUnconfirmedError
@@ -27,6 +28,9 @@ T = TypeVar("T")
 
 _ID_BYTES = 16
 _THREADS = 2
+WAIT_SECONDS = 25.0
+"""For a decision, while a request is held: less than most clients wait for an answer."""
+LOOK_SECONDS = 0.5
 
 Found = Literal[
     "pending",
@@ -52,13 +56,24 @@ class Approval(Struct, frozen=True):
     """The server's own state, of a call in the middle of its rounds."""
     consent: Consent | None = None
     """What the call is decided with, when it is approved."""
+    opened: bool = False
+    """The client has sent its user to the page already."""
 
 
 class CallApprovals:
     """Those of one process; used on its event loop."""
 
-    def __init__(self, store: Store, key: bytes, entropy: Entropy) -> None:
+    def __init__(
+        self,
+        store: Store,
+        key: bytes,
+        entropy: Entropy,
+        *,
+        wait_seconds: float = WAIT_SECONDS,
+    ) -> None:
         """`key`: as `storage.sealed_arguments.arguments_key` derives it."""
+        self._wait_seconds = wait_seconds
+        self._ends = False
         self._store = store
         self._key = key
         self._entropy = entropy
@@ -87,7 +102,25 @@ class CallApprovals:
         found = await self._do(look, partial(stored.find, approval_id=shown.id, now=now))
         if found is None or found.request.binding != call.binding:
             return Approval("of another call", shown.id)
-        return _as_found(found, shown.round, inner)
+        approval = _as_found(found, shown.round, inner)
+        return replace(approval, opened=shown.opened)
+
+    async def wait(self, approval_id: str, clock: Clock) -> None:
+        """Wait for a decision about a call, for a while.
+
+        Clients ask again as soon as they have sent their user to the page, and give up when
+        they have done so a few times. Raises `StateUnconfirmedError`.
+        """
+        end = monotonic() + self._wait_seconds
+        while monotonic() < end and not self._ends:
+            waits = partial(stored.is_pending, approval_id=approval_id, now=clock())
+            if not await self._do(self._store.read, waits):
+                return
+            await asyncio.sleep(LOOK_SECONDS)
+
+    def stop_waiting(self) -> None:
+        """Let nobody wait any more: this process is about to end."""
+        self._ends = True
 
     async def use(self, approval: Approval, binding: str, now: UnixTime) -> bool:
         """Use an approval for this round of its call; of several who try, one may.

@@ -147,6 +147,14 @@ def find(conn: Connection, approval_id: str, *, now: UnixTime) -> CallApproval |
     return next(iter(found), None)
 
 
+def is_pending(conn: Connection, approval_id: str, *, now: UnixTime) -> bool:
+    """Tell whether a question is neither decided nor over: one cheap query."""
+    query = select(table.c.id).where(
+        table.c.id == approval_id, table.c.state == "pending", table.c.expires_at > now
+    )
+    return conn.execute(query).first() is not None
+
+
 def latest(conn: Connection, binding: str, *, now: UnixTime) -> CallApproval | None:
     """Give what an equal call meets: a question that is open, a decision that holds."""
     same = select(table).where(table.c.binding == binding, table.c.expires_at > now)
