@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import html
 import json
 import re
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from itertools import count
@@ -238,19 +239,33 @@ def in_flight(made: Installation) -> int:
     return int(found[1])
 
 
-def test_a_server_that_ends_lets_nobody_wait(house: House, text: str) -> None:
+@contextlib.contextmanager
+def held(house: House, text: str) -> Iterator[Future[Answer]]:
+    """Let a client wait for a decision."""
     _, state = asked(house.call(text))
     accepted = {"bascule/approval": {"action": "accept"}}
-    waiting = partial(house.call, text, state, inputResponses=accepted)
     with ThreadPoolExecutor(1) as pool:
-        held = pool.submit(waiting)
+        waiting = partial(house.call, text, state, inputResponses=accepted)
+        answer = pool.submit(waiting)
         until(lambda: in_flight(house.server) == 1)
-        before = monotonic()
+        begun = monotonic()
+        yield answer
+        assert monotonic() - begun < WAIT_SECONDS
+
+
+def test_a_server_that_ends_lets_nobody_wait(house: House, text: str) -> None:
+    with held(house, text) as answer:
         assert house.server.stop() == 0
-        result = held.result().json["result"]
+        result = answer.result().json["result"]
     house.server.start()
     assert (result["resultType"], "inputRequests" in result) == ("input_required", False)
-    assert monotonic() - before < WAIT_SECONDS
+
+
+def test_nor_does_somebody_wait_who_was_revoked(house: House, text: str) -> None:
+    with held(house, text) as answer:
+        house.server.ask("revoke", "--user", "alice", "--reason", "stolen")
+        assert answer.result().status == 401
+    assert house.desk.take() == []
 
 
 def test_what_was_asked_under_other_rules_is_over(house: House, text: str) -> None:

@@ -22,7 +22,7 @@ from bascule.gateway.definitions import Watch
 from bascule.gateway.exchange import Headers
 from bascule.gateway.facts import facts_of, without_forbidden_subscriptions
 from bascule.gateway.flows import concern_of, touch
-from bascule.gateway.gateway import Gateway, Upstream, Work
+from bascule.gateway.gateway import Gateway, RevokedError, Upstream, Work
 from bascule.gateway.hosted_headers import identity_headers
 from bascule.gateway.ingress import check_media, check_origin, mirror_headers
 from bascule.gateway.journal import Entry
@@ -78,6 +78,8 @@ async def handle_call(gateway: Gateway, work: Work, connector: str) -> None:
             # Meanwhile everything else may have changed too.
             snapshot, upstreams = gateway.snapshot, gateway.upstreams
             now = gateway.clock()
+            if not gateway.callers.still_valid(caller, now):
+                raise RevokedError
         facts = facts_of(message, caller.principal, connector, now)
         upstream = upstreams.get(connector)
         watch = watch_modern(gateway, upstream, message, facts, snapshot)
