@@ -134,6 +134,31 @@ def test_the_code_of_a_refusal_leads_to_its_reason(bascule: Installation) -> Non
     assert "alice  bascule-cli  desk  tools/call  forbidden" in shown
 
 
+def test_a_recorded_call_is_explained_by_what_is_in_force(bascule: Installation) -> None:
+    refused = bascule.tool(bascule.token(), "forbidden")
+    code = refused.error["data"]["code"]
+    until(lambda: bascule.cli("decide", "--code", code).exit_code == 1)
+    words = ("policy", "explain", "--code")
+    found = json.loads(bascule.cli(*words, code, "--json").stdout)
+    row = bascule.records("--name", "forbidden")[-1]
+    assert found["record"] == {
+        "seq": row["seq"],
+        "decision": "deny",
+        "reason": row["reason"],
+        "policies": row["policies"],
+        "missing": "",
+    }
+    assert (found["decision"], found["reason"]) == ("deny", row["reason"])
+    assert found["asked"][0]["who"] == "user:alice"
+    told = bascule.cli(*words, str(row["seq"])).stdout.splitlines()
+    assert told[0].startswith(f"record {row['seq']}: deny: {row['reason']}")
+    assert told[1].startswith(f"deny: {row['reason']}")
+    (issued, *_) = bascule.records("--type", "token.issue")
+    result = bascule.cli(*words, str(issued["seq"]))
+    assert result.exit_code == 3
+    assert "is of no call that a right is needed for" in result.stderr
+
+
 @pytest.mark.parametrize("kind", ["unknown", "an allowed call's id"])
 def test_what_is_no_code_of_a_refusal_is_said(kind: str, bascule: Installation) -> None:
     bascule.tool(bascule.token(), "echo")

@@ -50,7 +50,7 @@ def recorded_calls(
         record = decode(leaf)
         if not since <= record.ts // 1_000_000 < until:
             continue
-        found = _recorded(seq, record)
+        found = recorded_call(seq, record)
         if found is not None:
             yield found
 
@@ -72,7 +72,8 @@ def kept_arguments(place: Place) -> Callable[[int], Mapping[str, Any] | None]:
     return opened
 
 
-def _recorded(seq: int, record: Record) -> Recorded | None:
+def recorded_call(seq: int, record: Record) -> Recorded | None:
+    """Give the decision of a record; None when it has none for which a right is needed."""
     authz, mcp = record.authz, record.mcp
     if not isinstance(authz, AuthzPart) or not isinstance(mcp, McpPart):
         return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
@@ -12,6 +12,9 @@ from msgspec import Struct
 from bascule.cli.output import cell
 from bascule.decision.explain import Asked, Explanation, reason_of
 from bascule.decision.facts import Allowed, Decision, Denied, Maybe
+
+if TYPE_CHECKING:
+    from bascule.app.recorded import Recorded
 
 _MOST_NEARLY = 8
 """Policies that are named of one question; how many more there are is said."""
@@ -93,3 +96,25 @@ def _question(asked: Asked) -> Iterator[str]:
     more = len(asked.nearly) - _MOST_NEARLY
     if more > 0:
         yield f"      and {more} more"
+
+
+def record_json(recorded: Recorded) -> dict[str, Any]:
+    """Give what was decided when the call was made."""
+    return {
+        "seq": recorded.seq,
+        "decision": "allow" if recorded.outcome == "allow" else "deny",
+        "reason": recorded.reason,
+        "policies": recorded.policies,
+        "missing": recorded.missing,
+    }
+
+
+def record_line(recorded: Recorded) -> str:
+    """Say what was decided then, and what is not known of it now."""
+    told = record_json(recorded)
+    head = f"record {recorded.seq}: {told['decision']}: {recorded.reason}"
+    unknown = [recorded.missing] if recorded.missing else []
+    if recorded.facts.arguments is None:
+        unknown.append("the values of its arguments were not kept")
+    note = f" ({'; '.join(unknown)})" if unknown else ""
+    return cell(f"{' '.join((head, *recorded.policies))}{note}; by what is in force now:")

@@ -217,6 +217,17 @@ class Decided(Struct):
     """Place in the log of a decision that was looked up by its code."""
 
 
+class ExplainedRecord(Struct):
+    """What was decided when a call was made that is explained."""
+
+    seq: int
+    decision: Literal["allow", "deny"]
+    reason: str
+    policies: list[str]
+    missing: str
+    """What the record lacks to be decided again; empty for nothing."""
+
+
 class PolicyExplained(Struct):
     """`policy explain`: a decision, and what nearly made it another."""
 
@@ -231,6 +242,8 @@ class PolicyExplained(Struct):
     """For the user, or the agent by itself; for the agent; for the token."""
     missing: list[str]
     """What would have to be different, in words."""
+    record: ExplainedRecord | UnsetType = UNSET
+    """With `--code`."""
 
 
 class AdvisoryFound(Struct):
