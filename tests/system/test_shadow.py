@@ -134,6 +134,30 @@ def test_the_rights_in_force_simulate_to_what_was_decided(
     assert (code, found["calls"], found["same"], found["differences"]) == (0, 4, 4, [])
 
 
+def test_what_is_suggested_is_what_was_used_and_nothing_more(
+    own: Installation, called: list[dict[str, Any]]
+) -> None:
+    folder = own.config.parent / "suggested"
+    result = own.cli(
+        "policy", "suggest", "--since", "1d", "--output", str(folder), "--json"
+    )
+    assert result.exit_code == 0, result.stderr
+    found: dict[str, Any] = json.loads(result.stdout)
+    shape = json.loads(own.cli("schema", "policy-suggest").stdout)
+    Draft202012Validator(shape).validate(found)
+    assert found["roles"] == {"clerk": ["desk/echo"]}
+    assert found["default_ceiling"] == []  # the built-in agent has a ceiling of its own
+    code, simulation = simulated(own, folder)
+    assert (code, simulation["differences"]) == (0, [])
+    compared = own.cli("policy", "diff", str(own.config), str(folder), "--json")
+    counts = json.loads(compared.stdout)["counts"]
+    assert counts.pop("denied") > 0
+    assert not any(counts.values())
+    again = own.cli("policy", "suggest", "--output", str(folder))
+    assert again.exit_code == 3
+    assert "name a folder that does not exist" in again.stderr
+
+
 def test_what_cannot_be_tried_out_stops_nothing(
     own: Installation, called: list[dict[str, Any]]
 ) -> None:

@@ -10,6 +10,7 @@ from bascule.cli.lazy import LazyGroup
 
 COMMANDS: Mapping[str, str] = {
     "diff": "policy_diff:diff",
+    "suggest": "policy_suggest:suggest",
     "simulate": "policy_simulate:simulate",
     "check": "policy_check:check",
     "test": "policy_test:test",

@@ -12,6 +12,7 @@ from bascule.app.doctor import Finding
 from bascule.app.recertification import Unused
 from bascule.app.replay import Replayed
 from bascule.app.rights_changes import PolicyChange
+from bascule.app.suggestion import Cut
 from bascule.app.who_can import Right
 from bascule.audit.query import Row
 from bascule.audit.verify import Verdict
@@ -539,6 +540,24 @@ class Simulated(Struct):
     """Calls that cannot be decided again, by why."""
 
 
+class Suggested(Struct):
+    """`policy suggest`: the least rights that cover what was used."""
+
+    since: int
+    """Seconds since 1970."""
+    calls: int
+    """Allowed calls that it rests on."""
+    roles: dict[str, list[str]]
+    """What each role would allow."""
+    default_ceiling: list[str]
+    ceilings: dict[str, list[str]]
+    cuts: list[Cut]
+    unused: list[str]
+    """Hand-written policies that permitted none of the calls; they stay."""
+    output: str | None
+    """Folder that was written."""
+
+
 SCHEMAS: Mapping[str, type[Struct] | None] = {
     "add": Added,
     "agent-add": AgentAdded,
@@ -570,6 +589,7 @@ SCHEMAS: Mapping[str, type[Struct] | None] = {
     "policy-diff": PoliciesCompared,
     "policy-explain": PolicyExplained,
     "policy-simulate": Simulated,
+    "policy-suggest": Suggested,
     "policy-test": PolicyTest,
     "policy-who-can": Right,
     "reject": ConnectorDecided,
