@@ -235,6 +235,17 @@ def test_the_time_and_the_arguments_count(folder: Path) -> None:
     )
 
 
+def test_what_was_touched_counts(folder: Path) -> None:
+    (folder / "policies" / "x.cedar").write_text(
+        '@id("closed") forbid(principal, action == Mcp::Action::"call_tool", resource) '
+        'when { context.touched.contains("secret") };'
+    )
+    call = ("--user", "alice", "--agent", "desk", "--tool", "time/now", "--arguments", "{}")
+    assert explained(folder, *call, code=0)["decision"] == "allow"
+    closed = explained(folder, *call, "--touched", "secret", code=1)
+    assert closed["policies"] == ["closed"]
+
+
 @pytest.mark.parametrize(
     "words",
     [

@@ -60,6 +60,8 @@ class CallOptions(Struct, frozen=True):
     """`CONNECTOR/NAME`."""
     arguments: str | None
     """JSON."""
+    touched: tuple[str, ...]
+    """Labels; looked at with `arguments` alone."""
     at: str | None
     """RFC 3339."""
 
@@ -122,6 +124,7 @@ def facts_of_options(context: CommandContext, given: CallOptions) -> CallFacts:
         name,
         system_clock() if given.at is None else _moment(given.at),
         arguments=None if given.arguments is None else _arguments(given.arguments),
+        touched=frozenset(given.touched),
     )
 
 

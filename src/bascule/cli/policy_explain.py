@@ -32,6 +32,7 @@ DENIED = 1
 @click.option("--prompt", metavar="CONNECTOR/NAME")
 @click.option("--resource", metavar="CONNECTOR/URI")
 @click.option("--arguments", metavar="JSON", help="Of the call; else they are not known.")
+@click.option("--touched", multiple=True, metavar="LABEL", help="Touched before.")
 @click.option("--at", metavar="TIME", help="When, as 2026-11-24T10:00:00Z; else now.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.pass_context
@@ -47,6 +48,7 @@ def explain(
     prompt: str | None,
     resource: str | None,
     arguments: str | None,
+    touched: tuple[str, ...],
     at: str | None,
     *,
     as_json: bool,
@@ -77,7 +79,9 @@ def explain(
         asked = read_facts(facts)
     else:
         ((kind, use),) = named
-        options = CallOptions(user, groups, agent, scopes, kind, use, arguments, at)
+        options = CallOptions(
+            user, groups, agent, scopes, kind, use, arguments, touched, at
+        )
         asked = facts_of_options(context, options)
     config = context.config()
     snapshot = context.snapshot(config)
