@@ -46,7 +46,7 @@ def bench(folder: Path, *arguments: str) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     folder = tmp_path_factory.mktemp("bench")
-    found = bench(folder, "--no-supply-chain")
+    found = bench(folder, "--no-supply-chain", "--no-decisions")
     assert list(folder.iterdir()) == []
     return found
 
@@ -120,7 +120,8 @@ def test_a_run_that_is_stopped_leaves_no_process_and_no_file(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     folder = tmp_path_factory.mktemp("bench")  # short: a socket will lie below it
-    command = [*COMMAND, "--peer", "envoy_full", "--no-cold", "--no-supply-chain"]
+    without = ("--no-cold", "--no-supply-chain", "--no-decisions")
+    command = [*COMMAND, "--peer", "envoy_full", *without]
     with subprocess.Popen(
         command, env=environment(folder), stderr=subprocess.PIPE, text=True
     ) as process:

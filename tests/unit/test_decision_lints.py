@@ -214,7 +214,6 @@ def test_a_condition_that_can_never_hold_is_a_warning(condition: str) -> None:
         'when { resource.name == "search" }',
         "when { resource.destructive }",
         'when { principal in Mcp::Group::"x" }',
-        'when { context.touched.contains("x") }',
         'when { context.now > datetime("2026-01-01") }',
     ],
 )
@@ -343,3 +342,48 @@ def test_who_acts_alone_may_use_prompts_too() -> None:
         'when { resource has name && resource.name == "hello" };'
     )
     assert linted(cedar=cedar) == []
+
+
+FLOWS = """
+[labels]
+in = ["desk/search"]
+out = ["desk/wipe"]
+none = []
+"""
+
+
+@pytest.mark.parametrize(
+    ("flow", "said"),
+    [
+        ('after = ["in"]\nclose = ["out"]', ""),
+        ('after = ["in", "none"]\nclose = ["none", "out"]', ""),
+        ('after = ["none"]\nafter_all = ["in"]\nclose = ["out"]', ""),
+        ('after = ["none"]\nclose = ["out"]', "never begins"),
+        ('after_all = ["in", "none"]\nclose = ["out"]', "never begins"),
+        ('after = ["in"]\nclose = ["none"]', "closes nothing: nothing has"),
+        ('after = ["in"]', "closes nothing, and no policy reads"),
+    ],
+)
+def test_flows_in_vain_are_named(flow: str, said: str) -> None:
+    found = linted(f"{ROLE}{FLOWS}[flows.x]\n{flow}\n")
+    assert [it.where for it in found] == ([("flows", "x")] if said else [])
+    assert all(said in it.message for it in found)
+
+
+@pytest.mark.parametrize(
+    ("condition", "labels"),
+    [
+        ('context.touched.contains("in")', []),
+        ('context.touched.contains("out")', ["out"]),
+        ('context.touched.containsAny(["in", "In"])', ["In"]),
+        ('context.touched.containsAll(["a", "b"]) && context.method == "c"', ["a", "b"]),
+        ('context.scopes.contains("out")', []),
+    ],
+)
+def test_labels_that_never_count_are_named(condition: str, labels: list[str]) -> None:
+    tables = f'{ROLE}{FLOWS}[flows.x]\nafter = ["in"]\nclose = ["out"]\n'
+    found = linted(tables, use("resource", f"when {{ {condition} }}"))
+    assert [it.message for it in found] == [
+        f"`x` asks for `{it}`, with which no flow begins" for it in labels
+    ]
+    assert all((it.file, it.line) == ("x.cedar", 1) for it in found)

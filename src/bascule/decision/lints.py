@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bascule.config.model import Config
 from bascule.decision.entry_lints import entry_lints
+from bascule.decision.flow_lints import flow_lints
 from bascule.decision.policy_lints import policy_lints
 from bascule.decision.problems import Problem
 from bascule.decision.snapshot import Snapshot
@@ -15,4 +16,8 @@ def lints(config: Config, snapshot: Snapshot) -> list[Problem]:
     What is said is certain as far as it is known what connectors serve: names count only
     where a surface is approved.
     """
-    return [*entry_lints(config, snapshot.gates), *policy_lints(config, snapshot)]
+    return [
+        *entry_lints(config, snapshot.gates),
+        *policy_lints(config, snapshot),
+        *flow_lints(config, snapshot),
+    ]
