@@ -6,8 +6,10 @@ import asyncio
 import contextlib
 import html
 import json
+import os
 import re
 import signal
+import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -28,6 +30,7 @@ from mcp.types import ElicitResult
 from bascule.clock import monotonic
 from bascule.decision import consent
 from bascule.gateway.call_approvals import WAIT_SECONDS
+from conformance.rig import NODE, SCRIPTS
 from patience import PATIENCE, until
 from postgres import PostgresServer
 from system.legacy_client import LegacyClient
@@ -186,47 +189,82 @@ def test_what_was_seen_is_what_is_sent(house: House, text: str) -> None:
         )
 
 
-async def call_by_sdk(house: House, text: str, to_page: Callable[[str], None]) -> Any:
+Outcome = dict[str, Any]
+
+
+def by_python(house: House, text: str, to_page: Callable[[str], None]) -> Outcome:
     """Call with the SDK for Python; `to_page` is sent its user."""
 
     async def sent(_: Any, params: Any) -> ElicitResult:
         to_page(params.url)
         return ElicitResult(action="accept")
 
+    async def call() -> str:
+        token = house.server.token("alice", "hall")
+        headers = {"Authorization": f"Bearer {token}"}
+        async with httpx2.AsyncClient(headers=headers, timeout=PATIENCE) as http:
+            url = f"{house.server.url}/c/hall/mcp"
+            transport = streamable_http_client(url, http_client=http)
+            client = Client(transport, mode=VERSION, elicitation_callback=sent)
+            async with client:
+                called: Any = await client.call_tool("echo", {"text": text})
+                return str(called.content[0].text)
+
+    outcome: Outcome = {}
+    try:
+        outcome["said"] = asyncio.run(call())
+    except* MCPError as group:
+        (refused,) = leaves(group)
+        outcome["error"] = {"code": refused.code, "message": refused.message}
+    return outcome
+
+
+def by_npm(house: House, text: str, to_page: Callable[[str], None]) -> Outcome:
+    """Call with the npm SDK."""
+    url = f"{house.server.url}/c/hall/mcp"
+    command = [NODE, SCRIPTS / "approved.mjs", url, "echo", text]
     token = house.server.token("alice", "hall")
-    headers = {"Authorization": f"Bearer {token}"}
-    async with httpx2.AsyncClient(headers=headers, timeout=PATIENCE) as http:
-        url = f"{house.server.url}/c/hall/mcp"
-        transport = streamable_http_client(url, http_client=http)
-        client = Client(transport, mode=VERSION, elicitation_callback=sent)
-        async with client:
-            return await client.call_tool("echo", {"text": text})
+    environment = {"PATH": os.environ["PATH"], "TOKEN": token}
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, text=True
+    ) as client:
+        assert client.stdout is not None
+        found: Outcome = {}
+        for line in client.stdout:
+            found = json.loads(line)
+            if "page" in found:
+                to_page(found["page"])
+    return found
 
 
+def leaves(group: BaseExceptionGroup[MCPError]) -> list[MCPError]:
+    """Give the errors of a group, however deep they lie."""
+    found: list[MCPError] = []
+    for exc in group.exceptions:
+        found += leaves(exc) if isinstance(exc, BaseExceptionGroup) else [exc]
+    return found
+
+
+@pytest.mark.parametrize("client", [by_python, by_npm])
 @pytest.mark.parametrize("decision", ["approve", "deny"])
 def test_a_client_of_others_waits_for_its_user_and_asks_once(
-    house: House, text: str, decision: str
+    house: House, text: str, client: Callable[..., Outcome], decision: str
 ) -> None:
     """It asks again as soon as the page is open, and ten times at most."""
     pages: list[str] = []
-    form = {"decision": decision, "read": "yes"}
 
     def decide() -> None:
         until(lambda: bool(pages) and in_flight(house.server) == 1)
-        house.bob.post(path_of(pages[0]), form)
+        house.bob.post(path_of(pages[0]), {"decision": decision, "read": "yes"})
 
     human = threading.Thread(target=decide)
     human.start()
     try:
-        called = call_by_sdk(house, text, pages.append)
-        if decision == "approve":
-            assert text in asyncio.run(called).content[0].text
-        else:
-            with pytest.raises(ExceptionGroup) as refused:
-                asyncio.run(called)
-            assert refused.group_contains(MCPError, match="the call was denied", depth=2)
+        outcome = client(house, text, pages.append)
     finally:
         human.join()
+    denied = {"error": {"code": WAITS, "message": "the call was denied"}}
+    assert outcome == ({"said": text} if decision == "approve" else denied)
     assert len(pages) == 1
 
 
