@@ -285,6 +285,17 @@ def test_no_configuration_at_all_passes_the_check(tmp_path: Path) -> None:
     assert (result.exit_code, json.loads(result.stdout)["ok"]) == (0, True)
 
 
+def test_without_the_state_the_text_is_checked_all_the_same(folder: Path) -> None:
+    path = folder / "bascule.toml"
+    away = '[server]\ndatabase = "env:NOT_SET_ANYWHERE"\n'
+    path.write_text(f"{away}{CONFIG}\n[roles.idle]\nallow = []\n")
+    result = bascule(folder, "policy", "check", "--json")
+    assert result.exit_code == 0
+    assert "not compared with what is approved: secret `env:NOT_SET" in result.stderr
+    (problem,) = json.loads(result.stdout)["problems"]
+    assert problem["message"].startswith("roles.idle: nobody can have it")
+
+
 def test_an_error_fails_the_check_with_file_and_line(folder: Path) -> None:
     path = folder / "bascule.toml"
     path.write_text(CONFIG.replace("time/prompt:greet", "tim/prompt:greet"))
