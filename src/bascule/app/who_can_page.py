@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from bascule.app.who_can import Right
+from bascule.errors import BasculeError
 from bascule.lock.invisible import visible
 from bascule.web.one_file import render_one_file
 
 _SAID: Mapping[str, str] = {"allow": "yes", "maybe": "if", "deny": "no"}
+
+MOST_CELLS = 100_000
 
 Cells = tuple[tuple[str, str], ...]
 """Decision, and what it is because of, for each tool."""
@@ -65,7 +68,10 @@ class WhoCanPage:
 
 
 def who_can_page(found: Iterable[Right], *, made: str) -> str:
-    """Write the page of a table of rights, in which every pair has the same tools."""
+    """Write the page of a table of rights, in which every pair has the same tools.
+
+    Raises `BasculeError` for one that no browser would show in time.
+    """
     tools: list[tuple[str, str]] = []
     pairs: dict[Cells, list[Pair]] = {}
     for (user, agent), rows in groupby(found, key=lambda it: (it.user, it.agent)):
@@ -78,6 +84,11 @@ def who_can_page(found: Iterable[Right], *, made: str) -> str:
         for cells, who in pairs.items()
         if any(decision != "deny" for decision, _ in cells)
     }
+    if len(columns) * len(tools) > MOST_CELLS:
+        raise BasculeError(
+            f"the page would have {len(columns)} columns and {len(tools)} rows: choose "
+            "with --user, --agent or --connector, or take --json"
+        )
     nothing = [pair for cells, who in pairs.items() if cells not in columns for pair in who]
     page = WhoCanPage(
         made=made,
