@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import hashlib
 
+from markupsafe import Markup
+
 from bascule.web.render import environment
 
 
@@ -25,8 +27,13 @@ def render_one_file(name: str, page: object) -> str:
             "require-trusted-types-for 'script'",
         )
     )
-    template = made.get_template(f"{name}.html")
-    return template.render(page=page, policy=policy, style=style, script=script)
+    # Both are files of ours; no text of others gets into them.
+    return made.get_template(f"{name}.html").render(
+        page=page,
+        policy=policy,
+        style=Markup(f"<style>{style}</style>"),  # noqa: S704
+        script=Markup(f"<script>{script}</script>"),  # noqa: S704
+    )
 
 
 def _hash(text: str) -> str:
