@@ -190,3 +190,17 @@ def test_what_alternatives_say_is_optional_and_of_their_kinds() -> None:
         'context.args has mixed && context.args.mixed == "x"',
     ):
         assert len(problems(text % wrong, {"read": schema})) == 1
+
+
+def test_a_declared_argument_that_no_tool_has_is_a_warning() -> None:
+    fine: dict[str, ArgumentForm] = {
+        "path": "path",
+        "read/path": "path",
+        "deep.on": "text",
+        "search/query": "name",
+    }
+    assert problems("", forms=fine) == []
+    for wrong in ("pth", "search/path", "deep.off", "write/path"):
+        (found,) = problems("", forms={wrong: "path"})
+        assert found.severity == "warning"
+        assert found.where == ("connectors", "fs", "arguments", wrong)

@@ -7,7 +7,7 @@ from itertools import chain
 
 from msgspec import Struct
 
-from bascule.config.model import Config, Connector
+from bascule.config.model import ArgumentForm, Config, Connector
 from bascule.decision.argument_fit import complaints, may_be
 from bascule.decision.argument_forms import Form, forms
 from bascule.decision.argument_reads import Read, Wanted, reads, wanted
@@ -49,6 +49,10 @@ class ArgumentRules:
         """Whether arguments that a tool's schema does not have may pass."""
         return connector in self._unknown_allowed
 
+    def declared(self, connector: str) -> Mapping[str, ArgumentForm]:
+        """Give the forms that are declared, by `TOOL/ARGUMENT` or `ARGUMENT`."""
+        return self._declared.get(connector, {})
+
     def plan(self, target: Target, schema: ArgumentSchema | None) -> Plan:
         """Give what is done with the arguments of a tool.
 
@@ -77,7 +81,7 @@ class ArgumentRules:
         policies = {it.id: it for it in covering if it.arguments}.values()
         found = [(it, list(reads(it.est["conditions"]))) for it in policies]
         every = [read for _, some in found for read in some]
-        declared = self._declared.get(target.connector, {})
+        declared = self.declared(target.connector)
         shape = None if schema is None or schema.problem else schema.shape
         spelt = forms(every, declared, target.name, shape)
         unfit = (

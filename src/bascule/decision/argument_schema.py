@@ -26,8 +26,8 @@ MAX_PATTERNED = 2048
 """Characters of one text, or one name, that is compared with a pattern."""
 MAX_PATTERNED_TOTAL = 16_384
 """Characters that patterns may look at in one call, counted for each pattern."""
-MAX_SCHEMAS = 2048
-"""Schemas that are kept ready."""
+MAX_SCHEMAS = 12_000
+"""Schemas that are kept ready; each takes about 12 KiB."""
 _MAX_DETAIL = 300
 _PATTERNS = jsonschema_rs.FancyRegexOptions(
     backtrack_limit=1000, size_limit=256 << 10, dfa_size_limit=1 << 20

@@ -6,14 +6,15 @@ this is done when configuration and approvals have come together.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from bascule.decision.argument_fit import complaints, listed, may_be
 from bascule.decision.argument_reads import reads
 from bascule.decision.argument_schema import ArgumentSchema, schema_of
+from bascule.decision.argument_shapes import Shape
 from bascule.decision.model import ACT_ALONE, USE_ACTIONS, Target
 from bascule.decision.policy import Policy
-from bascule.decision.problems import Problem
+from bascule.decision.problems import Problem, dotted
 from bascule.decision.snapshot import Snapshot
 
 _NAMED = 3
@@ -24,11 +25,12 @@ def argument_problems(snapshot: Snapshot) -> list[Problem]:
     """Give what is wrong between policies and the arguments of approved tools.
 
     One problem for each policy and complaint, however many tools it is about; and a warning
-    for each tool whose schema cannot be used.
+    for each tool whose schema cannot be used, and each declared argument that is nowhere.
     """
-    problems: list[Problem] = []
     found: dict[str, _Found] = {}
-    for target, schema in _approved_tools(snapshot):
+    tools = list(_approved_tools(snapshot))
+    problems = list(_undeclarable(snapshot, tools))
+    for target, schema in tools:
         if schema.problem:
             problems.append(_unusable(target, schema.problem))
             continue
@@ -36,6 +38,26 @@ def argument_problems(snapshot: Snapshot) -> list[Problem]:
             about = found.setdefault(policy.id, _Found(policy))
             about.look_at(snapshot, target, schema)
     return [*problems, *(it for about in found.values() for it in about.problems())]
+
+
+def _undeclarable(
+    snapshot: Snapshot, tools: Sequence[tuple[Target, ArgumentSchema]]
+) -> Iterator[Problem]:
+    """Give the arguments in `[connectors.NAME.arguments]` that no approved tool has."""
+    for connector in sorted({target.connector for target, _ in tools}):
+        own = [(it.name, schema.shape) for it, schema in tools if it.connector == connector]
+        for key in snapshot.arguments.declared(connector):
+            if not any(_has(shape, key, tool) for tool, shape in own):
+                where = ("connectors", connector, "arguments", key)
+                message = f"{dotted(where)}: no approved tool has such an argument"
+                yield Problem("", 0, "warning", message, where)
+
+
+def _has(shape: Shape, key: str, tool: str) -> bool:
+    names = (key, key.removeprefix(f"{tool}/"))
+    return any(
+        may_be(shape, place) for it in names for place in ((it,), tuple(it.split(".")))
+    )
 
 
 def _unusable(target: Target, problem: str) -> Problem:
