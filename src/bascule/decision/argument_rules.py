@@ -22,11 +22,23 @@ _Key = tuple[str, str, int]
 """Connector, tool, and which schema."""
 
 
+class Fit(Struct, frozen=True):
+    """One policy that reads arguments, held against one tool."""
+
+    policy: Policy
+    reads: tuple[Read, ...]
+    complaints: tuple[str, ...]
+    """Why it does not fit the approved schema; none where nothing is approved."""
+
+
 class Plan(Struct, frozen=True):
     """What is done with the arguments of one tool."""
 
+    fits: tuple[Fit, ...]
+    """The policies on it that read arguments, whoever calls."""
+
     wanted: Wanted
-    """Those that some policy on it reads, whoever calls."""
+    """The arguments that these read."""
     forms: tuple[Form, ...]
     """How those among them are spelt that are compared with texts."""
     unfit: tuple[str, ...]
@@ -79,33 +91,35 @@ class ArgumentRules:
         actions = (USE_ACTIONS["tool"], ACT_ALONE)
         covering = chain.from_iterable(self._policies.on(it, target) for it in actions)
         policies = {it.id: it for it in covering if it.arguments}.values()
-        found = [(it, list(reads(it.est["conditions"]))) for it in policies]
+        found = [(it, tuple(reads(it.est["conditions"]))) for it in policies]
         every = [read for _, some in found for read in some]
         declared = self.declared(target.connector)
         shape = None if schema is None or schema.problem else schema.shape
         spelt = forms(every, declared, target.name, shape)
-        unfit = (
-            policy.id
-            for policy, some in found
-            if policy.effect == "forbid"
-            and shape is not None
-            and _is_unfit(policy, some, shape, spelt)
-        )
+        fits = tuple(_fit(policy, some, shape, spelt) for policy, some in found)
         whole = any("*" in it.arguments for it in policies)
-        return Plan(wanted(every, whole=whole), spelt, tuple(sorted(unfit)))
+        unfit = (it.policy.id for it in fits if shape is not None and _is_unfit(it, shape))
+        return Plan(fits, wanted(every, whole=whole), spelt, tuple(sorted(unfit)))
 
 
-def _is_unfit(
-    policy: Policy, found: Sequence[Read], shape: Shape, spelt: Sequence[Form]
-) -> bool:
-    """Tell whether a policy cannot decide on calls of a tool, or asks for what it lacks.
+def _fit(
+    policy: Policy, found: tuple[Read, ...], shape: Shape | None, spelt: Sequence[Form]
+) -> Fit:
+    if shape is None:
+        return Fit(policy, found, ())
+    return Fit(policy, found, tuple(complaints(policy, found, shape, spelt)))
+
+
+def _is_unfit(fit: Fit, shape: Shape) -> bool:
+    """Tell whether a `forbid` cannot decide on calls of a tool, or asks for what it lacks.
 
     One that is for several tools may ask for what some of them lack.
     """
-    alone = policy.est["resource"]["op"] == "=="
-    if alone and not all(may_be(shape, it.place) for it in found):
-        return True
-    return next(complaints(policy, found, shape, spelt), None) is not None
+    if fit.policy.effect != "forbid":
+        return False
+    alone = fit.policy.est["resource"]["op"] == "=="
+    lacks = alone and not all(may_be(shape, it.place) for it in fit.reads)
+    return lacks or bool(fit.complaints)
 
 
 def settings(config: Config) -> dict[str, object]:

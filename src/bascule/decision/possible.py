@@ -19,7 +19,7 @@ from bascule.decision.snapshot import Snapshot
 Allows = Callable[[Target, Sequence[Answer], str | None, Candidate], bool]
 """Puts questions again with these arguments, of the definition with this digest."""
 
-_NO_PLAN = Plan(Wanted(), (), ())
+_NO_PLAN = Plan((), Wanted(), (), ())
 _NOTHING_PINNED: Mapping[str | None, ToolPin | None] = {None: None}
 
 

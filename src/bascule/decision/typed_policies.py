@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from bascule.decision.argument_fit import complaints, listed, may_be
-from bascule.decision.argument_reads import reads
+from bascule.decision.argument_fit import listed, may_be
+from bascule.decision.argument_rules import Fit
 from bascule.decision.argument_schema import ArgumentSchema, schema_of
 from bascule.decision.argument_shapes import Shape
-from bascule.decision.model import ACT_ALONE, USE_ACTIONS, Target
-from bascule.decision.policy import Policy
+from bascule.decision.model import Target
 from bascule.decision.problems import Problem, dotted
 from bascule.decision.snapshot import Snapshot
 
@@ -34,9 +33,9 @@ def argument_problems(snapshot: Snapshot) -> list[Problem]:
         if schema.problem:
             problems.append(_unusable(target, schema.problem))
             continue
-        for policy in _reading(snapshot, target):
-            about = found.setdefault(policy.id, _Found(policy))
-            about.look_at(snapshot, target, schema)
+        for fit in snapshot.arguments.plan(target, schema).fits:
+            about = found.setdefault(fit.policy.id, _Found(fit))
+            about.take(fit, target, schema.shape)
     return [*problems, *(it for about in found.values() for it in about.problems())]
 
 
@@ -72,19 +71,17 @@ def _unusable(target: Target, problem: str) -> Problem:
 class _Found:
     """What is wrong with one policy, over all tools that it covers."""
 
-    def __init__(self, policy: Policy) -> None:
-        self._policy = policy
-        self._reads = list(reads(policy.est["conditions"]))
-        self._nowhere = {it.place for it in self._reads}
+    def __init__(self, first: Fit) -> None:
+        self._policy = first.policy
+        self._nowhere = {it.place for it in first.reads}
         """Places that no tool has that was looked at."""
         self._complaints: dict[str, list[str]] = {}
         """What is wrong, and with which tools."""
 
-    def look_at(self, snapshot: Snapshot, target: Target, schema: ArgumentSchema) -> None:
-        """Hold the policy against one more tool."""
-        self._nowhere -= {it for it in self._nowhere if may_be(schema.shape, it)}
-        forms = snapshot.arguments.plan(target, schema).forms
-        for complaint in complaints(self._policy, self._reads, schema.shape, forms):
+    def take(self, fit: Fit, target: Target, shape: Shape) -> None:
+        """Take how it fits one more tool."""
+        self._nowhere -= {it for it in self._nowhere if may_be(shape, it)}
+        for complaint in fit.complaints:
             tools = self._complaints.setdefault(complaint, [])
             tools.append(f"{target.connector}/{target.name}")
 
@@ -111,13 +108,6 @@ def _approved_tools(snapshot: Snapshot) -> Iterator[tuple[Target, ArgumentSchema
             target = snapshot.target(connector, "tool", name)
             for text in sorted({pin.schema for pin in pins.values()}):
                 yield target, schema_of(text)
-
-
-def _reading(snapshot: Snapshot, target: Target) -> list[Policy]:
-    """Give the policies on a tool that read arguments, each once."""
-    actions = (USE_ACTIONS["tool"], ACT_ALONE)
-    covering = (it for action in actions for it in snapshot.policies.on(action, target))
-    return list({it.id: it for it in covering if it.arguments}.values())
 
 
 def _named(tools: list[str]) -> str:
