@@ -309,3 +309,29 @@ def test_the_examples_of_the_reference_are_valid() -> None:
     tables = {**tomllib.loads(toml), "connectors": {name: {"url": "x"} for name in names}}
     assert found(cedar, config=msgspec.convert(tables, Config)) == []
     assert "forbid(" in cedar
+
+
+def nested(form: str, times: int) -> str:
+    match form:
+        case "or":
+            condition = " || ".join(f'context.args.a == "{n}"' for n in range(times))
+        case "not":
+            condition = "!(" * times + "context has user" + ")" * times
+        case "dot":
+            condition = "context" + ".a" * times
+        case _:
+            condition = "[" * times + "]" * times + ".isEmpty()"
+    return f'@id("deep") forbid(principal, action, resource) when {{ {condition} }};'
+
+
+@pytest.mark.parametrize("form", ["or", "not", "dot", "set"])
+@pytest.mark.parametrize("times", [90, 1_000, 30_000])
+def test_a_policy_that_is_nested_too_deeply_is_refused(form: str, times: int) -> None:
+    """Cedar could not evaluate it, and by much more depth would end the process."""
+    found = policy_problems(CONFIG, {"x.cedar": f"\n{nested(form, times)}"})
+    assert [it.line for it in found if it.severity == "error"]
+
+
+@pytest.mark.parametrize("form", ["or", "not"])
+def test_a_policy_of_ordinary_depth_is_read(form: str) -> None:
+    assert not policy_problems(CONFIG, {"x.cedar": nested(form, 40)})

@@ -222,3 +222,57 @@ def test_details_leave_nothing_certain() -> None:
     assert isinstance(told(in_force, narrow), Maybe)
     assert isinstance(called(in_force, narrow), Allowed)
     assert isinstance(called(in_force, narrow, mode="slow"), Denied)
+
+
+def test_what_was_found_for_one_is_not_told_of_another() -> None:
+    """The residues are the same; what they read beside the arguments is not."""
+    pin = {"one": ToolPin(json.dumps(SCHEMA).encode())}
+    gate = Gate(
+        mode="enforce",
+        pins={"tools": dict.fromkeys(("fast", "read"), frozenset(("one",)))},
+        tools=dict.fromkeys(("fast", "read"), pin),
+    )
+    text = (
+        "forbid(principal is Mcp::User, action, resource is Mcp::Tool) "
+        "unless { context.args.mode == resource.name };"
+    )
+    in_force = build_snapshot(CONFIG, {"x.cedar": f'@id("p") {text}'}, {"files": gate})
+    (batch,) = decide_many(ALICE, "files", "tool", ["fast", "read"], NOW, in_force)
+    proved = [it.proved for _, it in batch if isinstance(it, Maybe)]
+    assert proved == [True, False]
+
+
+def test_a_failing_search_lists(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object) -> None:
+        raise RecursionError
+
+    monkeypatch.setattr("bascule.decision.proofs.prove", fails)
+    found = told(snapshot(unless("context.args.force")))
+    assert isinstance(found, Maybe)
+    assert not found.proved
+
+
+@pytest.mark.parametrize("absent", ["!(context has args)", "!(context has touched)"])
+def test_arguments_are_always_there(absent: str) -> None:
+    in_force = snapshot(
+        f"permit(principal, action, resource is Mcp::Tool) when {{ {absent} }}"
+    )
+    assert isinstance(told(in_force), Maybe)
+    assert isinstance(called(in_force), Allowed)
+
+
+def test_a_record_may_be_unlike_a_text() -> None:
+    condition = 'context.args.o != "x" && context.args.o.p == "y"'
+    in_force = snapshot(unless(condition), schema=None)
+    assert isinstance(told(in_force), Maybe)
+
+
+def test_a_keyword_that_a_schema_does_not_know_excludes_nothing() -> None:
+    part = {"type": "string", "const": "x"}
+    schema = {
+        "$schema": "http://json-schema.org/draft-04/schema#",
+        "properties": {"mode": part},
+        "required": ["mode"],
+    }
+    in_force = snapshot(unless('context.args.mode == "y"'), schema=schema)
+    assert isinstance(told(in_force), Maybe)

@@ -33,6 +33,8 @@ _TEXTS: Mapping[str, str] = {
     "uuid": "00000000-0000-4000-8000-000000000000",
 }
 _LONGEST = 4096
+_OTHERWISE_READ = (b'"$id"', b"draft-03", b"draft-04")
+"""By these a `$ref` is for another place, or a keyword is not known."""
 _MOST_NAMES = 500
 
 Part = Mapping[str, Any]
@@ -47,8 +49,8 @@ class Samples:
         self._root = msgspec.json.decode(schema)
         self._document = SchemaDocument(self._root)
         self._left = _MOST_PARTS
-        self.is_plain = not any(key in schema for key in (b'"$id"', b'"$dynamicRef"'))
-        """Every `$ref` means what it says."""
+        self.is_plain = not any(key in schema for key in _OTHERWISE_READ)
+        """Every `$ref` and keyword means what it says here."""
 
     def at(self, path: Sequence[str]) -> list[Part]:
         """Give the parts that hold of the property at a path, when it is there."""

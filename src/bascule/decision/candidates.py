@@ -25,6 +25,7 @@ from bascule.decision.domains import (
     ContradictionError,
     Fact,
     Limits,
+    is_no_record,
     values,
 )
 from bascule.decision.formulas import Atom
@@ -129,7 +130,10 @@ def _sort(way: Way) -> _Asked:
         demand, holds = read.demand, wanted is read.positive
         if isinstance(demand, Exists):
             asked.there.update(_above(demand.path))
-            (asked.there if holds else asked.absent).add(demand.path)
+            if holds:
+                asked.there.add(demand.path)
+            elif len(demand.path) > 1:  # whether there are arguments at all is not asked
+                asked.absent.add(demand.path)
         else:
             asked.there.update((*_above(demand.path), demand.path))
             asked.facts.setdefault(demand.path, []).append((demand, holds))
@@ -143,9 +147,9 @@ def _above(path: Path) -> Iterator[Path]:
 def _check_presence(asked: _Asked, known: Known) -> None:
     if asked.absent & asked.there:
         raise ContradictionError
-    for path in asked.facts:
-        if any(len(it) > len(path) and it[: len(path)] == path for it in asked.there):
-            # It has attributes: a record, of which nothing else can be asked.
+    for path, facts in asked.facts.items():
+        has_members = any(it[: len(path)] == path for it in asked.there if it != path)
+        if has_members and is_no_record(facts):
             raise ContradictionError
     samples = known.samples
     if samples is None or not known.is_binding or not samples.is_plain:

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import cedarpy
 import msgspec
 
+from bascule.decision.lines import is_too_deep, statements
 from bascule.decision.model import SCHEMA, Uid, schema_with, uid_json
 from bascule.decision.policy import Est
 from bascule.decision.residue import Residue
@@ -26,6 +27,9 @@ Entities = cedarpy.Entities
 _schema = cedarpy.Schema.from_str(SCHEMA)
 _position = re.compile(r"policy(\d+)")
 _failure = re.compile(r"error while evaluating policy `([^`]+)`")
+
+
+TOO_DEEP = "is nested too deeply: split it, or write `[…].contains(…)` for many `||`"
 
 
 class CedarSyntaxError(BasculeError):
@@ -59,6 +63,8 @@ def parse(text: str) -> tuple[list[Est], bool]:
 
     Raises `CedarSyntaxError`.
     """
+    if any(is_too_deep(it.text) for it in statements(text)):
+        raise CedarSyntaxError(TOO_DEEP)  # Cedar would end the process
     try:
         document = msgspec.json.decode(cedarpy.policies_to_json_str(text))
     except (ValueError, RecursionError) as exc:
@@ -123,6 +129,15 @@ def _typed_schema(arguments: str) -> cedarpy.Schema:
 def _text_of(est: str) -> str:
     document = f'{{"templates":{{}},"staticPolicies":{{"it":{est}}},"templateLinks":[]}}'
     return cedarpy.policies_from_json_str(document)
+
+
+def can_be_kept(est: Est) -> bool:
+    """Tell whether a policy that was parsed can be evaluated: not when it is too deep."""
+    try:
+        policy_set({"": est})
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def policy_set(ests: Mapping[str, Est]) -> PolicySet:

@@ -96,6 +96,14 @@ def _of_kind(kind: Kind, facts: Sequence[Fact], limits: Limits) -> Iterator[Lite
             return _some(_numbers(kind, facts, limits))
 
 
+def is_no_record(facts: Sequence[Fact]) -> bool:
+    """Tell whether what has members can not be what is asked for."""
+    return any(
+        _kind_of(demand) is not None or (wanted and isinstance(demand, OneOf))
+        for demand, wanted in facts
+    )
+
+
 def holds(demand: Demand, value: Literal) -> bool:
     """Tell whether a demand holds for a value. An argument of another kind fits nothing."""
     match demand:

@@ -43,6 +43,8 @@ class Atom(Struct, frozen=True, cache_hash=True):
 
     written: bytes
     """The expression in Cedar's JSON policy format."""
+    reads_more: bool = False
+    """Something that is known, too: it differs from call to call."""
 
 
 class Both(Struct, frozen=True, cache_hash=True):
@@ -88,7 +90,7 @@ def formula_of(policy: Policy) -> tuple[Formula, list[Est]]:
 
 def _formula(est: Est, asked: list[Est], depth: int) -> Formula:
     if depth > _DEEPEST:
-        return Atom(_written(est))
+        return _atom(est)
     if not reads_unknown(est):
         return _closed(est, asked)
     match est:
@@ -104,7 +106,7 @@ def _formula(est: Est, asked: list[Est], depth: int) -> Formula:
             parts = [_formula(it, asked, depth + 1) for it in (test, yes, no)]
             return choice(*parts)
         case _:
-            return Atom(_written(est))
+            return _atom(est)
 
 
 def _closed(est: Est, asked: list[Est]) -> Formula:
@@ -118,8 +120,21 @@ def _closed(est: Est, asked: list[Est]) -> Formula:
             return Asked(len(asked) - 1)
 
 
-def _written(est: Est) -> bytes:
-    return msgspec.json.encode(est, order="sorted")
+def _atom(est: Est) -> Atom:
+    return Atom(msgspec.json.encode(est, order="sorted"), not _reads_unknown_alone(est))
+
+
+def _reads_unknown_alone(node: object) -> bool:
+    if isinstance(node, list):
+        return all(map(_reads_unknown_alone, node))
+    if not isinstance(node, dict):
+        return True
+    if "Var" in node:
+        return False
+    inner = node.get(".") or node.get("has")
+    if isinstance(inner, dict) and inner.get("left") == _CONTEXT:
+        return inner.get("attr") in UNKNOWN
+    return all(map(_reads_unknown_alone, node.values()))
 
 
 def reads_unknown(node: object) -> bool:
@@ -216,3 +231,19 @@ def outcomes(formula: Formula) -> int:
 
 def _joined(left: int, right: int, *, goes_on: int) -> int:
     return (left & ~goes_on) | (right if left & goes_on else 0)
+
+
+@lru_cache(maxsize=4096)
+def reads_more(formula: Formula) -> bool:
+    """Tell whether an open part depends on who asks, or for what, or when."""
+    match formula:
+        case Atom():
+            return formula.reads_more
+        case Both(left, right) | Either(left, right):
+            return reads_more(left) or reads_more(right)
+        case Opposite(inner):
+            return reads_more(inner)
+        case Choice(test, yes, no):
+            return any(map(reads_more, (test, yes, no)))
+        case _:
+            return False

@@ -12,6 +12,12 @@ from typing import Any
 _token = re.compile(r'//[^\r\n]*|"(?:\\.|[^"\\])*"|;|\S', re.DOTALL)
 
 
+_OPENING, _CLOSING = frozenset("([{"), frozenset(")]}")
+_MAX_DEPTH = 100
+_MAX_TOKENS = 20_000
+"""Of one policy; each character of a name counts."""
+
+
 @dataclass(frozen=True, slots=True)
 class Statement:
     """The text of one Cedar policy, up to and with its `;`."""
@@ -36,6 +42,19 @@ def statements(text: str) -> list[Statement]:
     if start is not None:
         found.append(_statement(text, start, len(text)))
     return found
+
+
+def is_too_deep(text: str) -> bool:
+    """Tell whether one policy is nested so deeply, or so long, that parsers may crash."""
+    depth = 0
+    for tokens, token in enumerate(_token.finditer(text)):
+        if token[0] in _OPENING:
+            depth += 1
+        elif token[0] in _CLOSING:
+            depth -= 1
+        if depth > _MAX_DEPTH or tokens > _MAX_TOKENS:
+            return True
+    return False
 
 
 def _statement(text: str, start: int, end: int) -> Statement:

@@ -53,6 +53,8 @@ def read_policy_files(
             else:
                 read = policy_of(name, it.est)
                 policies[name] = replace(read, file=it.file, line=it.line)
+            if not cedar.can_be_kept(it.est):
+                problems.append(it.problem(cedar.TOO_DEEP))
             problems += _look_over(it, config)
     return policies, problems
 

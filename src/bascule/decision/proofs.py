@@ -50,6 +50,8 @@ class Proofs:
 
     def of(self, subject: Subject, confirm: Confirm) -> Shown:
         """Show what can be shown; `confirm` tells whether a candidate is allowed."""
+        if any(it is not None and it.reads_more for it in subject.residues):
+            return _show(subject, confirm)
         shown = self._shown.get(subject)
         if shown is None:
             if len(self._shown) >= MAX_PROOFS:
@@ -59,6 +61,13 @@ class Proofs:
 
 
 def _show(subject: Subject, confirm: Confirm) -> Shown:
+    try:
+        return _searched(subject, confirm)
+    except Exception:  # noqa: BLE001 — what cannot be searched is listed; calls are decided
+        return Shown("unproved")
+
+
+def _searched(subject: Subject, confirm: Confirm) -> Shown:
     samples = None if subject.schema is None else Samples(subject.schema)
     known = Known(samples, subject.is_binding, subject.forms)
     open_ones = [(n, it) for n, it in enumerate(subject.residues) if it is not None]

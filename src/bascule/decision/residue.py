@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from bascule.decision.formulas import Formula
+from bascule.decision.formulas import Formula, reads_more
 
 
 class Residue(Struct, frozen=True, cache_hash=True):
@@ -20,3 +20,8 @@ class Residue(Struct, frozen=True, cache_hash=True):
     """These must only not fail: a consent lifts what they forbid."""
     certain: bool
     """It comes to yes in every case."""
+
+    @property
+    def reads_more(self) -> bool:
+        """Whether who asks, for what and when counts too; then equal ones may differ."""
+        return any(map(reads_more, (*self.permits, *self.forbids, *self.others)))

@@ -89,6 +89,7 @@ atoms = st.one_of(
             "context.args.n * 9223372036854775807 > 5",
             "context.args has o && context.args.o has p",
             'context.args.o == {p: "x"}',
+            'context.args.o != "x"',
             "context.args.a == 1",
             '(if context.args has q then context.args.q else "x") == "x"',
             "context has args",
