@@ -84,8 +84,8 @@ def lines(found: Explanation) -> Iterator[str]:
     yield found.summary
     for asked in found.asked:
         yield from _question(asked)
-    for it in found.missing:
-        yield f"missing: {it}"
+    if found.missing:
+        yield f"missing: {'; '.join(found.missing)}"
 
 
 def _question(asked: Asked) -> Iterator[str]:
