@@ -158,6 +158,18 @@ def test_what_is_suggested_is_what_was_used_and_nothing_more(
     assert "name a folder that does not exist" in again.stderr
 
 
+def reload(own: Installation) -> dict[str, Any]:
+    """Have the configuration read anew; give the record of it."""
+    reloads = len(own.records("--type", "policy.reload"))
+    assert own.process is not None
+    own.process.send_signal(signal.SIGHUP)
+    own.wait_for_records("--type", "policy.reload", count=reloads + 1)
+    found = [it for it in own.whole_records() if it["type"] == "policy.reload"]
+    until(lambda: own.log.count("configuration reloaded") == len(found))
+    admin: dict[str, Any] = found[-1]["admin"]
+    return admin
+
+
 def test_what_cannot_be_tried_out_stops_nothing(
     own: Installation, called: list[dict[str, Any]]
 ) -> None:
@@ -165,10 +177,25 @@ def test_what_cannot_be_tried_out_stops_nothing(
     good = broken.read_text()
     try:
         broken.write_text("permit(")
-        assert own.process is not None
-        own.process.send_signal(signal.SIGHUP)
-        until(lambda: "configuration reloaded" in own.log)
+        assert "shadow" not in reload(own)
         assert "shadow: nothing is tried out" in own.log
-        assert own.tool(own.token(), "echo", text="secret plan").status == 200
+        assert own.call(own.token(), "tools/list").status == 200
     finally:
         broken.write_text(good)
+
+
+def test_a_reload_says_in_its_record_whose_rights_change(
+    own: Installation, called: list[dict[str, Any]]
+) -> None:
+    text = own.config.read_text()
+    reload(own)
+    both = 'members = ["user:alice", "user:bob"]'
+    try:
+        own.config.write_text(text.replace(both, 'members = ["user:alice"]'))
+        admin = reload(own)
+        assert len(admin["shadow"]) == 64
+        assert [it for it in admin if it.startswith("rights")] == ["rights.denied"]
+        assert ": user:bob through bascule-cli, " in admin["rights.denied"]
+    finally:
+        own.config.write_text(text)
+        assert "rights.allowed" in reload(own)

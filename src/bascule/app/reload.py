@@ -15,6 +15,7 @@ from bascule.app.follow import POLL_SECONDS
 from bascule.app.grant_news import GrantNews
 from bascule.app.load import Loaded, Sources, load, require_same_server, with_state
 from bascule.app.place import Place
+from bascule.app.rights_summary import rights_summary
 from bascule.app.shadow import shadow_files
 from bascule.app.timers import Timer
 from bascule.clock import system_clock
@@ -167,6 +168,13 @@ class Reloading:
                 "after": loaded.snapshot.digest,
                 "config": loaded.snapshot.config_digest,
                 **_shadowed(loaded),
+                **rights_summary(
+                    before,
+                    loaded,
+                    self._sources.config_path,
+                    self._place.open_state(),
+                    system_clock(),
+                ),
                 **({"widens": "; ".join(named)} if named else {}),
             },
             user=None,
