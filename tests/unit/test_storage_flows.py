@@ -14,6 +14,7 @@ from bascule.storage import drawn_calls, touches
 from bascule.storage.schema import drawn_calls as drawn_table
 from bascule.storage.schema import touches as touches_table
 from bascule.storage.store import Store
+from bascule.storage.touches import KEPT_SECONDS
 from postgres import OpenStore
 
 NOW = UnixTime(1_800_000_000)
@@ -92,9 +93,12 @@ def test_no_later_touch_ends_a_window_earlier(store: Store) -> None:
     assert open_labels(store) == {"web": NOW + 60, "mail": NOW + 90}
 
 
-def test_what_has_ended_is_forgotten_with_the_next_touch_of_anybody(store: Store) -> None:
+def test_what_ended_is_forgotten_a_day_later(store: Store) -> None:
     touch(store, {"web": NOW + 60})
-    touch(store, {"web": NOW + 600}, agent="other", now=NOW + 60)
+    touch(store, {"web": NOW + 90}, agent="other", now=NOW + 60)
+    assert open_labels(store, now=NOW + 59) == {"web": NOW + 60}, "a clock that is behind"
+    later = NOW + 60 + KEPT_SECONDS
+    touch(store, {"web": later + 60}, agent="other", now=later)
     rows = store.read(
         lambda conn: conn.execute(select(func.count()).select_from(touches_table)).scalar()
     )
@@ -139,10 +143,20 @@ def test_a_limit_that_was_lowered_gives_nothing_more(store: Store) -> None:
     assert draw(store, calls=10) == 0
 
 
-def test_periods_that_are_over_are_forgotten(store: Store) -> None:
-    draw(store)
+def test_periods_that_are_over_are_forgotten_a_day_later(store: Store) -> None:
+    draw(store, calls=1)
     draw(store, ends_at=END + 3600, now=END)
+    assert draw(store, calls=1) == 0, "a clock that is behind"
+    later = END + KEPT_SECONDS
+    draw(store, ends_at=later + 3600, now=later)
+    draw(store, ends_at=later + 7200, now=later + 3600)
     rows = store.read(
         lambda conn: conn.execute(select(func.count()).select_from(drawn_table)).scalar()
     )
-    assert rows == 1
+    assert rows == 2
+
+
+def test_a_window_that_ended_opens_again(store: Store) -> None:
+    touch(store, {"web": NOW + 60})
+    touch(store, {"web": NOW + 600}, now=NOW + 300)
+    assert open_labels(store, now=NOW + 301) == {"web": NOW + 600}

@@ -10,6 +10,8 @@ from bascule.storage.schema import drawn_calls as table
 PORTION = 20
 """One draw takes a twentieth of what is left: then few calls wait for a commit, and little
 lies unused with processes that are not asked any more."""
+KEPT_SECONDS = 86_400
+"""Periods that are over are kept so long: another host's clock may be behind."""
 
 
 def draw(
@@ -36,7 +38,7 @@ def draw(
         return 0
     portion = max(1, left // PORTION)
     if drawn is None:
-        conn.execute(delete(table).where(table.c.ends_at <= now))
+        conn.execute(delete(table).where(table.c.ends_at <= now - KEPT_SECONDS))
         key = {"rate": rate, "holder_hash": holder_hash, "ends_at": ends_at}
         conn.execute(insert(table).values(**key, drawn=portion))
     else:

@@ -9,6 +9,9 @@ from sqlalchemy import Connection, delete, insert, select, update
 from bascule.clock import UnixTime
 from bascule.storage.schema import touches as table
 
+KEPT_SECONDS = 86_400
+"""What has ended is kept so long: another host's clock may be behind."""
+
 
 def open_labels(
     conn: Connection, *, user: str | None, agent: str, now: UnixTime
@@ -32,10 +35,11 @@ def touch(
 ) -> None:
     """Let labels count for an identity until the times that are given, or longer.
 
-    Nothing ends earlier by it. What has ended, of anybody, is forgotten.
+    Nothing ends earlier by it. What has ended a day ago, of anybody, is forgotten.
     """
-    conn.execute(delete(table).where(table.c.open_until <= now))
-    known = open_labels(conn, user=user, agent=agent, now=now)
+    conn.execute(delete(table).where(table.c.open_until <= now - KEPT_SECONDS))
+    ever = UnixTime(0)
+    known = open_labels(conn, user=user, agent=agent, now=ever)
     for label, end in until.items():
         key = {"user_name": user or "", "client_id": agent, "label": label}
         if label not in known:
