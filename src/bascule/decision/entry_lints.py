@@ -21,11 +21,12 @@ from bascule.decision.written import (
 
 def entry_lints(config: Config, gates: Gates) -> Iterator[Problem]:
     """Give entries that add nothing, match nothing, or that no ceiling lets anybody use."""
+    ceilings = _ceilings(config)
     for written in written_entries(config):
         yield from _shadowed(config, written)
         yield from _matching_nothing(written, gates)
-        if written.where[0] == "roles":
-            yield from _out_of_reach(config, written, gates)
+        if written.where[0] == "roles" and ceilings is not None:
+            yield from _out_of_reach(config, written, ceilings, gates)
 
 
 def _shadowed(config: Config, written: Written) -> Iterator[Problem]:
@@ -79,11 +80,10 @@ def _matching_nothing(written: Written, gates: Gates) -> Iterator[Problem]:
             yield _warning(where, f"{said} of `{entry.connector}`")
 
 
-def _out_of_reach(config: Config, written: Written, gates: Gates) -> Iterator[Problem]:
+def _out_of_reach(
+    config: Config, written: Written, ceilings: Sequence[Entry], gates: Gates
+) -> Iterator[Problem]:
     """Give entries of a role that no configured ceiling has anything of."""
-    ceilings = _ceilings(config)
-    if ceilings is None:
-        return
     capped = BUILT_IN_AGENT in config.agents.ceilings
     but = ": no agent may use it" if capped else f": only `{BUILT_IN_AGENT}` may use it"
     for where, entry in written.entries:
@@ -127,6 +127,9 @@ def _meet(one: Entry, other: Entry, gates: Gates) -> bool:
         return True
     if one.kind != other.kind:
         return False
+    for name, pattern in ((one, other), (other, one)):
+        if not name.is_glob:
+            return pattern.matches(name.connector, one.kind, name.pattern)
     if one.kind == "tool":
         names = approved_names(gates, one.connector, "tools")
         if names is not None:
