@@ -83,7 +83,7 @@ def test_a_user_consents_to_single_calls_and_the_token_is_for_them(
     asked = details("echo", constraints={"text": "hello"})
     page = flow.page(authorization_details=asked)
     shown = text_of(flow.browser.get(page, timeout=PATIENCE))
-    assert 'only calls of echo of desk with text = "hello"' in shown
+    assert 'only calls of "echo" of desk with "text" = "hello"' in shown
     assert "everything of desk that" not in shown
     code = answer_of(flow.decide(page, "allow").headers["location"])["code"]
     tokens = redeem(flow, code).json()

@@ -16,7 +16,7 @@ from bascule.identity.authorization_details import (
     within,
 )
 from bascule.identity.resource import baseline_scope, resource_identifier
-from bascule.lock.invisible import visible
+from bascule.lock.invisible import quoted, visible
 
 
 def requested_details(
@@ -75,9 +75,10 @@ def recorded_details(details: Details | None) -> dict[str, str]:
 
 
 def _in_words(connector: str, calls: ToolCalls) -> str:
-    said = f"only calls of {' or '.join(calls.tools)} of {connector}"
-    fixed = " and ".join(f"{name} = {text}" for name, text in calls.constraints)
-    return visible(f"{said} with {fixed}" if fixed else said)
+    """Say what calls they are; names stand in quotes, so that none reads as our words."""
+    said = f"only calls of {' or '.join(map(quoted, calls.tools))} of {connector}"
+    fixed = [f"{quoted(name)} = {visible(text)}" for name, text in calls.constraints]
+    return f"{said} with {' and '.join(fixed)}" if fixed else said
 
 
 def _parsed(config: Config, connector: str, text: str) -> Details:
