@@ -6,6 +6,10 @@ import re
 import tomllib
 from pathlib import Path
 
+from bascule.decision.facts import Reason
+from bascule.decision.model import SCHEMA
+from bascule.decision.policy_files import GENERATED
+from bascule.decision.words import ARGUMENTS_UNKNOWN
 from bascule.gateway import answers
 from bascule.protocol import message
 
@@ -69,3 +73,19 @@ def test_the_architecture_has_the_steps_that_the_code_has() -> None:
         int(number) for number in re.findall(r"^\| (\d+) \|", ARCHITECTURE, re.MULTILINE)
     }
     assert steps == rows == set(range(1, 14))
+
+
+def test_the_page_on_policies_has_every_reason_and_the_whole_entity_model() -> None:
+    page = (DOCS / "reference" / "policies.md").read_text()
+    reasons = re.findall(
+        r"^\| `([a-z_]+)` \|", page.partition("### Reasons")[2], re.MULTILINE
+    )
+    assert sorted(reasons) == sorted([*Reason, ARGUMENTS_UNKNOWN])
+    model = page.partition("### Entities")[2].partition("### Calls")[0]
+    for entity in re.findall(r"entity ([\w, ]+?)(?: in|;)", SCHEMA):
+        for name in entity.split(", "):
+            assert f"Mcp::{name}" in model or f"`{name}`" in model, name
+    for attribute in re.findall(r"\b([a-z_]+)\??: [A-Z]?\w+", SCHEMA):
+        if attribute not in {"principal", "resource", "context"}:
+            assert f"`{attribute}`" in model, attribute
+    assert all(f"| `{prefix}" in page for prefix in GENERATED)

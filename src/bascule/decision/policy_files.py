@@ -18,8 +18,8 @@ from bascule.decision.model import DEFAULT_CEILING, TYPES, USE_ACTIONS, Uid
 from bascule.decision.policy import Est, Policy, entity_uid, policy_of, walk
 from bascule.decision.problems import Problem
 
-GENERATED = ("role:", "ceiling:", "scope:", "approval:", "flow:", "grant:")
-"""Ids that only the configuration's own policies may have."""
+GENERATED = ("role:", "ceiling:", "scope:", "approval:", "flow:", "rate:", "grant:")
+"""Beginnings of ids that only Bascule gives, in policies and in records."""
 _MAX_ID = 200
 _UNFINISHED = "unexpected end of input"
 
