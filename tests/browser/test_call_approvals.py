@@ -154,7 +154,7 @@ def test_a_page_of_another_site_approves_nothing(
     call = asked(desk, "files", arguments={"path": "/srv/other"})
     form = (
         f'<form method="post" action="{address(desk, call.id)}">'
-        '<input name="decision" value="approve"><input name="read" value="yes">'
+        '<input name="decision" value="approve">'
         "<button>Win a prize</button></form>"
     )
     with visiting(browser) as page:

@@ -65,7 +65,7 @@ tools = ["annex/echo"]
 """
 CAPABILITIES = "io.modelcontextprotocol/clientCapabilities"
 ASKS = {"_meta": {CAPABILITIES: {"elicitation": {"url": {}}}}}
-APPROVE = {"decision": "approve", "read": "yes"}
+APPROVE = {"decision": "approve"}
 WAITS = 428
 _numbers = count(1)
 
@@ -255,7 +255,7 @@ def test_a_client_of_others_waits_for_its_user_and_asks_once(
 
     def decide() -> None:
         until(lambda: bool(pages) and in_flight(house.server) == 1)
-        house.bob.post(path_of(pages[0]), {"decision": decision, "read": "yes"})
+        house.bob.post(path_of(pages[0]), {"decision": decision})
 
     human = threading.Thread(target=decide)
     human.start()

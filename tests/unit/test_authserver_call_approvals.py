@@ -45,7 +45,7 @@ RULES: Mapping[str, CallApprovalRule] = {
     "own": CallApprovalRule(self_approval=True),
     "own-or-bob": CallApprovalRule(self_approval=True, approvers=("user:bob",)),
 }
-APPROVE = {"decision": "approve", "read": "yes"}
+APPROVE = {"decision": "approve"}
 DENY = {"decision": "deny"}
 
 
@@ -334,7 +334,7 @@ def test_a_form_of_another_site_decides_nothing(
 
 def test_a_link_decides_nothing(desk: Desk) -> None:
     desk.ask()
-    query = f"/approve/{ID}?decision=approve&read=yes"
+    query = f"/approve/{ID}?decision=approve"
     assert desk.visit("bob", path=query).status_code == 200
     assert (desk.approval.state, desk.log.events) == ("pending", [])
 
@@ -343,12 +343,10 @@ def test_a_link_decides_nothing(desk: Desk) -> None:
     "form",
     [
         {"x": "y"},
-        {"read": "yes"},
-        {"decision": "approve"},
-        {"decision": "approve", "read": ""},
-        {"decision": "approve", "read": "no"},
-        {"decision": "Approve", "read": "yes"},
-        {"decision": "allow", "read": "yes"},
+        {"decision": ""},
+        {"decision": "Approve"},
+        {"decision": "allow"},
+        {"decision": "approve deny"},
     ],
 )
 def test_a_form_that_is_not_the_whole_one_decides_nothing(

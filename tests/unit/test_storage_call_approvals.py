@@ -433,3 +433,28 @@ def test_who_was_disabled_while_they_decided_counts_for_nothing(store: Store) ->
     assert after is not None
     assert after.state == "pending"
     assert not use(store)
+
+
+@pytest.mark.parametrize("decisions", ["aaaaaa", "aadaad"])
+def test_of_many_who_decide_at_once_no_more_count_than_are_needed(
+    open_state: OpenStore, any_store: Store, decisions: str
+) -> None:
+    """Nobody's word comes after the decision, and a no is never outvoted."""
+    ask(any_store)
+
+    def say(it: tuple[Store, int]) -> CallApproval | None:
+        own, number = it
+        word = "approve" if decisions[number] == "a" else "deny"
+        return vote(own, f"os:{number}", decision=word, quorums={"payments": 3})
+
+    with contextlib.ExitStack() as stack, ThreadPoolExecutor(6) as pool:
+        stores = [stack.enter_context(contextlib.closing(open_state())) for _ in range(6)]
+        told = list(pool.map(say, zip(stores, range(6), strict=True)))
+    final = found(any_store, now=at(10))
+    words = [it.decision for it in final.votes]
+    assert len(words) == sum(it is not None for it in told)
+    if "deny" in words:
+        assert (final.state, words.index("deny")) == ("denied", len(words) - 1)
+        assert len(words) <= 3
+    else:
+        assert (final.state, len(words)) == ("approved", 3)

@@ -95,7 +95,7 @@ class CallApprovals:
         return await asyncio.to_thread(self._page, session, standing)
 
     async def decide(self, request: Request) -> Response:
-        """`POST /approve/{id}`: fields `decision`, and `read` to approve."""
+        """`POST /approve/{id}`: field `decision`, `approve` or `deny`."""
         session = await current_session(request)
         if session is None:
             return to_login(request)
@@ -104,7 +104,7 @@ class CallApprovals:
         match form.get("decision"):
             case "approve" | "deny" as decision:
                 if standing.approval.state == "pending":
-                    await self._decide(request, session, standing, decision, form)
+                    await self._decide(request, session, standing, decision)
             case _:
                 raise PageError(400, "The form is incomplete", "Go back and choose again.")
         return redirect(f"{PATH}/{standing.approval.id}")
@@ -168,7 +168,7 @@ class CallApprovals:
     def _is_outdated(self, approval: CallApproval) -> bool:
         return approval.request.policy_digest != self._policy_digest()
 
-    def _require_consent(self, standing: Standing, form: Mapping[str, str]) -> None:
+    def _require_consent(self, standing: Standing) -> None:
         """Refuse an approval that cannot be one. Raises `PageError`."""
         approval = standing.approval
         if not standing.rules:
@@ -183,12 +183,6 @@ class CallApprovals:
                 "The rules have changed since",
                 "The agent has to ask again, under the rules that are in force now.",
             )
-        if form.get("read") != "yes":
-            raise PageError(
-                400,
-                "Read the arguments first",
-                "Go back, read what the call would do, and say that you have.",
-            )
         self._arguments(approval)
 
     async def _decide(
@@ -197,14 +191,13 @@ class CallApprovals:
         session: BrowserSession,
         standing: Standing,
         decision: Decision,
-        form: Mapping[str, str],
     ) -> None:
         """Record a decision, then let it count; a second one of the same human does not.
 
         Raises `PageError`.
         """
         if decision == "approve":
-            self._require_consent(standing, form)
+            self._require_consent(standing)
         site = site_of(request)
         approval, rules = standing.approval, self._rules()
         if any(it.approver == session.user for it in approval.votes):
