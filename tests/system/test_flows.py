@@ -7,6 +7,7 @@ import itertools
 import json
 import signal
 import sqlite3
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -41,6 +42,12 @@ url = "http://127.0.0.1:{port}/mcp"
 [roles.guest]
 members = ["user:bob"]
 allow = ["lodge/*"]
+[connectors.clock]
+mode = "observe"
+command = ["{python}", "-m", "mcp_server_time"]
+[roles.watch]
+members = ["user:alice"]
+allow = ["clock/*"]
 """
 AGENTS = 12
 _numbers = itertools.count()
@@ -53,9 +60,10 @@ def bascule(
     """Give a server of two workers, in front of servers of both eras."""
     folder = tmp_path_factory.mktemp("bascule")
     with recording(LegacyServer()) as lodge:
-        both = TABLES.replace('"desk/echo"', '"desk/echo", "lodge/echo"')
-        both = both.replace('"desk/streams"', '"desk/streams", "lodge/fails"')
-        more = both + LODGE.format(port=lodge.port)
+        more = TABLES.replace(
+            '"desk/echo"', '"desk/echo", "lodge/echo", "clock/convert_time"'
+        ).replace('"desk/streams"', '"desk/streams", "lodge/fails", "clock/get_*"')
+        more += LODGE.format(port=lodge.port, python=sys.executable)
         made = install(folder, recorder, more=more)
         add_agents(made, AGENTS)
         made.start("--workers", "2")
@@ -155,6 +163,21 @@ def test_older_revisions_are_closed_alike(bascule: Installation) -> None:
     assert_closed(bascule, answer)
     # The same user and agent at another connector, in the other era.
     assert_closed(bascule, bascule.tool(bascule.token("bob", "desk"), "echo"))
+
+
+def test_a_real_server_is_closed_after_another_use(bascule: Installation) -> None:
+    token, noon = bascule.token("alice", "clock"), {"time": "12:00"}
+    zones = {"source_timezone": "UTC", "target_timezone": "Asia/Tokyo"}
+    converts = {"name": "convert_time", "arguments": {**zones, **noon}}
+
+    def call(params: dict[str, Any]) -> Answer:
+        return bascule.call(token, "tools/call", params, connector="clock")
+
+    until(lambda: "result" in call(converts).json)  # its process takes a while to start
+    reads = {"name": "get_current_time", "arguments": {"timezone": "UTC"}}
+    assert "result" in call(reads).json
+    assert_closed(bascule, call(converts))
+    assert "result" in call(reads).json
 
 
 def test_workers_together_let_through_what_a_rate_allows(bascule: Installation) -> None:
