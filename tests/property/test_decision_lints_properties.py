@@ -113,6 +113,10 @@ def outcomes(snapshot: Snapshot) -> list[object]:
     return [it.reason if isinstance(it, Denied) else type(it) for it in decisions]
 
 
+def allowed(outcomes: list[object]) -> list[bool]:
+    return [isinstance(it, type) for it in outcomes]
+
+
 @given(policies(), entries, entries)
 @settings(max_examples=25)
 def test_a_policy_in_vain_can_be_taken_out(
@@ -126,7 +130,12 @@ def test_a_policy_in_vain_can_be_taken_out(
             continue
         expected = expected or outcomes(snapshot)
         rest = [it for at, it in enumerate(written, 1) if at != problem.line]
-        assert outcomes(snapshot_of(config, rest)) == expected, problem.message
+        found = outcomes(snapshot_of(config, rest))
+        if "never applies" in problem.message:
+            # Of several reasons the first that is certain is told: another one may be.
+            assert allowed(found) == allowed(expected), problem.message
+        else:
+            assert found == expected, problem.message
 
 
 @given(entries, entries)

@@ -90,15 +90,16 @@ def decide(facts: CallFacts, snapshot: Snapshot) -> Decision:
 def _of_this_call(facts: CallFacts, denied: Denied, snapshot: Snapshot) -> Denied:
     """Give the reason of one call that is denied whatever its arguments are.
 
-    Only who may make this very call is told that a scope would help.
+    Only who may make this very call is told that a scope would help, and nobody what is
+    wrong with it.
     """
     if not denied.unsettled or facts.arguments is None:
         return denied
     checked = check_arguments(facts, facts.arguments, snapshot)
-    if isinstance(checked, Denied):
-        return Denied(checked.reason)
-    decision = _with_arguments(facts, checked, snapshot)
-    return decision if isinstance(decision, Denied) else denied
+    if not isinstance(checked, Denied):
+        found = _with_arguments(facts, checked, snapshot)
+        return replace(found, detail="") if isinstance(found, Denied) else denied
+    return Denied(checked.reason)
 
 
 def _by_arguments(

@@ -142,13 +142,13 @@ def denied(
         seconds = max(decision.until - facts.now, 1)
         problem = Error(answers.TOO_MANY_REQUESTS, decision.detail, {"code": code})
         answers.no_calls_left(exchange, request.id, problem, seconds)
-    elif decision.reason is Reason.FLOW_CLOSED:
+    elif decision.reason is Reason.FLOW_CLOSED and decision.detail:
         problem = Error(INVALID_PARAMS, decision.detail, {"code": code})
         answers.error(exchange, 400 if modern else 200, request.id, problem)
     elif decision.reason is Reason.UNKNOWN_METHOD:
         problem = Error(METHOD_NOT_FOUND, "method not found", {"code": code})
         answers.error(exchange, 404 if modern else 200, request.id, problem)
-    elif decision.reason is Reason.INVALID_ARGUMENTS:
+    elif decision.reason is Reason.INVALID_ARGUMENTS and decision.detail:
         # Who hears this may use the tool; it is told what is wrong, as the tool would.
         problem = Error(INVALID_PARAMS, decision.detail, {"code": code})
         answers.error(exchange, 400 if modern else 200, request.id, problem)
