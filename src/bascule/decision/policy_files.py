@@ -30,7 +30,13 @@ class _Found:
 
     file: str
     line: int
-    est: Est
+    policy: Policy
+    """Under its id, whatever that is."""
+
+    @property
+    def est(self) -> Est:
+        """It, as Cedar reads it."""
+        return self.policy.est
 
     def problem(self, message: str, *, error: bool = True) -> Problem:
         return Problem(self.file, self.line, "error" if error else "warning", message)
@@ -51,8 +57,7 @@ def read_policy_files(
             if complaint is not None:
                 problems.append(it.problem(complaint))
             else:
-                read = policy_of(name, it.est)
-                policies[name] = replace(read, file=it.file, line=it.line)
+                policies[name] = it.policy
             if not cedar.can_be_kept(it.est):
                 problems.append(it.problem(cedar.TOO_DEEP))
             problems += _look_over(it, config)
@@ -75,12 +80,18 @@ def _read_file(file: str, text: str) -> tuple[list[_Found], list[Problem]]:
     lines = (
         [piece.line for piece in pieces] if len(pieces) == len(ests) else [1] * len(ests)
     )
-    found = [_Found(file, line, est) for line, est in zip(lines, ests, strict=True)]
+    found = [_found(file, line, est) for line, est in zip(lines, ests, strict=True)]
     # What arguments there are depends on the tool; the schema knows none.
-    general = [not policy_of("", est).arguments for est in ests]
     return found, [
-        found[at].problem(message) for at, message in cedar.violations(text) if general[at]
+        found[at].problem(message)
+        for at, message in cedar.violations(text)
+        if not found[at].policy.arguments
     ]
+
+
+def _found(file: str, line: int, est: Est) -> _Found:
+    policy = policy_of(est.get("annotations", {}).get("id") or "", est)
+    return _Found(file, line, replace(policy, file=file, line=line))
 
 
 def _parse(text: str, pieces: list[Statement]) -> tuple[list[Est], bool]:
@@ -144,14 +155,14 @@ def _look_over(found: _Found, config: Config) -> Iterator[Problem]:
             "asks what an entity that is written out is `in`; a request carries only "
             "its own principal, agent, user and target, so the answer would always be no"
         )
-    for message in _obligation_complaints(est, config):
+    for message in _obligation_complaints(found.policy, config):
         yield found.problem(message)
-    if "*" in policy_of("", est).arguments:
+    if "*" in found.policy.arguments:
         yield found.problem(
             "reads `context.args` as a whole, which has another type for each tool: "
             "name the arguments"
         )
-    for message in _doubts(est):
+    for message in _doubts(found.policy):
         yield found.problem(message, error=False)
 
 
@@ -192,9 +203,8 @@ def _asks_of_a_literal(node: Est) -> bool:
     return any("__entity" in inner for left in lefts for inner in walk(left))
 
 
-def _obligation_complaints(est: Est, config: Config) -> Iterator[str]:
+def _obligation_complaints(policy: Policy, config: Config) -> Iterator[str]:
     """Say why an obligation could not be met; one that means nothing must not stand."""
-    policy = policy_of("", est)
     if policy.obligation is None:
         return
     rule, known = policy.approval_rule, rules_in_force(config)
@@ -212,15 +222,15 @@ def _obligation_complaints(est: Est, config: Config) -> Iterator[str]:
         )
 
 
-def _doubts(est: Est) -> Iterator[str]:
+def _doubts(policy: Policy) -> Iterator[str]:
     """Name what is valid and hardly meant."""
+    est, who = policy.est, policy.principal
     never = (
         {"kind": "when", "body": {"Value": False}},
         {"kind": "unless", "body": {"Value": True}},
     )
     if any(condition in never for condition in est["conditions"]):
         yield "never applies: its condition is always false"
-    who = policy_of("", est).principal
     if est["effect"] == "forbid" or who.within is not None:
         return
     head = est["resource"]
