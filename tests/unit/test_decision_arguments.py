@@ -13,7 +13,7 @@ from bascule.config.model import Agents, ArgumentForm, Config, Connector, Mode, 
 from bascule.decision.decide import decide
 from bascule.decision.facts import Allowed, CallFacts, Decision, Denied, Principal, Reason
 from bascule.decision.gate import Gate, ToolPin
-from bascule.decision.snapshot import Snapshot, build_snapshot
+from bascule.decision.snapshot import Snapshot, build_snapshot, with_gates
 from bascule.protocol.message import Request, parse
 
 NOW = UnixTime(1_764_000_000)
@@ -358,3 +358,37 @@ def test_arguments_of_a_definition_that_is_not_approved_are_not_compared() -> No
     made = forbids(SECRET, mode="warn")
     facts = call({"path": "/secret/x", "new": 1}, definition="another")
     assert decide(facts, made).reason is Reason.POLICY_FORBIDS  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("condition", "forbidden", "refused", "allowed"),
+    [
+        ("context.args.a == 7", [7, 7.0], ["7", [7], True, 7.5], [8, None]),
+        ("7 == context.args.a", [7], ["7"], [8]),
+        ("context.args.a == -1", [-1], ["-1"], [1]),
+        ('context.args.a == "x"', ["x"], [1, ["x"], {"x": 1}, True], ["y"]),
+        ('context.args.a != "x"', ["y"], [1, ["x"]], ["x"]),
+        ("context.args.a == true", [True], ["true", 1], [False]),
+        ("[1, 2].contains(context.args.a)", [1], ["1", [1]], [3]),
+        ('context.args.a.contains("x")', [["x", "y"]], ["x", [1]], [["y"], []]),
+        ('context.args.a.containsAny(["x"])', [["x"]], ["x", [["x"]]], [["y"]]),
+        ('context.args.a == decimal("5.0")', [5, 5.0], ["5"], [6]),
+        ('context.args.a == 7 || context.args.a == "7"', [7, "7"], [True, [7]], [8]),
+        ("context.args.a > 5", [6], ["6", 6.5], [5]),
+    ],
+)
+def test_without_a_schema_what_a_policy_compares_says_of_what_kind_it_is(
+    condition: str, forbidden: list[Any], refused: list[Any], allowed: list[Any]
+) -> None:
+    """Cedar finds "7" and 7 unequal and says nothing; servers take one for the other."""
+    made = forbids(f"context.args has a && ({condition})", mode="observe")
+    unknown = with_gates(made, {"fs": None})
+    expected = {
+        Reason.POLICY_FORBIDS: forbidden,
+        Reason.INVALID_ARGUMENTS: refused,
+        Reason.ALLOWED: allowed,
+    }
+    for wanted, values in expected.items():
+        for value in values:
+            assert reason(unknown, a=value) is wanted, value
+    assert reason(unknown) is Reason.ALLOWED

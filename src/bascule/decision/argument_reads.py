@@ -6,6 +6,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+_TEXT, _INTEGER = frozenset(("string",)), frozenset(("integer",))
+_NAMES = {str: "string", bool: "boolean", int: "integer"}
+_ORDERED = frozenset(("<", "<=", ">", ">=", "+", "-", "*"))
 Place = tuple[str, ...]
 """Names that lead to a part of the arguments; items of arrays stand where these stand."""
 
@@ -19,6 +22,10 @@ class Read:
     """Texts that it is compared with; of a `like` pattern what stands before a `*`."""
     likes: bool = False
     """By `like`, which sees a part of the text only."""
+    kinds: frozenset[str] = frozenset()
+    """Kinds of JSON value that it is compared with, or its items are; empty: any."""
+    many: bool | None = None
+    """Whether it is taken for an array; None: for either."""
     is_test: bool = False
     """By `has`: only whether it is there."""
 
@@ -40,10 +47,12 @@ def reads(node: object) -> Iterator[Read]:
         if operator == "has" and _is_arguments(sides.get("left")):
             yield Read((*left, sides["attr"]), is_test=True)
         elif operator == "like" and left:
-            yield Read(left, _pattern_head(sides.get("pattern")), likes=True)
+            head = _pattern_head(sides.get("pattern"))
+            yield Read(left, head, likes=True, kinds=_TEXT, many=False)
         elif left or right:
             other = sides.get("right") if left else sides.get("left")
-            yield Read(left or right, tuple(_texts(other)))
+            kinds, many = _compared(operator, other, is_left=bool(left))
+            yield Read(left or right, tuple(_texts(other)), kinds=kinds, many=many)
             yield from reads(other)
         else:
             yield from reads(operand)
@@ -66,6 +75,44 @@ def _steps(node: object) -> tuple[str, ...]:
         names.append(step["attr"])
         node = step["left"]
     return tuple(reversed(names)) if node == {"Var": "context"} else ()
+
+
+def _compared(
+    operator: str, other: object, *, is_left: bool
+) -> tuple[frozenset[str], bool | None]:
+    """Say for what kind a comparison takes an argument, and whether for an array.
+
+    Cedar finds values of two kinds unequal, and a set without what is of another kind: no
+    error, and so no `forbid`, would come of an argument that servers read as the other.
+    """
+    if operator in _ORDERED:
+        return _INTEGER, False
+    kinds = frozenset(_kinds(other))
+    if operator in {"==", "!="}:
+        return kinds, _is_set(other) if kinds else None
+    if operator == "contains":
+        return kinds, is_left
+    return (kinds, True) if operator in {"containsAll", "containsAny"} else (kinds, None)
+
+
+def _is_set(node: object) -> bool:
+    return isinstance(node, dict) and "Set" in node
+
+
+def _kinds(node: object) -> Iterator[str]:
+    """Name the kinds of what is written out; nothing for what is only known in a call."""
+    if not isinstance(node, dict):
+        return
+    for operator, operand in node.items():
+        if operator == "Value":
+            yield _NAMES.get(type(operand), "")
+        elif operator == "Set":
+            for item in operand:
+                yield from _kinds(item)
+        elif operator == "neg":
+            yield "integer"
+        elif operator in {"decimal", "Record"}:
+            yield "number" if operator == "decimal" else "object"
 
 
 def _pattern_head(pattern: Any) -> tuple[str, ...]:
@@ -96,6 +143,10 @@ class Wanted:
     members: dict[str, Wanted] = field(default_factory=dict)
     whole: bool = False
     """All of it, whatever its members are called."""
+    kinds: set[str] = field(default_factory=set)
+    """Kinds that it, or each of its items, is compared with; empty: any."""
+    many: set[bool] = field(default_factory=set)
+    """Whether it is taken for an array, for one value, or for both; empty: unknown."""
 
     def __bool__(self) -> bool:
         """Whether anything is read."""
@@ -110,4 +161,6 @@ def wanted(found: Iterable[Read], *, whole: bool = False) -> Wanted:
         for name in read.place:
             at = at.members.setdefault(name, Wanted())
         at.whole = at.whole or not read.is_test
+        at.kinds |= read.kinds
+        at.many |= set() if read.many is None else {read.many}
     return root

@@ -29,6 +29,13 @@ _MAX_DEPTH = 32
 ESCAPES = frozenset(("__entity", "__extn", "__expr"))
 """Keys by which Cedar's JSON stands for something else than a record."""
 _WHOLE = Wanted(whole=True)
+_KINDS = {
+    str: "string",
+    bool: "boolean",
+    int: "integer",
+    float: "number",
+    dict: "object",
+}
 _SIMPLE = {"string": "String", "boolean": "Bool", "integer": "Long", "number": "decimal"}
 
 
@@ -118,12 +125,38 @@ def _members(
 def _value(value: object, shape: Shape | None, wanted: Wanted) -> Any:
     """Write one value; it must be of the type that its shape has.
 
-    Without a shape its own kind decides.
+    Without a shape it must be of a kind that policies compare it with, if they do.
     """
-    kinds = None if shape is None else shape.kinds - {"null"}
-    if kinds is not None and len(kinds) != 1:
+    if shape is None:
+        return _unapproved(value, wanted)
+    kinds = shape.kinds - {"null"}
+    if len(kinds) != 1:
         raise UnreadableError("may be of several kinds, so that no policy can compare it")
-    kind = None if kinds is None else next(iter(kinds))
+    return _written(value, next(iter(kinds)), shape, wanted)
+
+
+def _unapproved(value: object, wanted: Wanted) -> Any:
+    """Write a value of which no schema says what it is."""
+    if isinstance(value, list):
+        if wanted.many == {False}:
+            raise UnreadableError("is an array, and policies compare one value")
+        return [_written(it, _kind_of(it, wanted), None, _WHOLE) for it in value]
+    if wanted.many == {True}:
+        raise UnreadableError("is one value, and policies compare an array")
+    return _written(value, _kind_of(value, wanted), None, wanted)
+
+
+def _kind_of(value: object, wanted: Wanted) -> str | None:
+    """Choose for which kind a value is taken; None where policies do not say it."""
+    if len(wanted.kinds) < 2:
+        return next(iter(wanted.kinds), None)
+    own = _KINDS.get(type(value), "")
+    if own not in wanted.kinds:
+        raise UnreadableError("is of another kind than policies compare it with")
+    return own
+
+
+def _written(value: object, kind: str | None, shape: Shape | None, wanted: Wanted) -> Any:
     match value:
         case bool() if kind in {None, "boolean"}:
             return value
@@ -136,7 +169,7 @@ def _value(value: object, shape: Shape | None, wanted: Wanted) -> Any:
             return [_value(it, item, _WHOLE) for it in value]
         case dict() if kind in {None, "object"}:
             return dict(_members(value, shape, wanted))
-    raise UnreadableError("is of another kind than its schema says")
+    raise UnreadableError("is of another kind than its schema or policies say")
 
 
 def _number(value: float, kind: str | None) -> Any:
@@ -146,7 +179,7 @@ def _number(value: float, kind: str | None) -> Any:
             raise UnreadableError("is no integer that all readers take for the same")
         return int(value)
     if kind not in {None, "number"}:
-        raise UnreadableError("is of another kind than its schema says")
+        raise UnreadableError("is of another kind than its schema or policies say")
     exact = Decimal(value if isinstance(value, int) else repr(value))
     if abs(exact) > _MAX_DECIMAL or exact != round(exact, 4):
         raise UnreadableError("has more digits than a policy can compare: four at most")
