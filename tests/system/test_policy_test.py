@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -111,11 +112,32 @@ def test_a_broken_file_exits_1_and_no_case_at_all_3(folder: Path) -> None:
 
 def test_the_page_shows_cases_that_can_be_read_and_every_key() -> None:
     page = PAGE.read_text()
-    (example,) = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    _, example = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
     cases, problems = read_cases("a.toml", example)
-    assert (len(cases), problems) == (4, [])
+    assert (len(cases), problems) == (6, [])
     table = page[page.index("| key |") :].partition("\n\n")[0]
     assert set(Case.__struct_fields__) <= set(re.findall(r"`(\w+)", table))
+
+
+def test_the_page_can_be_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In an empty folder, word by word."""
+    monkeypatch.chdir(tmp_path)
+    blocks = re.findall(
+        r"^```(?:toml|cedar|console)\n(.*?)^```$",
+        PAGE.read_text(),
+        re.MULTILINE | re.DOTALL,
+    )
+    config, policies, cases, console, missing = blocks
+    Path("policies/tests").mkdir(parents=True)
+    Path("bascule.toml").write_text(config)
+    Path("policies/support.cedar").write_text(policies)
+    Path("policies/tests/support.toml").write_text(cases)
+    test = partial(CliRunner().invoke, main, ["policy", "test"])
+    failed = test()
+    shown = console.removeprefix("$ bascule policy test\n").partition("$ echo $?\n")
+    assert (failed.stdout, f"{failed.exit_code}\n") == (shown[0], shown[2])
+    Path("policies/support.cedar").write_text(policies + missing)
+    assert test().exit_code == 0
 
 
 def test_what_a_file_says_is_no_command_to_the_runner(folder: Path) -> None:
