@@ -64,13 +64,13 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def tried(folder: Path, *cases: str, cedar: str = CEDAR) -> Tried:
+def tried(folder: Path, *cases: str, cedar: str = CEDAR, config: str = CONFIG) -> Tried:
     who = '[defaults]\nuser = "alice"\ngroups = ["writers"]\n'
     text = who + "".join(f"[[cases]]\n{case}\n" for case in cases)
     (folder / "policies" / "tests" / "a.toml").write_text(text)
-    config = folder / "bascule.toml"
-    made = load(CONFIG, source="bascule.toml")
-    return run_tests(config, made, {"x.cedar": cedar}, case_files(config), now=NOW)
+    path = folder / "bascule.toml"
+    made = load(config, source="bascule.toml")
+    return run_tests(path, made, {"x.cedar": cedar}, case_files(path), now=NOW)
 
 
 READS = 'tool = "files/read"\narguments = { path = "/docs/a" }\nexpect = "allow"'
@@ -166,6 +166,13 @@ def test_policies_that_decided_nothing_are_named(folder: Path) -> None:
         "role:writer/files/*/agent:job",
         "role:writer/notes/read_*/agent:job",
     )
+
+
+def test_a_role_of_agents_alone_has_no_policies_for_users_to_test(folder: Path) -> None:
+    job = 'members = ["agent:job"]\nallow = ["files/read"]\n[agents]'
+    tested = tried(folder, READS, config=CONFIG.replace("[agents]", f"[roles.job]\n{job}"))
+    found = [it for it in tested.policies.missing if it.startswith("role:job/")]
+    assert found == ["role:job/files/read/agent:job"]
 
 
 def test_nothing_depends_on_whether_it_is_approved_here(folder: Path) -> None:

@@ -325,6 +325,12 @@ def test_a_right_that_is_forbidden_to_everybody_is_a_warning() -> None:
             "",
             ["desk/get_one", "desk/get_two", "desk/search"],
         ),
+        (
+            '[roles.job]\nmembers = ["agent:job"]\nallow = ["desk/*"]\n'
+            '[agents.ceilings]\njob = ["desk/wipe"]\nbascule-cli = []',
+            "",
+            ["desk/get_one", "desk/get_two", "desk/search"],
+        ),
     ],
 )
 def test_tools_that_nobody_can_use_are_named(

@@ -10,6 +10,7 @@ from bascule.clock import UnixTime
 from bascule.decision import cedar
 from bascule.decision.facts import Principal, Reason
 from bascule.decision.model import Node, Uid, agent_node, token_node, user_node
+from bascule.decision.policy import Policy
 
 _MAX_CALLERS = 1024
 _MAX_PAIRS = 256
@@ -69,6 +70,14 @@ class Callers:
     def members(self) -> frozenset[str]:
         """Name all users and groups that have a role: `user:…`, `group:…`."""
         return frozenset(self._roles)
+
+    def can_come_under(self, policy: Policy) -> bool:
+        """Tell whether there may be somebody for it: no user is in a role of agents."""
+        within = policy.principal.within
+        if within is None or within[0] != "Mcp::Role":
+            return True
+        users = (it for who, it in self._roles.items() if not who.startswith("agent:"))
+        return any(it.role == within[1] for found in users for it in found)
 
     @property
     def own_ceilings(self) -> frozenset[str]:

@@ -29,7 +29,11 @@ def _unreachable(snapshot: Snapshot) -> Iterator[str]:
 
 
 def _is_reachable(snapshot: Snapshot, target: Target) -> bool:
-    use = snapshot.policies.on(USE_ACTIONS["tool"], target)
+    use = [
+        it
+        for it in snapshot.policies.on(USE_ACTIONS["tool"], target)
+        if snapshot.callers.can_come_under(it)
+    ]
     alone = snapshot.policies.on(ACT_ALONE, target)
     by_somebody = _permitted(use, "Mcp::User") or _permitted(alone, "Mcp::Agent")
     return by_somebody and all(_permitted(use, kind) for kind in _PRINCIPALS[1:])

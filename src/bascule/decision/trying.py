@@ -206,6 +206,10 @@ def share(every: Iterable[str], tested: Iterable[str]) -> Share:
 
 
 def written_policies(snapshot: Snapshot) -> set[str]:
-    """Name the policies that somebody wrote: all but those that are built in."""
+    """Name the policies that somebody wrote, and that somebody can come under."""
     built_in = (f"scope:{BUILT_IN_SCOPE}", f"ceiling:{BUILT_IN_AGENT}/*")
-    return {it for it in snapshot.standing.by_id if not it.startswith(built_in)}
+    return {
+        name
+        for name, policy in snapshot.standing.by_id.items()
+        if not name.startswith(built_in) and snapshot.callers.can_come_under(policy)
+    }
