@@ -7,12 +7,15 @@ from dataclasses import dataclass, field
 
 from msgspec import UNSET, Struct
 
+from bascule.app.recorded import recorded_call
+from bascule.app.suggestion import covers
 from bascule.audit.log_files import LogFiles
 from bascule.audit.query import leaves
-from bascule.audit.record import AuthzPart, Record, decode
+from bascule.audit.record import Record, decode
 from bascule.clock import UnixTime
 from bascule.config.members import members_of
 from bascule.config.model import Config
+from bascule.decision.cells import Asked
 from bascule.storage.access_grants import AccessGrant
 
 _SOMEBODY = "group:"
@@ -38,45 +41,50 @@ class Unused(Struct, frozen=True):
 
 @dataclass(slots=True)
 class Uses:
-    """When policies allowed a call last, by their ids and who was allowed by them."""
+    """What was used last, and when: by whom, and by which grant."""
 
     since: UnixTime
     begin: UnixTime | None = None
     """Of the first record that there is; None: there is none."""
-    _last: dict[tuple[str, str], UnixTime] = field(default_factory=dict)
+    tools: dict[str, dict[Asked, UnixTime]] = field(default_factory=dict)
+    """By member: `user:…`, `group:…` or `agent:…`."""
+    grants: dict[str, UnixTime] = field(default_factory=dict)
+    """By the id of a grant's policy."""
 
-    def note(self, record: Record) -> None:
+    def note(self, seq: int, record: Record) -> None:
         """Take in one record."""
-        authz = record.authz
-        if not isinstance(authz, AuthzPart) or authz.decision != "allow":
+        call = recorded_call(seq, record)
+        if call is None or call.outcome != "allow":
             return
-        when = UnixTime(record.ts // 1_000_000)
-        members = tuple(_members(record))
-        for policy in authz.policies:
-            if policy.startswith(("role:", "grant:")):
-                for member in members:
-                    known = self._last.get((policy, member), when)
-                    self._last[policy, member] = max(known, when)
+        facts = call.facts
+        if facts.kind == "none":
+            return
+        asked = Asked(facts.connector, facts.kind, facts.name)
+        for member in _members(record):
+            used = self.tools.setdefault(member, {})
+            used[asked] = max(used.get(asked, facts.now), facts.now)
+        for policy in call.policies:
+            if policy.startswith("grant:"):
+                self.grants[policy] = max(self.grants.get(policy, facts.now), facts.now)
 
-    def last(self, policy: str, member: str) -> UnixTime | None:
-        """Give when a policy last allowed a member something; None: it did not."""
+    def of(self, member: str) -> list[tuple[Asked, UnixTime]]:
+        """Give what a member used."""
         whom = [member, *([_SOMEBODY] if member.startswith("group:") else [])]
-        found = [it for who in whom if (it := self._last.get((policy, who))) is not None]
-        return max(found, default=None)
+        return [it for who in whom for it in self.tools.get(who, {}).items()]
 
 
 def uses_since(files: LogFiles, since: UnixTime) -> Uses:
     """Read what the log says of uses since then. Raises what reading tiles raises."""
     found = Uses(since)
-    for _, leaf in leaves(files):
-        if found.begin is not None and not (b'"role:' in leaf or b'"grant:' in leaf):
+    for seq, leaf in leaves(files):
+        if found.begin is not None and b'"allow"' not in leaf:
             continue
         record = decode(leaf)
         when = UnixTime(record.ts // 1_000_000)
         if found.begin is None:
             found.begin = when
         if when >= since:
-            found.note(record)
+            found.note(seq, record)
     return found
 
 
@@ -95,7 +103,7 @@ def _of_grants(
         if it.state(now) != "active" or given is None or given > uses.since:
             continue
         member = it.user or f"agent:{it.agent}"
-        last = {entry: uses.last(f"grant:{it.id}/{entry}", member) for entry in it.entries}
+        last = {entry: uses.grants.get(f"grant:{it.id}/{entry}") for entry in it.entries}
         cut = tuple(entry for entry, when in last.items() if when is None)
         if cut:
             agent = None if it.user is None else it.agent
@@ -108,9 +116,9 @@ def _of_roles(config: Config, uses: Uses, now: UnixTime) -> Iterator[Unused]:
         for member, until in members_of(role):
             if until is not None and until <= now:
                 continue
-            suffix = f"/{member}" if member.startswith("agent:") else ""
+            used = uses.of(member)
             last = {
-                entry: uses.last(f"role:{name}/{entry}{suffix}", member)
+                entry: _latest(when for asked, when in used if covers(config, entry, asked))
                 for entry in role.allow
             }
             cut = tuple(entry for entry, when in last.items() if when is None)

@@ -104,7 +104,7 @@ class _Part:
         left: dict[str, None] = {}
         cuts = []
         for text in entries:
-            covered = [it for it in used if _covers(self.config, text, it)]
+            covered = [it for it in used if covers(self.config, text, it)]
             kept = _kept(text, sorted(covered))
             left |= dict.fromkeys(kept)
             if kept != [text]:
@@ -115,7 +115,7 @@ class _Part:
         missed = [
             (who, when)
             for who, asked, when in self.earlier
-            if asked not in covered and _covers(self.config, text, asked)
+            if asked not in covered and covers(self.config, text, asked)
         ]
         return Cut(
             table=self.table,
@@ -140,14 +140,14 @@ def _cannot_be_named(asked: Asked) -> bool:
     return "*" in asked.name or (asked.kind == "tool" and asked.name.startswith(RESERVED))
 
 
-def _covers(config: Config, text: str, asked: Asked) -> bool:
+def covers(config: Config, text: str, asked: Asked) -> bool:
     """Tell whether an entry covers something; what cannot be read covers nothing."""
     try:
         entry = parse_entry(text, where="")
     except EntryError:
         return False
     if isinstance(entry, ToolsetName):
-        return any(_covers(config, it, asked) for it in config.toolsets.get(text, ()))
+        return any(covers(config, it, asked) for it in config.toolsets.get(text, ()))
     return entry.matches(*asked)
 
 
