@@ -118,6 +118,20 @@ class Evaluation:
         target = self._snapshot.target(self._connector, kind, name)
         return self._answers(target)
 
+    def chosen(self, number: int, target: Target) -> tuple[Question, Slice | None]:
+        """Give a question by its number, and the policies that it is to be put to."""
+        question = self._caller.questions[number]
+        policies = self._snapshot.policies
+        return question, policies.slice(
+            _action(question, target), target, question.principal
+        )
+
+    def answer(self, question: Question, part: Slice, target: Target) -> Answer:
+        """Put one question alone. Raises what Cedar raises."""
+        callers = self._snapshot.callers
+        subject = _Subject(target, self._caller, callers, once=self._sharing)
+        return Answer(question, part, self._once(question, part, subject, self._ask))
+
     def judge(
         self, question: Question, policy: Policy, kind: TargetKind, name: str
     ) -> cedar.Verdict:

@@ -17,7 +17,7 @@ from bascule.decision.compile import BUILT_IN_SCOPE
 from bascule.decision.decide_many import METHODS
 from bascule.decision.evaluation import Evaluation
 from bascule.decision.facts import Decision, Principal
-from bascule.decision.model import ACT_ALONE, USE_ACTIONS, Node
+from bascule.decision.model import ACT_ALONE, USE_ACTIONS, Target
 from bascule.decision.policy import entity_uid, walk
 from bascule.decision.possible import foretold
 from bascule.decision.snapshot import Snapshot
@@ -46,7 +46,7 @@ class Line(NamedTuple):
 
 
 class _Base(NamedTuple):
-    """A line, and for each question the places where others would have another."""
+    """A line, of a user its first row; where others would have another, by question."""
 
     line: Line
     crossing: tuple[frozenset[int], ...]
@@ -90,7 +90,12 @@ class Rights:
             for node in walk(policy.est["conditions"])
             if "type" in node and "id" in node
         )
-        self._nodes: dict[Asked, Node] = {}
+        self._places = range(len(targets))
+        self._known_targets = [
+            snapshot.target(*it) if it.connector in snapshot.connectors else None
+            for it in targets
+        ]
+        self._plain: dict[tuple[tuple[str, str], ...], int] = {}
 
     def line(self, user: Person | None, agent: str) -> Line:
         """Give what a user may do through an agent, or that agent by itself.
@@ -119,7 +124,7 @@ class Rights:
 
     def scope(self, scope: str) -> Row:
         """Give what a token may be used for that has one scope alone."""
-        return self._asked(None, OTHER_AGENT, range(len(self._targets)), scope).line.token
+        return self._asked(2, None, OTHER_AGENT, self._places, scope)[0]
 
     def _row(self, question: int, base: _Base, user: Person, agent: str) -> Row:
         """Give the answers to one question; those about others too are put again."""
@@ -132,7 +137,7 @@ class Rights:
         key = question, whose, seen_user, seen_agent
         known = self._rows.get(key)
         if known is None:
-            found = self._asked(user, agent, sorted(places)).line[question]
+            found, _ = self._asked(question, user, agent, sorted(places))
             exact = dict(zip(sorted(places), found, strict=True))
             known = self._rows[key] = tuple(exact.get(n, it) for n, it in enumerate(row))
         return known
@@ -141,8 +146,14 @@ class Rights:
         key = self._class_of(user, agent)[0]
         known = self._bases.get(key)
         if known is None:
-            places = range(len(self._targets))
-            known = self._bases[key] = self._asked(user, agent, places)
+            # Of a user only its own right is looked at here, all else is the agent's.
+            asked = [
+                self._asked(number, user, agent, self._places)
+                for number in range(1 if user is not None else 3)
+            ]
+            rows = [row for row, _ in asked] + [()] * (3 - len(asked))
+            known = _Base(Line(*rows), tuple(crossing for _, crossing in asked))
+            self._bases[key] = known
         return known
 
     def _class_of(self, user: Person | None, agent: str) -> tuple[object, object]:
@@ -162,33 +173,64 @@ class Rights:
 
     def _asked(
         self,
+        number: int,
         user: Person | None,
         agent: str,
         places: Sequence[int],
         scope: str | None = None,
-    ) -> _Base:
-        """Put all questions for some of the targets."""
+    ) -> tuple[Row, frozenset[int]]:
+        """Put one question, by its number, for some of the targets.
+
+        Gives also the places where others would have another answer.
+        """
         who = _principal(user, agent)
         caller, ending = self._snapshot.callers.of(who, self._now), self._ending(who)
         nodes = [it.principal for it in caller.questions[:2]]
         evaluations: dict[tuple[str, str], Evaluation] = {}
-        rows: list[tuple[int, ...]] = []
-        crossing: tuple[set[int], ...] = (set(), set(), set())
+        row: list[int] = []
+        crossing: set[int] = set()
         for place in places:
             asked = self._targets[place]
-            if asked.connector not in self._snapshot.connectors:
-                rows.append((self._nothing,) * 3)
+            target = self._known_targets[place]
+            if target is None:
+                row.append(self._nothing)
                 continue
             key = asked.connector, asked.kind
             if key not in evaluations:
                 evaluations[key] = self._evaluation(user, agent, asked, scope)
-            answers = _answers(evaluations[key], asked)
-            rows.append(tuple(self._number(it, asked, nodes, ending) for it in answers))
-            for found, answer, others in zip(crossing, answers, _OF_OTHERS, strict=False):
-                if answer is not None and answer.part and answer.part.reads & others:
-                    found.add(place)
-        first, use, token = zip(*rows, strict=True) if rows else ((), (), ())
-        return _Base(Line(first, use, token), tuple(map(frozenset, crossing)))
+            answer = self._answer(evaluations[key], number, target, plain=not ending)
+            if isinstance(answer, int):
+                row.append(answer)
+                continue
+            row.append(self._cells.number(cell_of(answer, target.node, nodes, ending)))
+            if answer.part is not None and answer.part.reads & _OF_OTHERS[number]:
+                crossing.add(place)
+        return tuple(row), frozenset(crossing)
+
+    def _answer(
+        self, evaluation: Evaluation, number: int, target: Target, *, plain: bool
+    ) -> Answer | int:
+        """Put one question, or give the cell of one that has the same answer.
+
+        Where no condition is open Cedar's answer is a matter of effects alone, and asked
+        for once.
+        """
+        try:
+            question, part = evaluation.chosen(number, target)
+            if part is None:
+                return self._nothing
+            plain = plain and not part.reads and not part.obliging
+            effects = part.shape
+            if plain and effects in self._plain:
+                return self._plain[effects]
+            answer = evaluation.answer(question, part, target)
+        except Exception:  # noqa: BLE001 — as in a decision: whatever goes wrong denies
+            return self._failed
+        if not plain or answer.verdict.failed:
+            return answer
+        cell = self._cells.number(cell_of(answer, target.node, (), ()))
+        self._plain[effects] = cell
+        return cell
 
     def _evaluation(
         self, user: Person | None, agent: str, asked: Asked, scope: str | None = None
@@ -202,22 +244,6 @@ class Rights:
             sharing=True,
         )
 
-    def _number(
-        self,
-        answer: Answer | None,
-        asked: Asked,
-        nodes: Sequence[Node],
-        ending: Sequence[Membership],
-    ) -> int:
-        if answer is None:
-            return self._failed
-        if answer.part is None:
-            return self._nothing
-        target = self._nodes.get(asked)
-        if target is None:
-            target = self._nodes[asked] = self._snapshot.target(*asked).node
-        return self._cells.number(cell_of(answer, target, nodes, ending))
-
     def _ending(self, who: Principal) -> list[Membership]:
         """Give the roles that a user is in for a time, with the last end of each."""
         ends: dict[str, UnixTime | None] = {}
@@ -228,14 +254,6 @@ class Rights:
             for role, until in sorted(ends.items())
             if until is not None and self._now < until
         ]
-
-
-def _answers(evaluation: Evaluation, asked: Asked) -> Sequence[Answer | None]:
-    """Put the questions; None for what cannot be asked, and is denied."""
-    try:
-        return evaluation.answers(asked.kind, asked.name)
-    except Exception:  # noqa: BLE001 — as in a decision: whatever goes wrong denies
-        return (None, None, None)
 
 
 def _principal(user: Person | None, agent: str, *scopes: str) -> Principal:
