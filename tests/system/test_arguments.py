@@ -36,7 +36,7 @@ mode = "warn"
 
 [roles.clerk]
 members = ["user:alice"]
-allow = ["desk/echo", "shelf/echo"]
+allow = ["desk/echo", "desk/never", "shelf/echo"]
 
 [agents]
 default_ceiling = ["desk/*", "shelf/*"]
@@ -49,6 +49,12 @@ when { context.args has path && context.args.path like "/secret/*" };
 @id("not-there")
 forbid(principal, action == Mcp::Action::"call_tool", resource)
 when { context.args has region && context.args.region == "forbidden" };
+
+@id("no-way")
+forbid(principal is Mcp::User, action, resource == Mcp::Tool::"desk/never")
+unless {
+  context.args has path && context.args.path like "/a/*" && context.args.path like "/b/*"
+};
 """
 SCHEMA = {
     "type": "object",
@@ -59,7 +65,12 @@ SCHEMA = {
         "bad": {"type": "boolean", "x-mcp-header": "Bad\r\nX-Smuggled: 1"},
     },
 }
-TOOLS = [tool("echo", inputSchema=SCHEMA), tool("other")]
+SAID = {"bascule/access": "always", "x": 1}
+TOOLS = [
+    tool("echo", inputSchema=SCHEMA, _meta=SAID),
+    tool("never", inputSchema=SCHEMA),
+    tool("other"),
+]
 
 
 @pytest.fixture(scope="module")
@@ -174,18 +185,21 @@ def test_a_forbidden_path_is_not_there_however_it_is_spelt(
     assert all(it.method != "tools/call" for it in upstream.asked[before:])
 
 
+def invalid(bascule: Installation) -> int:
+    return [it["reason"] for it in bascule.records()].count("invalid_arguments")
+
+
 def test_an_answer_says_what_is_wrong_and_the_log_holds_no_value(
     bascule: Installation, call: Call, upstream: Turncoat, era: str
 ) -> None:
-    before = len(upstream.asked)
+    before, known = len(upstream.asked), invalid(bascule)
     assert refused(call(limit="s3ntinel"), era) == (
         '`limit`: the value is not of type "integer"'
     )
     assert refused(call(pth="s3ntinel"), era) == "`pth` is not an argument of this tool"
     assert refused(call(path="/x\\s3ntinel"), era) == "`path` has a backslash"
     assert all(it.method != "tools/call" for it in upstream.asked[before:])
-    found = bascule.wait_for_records("--decision", "deny", count=3)
-    assert found[-1]["reason"] == "invalid_arguments"
+    until(lambda: invalid(bascule) >= known + 3)
     whole = json.dumps(bascule.whole_records()[-3:])
     assert "s3ntinel" not in whole
     assert "s3ntinel" not in bascule.log
@@ -279,3 +293,21 @@ def test_a_policy_that_does_not_fit_is_refused_on_reload_and_in_a_check(
         assert problem["line"] == 2
     finally:
         wrong.unlink()
+
+
+def test_a_list_says_where_arguments_decide(bascule: Installation, era: str) -> None:
+    """And what no arguments make callable is not there, nor is what it takes."""
+    token = bascule.token()
+    if era == "legacy":
+        client = LegacyClient(bascule, token, "desk")
+        assert client.initialize().status == 200
+        answer = client.call("tools/list")
+        never = client.tool("never", limit="three")
+    else:
+        answer = bascule.call(token, "tools/list")
+        params = {"name": "never", "arguments": {"limit": "three"}}
+        never = bascule.call(token, "tools/call", params)
+    assert answer.status == 200, answer.body
+    (echo,) = answer.json["result"]["tools"]
+    assert echo == {**TOOLS[0], "_meta": {"x": 1, "bascule/access": "maybe"}}
+    assert refused(never, era) == "unknown tool"
