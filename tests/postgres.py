@@ -19,7 +19,7 @@ import psycopg
 
 from bascule.clock import monotonic
 from bascule.storage.store import Store
-from patience import PATIENCE
+from patience import PATIENCE, until
 
 OpenStore = Callable[[], Store]
 """Opens the same database each time, as another process would."""
@@ -137,4 +137,13 @@ def postgres_cluster(port: int) -> Iterator[PostgresServer]:
         yield server
     finally:
         server.stop(signal.SIGQUIT)  # nothing of it is kept
+        until(lambda: _is_removed(folder))
+
+
+def _is_removed(folder: Path) -> bool:
+    """Remove a folder; False when somebody, the server's last child, still writes there."""
+    try:
         shutil.rmtree(folder)
+    except OSError:
+        return False
+    return True
