@@ -168,6 +168,16 @@ def test_policies_that_decided_nothing_are_named(folder: Path) -> None:
     )
 
 
+def test_a_membership_that_ends_needs_a_time(folder: Path) -> None:
+    until = '{ who = "group:writers", until = 2026-06-01T00:00:00Z }'
+    config = CONFIG.replace('"group:writers"', until)
+    (outcome,) = tried(folder, READS, config=config).outcomes
+    assert outcome.problem == "the time decides: say `at`"
+    assert tried(folder, f"{READS}\nat = 2026-05-01T00:00:00Z", config=config).ok
+    late = f"{READS}\nat = 2026-07-01T00:00:00Z".replace("allow", "deny")
+    assert tried(folder, late, config=config).ok
+
+
 def test_a_role_of_agents_alone_has_no_policies_for_users_to_test(folder: Path) -> None:
     job = 'members = ["agent:job"]\nallow = ["files/read"]\n[agents]'
     tested = tried(folder, READS, config=CONFIG.replace("[agents]", f"[roles.job]\n{job}"))

@@ -28,7 +28,7 @@ from bascule.decision.gate import as_approved
 from bascule.decision.snapshot import Snapshot
 
 
-class Outcome(Struct, frozen=True):
+class Outcome(Struct, frozen=True, kw_only=True):
     """What came of one use of one case."""
 
     file: str
@@ -36,7 +36,6 @@ class Outcome(Struct, frozen=True):
     name: str
     use: str
     """`CONNECTOR/NAME`."""
-    ok: bool
     expect: Expected
     decision: Expected
     reason: str
@@ -47,6 +46,11 @@ class Outcome(Struct, frozen=True):
     """Policies that were decisive for the user, the agent or the token."""
     facts: CallFacts
     """What was decided on."""
+
+    @property
+    def ok(self) -> bool:
+        """Whether all is as expected."""
+        return not self.problem
 
 
 Tools = Mapping[str, Sequence[str]]
@@ -85,25 +89,29 @@ def _try(
     facts = as_approved(_facts(case, kind, use, now), snapshot.gates.get(_connector(use)))
     decision = _decided(facts, snapshot, approved=case.approved)
     answers = answers_of(facts, snapshot)
-    timed = any(it.part is not None and it.part.reads_now for it in answers)
     problem = _unknown(kind, use, snapshot, tools)
-    if not problem and timed and case.at is None:
+    if not problem and case.at is None and _is_timed(facts, answers, snapshot):
         problem = "the time decides: say `at`"
-    told = _told(decision)
     return Outcome(
-        placed.file,
-        placed.line,
-        case.name,
-        use,
-        not (problem := problem or _difference(case, told, decision)),
-        case.expect,
-        told,
-        reason_of(decision),
-        decision.policies,
-        problem,
-        tuple(sorted(_decisive(answers))),
-        facts,
+        file=placed.file,
+        line=placed.line,
+        name=case.name,
+        use=use,
+        expect=case.expect,
+        decision=_told(decision),
+        reason=reason_of(decision),
+        policies=decision.policies,
+        problem=problem or _difference(case, decision),
+        exercised=tuple(sorted(_decisive(answers))),
+        facts=facts,
     )
+
+
+def _is_timed(facts: CallFacts, answers: Sequence[Answer], snapshot: Snapshot) -> bool:
+    """Tell whether the decision may be another one at another time."""
+    if any(it.part is not None and it.part.reads_now for it in answers):
+        return True
+    return bool(answers) and not snapshot.callers.of(facts.principal, facts.now).steady
 
 
 def _decided(facts: CallFacts, snapshot: Snapshot, *, approved: bool) -> Decision:
@@ -170,9 +178,9 @@ def _told(decision: Decision) -> Expected:
             return "deny"
 
 
-def _difference(case: Case, told: Expected, decision: Decision) -> str:
-    if told != case.expect:
-        return f"{told} in place of {case.expect}"
+def _difference(case: Case, decision: Decision) -> str:
+    if _told(decision) != case.expect:
+        return f"{_told(decision)} in place of {case.expect}"
     if case.reason is not None and reason_of(decision) != case.reason:
         return f"denied for {reason_of(decision)} in place of {case.reason.value}"
     missing = [it for it in case.policies if it not in decision.policies]
