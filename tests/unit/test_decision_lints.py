@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from bascule.config.load import load
-from bascule.config.model import Config
-from bascule.decision.gate import Gate
+from bascule.config.model import Config, Mode
+from bascule.decision.gate import Gate, ToolPin
 from bascule.decision.lints import lints
 from bascule.decision.problems import Problem
 from bascule.decision.reach import unreachable_tools
@@ -393,3 +394,31 @@ def test_labels_that_never_count_are_named(condition: str, labels: list[str]) ->
         f"`x` asks for `{it}`, with which no flow begins" for it in labels
     ]
     assert all((it.file, it.line) == ("x.cedar", 1) for it in found)
+
+
+LIMITED = b"""{"properties": {
+    "mode": {"type": "string", "enum": ["fast", "slow"]},
+    "n": {"type": "integer", "maximum": 9}
+}, "required": ["mode", "n"]}"""
+
+
+@pytest.mark.parametrize(
+    ("condition", "mode", "vain"),
+    [
+        ('context.args.mode == "medium"', "enforce", True),
+        ("context.args.n > 9", "enforce", True),
+        ('context.args.mode == "slow" && context.args.n > 8', "enforce", False),
+        ('context.args.mode == "medium"', "warn", False),
+    ],
+)
+def test_a_rule_for_arguments_that_no_tool_takes_is_in_vain(
+    condition: str, mode: Mode, vain: bool
+) -> None:
+    """Where calls that do not fit are not refused, they may come all the same."""
+    pin = {"d": ToolPin(LIMITED)}
+    gate = replace(APPROVED, mode=mode, tools={"wipe": pin, "search": pin})
+    config = load(CONNECTORS + ROLE, source="bascule.toml")
+    text = use('resource == Mcp::Tool::"desk/wipe"', f"when {{ {condition} }}")
+    snapshot = build_snapshot(config, {"x.cedar": text}, {"desk": gate, "free": None})
+    said = [it.message for it in lints(config, snapshot) if it.file == "x.cedar"]
+    assert any("takes such arguments" in it for it in said) is vain

@@ -146,7 +146,7 @@ class Evaluation:
         scopes = self._snapshot.policies.scopes(USE_ACTIONS[kind], target)
         decision = conclude(answers, scopes)
         if isinstance(decision, Maybe):
-            self.work += 100
+            self.work += 20
             decision = look_into(
                 decision, target, answers, scopes, self._snapshot, self._allows
             )
@@ -176,7 +176,7 @@ class Evaluation:
         candidate: Candidate,
     ) -> bool:
         """Put the questions that are open again, as if a call came with these arguments."""
-        self.work += 100
+        self.work += 600  # with what was done to find them
         facts = CallFacts(
             self._principal,
             target.connector,

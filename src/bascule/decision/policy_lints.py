@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from bascule.config.model import Config
 from bascule.decision import cedar
+from bascule.decision.argument_samples import Samples
+from bascule.decision.argument_schema import schema_of
 from bascule.decision.candidates import Known
 from bascule.decision.formulas import formula_of
 from bascule.decision.model import ACT_ALONE, TYPES, USE_ACTIONS, Target, token_node, uid
@@ -16,6 +18,8 @@ from bascule.decision.satisfy import prove
 from bascule.decision.snapshot import Snapshot
 from bascule.decision.written import Where, approved_names, written_entries
 
+_MANY = 200
+"""Tools; of more it is not looked whether each excludes something."""
 _PARENTS: Mapping[str, str] = {
     f"Mcp::{it}": "Mcp::Server" for it in (*TYPES.values(), "Toolset")
 }
@@ -41,11 +45,34 @@ def _never_applies(policy: Policy, snapshot: Snapshot) -> str:
         return ""
     when, _ = formula_of(policy)
     only = Residue(permitted=False, permits=(when,), forbids=(), others=(), certain=False)
-    if prove([only], Known(None, False), lambda _: False) == "refuted":
+    if _is_refuted(only, Known(None, False)):
         return "never applies: its conditions contradict each other"
+    if policy.arguments and _takes_none(policy, only, snapshot):
+        return "never applies: no approved tool that it is about takes such arguments"
     if policy.reads <= {"resource"} and not _applies_somewhere(policy, snapshot):
         return "never applies: none of the approved tools that it is about is such a one"
     return ""
+
+
+def _is_refuted(only: Residue, known: Known) -> bool:
+    return prove([only], known, lambda _: False) == "refuted"
+
+
+def _takes_none(policy: Policy, only: Residue, snapshot: Snapshot) -> bool:
+    """Tell whether the schemas of all that it is about exclude what it asks for."""
+    targets = _covered(policy, snapshot)
+    if not targets or len(targets) > _MANY or not _is_of_tools(policy):
+        return False
+    for target in targets:
+        gate = snapshot.gates.get(target.connector)
+        pins = {} if gate is None or not gate.enforces else gate.tools.get(target.name, {})
+        schemas = [schema_of(pin.schema) for pin in pins.values()]
+        if not schemas or any(it.problem for it in schemas):
+            return False
+        known = (Known(Samples(pin.schema), True) for pin in pins.values())
+        if not all(_is_refuted(only, it) for it in known):
+            return False
+    return True
 
 
 def _applies_somewhere(policy: Policy, snapshot: Snapshot) -> bool:
