@@ -85,6 +85,13 @@ def test_what_two_roles_give_is_left_to_the_one_that_gives_it_to_fewer() -> None
     assert found.config.roles["clerk"].allow == ("desk/get",)
 
 
+def test_who_uses_less_than_its_role_keeps_is_named() -> None:
+    found = suggested(call("alice", "get"), call("alice", "put"), call("bob", "put"))
+    assert [(it.role, it.user, it.entries) for it in found.idle] == [
+        ("clerk", "user:bob", ["desk/get"])
+    ]
+
+
 def test_who_used_it_long_ago_is_named() -> None:
     found = suggested(call("alice", "get"), call("alice", "list", LONG_AGO))
     cut = cuts(found, "roles.clerk")["desk:read"]

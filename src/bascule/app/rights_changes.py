@@ -5,6 +5,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from bascule.decision import cedar
+from bascule.decision.policy_files import GENERATED
 from bascule.decision.snapshot import Snapshot
 
 
@@ -15,6 +16,11 @@ class PolicyChange(Struct, frozen=True):
     before: str | None
     """Cedar; None where there was none."""
     after: str | None
+
+    @property
+    def is_written(self) -> bool:
+        """Whether it is one of a file, not made from a table."""
+        return not self.id.startswith(GENERATED)
 
 
 def policy_changes(before: Snapshot, after: Snapshot) -> list[PolicyChange]:

@@ -6,7 +6,7 @@ is left is a part of what was there, so that a suggestion can only take away.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from msgspec import Struct
@@ -47,6 +47,15 @@ class Cut(Struct, frozen=True):
     """When that was; None: the log knows of no such use."""
 
 
+class Idle(Struct, frozen=True):
+    """What a role still allows somebody who did not use it: others in it did."""
+
+    role: str
+    user: str
+    """Or `agent:…` for one that acts by itself."""
+    entries: list[str]
+
+
 @dataclass(frozen=True, slots=True)
 class Suggestion:
     """Narrower rights, and what they lack of those of now."""
@@ -54,6 +63,8 @@ class Suggestion:
     config: Config
     """The configuration with other roles and ceilings."""
     cuts: list[Cut]
+    idle: list[Idle]
+    """Where a role of their own would be narrower."""
     unused: list[str]
     """Hand-written policies that permitted nothing that was used; they stay."""
 
@@ -84,6 +95,7 @@ def suggest(config: Config, live: Snapshot, usage: Usage) -> Suggestion:
     return Suggestion(
         replace(config, roles=roles, agents=narrower),
         [*cuts, *found],
+        list(_idle(config, needed, usage)),
         _unused(live, usage),
     )
 
@@ -169,6 +181,19 @@ def _needed_of_roles(config: Config, usage: Usage) -> dict[str, set[Asked]]:
             few = min(roles, key=lambda it: (len(config.roles[it].members), it))
             needed.setdefault(few, set()).add(asked)
     return needed
+
+
+def _idle(config: Config, needed: Mapping[str, set[Asked]], usage: Usage) -> Iterator[Idle]:
+    used: dict[str, set[Asked]] = {}
+    for who, asked in usage.roles:
+        used.setdefault(who, set()).add(asked)
+    for name, role in config.roles.items():
+        people = {it.who for it in members_of(role) if not it.who.startswith("group:")}
+        people |= {who for (who, _), roles in usage.roles.items() if name in roles}
+        for who in sorted(people):
+            rest = needed.get(name, set()) - used.get(who, set())
+            if rest:
+                yield Idle(name, who, sorted(it.entry for it in rest))
 
 
 def _agents(usage: Usage) -> Iterator[str]:

@@ -106,10 +106,11 @@ def _lines(found: Difference, changes: Sequence[PolicyChange]) -> Iterator[str]:
     yield from _section("agents, by themselves", found.agents)
     yield from _section("scopes of tokens, by themselves", found.scopes)
     yield from _section("users through agents", found.combined)
-    if changes:
-        yield click.style("policies", bold=True)
-    for change in changes:
-        yield from (_sided("-", change.before), _sided("+", change.after))
+    written = [it for it in changes if it.is_written]
+    if written:
+        yield click.style("policies of files", bold=True)
+    for change in written:
+        yield from (*_sided("-", change.before), *_sided("+", change.after))
 
 
 def _section(title: str, blocks: Sequence[Block]) -> Iterator[str]:
@@ -132,7 +133,6 @@ def _named(names: Sequence[str | None]) -> str:
     return ", ".join(shown) + (f" and {more} more" if more else "")
 
 
-def _sided(sign: str, text: str | None) -> str:
+def _sided(sign: str, text: str | None) -> list[str]:
     """Write a policy, each line behind a sign."""
-    written = printable(text or "")
-    return "\n".join(f"  {sign} {line}" for line in written.splitlines())
+    return [f"  {sign} {line}" for line in printable(text or "").splitlines()]

@@ -75,6 +75,7 @@ def suggest(
             "default_ceiling": list(found.config.agents.default_ceiling),
             "ceilings": msgspec.to_builtins(found.config.agents.ceilings),
             "cuts": [msgspec.to_builtins(it) for it in found.cuts],
+            "idle": [msgspec.to_builtins(it) for it in found.idle],
             "unused": found.unused,
             "output": None if output is None else str(output),
         },
@@ -107,6 +108,10 @@ def _lines(
         yield f"  {_line(cut)}"
     if not found.cuts:
         yield "  nothing: every entry is as narrow as what was used"
+    for it in found.idle:
+        rest = ", ".join(it.entries)
+        text = f"{it.user} did not use {rest} of roles.{it.role}"
+        yield f"  {cell(text)}: a role of its own would be narrower"
     for name in found.unused:
         yield f"  policy `{cell(name)}` permitted nothing of it; it stays"
     yield _next(output)

@@ -12,7 +12,7 @@ from bascule.app.doctor import Finding
 from bascule.app.recertification import Unused
 from bascule.app.replay import Replayed
 from bascule.app.rights_changes import PolicyChange
-from bascule.app.suggestion import Cut
+from bascule.app.suggestion import Cut, Idle
 from bascule.app.who_can import Right
 from bascule.audit.query import Row
 from bascule.audit.verify import Verdict
@@ -552,6 +552,8 @@ class Suggested(Struct):
     default_ceiling: list[str]
     ceilings: dict[str, list[str]]
     cuts: list[Cut]
+    idle: list[Idle]
+    """Where a role of their own would be narrower."""
     unused: list[str]
     """Hand-written policies that permitted none of the calls; they stay."""
     output: str | None
