@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from bascule.app.recorded import Recorded, recorded_calls
-from bascule.audit.log_files import LogFiles
-from bascule.clock import UnixTime
+from bascule.app.recorded import Recorded
 from bascule.decision.decide import decide
 from bascule.decision.facts import CallFacts, Decision, Denied, Maybe, Reason
 from bascule.decision.outcomes import Word, outcome_of
@@ -76,16 +74,13 @@ class Replay:
 
 
 def replay(
-    files: LogFiles,
+    calls: Iterable[Recorded],
     arguments_of: Callable[[int], Mapping[str, Any] | None],
     candidate: Snapshot,
     live: Snapshot,
-    *,
-    since: UnixTime,
-    until: UnixTime,
     progress: Callable[[int], None] = lambda calls: None,
 ) -> Replay:
-    """Decide all calls of a time again. Raises what reading the log raises.
+    """Decide recorded calls again. Raises what giving them raises.
 
     `arguments_of` gives the arguments of a record where their values were kept; `progress`
     is told how many calls are done. Both snapshots take everything as approved: what was
@@ -94,7 +89,7 @@ def replay(
     found = Replay()
     why: Counter[str] = Counter()
     unlike: dict[Replayed, Replayed] = {}
-    for it in recorded_calls(files, since=since, until=until):
+    for it in calls:
         found.calls += 1
         progress(found.calls)
         if it.reason in NO_MATTER_OF_RIGHTS:

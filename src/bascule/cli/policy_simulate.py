@@ -44,7 +44,7 @@ def simulate(ctx: click.Context, candidate: Path, since: str, as_json: bool) -> 
     from dataclasses import replace
 
     from bascule.app.candidates import read_candidate, snapshot_with_rights_of
-    from bascule.app.recorded import kept_arguments
+    from bascule.app.recorded import kept_arguments, recorded_calls
     from bascule.app.replay import observing, replay
     from bascule.cli.audit_records import log_files
     from bascule.clock import UnixTime, system_clock
@@ -58,12 +58,10 @@ def simulate(ctx: click.Context, candidate: Path, since: str, as_json: bool) -> 
     begin = UnixTime(now - seconds_of(since, option="--since"))
     with Line() as line:
         found = replay(
-            log_files(context),
+            recorded_calls(log_files(context), since=begin, until=UnixTime(now + 1)),
             kept_arguments(context.place()),
             tried,
             replace(live, shadow=None),
-            since=begin,
-            until=UnixTime(now + 1),
             progress=lambda calls: line.say(f"deciding again: {calls} calls"),
         )
     emit(
