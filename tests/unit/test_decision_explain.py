@@ -91,6 +91,11 @@ def test_a_forbid_that_applies_decides() -> None:
     assert (
         near(found, 0)["role:reader/files:read"] == "it holds, and what forbids counts more"
     )
+    assert found.missing == (
+        "another fact: `docs-only` applies: "
+        '`!((context.args has path) && (context.args.path like "/docs/*"))` '
+        '(context.args.path is "/etc/passwd")',
+    )
 
 
 def test_a_missing_role_is_told_with_its_members() -> None:
@@ -195,6 +200,18 @@ def test_what_is_not_approved_says_what_to_do() -> None:
     gate = without_approval("enforce")
     assert gate is not None
     assert found.missing == (f"the approval of `shut`: {gate.problem}",)
+
+
+def test_what_another_mode_would_deny_for_is_told() -> None:
+    snapshot = build_snapshot(
+        CONFIG, CEDAR, {"files": without_approval("warn"), "shut": None}
+    )
+    found = explain(READ, snapshot, CONFIG)
+    assert found.summary == SENTENCES[Reason.ALLOWED]
+    assert found.missing == (
+        f"what `enforce` would deny for: {SENTENCES[Reason.NOT_APPROVED]}",
+        "the approval of `files`: it is in no lock file",
+    )
 
 
 def test_every_reason_has_a_sentence() -> None:

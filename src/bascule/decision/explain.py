@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace as replaced
 from typing import Literal
 
@@ -18,7 +18,7 @@ from bascule.decision.decide import KINDS, decide
 from bascule.decision.evaluation import Evaluation, Given
 from bascule.decision.facts import Allowed, CallFacts, Decision, Denied, Maybe, Reason
 from bascule.decision.model import Target
-from bascule.decision.near import Nearly, facts_of, nearly
+from bascule.decision.near import Nearly, applying, facts_of, nearly
 from bascule.decision.possible import look_into
 from bascule.decision.proofs import Proofs
 from bascule.decision.snapshot import Snapshot
@@ -142,6 +142,8 @@ def _missing(facts: CallFacts, decision: Decision, snapshot: Snapshot) -> Iterat
     """Say what would change a denial, or settle what depends."""
     principal, use = facts.principal, f"{facts.connector}/{facts.name}"
     match decision:
+        case Denied(reason=Reason.POLICY_FORBIDS, policies=forbids):
+            yield from _applying(facts, forbids, snapshot)
         case Denied(reason=Reason.NO_USER_RIGHT):
             yield f"`{principal.user}` needs a role that covers `{use}`"
             if not principal.groups:
@@ -167,9 +169,25 @@ def _missing(facts: CallFacts, decision: Decision, snapshot: Snapshot) -> Iterat
             yield from _settling(facts, snapshot)
         case _:
             pass
+    if not isinstance(decision, Denied) and decision.finding is not None:
+        yield f"what `enforce` would deny for: {SENTENCES[decision.finding]}"
     gate = snapshot.gates.get(facts.connector)
     if gate is not None and gate.problem and gate.lapsed(facts.now) is not None:
         yield f"the approval of `{facts.connector}`: {gate.problem}"
+
+
+def _applying(
+    facts: CallFacts, forbids: Iterable[str], snapshot: Snapshot
+) -> Iterator[str]:
+    """Say by which conditions policies apply."""
+    if facts.kind == "none":
+        return
+    target = snapshot.target(facts.connector, facts.kind, facts.name)
+    for name in forbids:
+        policy = snapshot.policies.by_id.get(name)
+        told = "" if policy is None else applying(policy, facts_of(facts, target))
+        if told:
+            yield f"another fact: {told}"
 
 
 def _settling(facts: CallFacts, snapshot: Snapshot) -> Iterator[str]:

@@ -17,7 +17,7 @@ from bascule.decision.conditions import conjuncts, paths, text_of
 from bascule.decision.evaluation import Evaluation
 from bascule.decision.facts import CallFacts
 from bascule.decision.model import ACT_ALONE, USE_ACTIONS, Target
-from bascule.decision.policy import Policy, policy_of
+from bascule.decision.policy import Est, Policy, policy_of
 
 MAX_NAMED = 8
 """Members or values that are written out."""
@@ -145,15 +145,28 @@ def _unmet(
         if verdict.allows:
             guards = tried
         else:
-            values = dict.fromkeys(_value(path, facts) for path in paths(expression))
-            shown = ", ".join(it for it in values if it)
-            unmet.append(f"`{text_of(expression)}`{f' ({shown})' if shown else ''}")
+            unmet.append(_told(expression, facts))
     verb = "forbids only when" if policy.effect == "forbid" else "permits only when"
     return (
         f"{verb} {' and '.join(unmet)}"
         if unmet
         else "it holds, and what forbids counts more"
     )
+
+
+def applying(policy: Policy, facts: Facts) -> str:
+    """Say what a policy applies by; empty for one without a condition of somebody's."""
+    if not policy.is_open:
+        return ""
+    told = [_told(it, facts) for it in conjuncts(policy.est["conditions"])]
+    return f"`{policy.id}` applies: {' and '.join(told)}"
+
+
+def _told(expression: Est, facts: Facts) -> str:
+    """Write a condition with the facts that it looks at."""
+    values = dict.fromkeys(_value(path, facts) for path in paths(expression))
+    shown = ", ".join(it for it in values if it)
+    return f"`{text_of(expression)}`{f' ({shown})' if shown else ''}"
 
 
 def _value(path: tuple[str, ...], facts: Facts) -> str:
