@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -335,3 +337,34 @@ def test_a_warning_fails_only_a_strict_check(folder: Path) -> None:
     assert (strict.exit_code, json.loads(strict.stdout)["ok"]) == (1, False)
     (problem,) = json.loads(strict.stdout)["problems"]
     assert (problem["line"], problem["severity"]) == (18, "warning")
+
+
+def test_the_reference_shows_a_real_explanation(folder: Path) -> None:
+    page = Path(__file__).parents[2] / "docs" / "reference" / "policy-commands.md"
+    (console,) = re.findall(
+        r"```console\n\$ bascule (policy explain .*?)```", page.read_text(), re.DOTALL
+    )
+    command, _, shown = console.partition("\n")
+    (folder / "bascule.toml").write_text("""\
+[connectors.files]
+mode = "observe"
+url = "https://files.example/mcp"
+[toolsets]
+"files:read" = ["files/read_file"]
+[roles.reader]
+members = ["group:readers"]
+allow = ["files:read"]
+[roles.admin]
+members = ["group:admins"]
+allow = ["files/*"]
+[agents.ceilings]
+desk = ["files/*"]
+""")
+    (folder / "policies" / "x.cedar").write_text(
+        '@id("docs-only") forbid(principal is Mcp::User, '
+        'action == Mcp::Action::"call_tool", resource == Mcp::Tool::"files/read_file") '
+        'unless { context.args has path && context.args.path like "/docs/*" };'
+    )
+    data = ("--data-dir", str(folder / "data"))
+    bascule(folder, *data, "user", "add", "eve", "--group", "readers")
+    assert bascule(folder, *data, *shlex.split(command)).stdout == shown
