@@ -66,12 +66,12 @@ class CallApprovals:
         self._rules = rules
         self._policy_digest = policy_digest
         self.routes: list[Route] = [
-            page(PATH, self.list),
+            page(PATH, self.overview),
             page(f"{PATH}/{{id}}", self.show),
             page(f"{PATH}/{{id}}", self.decide, methods=("POST",)),
         ]
 
-    async def list(self, request: Request) -> Response:
+    async def overview(self, request: Request) -> Response:
         """`GET /approve`: what waits for who is signed in."""
         session = await current_session(request)
         if session is None:
