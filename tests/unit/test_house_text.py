@@ -36,6 +36,13 @@ def test_no_file_names_a_place_on_some_machine() -> None:
     assert found == set()
 
 
+def test_no_two_modules_of_tests_have_one_name() -> None:
+    """They are imported by their names alone, so the second would not be collected."""
+    names = [path.name for path in (ROOT / "tests").rglob("test_*.py")]
+    assert len(names) > 1
+    assert sorted(names) == sorted(set(names))
+
+
 @pytest.mark.parametrize("page", DECISIONS, ids=lambda page: page.stem)
 def test_a_decision_has_its_number_its_status_and_four_parts(page: Path) -> None:
     text = page.read_text()
