@@ -76,6 +76,9 @@ def test_a_path_has_one_spelling(text: str, canonical: str) -> None:
         "/secret.",
         "/secret ",
         "/ secret",
+        "/secret\u00a0",
+        "/\u3000secret",
+        "/a\u1680/b",
         "/a\ud800b",
     ],
 )
@@ -133,6 +136,8 @@ def test_a_url_has_one_spelling(text: str, canonical: str) -> None:
         " https://evil.example",
         "https://evil.example\t/",
         "https://ev\nil.example/",
+        "http://::1/",
+        "http://a::80/",
         "http://0x7f.0.0.1/",
         "http://2130706433/",
         "http://127.1/",

@@ -63,7 +63,8 @@ def canonical_path(text: str, *, absolute: bool | None = None) -> str:
     steps = _without_dots(text.split("/"), is_absolute=is_absolute)
     if not is_absolute and steps[:1] and steps[0].startswith("~"):
         raise AmbiguousError("begins with `~`, which servers take for a home directory")
-    if any(step != step.strip(" ") or step.endswith(".") for step in steps):
+    # Any space that `strip` of common languages takes away, not only that of ASCII.
+    if any(step != step.strip() or step.endswith(".") for step in steps):
         raise AmbiguousError("has a part that ends with `.`, or with a space at one end")
     return ("/" if is_absolute else "") + "/".join(steps) or "."
 
@@ -112,6 +113,8 @@ def canonical_url(text: str) -> str:
 def _authority(scheme: str, authority: str) -> str:
     if "@" in authority or "%" in authority:
         raise AmbiguousError("has a user name or an escape before its path")
+    if authority.count(":") > 1 and not authority.startswith("["):
+        raise AmbiguousError("has an IPv6 address without brackets")
     if scheme == "file":
         if authority.lower() not in {"", "localhost"}:
             raise AmbiguousError("names a host, and a file of it")
