@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from typing import Any
 
 import pytest
@@ -141,6 +142,22 @@ def test_older_dialects_are_read_as_they_say() -> None:
 )
 def test_a_schema_that_cannot_be_used_refuses_everything(schema: Any) -> None:
     problem(schema)
+
+
+def test_nothing_is_fetched_wherever_a_schema_asks_for_it() -> None:
+    """Also where nothing refers to, which a reading from the root does not see."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(0)
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/x"
+        for schema in (
+            {"$defs": {"unused": {"$ref": url}}},
+            {"$schema": url},
+            {"properties": {"a": {"not": {"$ref": url}}}},
+            {"$id": url, "$ref": "y"},
+        ):
+            problem(schema)
+        with pytest.raises(BlockingIOError):
+            server.accept()
 
 
 def test_references_that_fan_out_are_refused_before_they_cost_anything() -> None:

@@ -300,6 +300,17 @@ def test_a_tool_that_policies_do_not_fit_any_more_is_denied(schema: Any) -> None
     assert reason(many, query="x") is Reason.ALLOWED
 
 
+def test_what_may_be_of_several_kinds_is_never_compared() -> None:
+    """A policy that permits says nothing of it; it was loaded before this was approved."""
+    made = snapshot(
+        f'permit({HEAD}) when {{ context.args has either && context.args.either == "5" }};'
+    )
+    mallory = replace(ALICE, user="user:mallory")
+    for value in (5, "5"):
+        facts = call({"either": value}, principal=mallory)
+        assert decide(facts, made).reason is Reason.INVALID_ARGUMENTS  # type: ignore[union-attr]
+
+
 def test_a_part_that_no_policy_reads_may_be_of_any_kind() -> None:
     schema = {
         "properties": {

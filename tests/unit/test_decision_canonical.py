@@ -185,3 +185,9 @@ def test_names_keep_their_case_unless_it_does_not_count() -> None:
     for text in (" acme", "acme\n", "ac\u200bme", "\uff41cme"):
         with pytest.raises(AmbiguousError):
             canonical_name(text)
+
+
+def test_a_url_with_a_user_name_is_told_so() -> None:
+    for text in ("https://a@b.example/", "https://a%40b.example/", "https://a:b@c.example"):
+        with pytest.raises(AmbiguousError, match="user name"):
+            canonical_url(text)
