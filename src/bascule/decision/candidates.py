@@ -9,11 +9,9 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 from bascule.decision.argument_forms import Form
-from bascule.decision.argument_samples import Part, Samples, examples
 from bascule.decision.atoms import (
     DECIMAL_UNIT,
     Exists,
-    Kind,
     Literal,
     Path,
     paths_read,
@@ -21,7 +19,6 @@ from bascule.decision.atoms import (
 )
 from bascule.decision.canonical import AmbiguousError
 from bascule.decision.domains import (
-    BOOLEANS,
     ContradictionError,
     Fact,
     Limits,
@@ -29,17 +26,10 @@ from bascule.decision.domains import (
     values,
 )
 from bascule.decision.formulas import Atom
+from bascule.decision.known_arguments import Known
 from bascule.decision.patterns import UnsearchedError
 
 _MOST_VALUES = 3
-_MOST_EXAMPLES = 64
-_KINDS: Mapping[str, Kind] = {
-    "string": "string",
-    "integer": "long",
-    "number": "decimal",
-    "boolean": "bool",
-    "array": "set",
-}
 _SPELT: Mapping[str, Sequence[str]] = {
     "path": ("/a", "a"),
     "url": ("https://example.org/a",),
@@ -56,22 +46,6 @@ class Candidate(NamedTuple):
 
     arguments: Mapping[str, Any]
     touched: frozenset[str]
-
-
-@dataclass(frozen=True)
-class Known:
-    """What is known of arguments beside what policies ask of them."""
-
-    samples: Samples | None
-    """Of the approved definition."""
-    is_binding: bool
-    """Calls whose arguments do not fit it are refused."""
-    forms: tuple[Form, ...] = ()
-    """How some of them are spelt before policies see them."""
-
-    def form(self, path: Path) -> Form | None:
-        """Give how the argument at a path is spelt; None for as it comes."""
-        return next((it for it in self.forms if ("args", *it.place) == path), None)
 
 
 @dataclass
@@ -114,7 +88,7 @@ def solve(way: Way, known: Known) -> Solution:
     asked = _sort(way)
     _check_presence(asked, known)
     found = {
-        path: _first_values(facts, _limits(path, known), known.form(path))
+        path: _first_values(facts, known.limits(path), known.form(path))
         for path, facts in asked.facts.items()
     }
     return Solution(asked, found, known)
@@ -151,18 +125,8 @@ def _check_presence(asked: _Asked, known: Known) -> None:
         has_members = any(it[: len(path)] == path for it in asked.there if it != path)
         if has_members and is_no_record(facts):
             raise ContradictionError
-    samples = known.samples
-    if samples is None or not known.is_binding or not samples.is_plain:
-        return
-    for path in asked.absent:
-        inner = path[1:]
-        is_argument = path[0] == "args" and inner
-        if (
-            is_argument
-            and path[:-1] in {*asked.there, ("args",)}
-            and samples.requires(inner)
-        ):
-            raise ContradictionError
+    if any(path[:-1] in asked.there and known.requires(path) for path in asked.absent):
+        raise ContradictionError
 
 
 def _first_values(
@@ -185,67 +149,6 @@ def _is_spelt(literal: Literal, form: Form) -> bool:
         return literal.kind != "string" or form.canonical(literal.value) == literal.value
     except AmbiguousError:
         return False
-
-
-def _limits(path: Path, known: Known) -> Limits:
-    limits = Limits()
-    if known.samples is None or path[0] != "args":
-        return limits
-    parts = known.samples.at(path[1:])
-    named = islice((it for part in parts for it in examples(part)), _MOST_EXAMPLES)
-    limits.suggested = [it for it in map(_literal, named) if it is not None]
-    limits.shortest = max((_bound(part, "minLength", 0) for part in parts), default=0)
-    said = (part.get("type") for part in parts)
-    limits.kind = next(
-        (_KINDS[it] for it in said if isinstance(it, str) and it in _KINDS), None
-    )
-    if known.is_binding and known.samples.is_plain:
-        limits.kind_is_sure = limits.kind is not None
-        is_integer = any(part.get("type") == "integer" for part in parts)
-        for part in parts:
-            _narrow(limits, part, is_integer=is_integer)
-    return limits
-
-
-def _narrow(limits: Limits, part: Part, *, is_integer: bool) -> None:
-    """Take over what a schema says of a value; what policies see fits it too."""
-    allowed = _allowed(part, is_integer=is_integer)
-    if allowed is not None:
-        limits.allowed = allowed if limits.allowed is None else limits.allowed & allowed
-    limits.least = max(limits.least, _bound(part, "minimum", limits.least))
-    limits.least = max(limits.least, _bound(part, "exclusiveMinimum", limits.least - 1) + 1)
-    limits.most = min(limits.most, _bound(part, "maximum", limits.most))
-    limits.most = min(limits.most, _bound(part, "exclusiveMaximum", limits.most + 1) - 1)
-
-
-def _allowed(part: Part, *, is_integer: bool) -> frozenset[Literal] | None:
-    """Give the only values there are; other numbers than integers have two spellings."""
-    if part.get("type") == "boolean":
-        return BOOLEANS
-    named = part["enum"] if "enum" in part else [part["const"]] if "const" in part else None
-    if not isinstance(named, list) or len(named) > _MOST_EXAMPLES:
-        return None
-    found = [_literal(it) for it in named]
-    if any(it is None or (it.kind == "long" and not is_integer) for it in found):
-        return None
-    return frozenset(it for it in found if it is not None)
-
-
-def _bound(part: Part, key: str, otherwise: int) -> int:
-    value = part.get(key)
-    return value if isinstance(value, int) and not isinstance(value, bool) else otherwise
-
-
-def _literal(value: object) -> Literal | None:
-    match value:
-        case bool():
-            return Literal("bool", value)
-        case int():
-            return Literal("long", value)
-        case str():
-            return Literal("string", value)
-        case _:
-            return None
 
 
 def _candidate(

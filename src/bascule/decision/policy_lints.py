@@ -8,8 +8,8 @@ from bascule.config.model import Config
 from bascule.decision import cedar
 from bascule.decision.argument_samples import Samples
 from bascule.decision.argument_schema import schema_of
-from bascule.decision.candidates import Known
 from bascule.decision.formulas import formula_of
+from bascule.decision.known_arguments import Known
 from bascule.decision.model import ACT_ALONE, TYPES, USE_ACTIONS, Target, token_node, uid
 from bascule.decision.policy import Policy, Scope, policy_of
 from bascule.decision.problems import CONFIG_FILE, Problem, dotted

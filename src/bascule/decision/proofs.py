@@ -9,7 +9,8 @@ from msgspec.structs import replace
 
 from bascule.decision.argument_forms import Form
 from bascule.decision.argument_samples import Samples
-from bascule.decision.candidates import Candidate, Known
+from bascule.decision.candidates import Candidate
+from bascule.decision.known_arguments import Known
 from bascule.decision.residue import Residue
 from bascule.decision.satisfy import Proof, prove
 

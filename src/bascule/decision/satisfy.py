@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Literal
 
-from bascule.decision.candidates import Candidate, Known, Solution, solve
+from bascule.decision.candidates import Candidate, Solution, solve
 from bascule.decision.domains import ContradictionError
 from bascule.decision.formulas import (
     ERROR,
@@ -25,6 +25,7 @@ from bascule.decision.formulas import (
     Opposite,
     outcomes,
 )
+from bascule.decision.known_arguments import Known
 from bascule.decision.residue import Residue
 
 Proof = Literal["proved", "refuted", "unproved"]
