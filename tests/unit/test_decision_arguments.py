@@ -386,6 +386,8 @@ def test_arguments_of_a_definition_that_is_not_approved_are_not_compared() -> No
         ('context.args.a == decimal("5.0")', [5, 5.0], ["5"], [6]),
         ('context.args.a == 7 || context.args.a == "7"', [7, "7"], [True, [7]], [8]),
         ("context.args.a > 5", [6], ["6", 6.5], [5]),
+        ("[context.args.a, 9].contains(7)", [7], ["7"], [8]),
+        ("(if context has user then context.args.a else 1) == 7", [7], ["7"], [8]),
     ],
 )
 def test_without_a_schema_what_a_policy_compares_says_of_what_kind_it_is(

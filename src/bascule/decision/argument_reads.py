@@ -8,6 +8,8 @@ from typing import Any
 
 _TEXT, _INTEGER = frozenset(("string",)), frozenset(("integer",))
 _NAMES = {str: "string", bool: "boolean", int: "integer"}
+_SILENT = frozenset(("==", "!=", "contains", "containsAll", "containsAny"))
+"""Operators that compare values of any kinds."""
 _ORDERED = frozenset(("<", "<=", ">", ">=", "+", "-", "*"))
 Place = tuple[str, ...]
 """Names that lead to a part of the arguments; items of arrays stand where these stand."""
@@ -55,6 +57,7 @@ def reads(node: object) -> Iterator[Read]:
             yield Read(left or right, tuple(_texts(other)), kinds=kinds, many=many)
             yield from reads(other)
         else:
+            yield from _inside(operator, sides)
             yield from reads(operand)
 
 
@@ -75,6 +78,33 @@ def _steps(node: object) -> tuple[str, ...]:
         names.append(step["attr"])
         node = step["left"]
     return tuple(reversed(names)) if node == {"Var": "context"} else ()
+
+
+def _inside(operator: str, sides: dict[str, Any]) -> Iterator[Read]:
+    """Find what is compared as an item of a set, or as what an `if` comes to."""
+    if operator not in _SILENT:
+        return
+    left, right = (list(_results(sides.get(it))) for it in ("left", "right"))
+    for these, others in ((left, right), (right, left)):
+        kinds = frozenset(kind for other in others for kind in _kinds(other))
+        for node in these:
+            if place := _place(node):
+                yield Read(place, kinds=kinds)
+
+
+def _results(node: object) -> Iterator[object]:
+    """Give what an expression may come to, or hold."""
+    if not isinstance(node, dict):
+        return
+    choice = node.get("if-then-else")
+    inner = (
+        [choice["then"], choice["else"]] if isinstance(choice, dict) else node.get("Set")
+    )
+    if inner is None:
+        yield node
+        return
+    for it in inner:
+        yield from _results(it)
 
 
 def _compared(
