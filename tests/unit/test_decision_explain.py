@@ -6,6 +6,7 @@ import json
 
 import cedarpy
 import pytest
+from msgspec import to_builtins
 from msgspec.structs import replace
 
 from bascule.clock import UnixTime
@@ -96,6 +97,16 @@ def test_a_forbid_that_applies_decides() -> None:
         '`!((context.args has path) && (context.args.path like "/docs/*"))` '
         '(context.args.path is "/etc/passwd")',
     )
+
+
+def test_arguments_of_others_count_and_are_not_told() -> None:
+    for path in ("/etc/secret", "/docs/secret"):
+        facts = replace(READ, arguments={"path": path})
+        found = explain(facts, SNAPSHOT, CONFIG, values=False)
+        assert found.decision == decide(facts, SNAPSHOT)
+        told = json.dumps([to_builtins(found.asked), found.missing])
+        assert "context.args.path like" in told
+        assert "secret" not in told
 
 
 def test_a_missing_role_is_told_with_its_members() -> None:

@@ -9,13 +9,13 @@ import click
 from bascule.cli.lazy import LazyGroup
 
 COMMANDS: Mapping[str, str] = {
-    "diff": "policy_diff:diff",
-    "suggest": "policy_suggest:suggest",
-    "simulate": "policy_simulate:simulate",
     "check": "policy_check:check",
     "test": "policy_test:test",
     "explain": "policy_explain:explain",
     "who-can": "policy_who_can:who_can",
+    "simulate": "policy_simulate:simulate",
+    "diff": "policy_diff:diff",
+    "suggest": "policy_suggest:suggest",
 }
 
 

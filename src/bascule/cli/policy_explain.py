@@ -85,7 +85,9 @@ def explain(
         asked = facts_of_options(context, options)
     config = context.config()
     snapshot = context.snapshot(config)
-    found = explain_call(as_served(asked, snapshot), snapshot, config)
+    # Arguments that were kept of a call of somebody else count, and are not shown.
+    served, mine = as_served(asked, snapshot), recorded is None
+    found = explain_call(served, snapshot, config, values=mine)
     told, page = explanation.as_json(found), explanation.page(found)
     if recorded is not None:
         told["record"] = explanation.record_json(recorded)

@@ -51,15 +51,20 @@ class Explanation(Struct, frozen=True):
     """What would have to be different, in words."""
 
 
-def explain(facts: CallFacts, snapshot: Snapshot, config: Config) -> Explanation:
-    """Decide, and say why. `config` is the one that the snapshot was made of."""
+def explain(
+    facts: CallFacts, snapshot: Snapshot, config: Config, *, values: bool = True
+) -> Explanation:
+    """Decide, and say why. `config` is the one that the snapshot was made of.
+
+    Without `values` the arguments count, and what they are is not told.
+    """
     decision = decide(facts, snapshot)
-    asked = tuple(_asked(facts, snapshot, config))
+    asked = tuple(_asked(facts, snapshot, config, values=values))
     return Explanation(
         decision,
         SENTENCES[reason_of(decision)],
         asked,
-        tuple(_missing(facts, decision, snapshot)),
+        tuple(_missing(facts, decision, snapshot, values=values)),
     )
 
 
@@ -94,7 +99,9 @@ def _evaluation(facts: CallFacts, snapshot: Snapshot) -> Evaluation:
     )
 
 
-def _asked(facts: CallFacts, snapshot: Snapshot, config: Config) -> Iterator[Asked]:
+def _asked(
+    facts: CallFacts, snapshot: Snapshot, config: Config, *, values: bool
+) -> Iterator[Asked]:
     answers = answers_of(facts, snapshot)
     if not answers or facts.kind == "none":
         return
@@ -109,7 +116,7 @@ def _asked(facts: CallFacts, snapshot: Snapshot, config: Config) -> Iterator[Ask
             snapshot.policies.by_id.values(),
             decisive,
             evaluation,
-            facts_of(facts, target),
+            facts_of(facts, target, values=values),
             config,
         )
         # A permit that nearly counts is of interest only where one is missing.
@@ -138,12 +145,14 @@ def _word(answer: Answer) -> AnswerWord:
     return "forbidden" if verdict.policies else "no"
 
 
-def _missing(facts: CallFacts, decision: Decision, snapshot: Snapshot) -> Iterator[str]:
+def _missing(
+    facts: CallFacts, decision: Decision, snapshot: Snapshot, *, values: bool
+) -> Iterator[str]:
     """Say what would change a denial, or settle what depends."""
     principal, use = facts.principal, f"{facts.connector}/{facts.name}"
     match decision:
         case Denied(reason=Reason.POLICY_FORBIDS, policies=forbids):
-            yield from _applying(facts, forbids, snapshot)
+            yield from _applying(facts, forbids, snapshot, values=values)
         case Denied(reason=Reason.NO_USER_RIGHT):
             yield f"`{principal.user}` needs a role that covers `{use}`"
             if not principal.groups:
@@ -177,7 +186,7 @@ def _missing(facts: CallFacts, decision: Decision, snapshot: Snapshot) -> Iterat
 
 
 def _applying(
-    facts: CallFacts, forbids: Iterable[str], snapshot: Snapshot
+    facts: CallFacts, forbids: Iterable[str], snapshot: Snapshot, *, values: bool
 ) -> Iterator[str]:
     """Say by which conditions policies apply."""
     if facts.kind == "none":
@@ -185,7 +194,8 @@ def _applying(
     target = snapshot.target(facts.connector, facts.kind, facts.name)
     for name in forbids:
         policy = snapshot.policies.by_id.get(name)
-        told = "" if policy is None else applying(policy, facts_of(facts, target))
+        known = facts_of(facts, target, values=values)
+        told = "" if policy is None else applying(policy, known)
         if told:
             yield f"another fact: {told}"
 

@@ -185,8 +185,11 @@ def _value(path: tuple[str, ...], facts: Facts) -> str:
     return f"{'.'.join(path)} is {cut}"
 
 
-def facts_of(facts: CallFacts, target: Target) -> Facts:
-    """Give what conditions look at, as far as it is known."""
+def facts_of(facts: CallFacts, target: Target, *, values: bool) -> Facts:
+    """Give what conditions look at, as far as it is known.
+
+    Without `values`, those of arguments are left out: they are nobody's who explains.
+    """
     principal = facts.principal
     now = datetime.datetime.fromtimestamp(facts.now, datetime.UTC)
     context: dict[str, object] = {
@@ -198,7 +201,7 @@ def facts_of(facts: CallFacts, target: Target) -> Facts:
     if principal.user is not None:
         context["user"] = principal.user
     if facts.arguments is not None:
-        context["args"] = facts.arguments
+        context["args"] = facts.arguments if values else None
         context["touched"] = sorted(facts.touched)
     return {"context": context, "resource": target.node.attributes}
 
