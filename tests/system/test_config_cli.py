@@ -138,6 +138,7 @@ PRINTED = {
     "policy-check": ("policy", "check"),
     "decide": ("decide", "FACTS"),
     "key-rotate": ("key", "rotate"),
+    "posture": ("posture",),
     "audit-query": ("audit", "query"),
     "audit-verify": ("audit", "verify"),
 }

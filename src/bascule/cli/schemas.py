@@ -317,6 +317,36 @@ class MonitorRow(Struct):
     """The connector is not served any longer."""
 
 
+class PostureControl(Struct):
+    """One thing that a promise rests on."""
+
+    id: str
+    title: str
+    """What is so when it is met."""
+    state: Literal["met", "not_met", "not_assessed"]
+    probe: str
+    """What looked, or what would have to."""
+    evidence: list[str]
+    fix: str
+
+
+class PosturePromise(Struct):
+    """One of the five promises."""
+
+    promise: Literal["known", "entitled", "approved", "bounded", "traced"]
+    controls: list[PostureControl]
+
+
+class Posture(Struct):
+    """`posture`: which controls are met."""
+
+    ok: bool
+    """Nothing is `not_met`."""
+    level: Literal["L1", "L2", "L3", "L4"] | None
+    """CoSAI's level that the evidence supports; None as long as not all is assessed."""
+    promises: list[PosturePromise]
+
+
 class KeyRotated(Struct):
     """`key rotate`: the key that signs from now on."""
 
@@ -594,6 +624,7 @@ SCHEMAS: Mapping[str, type[Struct] | None] = {
     "policy-suggest": Suggested,
     "policy-test": PolicyTest,
     "policy-who-can": Right,
+    "posture": Posture,
     "reject": ConnectorDecided,
     "revoke": Revoked,
     "token-issue": TokenIssued,
