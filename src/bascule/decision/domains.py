@@ -175,13 +175,20 @@ def _some(found: Iterator[T]) -> Iterator[T]:
 
 
 def _anything(facts: Sequence[Fact]) -> Iterator[Literal]:
+    """Give values of all kinds, first of those that policies compare this one with.
+
+    Where no schema says what it is, a call with another kind is refused.
+    """
     excluded = {value for demand, _ in facts for value in _values_of(demand)}
     candidates = chain(
         (TRUE, FALSE),
         (Literal("string", "a" * n) for n in range(1, len(excluded) + 2)),
         (Literal("long", n) for n in range(len(excluded) + 1)),
+        (Literal("decimal", n) for n in range(len(excluded) + 1)),
     )
-    return (it for it in candidates if it not in excluded)
+    kinds = {it.kind for it in excluded}
+    likely = sorted(candidates, key=lambda it: it.kind not in kinds)
+    return (it for it in likely if it not in excluded)
 
 
 def _values_of(demand: Demand) -> Iterable[Literal]:
