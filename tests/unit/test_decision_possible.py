@@ -237,8 +237,9 @@ def test_what_was_found_for_one_is_not_told_of_another() -> None:
         "unless { context.args.mode == resource.name };"
     )
     in_force = build_snapshot(CONFIG, {"x.cedar": f'@id("p") {text}'}, {"files": gate})
-    (batch,) = decide_many(ALICE, "files", "tool", ["fast", "read"], NOW, in_force)
-    proved = [it.proved for _, it in batch if isinstance(it, Maybe)]
+    batches = decide_many(ALICE, "files", "tool", ["fast", "read"], NOW, in_force)
+    found = [it for batch in batches for _, it in batch]
+    proved = [it.proved for it in found if isinstance(it, Maybe)]
     assert proved == [True, False]
 
 
