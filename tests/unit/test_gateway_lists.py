@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
+from typing import Any
 
 import msgspec
 import pytest
@@ -16,7 +17,7 @@ from bascule.decision.facts import Principal
 from bascule.decision.snapshot import Snapshot, build_snapshot
 from bascule.gateway.handles import KEY_BYTES, Sealer
 from bascule.gateway.lists import MAX_BYTES, SeenLists
-from bascule.gateway.results import BadResultError, Passage, pass_result
+from bascule.gateway.results import BadResultError, Passage, Passed, pass_result
 
 CONFIG = load(
     """
@@ -61,6 +62,17 @@ def sealer() -> Sealer:
     return Sealer(bytes(KEY_BYTES), system_entropy)
 
 
+async def _steps(passing: Coroutine[Any, None, Passed]) -> Passed:
+    """Let a result pass that comes in several batches, and lets others run between."""
+    while True:
+        try:
+            passing.send(None)
+        except StopIteration as end:
+            found: Passed = end.value
+            return found
+        await asyncio.sleep(0)
+
+
 class Upstream:
     """What one upstream's results go through."""
 
@@ -85,7 +97,7 @@ class Upstream:
             max_event_bytes=1 << 20,
             lists=self.lists,
         )
-        found = asyncio.run(pass_result(result, passage)).result
+        found = asyncio.run(_steps(pass_result(result, passage))).result
         return msgspec.json.decode(found, type=dict[str, object])
 
     def names(self, user: str, result: Raw) -> list[str]:
