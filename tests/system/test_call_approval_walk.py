@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from http.client import HTTPConnection
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -65,6 +66,7 @@ tools = ["annex/echo"]
 """
 CAPABILITIES = "io.modelcontextprotocol/clientCapabilities"
 ASKS = {"_meta": {CAPABILITIES: {"elicitation": {"url": {}}}}}
+ACCEPTED = {"bascule/approval": {"action": "accept"}}
 APPROVE = {"decision": "approve"}
 WAITS = 428
 _numbers = count(1)
@@ -281,9 +283,8 @@ def in_flight(made: Installation) -> int:
 def held(house: House, text: str) -> Iterator[Future[Answer]]:
     """Let a client wait for a decision."""
     _, state = asked(house.call(text))
-    accepted = {"bascule/approval": {"action": "accept"}}
     with ThreadPoolExecutor(1) as pool:
-        waiting = partial(house.call, text, state, inputResponses=accepted)
+        waiting = partial(house.call, text, state, inputResponses=ACCEPTED)
         answer = pool.submit(waiting)
         until(lambda: in_flight(house.server) == 1)
         begun = monotonic()
@@ -297,6 +298,20 @@ def test_a_server_that_ends_lets_nobody_wait(house: House, text: str) -> None:
         result = answer.result().json["result"]
     house.server.start()
     assert (result["resultType"], "inputRequests" in result) == ("input_required", False)
+
+
+def test_nor_does_a_server_wait_for_a_client_that_has_gone(house: House, text: str) -> None:
+    _, state = asked(house.call(text))
+    said = {"requestState": state, "inputResponses": ACCEPTED}
+    params = {"name": "echo", "arguments": {"text": text}, **ASKS, **said}
+    body, token = body_of("tools/call", params), house.server.token("alice")
+    connection = HTTPConnection("127.0.0.1", house.server.public, timeout=PATIENCE)
+    with contextlib.closing(connection):
+        headers = headers_of(body, token)
+        connection.request("POST", "/c/desk/mcp", json.dumps(body), headers)
+        until(lambda: in_flight(house.server) == 1)
+    until(lambda: in_flight(house.server) == 0)
+    assert "failed on a bug" not in house.server.log
 
 
 def test_nor_does_somebody_wait_who_was_revoked(house: House, text: str) -> None:
