@@ -184,18 +184,21 @@ def test_what_cannot_be_tried_out_stops_nothing(
         broken.write_text(good)
 
 
-def test_a_reload_says_in_its_record_whose_rights_change(
+def test_after_a_reload_a_record_says_whose_rights_changed(
     own: Installation, called: list[dict[str, Any]]
 ) -> None:
     text = own.config.read_text()
-    reload(own)
+    assert len(reload(own)["shadow"]) == 64
     both = 'members = ["user:alice", "user:bob"]'
     try:
         own.config.write_text(text.replace(both, 'members = ["user:alice"]'))
-        admin = reload(own)
-        assert len(admin["shadow"]) == 64
-        assert [it for it in admin if it.startswith("rights")] == ["rights.denied"]
-        assert ": user:bob through bascule-cli, " in admin["rights.denied"]
+        digest = reload(own)["after"]
+        own.wait_for_records("--type", "policy.rights")
+        (found,) = [it for it in own.whole_records() if it["type"] == "policy.rights"]
+        assert found["admin"].keys() == {"before", "after", "denied"}
+        assert found["admin"]["after"] == digest
+        assert ": user:bob through bascule-cli, " in found["admin"]["denied"]
     finally:
         own.config.write_text(text)
-        assert "rights.allowed" in reload(own)
+        reload(own)
+    own.wait_for_records("--type", "policy.rights", count=2)

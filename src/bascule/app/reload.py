@@ -15,7 +15,7 @@ from bascule.app.follow import POLL_SECONDS
 from bascule.app.grant_news import GrantNews
 from bascule.app.load import Loaded, Sources, load, require_same_server, with_state
 from bascule.app.place import Place
-from bascule.app.rights_summary import rights_summary
+from bascule.app.rights_summary import RightsChanges
 from bascule.app.shadow import shadow_files
 from bascule.app.timers import Timer
 from bascule.clock import system_clock
@@ -73,6 +73,7 @@ class Reloading:
         self._approvals = ApprovalNews(sources, place)
         self._grants = GrantNews(place)
         self._notices = ApprovalNotices(place)
+        self._changes = RightsChanges(place, sources.config_path)
         self._seen = self._settled = self._look()
         self._asked = asyncio.Event()
 
@@ -112,6 +113,7 @@ class Reloading:
         await asyncio.to_thread(self._record, loaded)
         for target in self._targets:
             target.commit()
+        self._changes.tell(self._loaded, loaded)
         self._loaded = loaded
         self._approvals.look_again()  # it may be different since this was loaded
         self._grants.look_again()
@@ -168,13 +170,6 @@ class Reloading:
                 "after": loaded.snapshot.digest,
                 "config": loaded.snapshot.config_digest,
                 **_shadowed(loaded),
-                **rights_summary(
-                    before,
-                    loaded,
-                    self._sources.config_path,
-                    self._place.open_state(),
-                    system_clock(),
-                ),
                 **({"widens": "; ".join(named)} if named else {}),
             },
             user=None,

@@ -100,11 +100,7 @@ def difference(
     `progress` is told how many pairs of user and agent, of how many, are done.
     """
     comparing = _Comparing(before, after, everyone, now)
-    combined: dict[_Caller, _Found] = {}
-    pairs = list(product((*everyone.users, None), everyone.agents))
-    for done, (user, agent) in enumerate(pairs, 1):
-        combined[_label(user), agent] = comparing.pair(user, agent)
-        progress(done, len(pairs))
+    combined = dict(comparing.pairs(progress))
     blocks = comparing.blocks
     return Difference(
         users=blocks(dict(comparing.users())),
@@ -112,6 +108,18 @@ def difference(
         scopes=blocks({(it, ""): comparing.scope(it) for it in everyone.scopes}),
         combined=blocks(combined),
     )
+
+
+def together(
+    before: Snapshot,
+    after: Snapshot,
+    everyone: Everyone,
+    now: UnixTime,
+    progress: Callable[[int, int], None] = lambda done, of: None,
+) -> list[Block]:
+    """Compare only what agents may for users, or by themselves: `Difference.combined`."""
+    comparing = _Comparing(before, after, everyone, now)
+    return comparing.blocks(dict(comparing.pairs(progress)))
 
 
 class _Comparing:
@@ -134,6 +142,15 @@ class _Comparing:
         self._after = Rights(after, first, now, self._cells)
         self._changes: dict[tuple[object, ...], Change | None] = {}
         self._found: dict[tuple[Line, Line, bool], _Found] = {}
+
+    def pairs(
+        self, progress: Callable[[int, int], None]
+    ) -> Iterator[tuple[_Caller, _Found]]:
+        """Compare what agents may for users, or by themselves."""
+        pairs = list(product((*self._everyone.users, None), self._everyone.agents))
+        for done, (user, agent) in enumerate(pairs, 1):
+            yield (_label(user), agent), self.pair(user, agent)
+            progress(done, len(pairs))
 
     def pair(self, user: Person | None, agent: str) -> _Found:
         """Compare what an agent may for a user, or by itself."""
