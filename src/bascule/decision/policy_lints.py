@@ -14,7 +14,7 @@ from bascule.decision.model import ACT_ALONE, TYPES, USE_ACTIONS, Target, token_
 from bascule.decision.policy import Policy, Scope, policy_of
 from bascule.decision.problems import CONFIG_FILE, Problem, dotted
 from bascule.decision.residue import Residue
-from bascule.decision.satisfy import prove
+from bascule.decision.satisfy import is_refuted
 from bascule.decision.snapshot import Snapshot
 from bascule.decision.written import Where, approved_names, written_entries
 
@@ -45,17 +45,13 @@ def _never_applies(policy: Policy, snapshot: Snapshot) -> str:
         return ""
     when, _ = formula_of(policy)
     only = Residue(permitted=False, permits=(when,), forbids=(), others=(), certain=False)
-    if _is_refuted(only, Known(None, False)):
+    if is_refuted([only], Known(None, False)):
         return "never applies: its conditions contradict each other"
     if policy.arguments and _takes_none(policy, only, snapshot):
         return "never applies: no approved tool that it is about takes such arguments"
     if policy.reads <= {"resource"} and not _applies_somewhere(policy, snapshot):
         return "never applies: none of the approved tools that it is about is such a one"
     return ""
-
-
-def _is_refuted(only: Residue, known: Known) -> bool:
-    return prove([only], known, lambda _: False) == "refuted"
 
 
 def _takes_none(policy: Policy, only: Residue, snapshot: Snapshot) -> bool:
@@ -70,7 +66,7 @@ def _takes_none(policy: Policy, only: Residue, snapshot: Snapshot) -> bool:
         if not schemas or any(it.problem for it in schemas):
             return False
         known = (Known(Samples(pin.schema), True) for pin in pins.values())
-        if not all(_is_refuted(only, it) for it in known):
+        if not all(is_refuted([only], it) for it in known):
             return False
     return True
 
@@ -112,6 +108,9 @@ def _covered(policy: Policy, snapshot: Snapshot) -> list[Target] | None:
             continue
         if names is None:
             return None
+        if head is not None and head[0] == "Mcp::Tool":
+            only = head[1].partition("/")[2]
+            names = {only}.intersection(names)
         targets = (snapshot.target(connector, "tool", name) for name in sorted(names))
         found += (it for it in targets if policy.resource.covers(it.node))
     return found

@@ -66,6 +66,11 @@ def prove(
     return "unproved" if ways_found else "refuted"
 
 
+def is_refuted(residues: Sequence[Residue], known: Known) -> bool:
+    """Tell whether there are certainly no such arguments; no candidates are made."""
+    return _is_refuted([*_wishes(residues), *_settled(residues)], known)
+
+
 def _is_refuted(wishes: Sequence[Sequence[Wish]], known: Known) -> bool:
     try:
         return next(_Search(known).solutions(wishes), None) is None
