@@ -22,6 +22,7 @@ from bascule.decision.facts import (
     Reason,
 )
 from bascule.decision.gate import Gate, ToolPin
+from bascule.decision.satisfy import prove
 from bascule.decision.snapshot import Snapshot, build_snapshot
 from bascule.identity.authorization_details import ToolCalls
 
@@ -277,3 +278,25 @@ def test_a_keyword_that_a_schema_does_not_know_excludes_nothing() -> None:
     }
     in_force = snapshot(unless('context.args.mode == "y"'), schema=schema)
     assert isinstance(told(in_force), Maybe)
+
+
+def test_tools_that_differ_in_nothing_are_looked_into_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """An upstream that lists thousands costs no thousand searches."""
+    searched = []
+
+    def counted(*given: Any) -> str:
+        searched.append(given)
+        return prove(*given)
+
+    monkeypatch.setattr("bascule.decision.proofs.prove", counted)
+    text = (
+        'forbid(principal, action == Mcp::Action::"call_tool", resource) '
+        'unless { context.args.path like "/srv/*" };'
+    )
+    in_force = build_snapshot(CONFIG, {"x.cedar": f'@id("p") {text}'}, {"files": None})
+    names = [f"tool{n}" for n in range(50)]
+    listed = decide_many(ALICE, "files", "tool", names, NOW, in_force)
+    assert all(isinstance(it, Maybe) for batch in listed for _, it in batch)
+    assert len(searched) == 1

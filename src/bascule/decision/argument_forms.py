@@ -42,6 +42,10 @@ _BY_WORD: Mapping[str, ArgumentForm] = {
     **dict.fromkeys(("url", "urls", "uri", "uris", "href"), "url"),
     **dict.fromkeys(("host", "hosts", "hostname", "domain", "domains"), "host"),
 }
+_PATHS: Mapping[bool | None, Callable[[str], str]] = {
+    absolute: partial(canonical_path, absolute=absolute) for absolute in (None, True, False)
+}
+"""One for all tools, so that forms which are the same are equal."""
 _words = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 _url_like = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
@@ -112,7 +116,7 @@ def _canonical(kind: ArgumentForm, uses: list[Read]) -> Callable[[str], str]:
             heads = {text.startswith("/") for use in uses for text in use.literals if text}
             # Policies that speak of absolute paths say nothing of relative ones.
             absolute = next(iter(heads)) if len(heads) == 1 else None
-            return partial(canonical_path, absolute=absolute)
+            return _PATHS[absolute]
         case "url":
             return canonical_url
         case "host":

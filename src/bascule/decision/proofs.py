@@ -14,7 +14,7 @@ from bascule.decision.known_arguments import Known
 from bascule.decision.residue import Residue
 from bascule.decision.satisfy import Proof, prove
 
-MAX_PROOFS = 4096
+MAX_PROOFS = 16_384
 Confirm = Callable[[Candidate], bool]
 
 
