@@ -13,7 +13,7 @@ from bascule.app.place import Place
 from bascule.audit.commitments import KEY_BYTES
 from bascule.audit.log_files import LogFiles
 from bascule.audit.openings import SealedOpeningError, read_opening, unseal
-from bascule.audit.query import leaves, row
+from bascule.audit.query import leaves, row, second_of
 from bascule.audit.record import AuthzPart, McpPart, Record, decode
 from bascule.audit.state import TreeError, read_state
 from bascule.clock import UnixTime
@@ -45,12 +45,9 @@ def recorded_calls(
 ) -> Iterator[Recorded]:
     """Give the decisions of a time, oldest first. Raises what reading tiles raises."""
     for seq, leaf in leaves(files):
-        if _DECIDED not in leaf:
+        if _DECIDED not in leaf or not since <= second_of(leaf) < until:
             continue
-        record = decode(leaf)
-        if not since <= record.ts // 1_000_000 < until:
-            continue
-        found = recorded_call(seq, record)
+        found = recorded_call(seq, decode(leaf))
         if found is not None:
             yield found
 

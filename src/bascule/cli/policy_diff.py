@@ -119,11 +119,24 @@ def _section(title: str, blocks: Sequence[Block]) -> Iterator[str]:
     yield click.style(title, bold=True)
     for block in blocks:
         sign, colour, verb = _SIGNS[block.change.kind]
-        through = f" through {_named(block.agents)}" if block.users and block.agents else ""
-        who = _named(block.users) if block.users else _named(block.agents)
-        why = f" ({block.change.reason})" if block.change.reason else ""
-        text = f"{sign} {who}{through} {verb}{why}: {_named(block.targets)}"
+        text = f"{sign} {_who(block)} {verb}{_why(block)}: {_named(block.targets)}"
         yield click.style(f"  {printable(text)}", fg=colour)
+
+
+def _who(block: Block) -> str:
+    agents = _named(block.agents)
+    if not block.users:
+        return agents
+    if block.users == (None,):
+        return f"{agents} by itself"
+    return _named(block.users) + (f" through {agents}" if agents else "")
+
+
+def _why(block: Block) -> str:
+    reason = block.change.reason
+    if not reason:
+        return ""
+    return f" (was {reason})" if block.change.before == "deny" else f" ({reason})"
 
 
 def _named(names: Sequence[str | None]) -> str:
