@@ -14,7 +14,7 @@ from bascule.decision.decide import decide
 from bascule.decision.facts import Allowed, CallFacts, Decision, Denied, Principal, Reason
 from bascule.decision.gate import Gate, ToolPin
 from bascule.decision.snapshot import Snapshot, build_snapshot, with_gates
-from bascule.protocol.message import Request, parse
+from bascule.protocol.message import MalformedMessageError, Request, parse
 
 NOW = UnixTime(1_764_000_000)
 ALICE = Principal(user="user:alice", agent="desk", scopes=frozenset({"mcp:fs"}))
@@ -174,6 +174,23 @@ def test_a_forbid_sees_one_spelling(
     assert reason(forbids(guard + condition), **arguments) is expected
 
 
+@pytest.mark.parametrize(
+    "condition",
+    [
+        '(if context.args has x then context.args.x else "") == "/secret/a"',
+        '(if context.args has x then context.args.x else "") like "/secret/*"',
+        'context.args has x && ["/secret/a"].contains(context.args.x)',
+        'context.args has x && [context.args.x].contains("/secret/a")',
+        'context.args has x && "/secret/a" == context.args.x',
+    ],
+)
+def test_what_it_is_compared_with_says_that_it_is_a_path(condition: str) -> None:
+    schema = {"properties": {"x": {"type": "string"}}}
+    made = forbids(condition, schema=schema)
+    assert reason(made, x="/docs/../secret/a") is Reason.POLICY_FORBIDS
+    assert reason(made, x="/docs/%2e%2e/secret/a") is Reason.INVALID_ARGUMENTS
+
+
 def test_a_declared_form_counts_more_than_a_guess() -> None:
     condition = 'context.args has repo && context.args.repo == "acme/secret"'
     assert reason(forbids(condition), repo="Acme/Secret") is Reason.ALLOWED
@@ -220,6 +237,11 @@ def test_a_number_is_compared_only_where_it_is_exact(price: float, allowed: bool
             Reason.INVALID_ARGUMENTS,
             detail="`price` has more digits than a policy can compare: four at most",
         )
+
+
+def test_a_number_that_no_double_holds_is_no_message() -> None:
+    with pytest.raises(MalformedMessageError):
+        arguments_in(b'{"count":1e400}')
 
 
 def arguments_in(text: bytes) -> dict[str, Any]:

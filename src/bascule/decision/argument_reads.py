@@ -82,14 +82,19 @@ def _steps(node: object) -> tuple[str, ...]:
 
 def _inside(operator: str, sides: dict[str, Any]) -> Iterator[Read]:
     """Find what is compared as an item of a set, or as what an `if` comes to."""
+    if operator == "like":
+        heads = _pattern_head(sides.get("pattern"))
+        places = filter(None, map(_place, _results(sides.get("left"))))
+        yield from (Read(place, heads, likes=True) for place in places)
     if operator not in _SILENT:
         return
     left, right = (list(_results(sides.get(it))) for it in ("left", "right"))
     for these, others in ((left, right), (right, left)):
         kinds = frozenset(kind for other in others for kind in _kinds(other))
+        literals = tuple(text for other in others for text in _texts(other))
         for node in these:
             if place := _place(node):
-                yield Read(place, kinds=kinds)
+                yield Read(place, literals, kinds=kinds)
 
 
 def _results(node: object) -> Iterator[object]:
