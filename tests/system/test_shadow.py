@@ -47,7 +47,7 @@ def own(
     text = made.config.read_text()
     text = text.replace("[connectors.desk]", "[connectors.desk]\nrecord_values = true", 1)
     made.config.write_text(f'{text}\n[shadow]\nconfig = "candidate"\n')
-    made.start()
+    made.start("--workers", "2")
     try:
         yield made
     finally:
