@@ -168,6 +168,33 @@ def test_references_that_fan_out_are_refused_before_they_cost_anything() -> None
     assert "fan out" in problem({"$defs": parts, "$ref": "#/$defs/d0"})
 
 
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"$ref": "#/$defs/d0"},
+        {"items": {"allOf": [{"$ref": "#/$defs/d0"}]}},
+        {"additionalProperties": {"$ref": "#/$defs/d0"}},
+        {"propertyNames": {"$ref": "#/$defs/d0"}},
+        {"properties": {"b": {"$id": "https://other.example/"}}},
+    ],
+)
+def test_what_is_wrong_deep_inside_is_known_before_the_first_call(part: Any) -> None:
+    chain: dict[str, Any] = {f"d{n}": {"$ref": f"#/$defs/d{n + 1}"} for n in range(2000)}
+    chain["d2000"] = {"type": "string"}
+    problem({"properties": {"a": part}, "$defs": chain})
+
+
+def test_a_schema_with_too_many_parts_is_refused() -> None:
+    many: dict[str, Any] = {f"p{n}": {} for n in range(9000)}
+    assert "too many parts" in problem({"properties": many})
+
+
+def test_a_schema_that_says_much_of_each_part_is_refused() -> None:
+    wide = {"allOf": [{"minLength": n} for n in range(1000)]}
+    many = {f"p{n}": {"$ref": "#/$defs/w", "maxLength": n} for n in range(500)}
+    assert "too much" in problem({"properties": many, "$defs": {"w": wide}})
+
+
 def test_loops_of_references_end() -> None:
     assert complaint({"$ref": "#"}, {}) is None
     both = {"anyOf": [{"$ref": "#"}, {"$ref": "#"}], "properties": {"a": {"$ref": "#"}}}

@@ -91,7 +91,7 @@ def _read(text: bytes) -> tuple[jsonschema_rs.Validator, Shape]:
         schema = msgspec.json.decode(text)
         if not isinstance(schema, dict):
             raise UnusableSchemaError("it is no object")
-        shape = Shapes(schema).root
+        shape = Shapes(schema).explore()
         validator = jsonschema_rs.validator_for(
             schema,
             mask="the value",

@@ -26,6 +26,12 @@ from bascule.decision.schema_document import (
 
 MAX_WEIGHT = 4096
 """Subschemas that may apply to one part; `$ref`s that fan out reach millions."""
+MAX_PLACES = 50_000
+"""Subschemas that are looked at over all parts, each time that one may apply."""
+MAX_SHAPES = 8192
+"""Parts that a schema may tell apart."""
+_MAX_CHAIN = 128
+"""Subschemas one behind the other for one value."""
 _REVISITS = 3
 """`unevaluated…` makes a validator visit again what was evaluated beside it."""
 
@@ -160,6 +166,15 @@ class Shape:
         """Give the shape of an array's items, and how often each may be visited."""
         return self._child("[]", self._items())
 
+    def inner(self) -> Iterator[Shape]:
+        """Give the shapes of all parts of a value here, and find out all that is known."""
+        _ = self.kinds, self.required, self.name_weight
+        yield self.item[0]
+        for name in self.names:
+            yield self.member(name)[0]
+        other = max(self.names, default="") + "_"  # comes after all of them
+        yield self.member(other)[0]
+
     def _child(self, key: str, found: Iterator[Place]) -> tuple[Shape, int]:
         known = self._children.get(key)
         if known is None:
@@ -203,11 +218,28 @@ class Shapes:
     def __init__(self, root: Schema) -> None:
         self.document = SchemaDocument(root)
         self._known: dict[frozenset[tuple[int, bool]], Shape] = {}
+        self._left = MAX_PLACES
 
     @cached_property
     def root(self) -> Shape:
         """The shape of the arguments as a whole."""
         return self.shape(iter([Place(self.document.root, 1, True)]))[0]
+
+    def explore(self) -> Shape:
+        """Make all shapes that arguments may lead to, and give that of the whole.
+
+        So whatever is wrong with a schema is known before the first call. Raises
+        `UnusableSchemaError`.
+        """
+        waiting, seen = [self.root], {self.root}
+        while waiting:
+            shape = waiting.pop()
+            new = set(shape.inner()) - seen
+            seen |= new
+            waiting += new
+            if len(seen) > MAX_SHAPES:
+                raise UnusableSchemaError("it tells too many parts apart")
+        return self.root
 
     def shape(self, found: Iterator[Place]) -> tuple[Shape, int]:
         """Give the shape of some subschemas, and how often the commonest is visited.
@@ -235,8 +267,11 @@ class Shapes:
         schema, times, certain = place
         if id(schema) in above:
             return  # a loop of `$ref`s says nothing more
-        if len(gathered) >= MAX_WEIGHT:
+        if len(gathered) >= MAX_WEIGHT or len(above) >= _MAX_CHAIN:
             raise UnusableSchemaError("its `$ref`s and alternatives fan out too far")
+        self._left -= 1
+        if self._left < 0:
+            raise UnusableSchemaError("it says too much of too many parts")
         gathered.append(place)
         if not isinstance(schema, dict):
             return
