@@ -26,7 +26,7 @@ from bascule.decision.schema_document import (
 
 MAX_WEIGHT = 4096
 """Subschemas that may apply to one part; `$ref`s that fan out reach millions."""
-MAX_PLACES = 50_000
+MAX_PLACES = 20_000
 """Subschemas that are looked at over all parts, each time that one may apply."""
 MAX_SHAPES = 8192
 """Parts that a schema may tell apart."""
