@@ -99,6 +99,59 @@ def test_what_only_policies_say_is_text_too(sides: Path) -> None:
     assert "  + forbid(" in text
 
 
+BESIDE = (
+    CONFIG
+    + """
+[labels]
+web = ["tickets/search"]
+out = ["tickets/close"]
+[call_approvals.money]
+tools = ["tickets/close"]
+approvers = ["user:carol", "user:dave"]
+quorum = 2
+[flows.trifecta]
+after = ["web"]
+close = ["out"]
+[rates.closing]
+of = ["tickets/close"]
+calls = 5
+"""
+)
+
+
+@pytest.mark.parametrize(
+    ("said", "wider", "path"),
+    [
+        ("quorum = 2", "quorum = 1", "call_approvals.money.quorum"),
+        (
+            "quorum = 2",
+            "quorum = 2\nself_approval = true",
+            "call_approvals.money.self_approval",
+        ),
+        ('"user:dave"]', '"user:dave", "user:eve"]', "call_approvals.money.approvers"),
+        ('close = ["out"]', 'close = ["out"]\nminutes = 1', "flows.trifecta.minutes"),
+        ('web = ["tickets/search"]', "web = []", "labels.web"),
+        ("calls = 5", "calls = 500", "rates.closing.calls"),
+        (
+            "[connectors.tickets]",
+            '[connectors.tickets]\nunknown_arguments = "allow"',
+            "connectors.tickets.unknown_arguments",
+        ),
+        ('mode = "observe"', 'mode = "warn"', "connectors.tickets.mode"),
+    ],
+)
+def test_what_is_loosened_beside_policies_is_a_difference(
+    sides: Path, said: str, wider: str, path: str
+) -> None:
+    for name, text in (("a", BESIDE), ("b", BESIDE.replace(said, wider))):
+        (sides / name / "bascule.toml").write_text(text)
+    code, found = compared(sides, "a", "b")
+    assert (code, [it["path"] for it in found["settings"]]) == (1, [path])
+    text = bascule(sides, str(sides / "a"), str(sides / "b")).stdout
+    assert f"  ~ {path}: " in text
+    assert compared(sides, "b", "b")[0] == 0
+
+
 def test_a_policy_that_is_not_valid_is_no_difference_but_an_error(sides: Path) -> None:
     (sides / "b" / "policies" / "broken.cedar").write_text("permit(")
     result = bascule(sides, str(sides / "a"), str(sides / "b"))

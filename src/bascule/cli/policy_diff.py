@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 import click
 
 from bascule.cli.context import CommandContext
-from bascule.cli.output import emit, printable
+from bascule.cli.output import cell, emit, printable
 from bascule.cli.progress import Line
 from bascule.cli.user import as_json_option
 
 if TYPE_CHECKING:
     from bascule.app.rights_changes import PolicyChange
+    from bascule.app.setting_changes import SettingChange
     from bascule.decision.rights_diff import Block, Difference
 
 FOUND = 1
@@ -44,6 +45,7 @@ def diff(ctx: click.Context, before: Path, after: Path, as_json: bool) -> None:
     from bascule.app.candidates import read_candidate
     from bascule.app.everyone import everyone, snapshot_with_probes
     from bascule.app.rights_changes import policy_changes
+    from bascule.app.setting_changes import setting_changes
     from bascule.clock import system_clock
     from bascule.decision.rights_diff import difference
 
@@ -60,15 +62,22 @@ def diff(ctx: click.Context, before: Path, after: Path, as_json: bool) -> None:
             lambda done, of: line.say(f"comparing: {done} of {of} pairs of user and agent"),
         )
     changes = policy_changes(old, new)
-    emit(_report(found, changes), text="\n".join(_lines(found, changes)), as_json=as_json)
-    ctx.exit(FOUND if changes or _all(found) else 0)
+    settings = setting_changes(*(it.config for it in sides))
+    emit(
+        _report(found, changes, settings),
+        text="\n".join(_lines(found, changes, settings)),
+        as_json=as_json,
+    )
+    ctx.exit(FOUND if changes or settings or _all(found) else 0)
 
 
 def _all(found: Difference) -> list[Block]:
     return [*found.users, *found.agents, *found.scopes, *found.combined]
 
 
-def _report(found: Difference, changes: Sequence[PolicyChange]) -> dict[str, object]:
+def _report(
+    found: Difference, changes: Sequence[PolicyChange], settings: Sequence[SettingChange]
+) -> dict[str, object]:
     return {
         "users": [_row(it) for it in found.users],
         "agents": [_row(it) for it in found.agents],
@@ -78,6 +87,9 @@ def _report(found: Difference, changes: Sequence[PolicyChange]) -> dict[str, obj
         "combined": [_row(it) for it in found.combined],
         "policies": [
             {"id": it.id, "before": it.before, "after": it.after} for it in changes
+        ],
+        "settings": [
+            {"path": it.path, "before": it.before, "after": it.after} for it in settings
         ],
         "counts": {
             kind: sum(it.size for it in found.combined if it.change.kind == kind)
@@ -98,8 +110,10 @@ def _row(block: Block) -> dict[str, object]:
     }
 
 
-def _lines(found: Difference, changes: Sequence[PolicyChange]) -> Iterator[str]:
-    if not changes and not _all(found):
+def _lines(
+    found: Difference, changes: Sequence[PolicyChange], settings: Sequence[SettingChange]
+) -> Iterator[str]:
+    if not changes and not settings and not _all(found):
         yield "no differences"
         return
     yield from _section("users and roles, by themselves", found.users)
@@ -111,6 +125,11 @@ def _lines(found: Difference, changes: Sequence[PolicyChange]) -> Iterator[str]:
         yield click.style("policies of files", bold=True)
     for change in written:
         yield from (*_sided("-", change.before), *_sided("+", change.after))
+    if settings:
+        yield click.style("settings that decide beside them", bold=True)
+    for it in settings:
+        text = f"{it.path}: {it.before or 'not set'} -> {it.after or 'not set'}"
+        yield click.style(f"  ~ {cell(text)}", fg="yellow")
 
 
 def _section(title: str, blocks: Sequence[Block]) -> Iterator[str]:

@@ -545,6 +545,16 @@ class RightsChange(Struct):
     """Those of tokens, in the part of that name."""
 
 
+class SettingChange(Struct):
+    """A setting that decides on calls and is not the same in both."""
+
+    path: str
+    """As `rates.mails.calls`."""
+    before: str | None
+    """As JSON; null where it is not set."""
+    after: str | None
+
+
 class PoliciesCompared(Struct):
     """`policy diff`: what differs between the rights of two configurations."""
 
@@ -553,6 +563,7 @@ class PoliciesCompared(Struct):
     scopes: list[RightsChange]
     combined: list[RightsChange]
     policies: list[PolicyChange]
+    settings: list[SettingChange]
     counts: dict[str, int]
     """Combinations of user, agent and tool, by change."""
 
