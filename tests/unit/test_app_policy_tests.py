@@ -94,6 +94,8 @@ READS = 'tool = "files/read"\narguments = { path = "/docs/a" }\nexpect = "allow"
         'tool = "notes/read_diary"\nat = 2026-01-01T07:00:00Z\nexpect = "allow"',
         'tool = "files/wipe"\narguments = {}\nexpect = "deny"\n'
         'reason = "approval_required"',
+        'tool = "files/read"\narguments = { pth = "/etc" }\nexpect = "deny"\n'
+        'reason = "invalid_arguments"',
         'tool = "files/wipe"\narguments = {}\napproved = true\nexpect = "allow"',
     ],
 )
@@ -118,6 +120,14 @@ def test_what_is_as_expected_is_fine(folder: Path, case: str) -> None:
         ('tool = "files/re?*"\nexpect = "deny"', "`files` has no tool `re?*`"),
         ('tool = "notes/*"\nexpect = "deny"', "`*` needs `notes` to be locked"),
         ('tool = "file/read"\nexpect = "deny"', "connector `file` does not exist"),
+        (
+            'tool = "files/read"\narguments = { pth = "/etc/passwd" }\nexpect = "deny"',
+            "denied for invalid_arguments, whatever the rights are: ",
+        ),
+        (
+            'resource = "files/file:///a/../b"\nexpect = "deny"',
+            "denied for ambiguous_uri, whatever the rights are",
+        ),
         ('tool = "notes/read_diary"\nexpect = "allow"', "the time decides: say `at`"),
     ],
 )

@@ -1,6 +1,6 @@
 """What differs between two configurations beside policies, and yet decides on calls.
 
-How many must consent, for how long a flow is closed, how many calls there are: nothing of it
+How many must consent, how long a flow is closed, how many calls there are: nothing of it
 is in the text of a policy, so a comparison of rights alone would call two of them equal.
 """
 

@@ -23,9 +23,20 @@ from bascule.decision.facts import (
     Denied,
     Maybe,
     Principal,
+    Reason,
 )
 from bascule.decision.gate import as_approved
 from bascule.decision.snapshot import Snapshot
+
+_NO_MATTER_OF_RIGHTS = frozenset(
+    (
+        Reason.AMBIGUOUS_URI,
+        Reason.INVALID_ARGUMENTS,
+        Reason.POLICY_ERROR,
+        Reason.UNKNOWN_METHOD,
+    )
+)
+"""What a mistake in a case, or in a policy, is denied for, whoever asks."""
 
 
 class Outcome(Struct, frozen=True, kw_only=True):
@@ -183,6 +194,11 @@ def _difference(case: Case, decision: Decision) -> str:
         return f"{_told(decision)} in place of {case.expect}"
     if case.reason is not None and reason_of(decision) != case.reason:
         return f"denied for {reason_of(decision)} in place of {case.reason.value}"
+    if case.reason is None and reason_of(decision) in _NO_MATTER_OF_RIGHTS:
+        return (
+            f"denied for {reason_of(decision)}, whatever the rights are: "
+            "if it is that what is tried, say it as `reason`"
+        )
     missing = [it for it in case.policies if it not in decision.policies]
     if missing:
         return f"not decided by {', '.join(f'`{it}`' for it in missing)}"
