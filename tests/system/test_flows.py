@@ -26,12 +26,12 @@ from system.server import Answer, Installation, install
 TABLES = """
 [labels]
 untrusted-content = ["desk/streams", "desk/hangs", "desk/resource:note:*"]
-egress = ["desk/echo"]
+egress = ["desk/echo", "desk/resource:note:out*"]
 [flows.lethal]
 after = ["untrusted-content"]
 close = ["egress"]
 [rates.few]
-of = ["desk/fails"]
+of = ["desk/fails", "desk/resource:note:few*"]
 calls = 5
 per = "day"
 """
@@ -137,6 +137,50 @@ def test_reading_touches_as_calling_does(bascule: Installation) -> None:
     token = new_token(bascule)
     assert bascule.call(token, "resources/read", {"uri": "note:1"}).status == 200
     assert_closed(bascule, bascule.tool(token, "echo"))
+
+
+def listened_to(
+    bascule: Installation, token: str, upstream: Recorder, *uris: str
+) -> list[str]:
+    """Listen, and give the resources that the server was told of."""
+    upstream.take()
+    wanted = {"resourceSubscriptions": list(uris)}
+    with bascule.stream(token, "subscriptions/listen", {"notifications": wanted}) as it:
+        it.expect()
+    (received,) = upstream.take()
+    heard: list[str] = received.params["notifications"]["resourceSubscriptions"]
+    return heard
+
+
+def test_listening_is_closed_as_reading_is(
+    bascule: Installation, upstream: Recorder
+) -> None:
+    """A URI says something to its server too."""
+    token, uris = new_token(bascule), ("note:out?secret", "note:1")
+    assert listened_to(bascule, token, upstream, "note:out?secret") == ["note:out?secret"]
+    assert bascule.call(token, "resources/read", {"uri": "note:1"}).status == 200
+    assert listened_to(bascule, token, upstream, *uris) == ["note:1"]
+
+
+def test_listening_touches_as_reading_does(
+    bascule: Installation, upstream: Recorder
+) -> None:
+    token = new_token(bascule)
+    assert listened_to(bascule, token, upstream, "note:1") == ["note:1"]
+    assert_closed(bascule, bascule.tool(token, "echo"))
+    # Also what the same request names after it.
+    assert listened_to(bascule, new_token(bascule), upstream, "note:1", "note:out") == [
+        "note:1"
+    ]
+
+
+def test_listening_counts_as_reading_does(
+    bascule: Installation, upstream: Recorder
+) -> None:
+    token, uris = new_token(bascule), [f"note:few{n}" for n in range(9)]
+    assert listened_to(bascule, token, upstream, *uris[:2]) == uris[:2]
+    assert listened_to(bascule, token, upstream, *uris) == uris[:3]
+    assert statuses(bascule, token, "fails", 1) == {429}
 
 
 def test_what_is_refused_touches_nothing(bascule: Installation) -> None:

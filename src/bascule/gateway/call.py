@@ -20,7 +20,7 @@ from bascule.gateway.call_approvals import Approval
 from bascule.gateway.deciding import Forwarding, decided, may_read, on_disk
 from bascule.gateway.definitions import Watch
 from bascule.gateway.exchange import Headers
-from bascule.gateway.facts import facts_of, without_forbidden_subscriptions
+from bascule.gateway.facts import facts_of
 from bascule.gateway.flows import concern_of, touch
 from bascule.gateway.gateway import Gateway, RevokedError, Upstream, Work
 from bascule.gateway.hosted_headers import identity_headers
@@ -32,6 +32,7 @@ from bascule.gateway.outgoing import Outgoing, handle_binding, outgoing
 from bascule.gateway.param_headers import param_headers
 from bascule.gateway.relay import relay
 from bascule.gateway.results import Passage
+from bascule.gateway.subscriptions import without_forbidden_subscriptions
 from bascule.gateway.turn import Turn, edition_of, known_by
 from bascule.identity.resource import resource_identifier
 from bascule.protocol import modern
@@ -140,7 +141,9 @@ async def forward(
             upstream.eras.check_modern()
         listening = request.method == "subscriptions/listen"
         if listening:
-            request = without_forbidden_subscriptions(request, facts, snapshot)
+            request = await without_forbidden_subscriptions(
+                gateway, request, facts, snapshot
+            )
         sent = outgoing(
             request,
             upstream.connector,

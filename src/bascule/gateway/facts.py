@@ -5,13 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from msgspec.structs import replace
-
 from bascule.clock import UnixTime
-from bascule.decision.decide import decide
-from bascule.decision.decide_many import decide_many
-from bascule.decision.facts import Allowed, CallFacts, Kind, Maybe, Principal
-from bascule.decision.snapshot import Snapshot
+from bascule.decision.facts import CallFacts, Kind, Principal
 from bascule.protocol import legacy, modern
 from bascule.protocol.message import INVALID_PARAMS, Error, Request
 
@@ -56,37 +51,3 @@ def _reference(ref: Any) -> tuple[Kind, str]:
         if isinstance(ref.get(key), str):
             return kind, ref[key]
     raise modern.ProtocolError(400, Error(INVALID_PARAMS, "`params.ref` is not valid"))
-
-
-def without_forbidden_subscriptions(
-    request: Request, facts: CallFacts, snapshot: Snapshot
-) -> Request:
-    """Leave out of a `subscriptions/listen` the resources that the caller may not read."""
-    wanted = request.params.get("notifications")
-    if not isinstance(wanted, dict) or "resourceSubscriptions" not in wanted:
-        return request
-    uris = wanted["resourceSubscriptions"]
-    if not isinstance(uris, list) or not all(isinstance(uri, str) for uri in uris):
-        problem = Error(INVALID_PARAMS, "`resourceSubscriptions` must be a list of strings")
-        raise modern.ProtocolError(400, problem)
-    batches = decide_many(
-        facts.principal, facts.connector, "resource", uris, now=facts.now, snapshot=snapshot
-    )
-    allowed = {
-        name
-        for batch in batches
-        for name, decision in batch
-        if isinstance(decision, Allowed)
-        or (isinstance(decision, Maybe) and _may_read(name, facts, snapshot))
-    }
-    kept = [uri for uri in uris if uri in allowed]
-    notifications = {**wanted, "resourceSubscriptions": kept}
-    return Request(
-        request.id, request.method, {**request.params, "notifications": notifications}
-    )
-
-
-def _may_read(uri: str, facts: CallFacts, snapshot: Snapshot) -> bool:
-    """Decide about one resource for which it depends on what was touched."""
-    reading = replace(facts, method="resources/read", kind="resource", name=uri)
-    return isinstance(decide(reading, snapshot), Allowed)
