@@ -300,3 +300,56 @@ def test_tools_that_differ_in_nothing_are_looked_into_once(
     listed = decide_many(ALICE, "files", "tool", names, NOW, in_force)
     assert all(isinstance(it, Maybe) for batch in listed for _, it in batch)
     assert len(searched) == 1
+
+
+def test_what_may_fail_is_not_certain() -> None:
+    forbid = unless("true").replace("unless { true }", "when { context.args.x && false }")
+    assert isinstance(told(snapshot(forbid, schema=None)), Maybe)
+
+
+def test_a_search_that_was_given_up_excludes_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("bascule.decision.satisfy._MOST_STEPS", 1)
+    never = 'context.args.path == "/a" && context.args.path == "/b"'
+    in_force = snapshot(unless(f'({never}) || context.args.path == "/c"'))
+    assert isinstance(told(in_force), Maybe)
+
+
+def test_where_unfitting_calls_pass_the_schema_excludes_nothing() -> None:
+    gate = snapshot().gates["files"]
+    assert gate is not None
+    condition = unless('context.args.mode == "medium"')
+    text = f'@id("p") {condition};'
+    gates = {"files": replace(gate, mode="warn")}
+    in_force = build_snapshot(CONFIG, {"x.cedar": text}, gates)
+    assert isinstance(told(in_force), Maybe)
+
+
+def test_one_value_has_one_kind() -> None:
+    condition = 'context.args.x == 5 && !(context.args.x like "a*")'
+    found = told(snapshot(unless(condition), schema=None))
+    assert found == Denied(Reason.POLICY_FORBIDS, ("p0",))
+
+
+def test_whole_numbers_may_be_decimals() -> None:
+    schema = {
+        "properties": {"share": {"type": "number", "enum": [1, 2]}},
+        "required": ["share"],
+    }
+    in_force = snapshot(unless('context.args.share == decimal("1.0")'), schema=schema)
+    assert isinstance(told(in_force), Maybe)
+
+
+def test_what_an_approval_lifts_forbids_nothing() -> None:
+    forbid = (
+        '@obligation("approve") forbid(principal, action == Mcp::Action::"call_tool", '
+        "resource) when { if context.args.force then true else true }"
+    )
+    in_force = build_snapshot(
+        CONFIG, {"x.cedar": f'@id("p") {forbid};'}, {"files": snapshot().gates["files"]}
+    )
+    assert isinstance(told(in_force), Maybe)
+    waits = called(in_force)
+    assert isinstance(waits, Denied)
+    assert waits.reason is Reason.APPROVAL_REQUIRED
