@@ -15,17 +15,18 @@ from bascule.decision.gate import Gate, ToolPin
 from bascule.decision.snapshot import Snapshot, build_snapshot
 from bascule.gateway.exchange import Exchange
 from bascule.gateway.param_headers import param_headers
+from bascule.identity.authorization_details import Details
 from bascule.protocol.modern import ProtocolError
 
 WITH = {"properties": {"path": {"type": "string", "x-mcp-header": "Path"}}}
 WITHOUT = {"properties": {"path": {"type": "string"}}}
 
 
-def snapshot(schema: Any) -> Snapshot:
+def snapshot(schema: Any, policies: str = "") -> Snapshot:
     config = Config(connectors={"fs": Connector(command=("fs",))})
     pin = ToolPin(schema=json.dumps(schema).encode())
     gate = Gate(mode="enforce", tools={"do": {"d": pin}})
-    return build_snapshot(config, {}, {"fs": gate})
+    return build_snapshot(config, {"p.cedar": policies}, {"fs": gate})
 
 
 def written(
@@ -36,9 +37,11 @@ def written(
     *,
     definition: str = "d",
     approved: bool = False,
+    policies: str = "",
+    details: Details | None = None,
 ) -> bytes:
     facts = CallFacts(
-        Principal("user:alice", "desk"),
+        Principal("user:alice", "desk", details=details),
         "fs",
         "tools/call",
         "tool",
@@ -49,7 +52,8 @@ def written(
     )
     exchange = cast("Exchange", SimpleNamespace(headers=headers))
     goes = came if sent is None else sent
-    return param_headers(exchange, facts, goes, snapshot(schema), approved=approved)
+    made = snapshot(schema, policies)
+    return param_headers(exchange, facts, goes, made, approved=approved)
 
 
 def test_they_are_written_from_what_is_sent() -> None:
@@ -92,6 +96,15 @@ def test_without_an_approved_definition_they_go_as_they_came() -> None:
     headers = {b"mcp-param-path": b"/a", b"accept": b"y"}
     found = written(WITH, headers, {"path": "/b"}, definition="another")
     assert found == b"mcp-param-path: /a\r\n"
+
+
+def test_where_arguments_decide_none_goes_that_was_not_compared() -> None:
+    headers = {b"mcp-param-path": b"/etc/passwd"}
+    rule = """@id("p") forbid(principal, action == Mcp::Action::"call_tool",
+        resource == Mcp::Tool::"fs/do") when { context.args.path like "/etc/*" };"""
+    sent = {"path": "/docs"}
+    assert written(WITH, headers, sent, definition="another", policies=rule) == b""
+    assert written(WITH, headers, sent, definition="another", details=()) == b""
 
 
 @pytest.mark.parametrize(

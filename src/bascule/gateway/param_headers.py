@@ -2,7 +2,8 @@
 
 A server that believes the header must not read another argument there than the one that
 was decided on. Where the tool's definition is approved, these headers are compared with
-what came, and written anew from what goes on; others are left out.
+what came, and written anew from what goes on; others are left out. Where it is not, they go
+as they came, unless arguments decide on the call.
 """
 
 from __future__ import annotations
@@ -46,7 +47,8 @@ def param_headers(
     where a header does not say what came.
     """
     came = b""
-    if not approved and PREFIX in b"".join(exchange.headers):
+    certain = approved or _decides(facts, snapshot)
+    if not certain and PREFIX in b"".join(exchange.headers):
         pairs = [it for it in exchange.headers.items() if it[0].startswith(PREFIX)]
         came = header_block(*pairs)
     gate = snapshot.gates.get(facts.connector)
@@ -63,6 +65,19 @@ def param_headers(
     return header_block(
         *((header, _written(value)) for header, value in values if value is not None)
     )
+
+
+def _decides(facts: CallFacts, snapshot: Snapshot) -> bool:
+    """Tell whether arguments decide on a call: then no header says others unseen."""
+    if facts.kind != "tool":
+        return False
+    if facts.principal.details is not None:
+        return True
+    plan = snapshot.arguments.known(facts.connector, facts.name, None)
+    if plan is None:
+        target = snapshot.target(facts.connector, "tool", facts.name)
+        plan = snapshot.arguments.plan(target, None)
+    return bool(plan.wanted)
 
 
 @lru_cache(2048)
