@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import getpass
 import json
 import os
 import pty
+import pwd
 import re
 import sqlite3
 import subprocess
@@ -51,7 +51,9 @@ def rows(made: Installation, *words: str) -> list[dict[str, object]]:
     return found
 
 
-def test_what_waits_is_listed_looked_at_and_allowed(made: Installation) -> None:
+def test_what_waits_is_listed_looked_at_and_allowed(
+    made: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert rows(made) == []
     approval = asked(made)
     (row,) = rows(made)
@@ -72,10 +74,12 @@ def test_what_waits_is_listed_looked_at_and_allowed(made: Installation) -> None:
     jsonschema.validate(shown, schema_of("approvals-show") or {})
     assert shown["arguments"] == ARGUMENTS
     assert shown["arguments_digest"] == approval.request.arguments_digest
+    monkeypatch.setenv("USER", "somebody-else")
+    monkeypatch.setenv("LOGNAME", "somebody-else")
     done = made.ask("approvals", "approve", approval.id, "--reason", "seen")
     jsonschema.validate(done, schema_of("approvals-approve") or {})
     assert done["state"] == "approved"
-    assert str(done["approvers"][0]).startswith(f"os:{getpass.getuser()} ")
+    assert str(done["approvers"][0]).startswith(f"os:{pwd.getpwuid(os.getuid()).pw_name} ")
     assert rows(made) == []
     assert rows(made, "list", "--all") == [done]
     (record,) = made.records("--type", "call_approval.approve")
@@ -85,7 +89,7 @@ def test_what_waits_is_listed_looked_at_and_allowed(made: Installation) -> None:
     assert admin["for"] == "user:alice"
     assert admin["binding"] == approval.request.binding
     assert admin["reason"] == "seen"
-    assert admin["os_user"].startswith(getpass.getuser())
+    assert admin["os_user"].startswith(pwd.getpwuid(os.getuid()).pw_name)
     assert "canary" not in json.dumps(made.whole_records())
 
 

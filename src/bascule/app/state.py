@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import getpass
 import os
+import pwd
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -31,10 +31,13 @@ def exclusive(data_dir: Path) -> Iterator[int]:
 
 
 def os_user() -> str:
-    """Say who runs this process, for records of what commands do."""
+    """Say who runs this process, for records of what commands do.
+
+    Whatever the environment says: one who gave another name could vote twice.
+    """
     try:
-        name = getpass.getuser()
-    except (KeyError, OSError):
+        name = pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
         name = "unknown"
     return f"{name} (uid {os.getuid()})"
 
