@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import urllib.request
 from collections.abc import Iterator
@@ -180,6 +181,10 @@ def test_what_cannot_be_tried_out_stops_nothing(
         assert "shadow" not in reload(own)
         assert "shadow: nothing is tried out" in own.log
         assert own.call(own.token(), "tools/list").status == 200
+        broken.unlink()
+        os.mkfifo(broken)  # nobody ever writes into it
+        assert "shadow" not in reload(own)
+        broken.unlink()
     finally:
         broken.write_text(good)
 

@@ -30,6 +30,10 @@ def read_shadow(config_path: Path, config: Config) -> ShadowRights | None:
     """
     if not config.shadow.config:
         return None
+    for path in shadow_files(config_path, config):
+        if path.exists() and not path.is_file():  # reading a pipe could take for ever
+            log.warning("shadow: nothing is tried out: `%s` is not a file", path)
+            return None
     try:
         found = read_candidate(config_path.parent / config.shadow.config)
     except BasculeError as exc:
