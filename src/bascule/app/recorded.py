@@ -21,6 +21,8 @@ from bascule.decision.decide import KINDS
 from bascule.decision.facts import CallFacts, Kind, Principal, Reason
 from bascule.decision.outcomes import Word
 
+FOR_SOME_CALLS = "its token was for some calls alone"
+"""What a record lacks then is which calls these were."""
 _DECIDED = b'"stage":"decided"'
 
 
@@ -134,5 +136,5 @@ def _missing(record: Record, mcp: McpPart) -> str:
     if isinstance(mcp.name, str) and mcp.name.endswith(")") and "…(+" in mcp.name:
         return "its name is cut off in the record"
     if record.cred is not UNSET and record.cred.tools is not UNSET:
-        return "its token was for some calls alone"
+        return FOR_SOME_CALLS
     return ""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -58,7 +59,7 @@ def suggest(
     live = context.snapshot(config)
     live = replace(with_gates(live, observing(live.gates)), shadow=None)
     begin = UnixTime(now - seconds_of(since, option="--since"))
-    usage = _usage(context, live, begin, UnixTime(now + 1))
+    usage, unread = _usage(context, live, begin, UnixTime(now + 1))
     if not usage.calls:
         raise BasculeError(
             f"nothing was used in {since} that the rights in force allow: a suggestion "
@@ -77,31 +78,43 @@ def suggest(
             "cuts": [msgspec.to_builtins(it) for it in found.cuts],
             "idle": [msgspec.to_builtins(it) for it in found.idle],
             "unused": found.unused,
+            "unread": unread,
             "output": None if output is None else str(output),
         },
-        text="\n".join(_lines(found, usage, since, output)),
+        text="\n".join(_lines(found, usage, unread, since, output)),
         as_json=as_json,
     )
 
 
-def _usage(context: CommandContext, live: Snapshot, begin: int, until: int) -> Usage:
-    from bascule.app.recorded import recorded_calls
+def _usage(
+    context: CommandContext, live: Snapshot, begin: int, until: int
+) -> tuple[Usage, dict[str, int]]:
+    """Read what was used; and of how many allowed calls that cannot be told, by why."""
+    from bascule.app.recorded import FOR_SOME_CALLS, recorded_calls
     from bascule.app.usage import Usage
     from bascule.cli.audit_records import log_files
     from bascule.clock import UnixTime
 
-    usage = Usage()
+    usage, unread = Usage(), Counter[str]()
     with Line() as line:
         calls = recorded_calls(log_files(context), since=UnixTime(0), until=UnixTime(until))
         for done, call in enumerate(calls, 1):
             line.say(f"reading the log: {done} calls")
-            if call.outcome == "allow" and not call.missing:
-                usage.note(call, live, recent=call.facts.now >= begin)
-    return usage
+            if call.outcome != "allow":
+                continue
+            if call.missing and call.missing != FOR_SOME_CALLS:
+                unread[call.missing] += 1
+                continue
+            usage.note(call, live, recent=call.facts.now >= begin)
+    return usage, dict(unread)
 
 
 def _lines(
-    found: Suggestion, usage: Usage, since: str, output: Path | None
+    found: Suggestion,
+    usage: Usage,
+    unread: Mapping[str, int],
+    since: str,
+    output: Path | None,
 ) -> Iterator[str]:
     yield f"{usage.calls} allowed calls in {since} need less than what is given:"
     for cut in found.cuts:
@@ -114,6 +127,8 @@ def _lines(
         yield f"  {cell(text)}: a role of its own would be narrower"
     for name in found.unused:
         yield f"  policy `{cell(name)}` permitted nothing of it; it stays"
+    for why, calls in unread.items():
+        yield f"  {calls} allowed calls do not count, and may be missed: {why}"
     yield _next(output)
 
 

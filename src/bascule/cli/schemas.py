@@ -597,6 +597,8 @@ class Suggested(Struct):
     """Where a role of their own would be narrower."""
     unused: list[str]
     """Hand-written policies that permitted none of the calls; they stay."""
+    unread: dict[str, int]
+    """Allowed calls, before the window too, of which it cannot be told what was used."""
     output: str | None
     """Folder that was written."""
 
