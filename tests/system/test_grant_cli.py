@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 from jsonschema import Draft202012Validator
 
+import bascule.cli.grant as grant_commands
 from bascule.app.granting import GrantError, require_shared
 from bascule.cli.main import main
 from bascule.clock import UnixTime
@@ -123,6 +124,33 @@ def test_what_cannot_be_granted_is_refused_with_a_sentence(
     assert refused.stdout == ""
     after = place.rows("--all"), place.run("audit", "query", "--json").stdout
     assert after == before
+
+
+@pytest.mark.parametrize("how", ["create", "approve"])
+def test_nor_by_two_grants_at_the_same_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    made = Place(tmp_path)
+    for name in ("bob", "carol"):
+        made.run("user", "add", name)
+    config = tmp_path / "bascule.toml"
+    config.write_text(CONFIG.replace("user:alice", "user:nobody").partition("[roles")[0])
+    what = ("--tool", "shop/buy", "--for", "4h", "--reason", "a ticket")
+    first = made.grant("request", "--user", "bob", *what)["grant"]
+    recorded = grant_commands._record
+
+    def meanwhile(*given: Any) -> None:
+        monkeypatch.setattr(grant_commands, "_record", recorded)
+        made.grant("create", "--user", "carol", *what)
+        recorded(*given)
+
+    monkeypatch.setattr(grant_commands, "_record", meanwhile)
+    words = ("create", "--user", "bob", *what)
+    if how == "approve":
+        words = ("approve", first, "--reason", "fine")
+    assert "shared = true" in made.run("grant", *words, code=3).stderr
+    active = [it["user"] for it in made.rows() if it["state"] == "active"]
+    assert active == ["user:carol"]
 
 
 def test_a_credential_that_is_not_shared_is_not_shared_by_a_grant(place: Place) -> None:

@@ -79,10 +79,12 @@ def _what_is_wanted(command: Callable[..., None]) -> Callable[..., None]:
 def create(context: CommandContext, **given: Any) -> None:
     """Give a right for a time; it never lifts a ceiling or a scope."""
     now, wanted = system_clock(), _wanted(context, **given)
-    grant_id = new_id(system_micros())
+    grant_id, config = new_id(system_micros()), context.config()
     _record(context, "grant", grant_id, wanted, wanted.reason)
 
     def work(conn: Transaction) -> AccessGrant | None:
+        # Again, where nobody else can grant anything meanwhile.
+        refuse_unshared(config, wanted, access_grants.in_force(conn, now=now))
         by, reason = os_user(), wanted.reason
         if access_requests.ask(conn, grant_id, wanted, by=by, now=now) is None:
             return None
@@ -210,18 +212,22 @@ def _decide(
     require_text(reason, "--reason")
     now = system_clock()
     wanted = _wanted_by(_require(context, grant_id, ("requested",), now))
+    config = context.config()
     if decision == "grant":
         # What was possible when it was asked for may not be any more.
-        config = context.config()
         snapshot = context.snapshot(config)
         connector_of(config, wanted.entries, snapshot.gates)
         refuse_unshared(config, wanted, snapshot.grants)
     _record(context, decision, grant_id, wanted, reason, seconds)
-    work = partial(access_requests.decide, grant_id=grant_id, decision=decision)
-    decided = context.change(
-        partial(work, seconds=seconds, by=os_user(), reason=reason, now=now)
-    )
-    _tell(_enabled(decided), now, as_json=as_json)
+    decide = partial(access_requests.decide, grant_id=grant_id, decision=decision)
+    by = os_user()
+
+    def work(conn: Transaction) -> AccessGrant | None:
+        if decision == "grant":
+            refuse_unshared(config, wanted, access_grants.in_force(conn, now=now))
+        return decide(conn, seconds=seconds, by=by, reason=reason, now=now)
+
+    _tell(_enabled(context.change(work)), now, as_json=as_json)
 
 
 def _require(
