@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from bascule.cli.output import printable
+
 as_github_option = click.option(
     "--github",
     "as_github",
@@ -15,9 +17,11 @@ as_github_option = click.option(
 def annotation(file: str, line: int, severity: str, message: str) -> str:
     """Write a workflow command; whatever a file says, it is one, and no other.
 
-    Escapes are those of the runner (`@actions/core`, `command.ts`).
+    Escapes are those of the runner (`@actions/core`, `command.ts`). What a terminal or the
+    page of a run would obey is written out.
     """
-    return f"::{severity} file={_property(file)},line={line}::{_data(message)}"
+    where, said = _property(printable(file)), _data(printable(message))
+    return f"::{severity} file={where},line={line}::{said}"
 
 
 def _data(text: str) -> str:
