@@ -265,3 +265,51 @@ def test_arguments_that_pass_or_are_read_otherwise_are_named() -> None:
     assert found(BASE, before=text) == [
         "argument `x` of `annex` is read as what it seems to be"
     ]
+
+
+TOOLSET = '"desk:read" = ["desk/search"]'
+ROLE = 'members = ["user:alice"]'
+IN_TOOLSET = '(principal, action, resource in Mcp::Toolset::"desk:read");'
+IN_ROLE = '(principal in Mcp::Role::"clerk", action, resource);'
+READS = '(principal, action, resource) {} {{ resource in Mcp::Toolset::"desk:read" }};'
+LABELLED = """(principal, action == Mcp::Action::"call_tool", resource)
+when { resource.labels.contains("out") };"""
+MORE, NONE = TOOLSET.replace("]", ', "desk/wipe"]'), '"desk:read" = []'
+OTHERS, NOBODY = ROLE.replace("]", ', "user:bob"]'), "members = []"
+
+
+@pytest.mark.parametrize(
+    ("policy", "old", "new", "is_wider"),
+    [
+        ("permit" + IN_TOOLSET, TOOLSET, MORE, True),
+        ("permit" + IN_TOOLSET, MORE, TOOLSET, False),
+        ("forbid" + IN_TOOLSET, TOOLSET, NONE, True),
+        ("forbid" + IN_TOOLSET, TOOLSET, MORE, False),
+        ("permit" + READS.format("when"), TOOLSET, MORE, True),
+        ("permit" + READS.format("unless"), TOOLSET, NONE, True),
+        ("forbid" + READS.format("when"), TOOLSET, NONE, True),
+        ("permit" + IN_ROLE, ROLE, OTHERS, True),
+        ("permit" + IN_ROLE, ROLE, NOBODY, False),
+        ("forbid" + IN_ROLE, ROLE, NOBODY, True),
+        ("forbid" + LABELLED, 'out = ["desk/search"]', "out = []", True),
+    ],
+)
+def test_policies_that_stay_are_named_where_what_they_speak_of_does_not(
+    policy: str, old: str, new: str, *, is_wider: bool
+) -> None:
+    """The role allows nothing by itself, so nothing else would be named."""
+    base = BASE.replace('allow = ["desk:read"]', "allow = []").partition("[scopes]")[0]
+    base += "[labels]\nout = []\n" if "out" not in old else f"[labels]\n{old}\n"
+    before = base.replace(TOOLSET, old) if "desk:read" in old else base
+    before = before.replace(ROLE, old) if "members" in old else before
+    files = {"p.cedar": f'@id("p") {policy}'}
+    one, other = load(before, source="a"), load(before.replace(old, new), source="b")
+    found = widenings(one, files, other, files)
+    assert [it for it in found if it.startswith("policy `p` ")] == found
+    assert bool(found) is is_wider
+
+
+def test_a_rule_that_names_nobody_any_more_is_for_administrators() -> None:
+    rule = '[call_approvals.r]\ntools = ["desk/search"]\napprovers = ["user:bob"]\n'
+    wider = found(BASE + rule.replace('"user:bob"', ""), before=BASE + rule)
+    assert wider == ["administrators may approve calls by rule `r`"]

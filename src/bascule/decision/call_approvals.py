@@ -65,9 +65,16 @@ def loosened(before: Config, after: Config) -> Iterator[str]:
             yield f"rule `{name}` is content with {new.quorum} of {old.quorum} approvals"
         if new.self_approval and not old.self_approval:
             yield f"rule `{name}` lets users approve their own calls"
+        there = name in after.call_approvals
+        if there and _is_for_admins(new) and not _is_for_admins(old):
+            yield f"administrators may approve calls by rule `{name}`"
         for who in new.approvers:
             if who not in old.approvers:
                 yield f"`{who}` may approve calls by rule `{name}`"
+
+
+def _is_for_admins(rule: CallApprovalRule) -> bool:
+    return not rule.approvers and not rule.self_approval
 
 
 def _expanded(config: Config, rule: CallApprovalRule) -> Iterator[str]:

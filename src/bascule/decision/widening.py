@@ -8,7 +8,7 @@ from bascule.clock import UnixTime
 from bascule.config.members import later, members_of
 from bascule.config.model import Config, Mode
 from bascule.decision import call_approvals, flow_changes
-from bascule.decision.policy import Policy
+from bascule.decision.policy import Policy, walk
 from bascule.decision.policy_files import read_policy_files
 
 Texts = Mapping[str, str]
@@ -37,9 +37,44 @@ def widenings(
     new, _ = read_policy_files(after_files, after)
     found |= {f"policy `{it}` permits" for it in _changed(new, old, "permit")}
     found |= {f"policy `{it}` forbids less" for it in _changed(old, new, "forbid")}
+    same = [it for name, it in new.items() if name in old and old[name].est == it.est]
+    found |= set(_covering_others(before, after, same))
     found |= {*_loosened(before, after), *call_approvals.loosened(before, after)}
     found |= {*flow_changes.loosened(before, after), *_read_otherwise(before, after)}
     return sorted(found)
+
+
+def _covering_others(
+    before: Config, after: Config, policies: Iterable[Policy]
+) -> Iterator[str]:
+    """Give the policies that stay, and speak of what is not the same any more.
+
+    A head alone lets more through by what it gains, or what it forbids by what it loses;
+    conditions may do so by either.
+    """
+    old, new = _held(before), _held(after)
+    labels = before.labels != after.labels
+    for policy in policies:
+        for node in walk(policy.est):
+            key = (str(node.get("type")), str(node.get("id")))
+            had, has = old.get(key, frozenset()), new.get(key, frozenset())
+            gains = has - had if policy.is_open or policy.effect == "permit" else ()
+            loses = had - has if policy.is_open or policy.effect == "forbid" else ()
+            if gains or loses:
+                kind = key[0].removeprefix("Mcp::").lower()
+                yield f"policy `{policy.id}` speaks of {kind} `{key[1]}`, which has changed"
+            elif labels and node.get("attr") == "labels":
+                yield f"policy `{policy.id}` reads labels, which have changed"
+
+
+def _held(config: Config) -> dict[tuple[str, str], frozenset[object]]:
+    """Give what toolsets and roles hold, by the entities that policies name."""
+    sets = {("Mcp::Toolset", it): frozenset(held) for it, held in config.toolsets.items()}
+    roles = {
+        ("Mcp::Role", name): frozenset(members_of(role))
+        for name, role in config.roles.items()
+    }
+    return {**sets, **roles}
 
 
 def _loosened(before: Config, after: Config) -> Iterator[str]:
