@@ -427,3 +427,24 @@ def test_without_a_schema_what_a_policy_compares_says_of_what_kind_it_is(
         for value in values:
             assert reason(unknown, a=value) is wanted, value
     assert reason(unknown) is Reason.ALLOWED
+
+
+def test_arguments_are_not_looked_at_where_nothing_says_anything_of_them() -> None:
+    """Then neither a schema is approved, nor does a policy on any tool read some."""
+    odd = {"path": "/a/../b", "count": "no number"}
+    rule = 'forbid({}) when {{ context.args has path && context.args.path == "/b" }};'
+    elsewhere = rule.format(HEAD.replace("fs/do", "fs/other"))
+    plain, ruled_elsewhere, ruled = (
+        snapshot(*some, mode="observe") for some in ([], [elsewhere], [rule.format(HEAD)])
+    )
+    for it in (plain, ruled_elsewhere):
+        as_it_came = decide(call(odd, definition=None), it)
+        assert as_it_came == decide(call({}, definition=None), it)
+        assert isinstance(as_it_came, Allowed)
+    refused = decide(call(odd, definition=None), ruled)
+    assert isinstance(refused, Denied)
+    assert refused.reason is Reason.POLICY_FORBIDS
+    served = decide(call(odd), plain)
+    assert isinstance(served, Allowed)
+    assert served.finding is Reason.INVALID_ARGUMENTS
+    assert [it.arguments.are_read for it in (plain, ruled_elsewhere, ruled)] == [0, 1, 1]

@@ -55,6 +55,8 @@ class ArgumentRules:
         self._unknown_allowed = frozenset(
             name for name, it in connectors.items() if it.unknown_arguments == "allow"
         )
+        self.are_read = any(it.arguments for it in policies.by_id.values())
+        """Some policy, on whatever tool, reads arguments."""
         self._plans: dict[_Key, tuple[ArgumentSchema | None, Plan]] = {}
 
     def allows_unknown(self, connector: str) -> bool:

@@ -44,12 +44,13 @@ class Concerns:
         self._labels = labels
         self.windows = windows
         self._rates = rates
-        self._idle = not windows and not rates
+        self.idle = not windows and not rates
+        """Nothing concerns any use."""
         self._known: dict[tuple[str, TargetKind, str], Concern | None] = {}
 
     def of(self, connector: str, kind: TargetKind, name: str) -> Concern | None:
         """Give what concerns a use; None when nothing does."""
-        if self._idle:
+        if self.idle:
             return None
         key = (connector, kind, name)
         if key in self._known:

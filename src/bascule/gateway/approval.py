@@ -49,7 +49,7 @@ async def require_approval(turn: Turn, method: str) -> None:
         return
     named = turn.exchange.header(b"mcp-protocol-version")
     facts = CallFacts(turn.caller.principal, turn.connector, method, "none", "", turn.now)
-    decision, entry, *_ = await decided(
+    made = await decided(
         turn.gateway,
         turn.caller,
         Request("", method, {}),
@@ -58,9 +58,9 @@ async def require_approval(turn: Turn, method: str) -> None:
         peer=turn.exchange.peer,
         proto=legacy.LATEST if named is None else named.decode("latin-1"),
     )
-    await on_disk(turn.gateway, entry)
-    if isinstance(decision, Denied):
-        raise UnapprovedError(turn.connector, decision.reason, entry.code)
+    await on_disk(turn.gateway, made.entry)
+    if isinstance(made.decision, Denied):
+        raise UnapprovedError(turn.connector, made.decision.reason, made.entry.code)
 
 
 def watch_modern(
@@ -149,8 +149,10 @@ async def compared_legacy(turn: Turn, held: Held, facts: CallFacts) -> CallFacts
 
 def condition_of(watch: Watch | None, facts: CallFacts) -> bytes:
     """Give the header by which a hosted server takes a call for what was compared alone."""
+    if watch is None:
+        return b""
     kind = pinned_kind(facts.method, facts.kind, facts.name)
-    return b"" if watch is None or kind is None else watch.view.condition(kind)
+    return b"" if kind is None else watch.view.condition(kind)
 
 
 def forget(watch: Watch | None, facts: CallFacts) -> bool:

@@ -15,9 +15,8 @@ from bascule.gateway.approval import (
     require_same,
     watch_modern,
 )
-from bascule.gateway.approval_states import open_state
-from bascule.gateway.call_approvals import Approval
-from bascule.gateway.deciding import Forwarding, decided, may_read, on_disk
+from bascule.gateway.approval_states import Shown, open_state
+from bascule.gateway.deciding import Decided, Forwarding, decided, may_read, on_disk
 from bascule.gateway.definitions import Watch
 from bascule.gateway.exchange import Headers
 from bascule.gateway.facts import facts_of
@@ -25,7 +24,6 @@ from bascule.gateway.flows import concern_of, touch
 from bascule.gateway.gateway import Gateway, RevokedError, Upstream, Work
 from bascule.gateway.hosted_headers import identity_headers
 from bascule.gateway.ingress import check_media, check_origin, mirror_headers
-from bascule.gateway.journal import Entry
 from bascule.gateway.legacy_call import with_message
 from bascule.gateway.listening import VERBS, without_message
 from bascule.gateway.outgoing import Outgoing, handle_binding, outgoing
@@ -72,8 +70,10 @@ async def handle_call(gateway: Gateway, work: Work, connector: str) -> None:
             answers.accepted(exchange)
             return
         # 6. + 7. Facts, and the decision.
-        binding = handle_binding(caller.principal, connector, message.method)
-        message, shown = open_state(gateway.sealer, message, binding, now)
+        shown: Shown | None = None
+        if "requestState" in message.params:
+            binding = handle_binding(caller.principal, connector, message.method)
+            message, shown = open_state(gateway.sealer, message, binding, now)
         if shown is not None and shown.opened and gateway.approvals is not None:
             await gateway.approvals.wait(shown.id, gateway.clock)
             # Meanwhile everything else may have changed too.
@@ -89,32 +89,23 @@ async def handle_call(gateway: Gateway, work: Work, connector: str) -> None:
             facts = await compared_modern(
                 gateway, upstream, watch, message, facts, snapshot
             )
-        decision, entry, message, approval = await decided(
+        made = await decided(
             gateway, caller, message, facts, snapshot, peer=exchange.peer, shown=shown
         )
+        decision, entry, message = made.decision, made.entry, made.request
         # 8. On disk before anything follows from it.
         await on_disk(gateway, entry)
         # 9. Denied: the request ends here.
         if isinstance(decision, Denied):
-            if approval is not None:
+            if made.approval is not None:
                 approval_answers.answer(
-                    gateway, exchange, message, facts, approval, entry.code
+                    gateway, exchange, message, facts, made.approval, entry.code
                 )
             else:
                 refusal.denied(gateway, exchange, message, facts, decision, entry.code)
             return
         # 10. to 13. Upstream and back; then how it ended.
-        await forward(
-            gateway,
-            work,
-            message,
-            facts,
-            snapshot,
-            upstreams[connector],
-            entry,
-            watch,
-            approval,
-        )
+        await forward(gateway, work, made, facts, snapshot, upstreams[connector], watch)
     except refusal.EXPECTED as exc:
         refusal.answer(gateway, exchange, message, connector, exc)
 
@@ -122,18 +113,16 @@ async def handle_call(gateway: Gateway, work: Work, connector: str) -> None:
 async def forward(
     gateway: Gateway,
     work: Work,
-    request: Request,
+    made: Decided,
     facts: CallFacts,
     snapshot: Snapshot,
     upstream: Upstream,
-    entry: Entry,
     watch: Watch | None,
-    approval: Approval | None,
 ) -> None:
     """Send an allowed request upstream, relay the answer, record how it ended."""
-    principal = facts.principal
+    request, principal, approval = made.request, facts.principal, made.approval
     binding = handle_binding(principal, facts.connector, request.method)
-    with Forwarding(gateway, work.exchange, entry, request.id) as it:
+    with Forwarding(gateway, work.exchange, made.entry, request.id) as it:
         concern = concern_of(facts, snapshot)
         if concern is not None:
             it.at_end = await touch(gateway, facts, concern)

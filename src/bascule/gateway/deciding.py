@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+
+from msgspec import UNSET, Struct
 
 from bascule.audit.writer import LogUnavailableError
 from bascule.decision.decide import decide
@@ -18,14 +19,14 @@ from bascule.gateway.exchange import ClientGoneError, Exchange
 from bascule.gateway.gateway import Gateway, RevokedError, UnapprovedError
 from bascule.gateway.journal import Entry
 from bascule.gateway.relay import Outcome
-from bascule.gateway.settling import settled
+from bascule.gateway.settling import settled, settled_at_once
 from bascule.gateway.shadowing import shadowed
 from bascule.gateway.upstream import UpstreamError
 from bascule.protocol import modern
 from bascule.protocol.message import MessageId, Request
 
 
-class Decided(NamedTuple):
+class Decided(Struct, frozen=True, gc=False):
     """What was decided of a request, on its way to the disk."""
 
     decision: Settled
@@ -51,9 +52,17 @@ async def decided(
 
     `shown`: what the client shows of a call approval. Raises what `settled` does.
     """
-    decision, facts, approval = await settled(gateway, request, facts, snapshot, shown)
+    approval: Approval | None = None
+    decision = settled_at_once(facts, snapshot)
+    if decision is None:
+        settlement = await settled(gateway, request, facts, snapshot, shown)
+        decision, facts, approval = settlement
     request = as_decided(request, decision)
-    shadow = shadowed(gateway.journal.shadowed, facts, decision, snapshot)
+    shadow = (
+        UNSET
+        if snapshot.shadow is None
+        else shadowed(gateway.journal.shadowed, facts, decision, snapshot)
+    )
     gate = snapshot.gates.get(facts.connector)
     args, opening = commit_arguments(
         request, keep_values=gateway.keeps_values(facts.connector)

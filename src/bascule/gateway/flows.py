@@ -16,7 +16,7 @@ from bascule.gateway.gateway import Gateway
 
 def concern_of(facts: CallFacts, snapshot: Snapshot) -> Concern | None:
     """Give what of them concerns a request; None when nothing does."""
-    if facts.kind == "none":
+    if facts.kind == "none" or snapshot.concerns.idle:
         return None
     return snapshot.concerns.of(facts.connector, facts.kind, facts.name)
 

@@ -41,7 +41,7 @@ async def _listen(turn: Turn, held: Held) -> None:
     session = session_headers(held, *_place(turn, held))
     request = Request("", legacy.LISTENING, {})
     facts = facts_of(request, turn.caller.principal, turn.connector, turn.now)
-    decision, entry, *_ = await decided(
+    made = await decided(
         turn.gateway,
         turn.caller,
         request,
@@ -50,10 +50,10 @@ async def _listen(turn: Turn, held: Held) -> None:
         peer=turn.exchange.peer,
         proto=held.session.version,
     )
-    await on_disk(turn.gateway, entry)
-    if isinstance(decision, Denied):
+    await on_disk(turn.gateway, made.entry)
+    if isinstance(made.decision, Denied):
         raise not_found()  # its connector went with a reload
-    with Forwarding(turn.gateway, turn.exchange, entry, None) as it:
+    with Forwarding(turn.gateway, turn.exchange, made.entry, None) as it:
         response = await turn.listen(session)
         check_status(turn, held, response, 405, 409)
         if response.status != 200:

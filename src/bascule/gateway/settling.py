@@ -28,6 +28,18 @@ class Settlement(NamedTuple):
     """The call approval that it has, or needs."""
 
 
+def settled_at_once(facts: CallFacts, snapshot: Snapshot) -> Settled | None:
+    """Decide where the state database need not be asked; None where it must.
+
+    So are most requests decided, without a coroutine of their own.
+    """
+    if concern_of(facts, snapshot) is not None:
+        return None
+    decision = _decided(facts, snapshot)
+    needs_approval = isinstance(decision, Denied) and decision.call is not None
+    return None if needs_approval else decision
+
+
 async def settled(
     gateway: Gateway,
     request: Request,
