@@ -459,7 +459,7 @@ def test_what_a_killed_server_left_open_is_closed_as_unknown(log: LogFolder) -> 
 
 def test_denied_and_completed_calls_are_not_closed_again(log: LogFolder) -> None:
     allowed = record(1)
-    closed = record(2, authz=record().authz.__class__("deny"))
+    closed = record(2, authz=record().authz.__class__(decision="deny"))
     ended = record(3, stage="completed", parent=allowed.id, type="call.end")
     log.put(encode(allowed), encode(closed), encode(ended))
     with log.inbox() as inbox, log.sequencer(inbox) as sequencer:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import signal
@@ -43,11 +44,19 @@ def bench(folder: Path, *arguments: str) -> dict[str, Any]:
     return found
 
 
-@pytest.fixture(scope="module")
-def report(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    folder = tmp_path_factory.mktemp("bench")
-    found = bench(folder, "--no-supply-chain", "--no-decisions")
-    assert list(folder.iterdir()) == []
+@pytest.fixture(scope="session")
+def report(shared_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """Give what one run measures, made once for all processes that test."""
+    kept = shared_folder / "bench.json"
+    with kept.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not kept.exists():
+            folder = tmp_path_factory.mktemp("bench")
+            found = bench(folder, "--no-supply-chain", "--no-decisions")
+            assert list(folder.iterdir()) == []
+            kept.write_text(json.dumps(found))
+    found = json.loads(kept.read_text())
+    assert isinstance(found, dict)
     return found
 
 

@@ -126,7 +126,8 @@ def decide_on(
         content = sign(write_statement(statement(name, digest, approval)), key)
         offered = _offer(found, name, content)
         preview = store.read(partial(look, found=offered, now=now))
-        _require_admitted(preview, name)
+        if _is_overtaken(preview, name):
+            continue
         record_news(desk.place, preview, {"reason": wish.reason, "os_user": os_user()})
         keep = partial(_keep, found=offered, documents=documents, now=now)
         settled = store.run(keep)
@@ -278,10 +279,18 @@ def _offer(found: Found, name: str, content: bytes) -> Found:
     return replace(found, statements={**found.statements, name: statements})
 
 
-def _require_admitted(preview: Picture, name: str) -> None:
+def _is_overtaken(preview: Picture, name: str) -> bool:
+    """Tell whether others decided since the picture was taken that was decided on.
+
+    Raises `RefusedError` when the statement would not count for any other reason.
+    """
     for it in preview.admissions[name].refused:
-        if it.where == _NEW:
-            raise RefusedError(f"not recorded, it would not count: {it.reason}")
+        if it.where != _NEW:
+            continue
+        if it.state == "superseded":
+            return True
+        raise RefusedError(f"not recorded, it would not count: {it.reason}")
+    return False
 
 
 def _keep(
