@@ -111,6 +111,60 @@ def test_a_written_policy_that_no_connector_bounds_crosses() -> None:
     )
 
 
+FLOW = """
+[labels]
+strangers = ["desk/search"]
+harm = ["desk/delete"]
+
+[flows.strangers]
+after = ["strangers"]
+close = ["harm"]
+minutes = 30
+then = "approve"
+rule = "deletions"
+"""
+BY_RULE = 'tools = ["desk/delete"]'
+DELETES = """action == Mcp::Action::"call_tool",
+  resource == Mcp::Tool::"desk/delete")"""
+
+
+@pytest.mark.parametrize(
+    ("state", "cedar"),
+    [
+        ("met", f'@obligation("approve") forbid(principal, {DELETES};'),
+        ("not_met", f"forbid(principal, {DELETES};"),
+        (
+            "not_met",
+            f'@obligation("approve") forbid(principal == Mcp::User::"bob", {DELETES};',
+        ),
+        (
+            "not_met",
+            f'@obligation("approve") forbid(principal, {DELETES}'
+            " when { context has user };",
+        ),
+        (
+            "not_met",
+            f'@obligation("approve") permit(principal is Mcp::User, {DELETES};',
+        ),
+    ],
+    ids=["always", "no-person", "for-one", "at-times", "beside-a-role"],
+)
+def test_calls_wait_only_by_what_holds_every_one_of_them(state: State, cedar: str) -> None:
+    text = NARROW.format(credential="").replace(BY_RULE, 'tools = ["desk/search"]')
+    found = judged(text, cedar=f'@id("x") {cedar}')["consent"]
+    assert found.state == state
+
+
+def test_calls_that_wait_after_something_else_do_not_all_wait() -> None:
+    text = NARROW.format(credential="").replace(BY_RULE, 'tools = ["desk/search"]')
+    assert judged(f"{text}{FLOW}")["consent"].state == "not_met"
+
+
+def test_a_rule_on_all_that_destroys_holds_them() -> None:
+    text = NARROW.format(credential="").replace(BY_RULE, "destructive = true")
+    assert judged(text)["consent"].state == "met"
+
+
 def test_policies_without_cases_or_with_failing_ones_are_not_tested() -> None:
     found = judged(tests=("not_met", "2 cases come out otherwise"))["tested"]
     assert found.state == "not_met"

@@ -114,9 +114,7 @@ def _destructive(snapshot: Snapshot) -> Control:
         for name in () if gate is None else gate.tools:
             target = snapshot.target(connector, "tool", name)
             covering = snapshot.policies.on("call_tool", target)
-            if target.node.attributes["destructive"] and not any(
-                it.approval_rule is not None for it in covering
-            ):
+            if target.node.attributes["destructive"] and not any(map(_holds_all, covering)):
                 missing.append(f"`{connector}/{name}` is destructive by its definition")
     return _judged(
         "entitled",
@@ -126,6 +124,22 @@ def _destructive(snapshot: Snapshot) -> Control:
         missing,
         "set `destructive = true` in a table of `[call_approvals]`",
     )
+
+
+def _holds_all(policy: Policy) -> bool:
+    """Tell whether every call of what a policy covers waits for a person, whoever calls.
+
+    Each call is asked of its agent and of its token. Other conditions than those of
+    `[call_approvals]` are not weighed: what has any may let some calls through.
+    """
+    for_all = policy.principal.within is None and policy.principal.type in {
+        None,
+        "Mcp::Agent",
+        "Mcp::Token",
+    }
+    whole = not policy.is_open or policy.id.startswith("approval:")
+    demands = policy.effect == "forbid" and policy.approval_rule is not None
+    return demands and for_all and whole
 
 
 def _shared(config: Config, snapshot: Snapshot) -> Control:
