@@ -101,6 +101,14 @@ def test_what_reaches_far_or_waits_for_nobody_is_not(
     assert control in states(judged(text), "not_met")
 
 
+def test_what_lets_any_agent_do_everything_is_told_of_both() -> None:
+    text = NARROW.format(credential="").replace(
+        "[agents.ceilings]",
+        '[agents]\ndefault_ceiling = ["desk/*", "time/*"]\n\n[agents.ceilings]',
+    )
+    assert {"everything", "any_agent"} <= states(judged(text), "not_met")
+
+
 def test_a_written_policy_that_no_connector_bounds_crosses() -> None:
     cedar = """@id("all") permit(principal is Mcp::User,
       action in Mcp::Action::"use", resource);"""

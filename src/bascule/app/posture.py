@@ -91,9 +91,15 @@ def _reach(of: Reach, found: Iterable[Breadth]) -> Control:
         of,
         title,
         "rights in force",
-        [f"{_place(it)}: {it.message}" for it in found if it.reach == of],
+        [f"{_place(it)}: {it.message}" for it in found if _is_of(it, of)],
         fix,
     )
+
+
+def _is_of(found: Breadth, reach: Reach) -> bool:
+    """Tell whether a control is about a finding; what any agent may do can be everything."""
+    of_any_agent = reach == "any_agent" and found.where == ("agents", "default_ceiling")
+    return found.reach == reach or (of_any_agent and found.reach == "everything")
 
 
 def _place(found: Breadth) -> str:
