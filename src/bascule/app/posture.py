@@ -97,7 +97,7 @@ def _reach(of: Reach, found: Iterable[Breadth]) -> Control:
 
 
 def _is_of(found: Breadth, reach: Reach) -> bool:
-    """Tell whether a control is about a finding; what any agent may do can be everything."""
+    """Tell whether a control is about a finding; any agent may be let do everything."""
     of_any_agent = reach == "any_agent" and found.where == ("agents", "default_ceiling")
     return found.reach == reach or (of_any_agent and found.reach == "everything")
 
