@@ -34,6 +34,7 @@ COMMANDS: Mapping[str, str] = {
     "policy": "policy:policy",
     "decide": "decide:decide",
     "audit": "audit:audit",
+    "scan": "scan:scan",
     "posture": "posture:posture",
     "doctor": "doctor:doctor",
     "config": "config:config",

@@ -1,0 +1,15 @@
+"""`bascule scan host`: what listens and runs on this host."""
+
+from __future__ import annotations
+
+import click
+
+from bascule.cli.scan_options import ReportOptions, report_options
+from bascule.errors import BasculeError
+
+
+@click.command()
+@report_options
+def host(*, report: ReportOptions) -> None:
+    """Not built yet."""
+    raise BasculeError("not built yet")
