@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from bascule.scan.rule import Promise, Rule, Severity
 
@@ -27,6 +27,10 @@ class Finding(Struct, frozen=True, kw_only=True):
     """What was seen; never a secret."""
     fix: str
     owasp: tuple[str, ...]
+    path: str | UnsetType = UNSET
+    """File of the evidence, where there is one."""
+    line: int | UnsetType = UNSET
+    """Line in it, from 1 on."""
 
 
 def found(
@@ -38,6 +42,8 @@ def found(
     severity: Severity | None = None,
     title: str | None = None,
     fix: str | None = None,
+    path: str | UnsetType = UNSET,
+    line: int | UnsetType = UNSET,
 ) -> Finding:
     """Make a finding of a rule.
 
@@ -55,6 +61,8 @@ def found(
         evidence=evidence,
         fix=fix or rule.fix,
         owasp=rule.owasp,
+        path=path,
+        line=line,
     )
 
 
