@@ -230,7 +230,7 @@ def test_the_guide_grants_files_and_hosts() -> None:
 
 def test_the_unit_starts_what_there_is_and_lets_it_drain() -> None:
     unit = configparser.RawConfigParser()
-    unit.read_string(block("ini", "[Service]", SERVICE))
+    unit.read_string((ROOT / "deploy" / "bascule.service").read_text())
     service = unit["Service"]
     program, *arguments = service["ExecStart"].split()
     assert Path(program).name == "bascule"
