@@ -145,7 +145,7 @@ PRINTED = {
 
 
 def test_every_published_shape_is_tried() -> None:
-    elsewhere = ["config", "bench", "doctor", "import-osv", "import-audits"]
+    elsewhere = ["config", "bench", "doctor", "import-osv", "import-audits", "scan"]
     elsewhere += [f"policy-{it}" for it in ("diff", "simulate", "suggest")]
     elsewhere += [f"policy-{it}" for it in ("explain", "test", "who-can")]
     elsewhere += ["grant-list", "grant-list-unused"]

@@ -1,30 +1,65 @@
-"""How a scan ends: what it prints, and with which exit code."""
+"""How a scan ends: what it prints and writes, and with which exit code."""
 
 from __future__ import annotations
 
-import click
-import msgspec
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
 
-from bascule.cli.output import cell, emit_json
-from bascule.cli.scan_options import ReportOptions
+import click
+
+from bascule.cli.scan_options import ReportOptions, Threshold
+from bascule.clock import system_clock
+from bascule.errors import BasculeError
+from bascule.scan.baseline import Compared, compared, day_of, write_baseline
 from bascule.scan.report import Report
+from bascule.scan.reports.json import json_report
+from bascule.scan.reports.text import text_report
 from bascule.scan.rule import reaches
 
 FOUND = 1
 """Exit code: a finding is as bad as `--fail-on`."""
+_COLOURS: Mapping[str, str] = {
+    "critical": "red",
+    "high": "red",
+    "medium": "yellow",
+    "low": "cyan",
+}
+_WIDEST = 110
+"""Characters of a line of text that are read with ease."""
 
 
 def finish(ctx: click.Context, report: Report, options: ReportOptions) -> None:
-    """Print a report, and exit."""
+    """Print a report, write what else was asked for, and exit."""
+    now = system_clock()
+    held = compared(report.findings, options.baseline, today=day_of(now))
     if options.as_json:
-        emit_json(msgspec.to_builtins(report))
+        click.echo(json_report(report, held))
     else:
-        for finding in report.findings:
-            click.echo(f"{finding.severity}  {cell(finding.target)}  {cell(finding.title)}")
-            click.echo(f"    {cell(finding.evidence)}\n    -> {cell(finding.fix)}")
-        for gap in report.not_assessed:
-            click.echo(
-                f"not assessed  {cell(gap.target)}: {cell(gap.what)}: {cell(gap.why)}"
-            )
-    bad = any(reaches(it.severity, options.fail_on) for it in report.findings)
-    ctx.exit(FOUND if bad else 0)
+        click.echo(text_report(report, held, width=_width(), style=_styled))
+    if options.write_baseline is not None:
+        text = write_baseline(report.findings, options.baseline, today=day_of(now))
+        _write(options.write_baseline, text)
+    ctx.exit(FOUND if _fails(report, held, options.fail_on) else 0)
+
+
+def _fails(report: Report, held: Compared, threshold: Threshold) -> bool:
+    return threshold != "never" and any(
+        reaches(it.severity, threshold) for it in report.findings if held.counts(it)
+    )
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8", newline="\n")
+    except OSError as exc:
+        raise BasculeError(f"cannot write `{path}`: {exc.strerror}") from exc
+
+
+def _width() -> int:
+    return min(shutil.get_terminal_size().columns, _WIDEST)
+
+
+def _styled(text: str, style: str) -> str:
+    colour = _COLOURS.get(style)
+    return click.style(text, fg=colour, bold=style != "quiet", dim=style == "quiet" or None)

@@ -26,6 +26,7 @@ from bascule.lock.diff import Fact
 from bascule.lock.ledger import State
 from bascule.lock.package_changes import PackageChange
 from bascule.lock.reviews import ReviewCount
+from bascule.scan.reports.json import Scanned
 
 UserName = Annotated[str, Meta(pattern="^user:.+$")]
 
@@ -640,6 +641,7 @@ SCHEMAS: Mapping[str, type[Struct] | None] = {
     "posture": Posture,
     "reject": ConnectorDecided,
     "revoke": Revoked,
+    "scan": Scanned,
     "token-issue": TokenIssued,
     "update": Proposed,
     "user-add": UserAdded,
