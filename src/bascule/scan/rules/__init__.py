@@ -5,10 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from bascule.scan.rule import Rule
-from bascule.scan.rules import boundary, configs, host, identity, probe, text
+from bascule.scan.rules import (
+    boundary,
+    browser,
+    configs,
+    host,
+    identity,
+    probe,
+    serving,
+    text,
+)
 
 RULES: Mapping[str, Rule] = {
     rule.id: rule
-    for area in (configs, host, probe, identity, text, boundary)
+    for area in (configs, host, probe, identity, browser, serving, text, boundary)
     for rule in area.RULES
 }
