@@ -1,0 +1,114 @@
+"""What is to be probed, and how it is called in reports: without what may be a secret."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from urllib.parse import SplitResult, urlsplit
+
+from bascule.config.addresses import web_address
+from bascule.errors import BasculeError
+
+HIDDEN = "…"
+"""Stands for what is not shown."""
+
+_SECRET = re.compile(r"(?=[^/]*[0-9])(?=[^/]*[A-Za-z])[A-Za-z0-9_.~=%+-]{20,}")
+_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+
+
+class TargetError(BasculeError):
+    """What was named is nothing that can be probed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """One place to look for MCP servers at."""
+
+    host: str
+    """As the URL names it, in lower case, IPv6 without brackets."""
+    port: int
+    secure: bool | None
+    """Whether TLS is spoken; None: tried without, and with it where that fails."""
+    path: str | None = None
+    """The one that was named; None: the usual ones are tried."""
+    hints: tuple[str, ...] = ()
+    """More paths to try, such as clients' files name them."""
+    addresses: tuple[str, ...] = ()
+    """Literals to connect to, where they are known; else the name is looked up once."""
+    withheld: tuple[str, ...] = ()
+    """Parts of the URL that were left out, since they may be a credential."""
+
+    @classmethod
+    def of_url(cls, url: str) -> Target:
+        """Read a URL. What may be a credential in it is left out and never sent.
+
+        Raises `TargetError`.
+        """
+        parts = web_address(url)
+        if parts is None or parts.hostname is None:
+            raise TargetError(
+                f"`{shown(url)}` is no URL to probe: http or https, a host, visible ASCII"
+            )
+        secure = parts.scheme == "https"
+        return cls(
+            host=parts.hostname,
+            port=parts.port or (443 if secure else 80),
+            secure=secure,
+            path=parts.path if parts.path.strip("/") else None,
+            withheld=_withheld(parts),
+        )
+
+    @classmethod
+    def of_port(
+        cls, address: str, port: int, *, host: str = "", hints: tuple[str, ...] = ()
+    ) -> Target:
+        """Name a port of an address literal, which may have a zone."""
+        bare = host or address.partition("%")[0]
+        return cls(host=bare, port=port, secure=None, addresses=(address,), hints=hints)
+
+    @property
+    def shown(self) -> str:
+        """How reports call it."""
+        scheme = "https" if self.secure else "http"
+        place = authority(self.host, self.port, secure=bool(self.secure))
+        return shown(f"{scheme}://{place}{self.path or '/'}")
+
+
+def authority(host: str, port: int, *, secure: bool) -> str:
+    """Write what `Host` says: the port only where it is not the scheme's own."""
+    name = f"[{host}]" if ":" in host else host
+    return name if port == (443 if secure else 80) else f"{name}:{port}"
+
+
+def shown(url: str) -> str:
+    """Write a URL so that nothing of it is a secret.
+
+    User, password, query and fragment go, and segments of the path that look like a key.
+    """
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return HIDDEN
+    place = parts.netloc.rpartition("@")[2]
+    query = f"?{HIDDEN}" if parts.query else ""
+    if not place:
+        return f"{shown_path(parts.path)}{query}"
+    return f"{parts.scheme}://{place}{shown_path(parts.path)}{query}"
+
+
+def shown_path(path: str) -> str:
+    """Hide the segments of a path that look like a key."""
+    return "/".join(HIDDEN if looks_secret(it) else it for it in path.split("/"))
+
+
+def looks_secret(segment: str) -> bool:
+    """Tell whether a segment of a path may be a key: long, letters and digits, no UUID."""
+    return bool(_SECRET.fullmatch(segment)) and not _UUID.fullmatch(segment)
+
+
+def _withheld(parts: SplitResult) -> tuple[str, ...]:
+    named = {
+        "the user and password": parts.username is not None or parts.password is not None,
+        "the query": bool(parts.query),
+    }
+    return tuple(name for name, is_there in named.items() if is_there)
