@@ -36,6 +36,15 @@ http {{
 """
 
 
+@contextlib.contextmanager
+def nginx(folder: Path, server: str, port: int) -> Iterator[None]:
+    """Run nginx with a server of one's own."""
+    file = folder / "server.conf"
+    file.write_text(server)
+    with _running(_nginx(folder, file), folder, port):
+        yield
+
+
 def _nginx(folder: Path, file: Path) -> list[str]:
     around = folder / "around.conf"
     around.write_text(AROUND_NGINX.format(folder=folder, included=file))

@@ -65,7 +65,7 @@ def examine_server(probe: Probe, public_url: str) -> Iterator[Finding]:
     late = reply.body.decode(errors="replace").strip()
     ready = reply.status == 200
     found = "calls are served" if ready else f"status {reply.status}: {late}"
-    yield _finding(None, "ready", ready, found, _stranger(reply) or LOG_FIX)
+    yield finding(None, "ready", ready, found, _stranger(reply) or LOG_FIX)
 
 
 def examine(probe: Probe, patient: Patient) -> Iterator[Finding]:
@@ -94,7 +94,7 @@ def _challenge(probe: Probe, patient: Patient) -> Finding:
     challenged = f'resource_metadata="{address}"' in reply.headers.get(
         "www-authenticate", ""
     )
-    return _finding(
+    return finding(
         name,
         "no_token",
         reply.status == 401 and challenged,
@@ -107,7 +107,7 @@ def _identity(probe: Probe, patient: Patient) -> Iterator[Finding]:
     name, url = patient.connector, patient.public_url
     reply = probe.get(metadata_address(url, name).removeprefix(url))
     resource = reply.message.get("resource")
-    yield _finding(
+    yield finding(
         name,
         "metadata",
         resource == resource_identifier(url, name),
@@ -115,7 +115,7 @@ def _identity(probe: Probe, patient: Patient) -> Iterator[Finding]:
         "set `server.public_url` to what clients write, and restart",
     )
     reply = probe.call(name, patient.foreign_token(), "tools/list")
-    yield _finding(
+    yield finding(
         name,
         "foreign_audience",
         reply.status == 401,
@@ -135,7 +135,7 @@ def _said(reply: Reply) -> str:
 
 def _unapproved(name: str, reply: Reply) -> Finding:
     said, _, fix = _said(reply).partition(": ")
-    return _finding(name, "approved", False, said, fix)
+    return finding(name, "approved", False, said, fix)
 
 
 def _list(name: str, reply: Reply) -> Finding:
@@ -151,7 +151,7 @@ def _list(name: str, reply: Reply) -> Finding:
         504: f"the server behind `{name}` does not answer in time: look at its own log",
     }
     fix = fixes.get(reply.status, f"look at what the server behind `{name}` says")
-    return _finding(name, "list", listed or without_tools, found, fix)
+    return finding(name, "list", listed or without_tools, found, fix)
 
 
 def _refusal(probe: Probe, patient: Patient) -> Iterator[Finding]:
@@ -160,7 +160,7 @@ def _refusal(probe: Probe, patient: Patient) -> Iterator[Finding]:
     reply = probe.call(name, token, "tools/call", name=patient.unknown_name, arguments={})
     # 403: a role lets the built-in agent use everything; the token's scope still does not.
     refused = reply.error_code == INVALID_PARAMS or reply.status == 403
-    yield _finding(
+    yield finding(
         name,
         "unknown_name",
         refused,
@@ -168,7 +168,7 @@ def _refusal(probe: Probe, patient: Patient) -> Iterator[Finding]:
         "stop the server and report it as a weakness: see SECURITY.md",
     )
     seq = patient.record()
-    yield _finding(
+    yield finding(
         name,
         "record",
         seq is not None,
@@ -187,7 +187,8 @@ def _receipt(name: str, seq: int, check: Callable[[int], None]) -> Finding:
     return Finding(name, "receipt", True, f"record {seq} is proven by its receipt", "")
 
 
-def _finding(connector: str | None, check: str, ok: bool, found: str, fix: str) -> Finding:
+def finding(connector: str | None, check: str, ok: bool, found: str, fix: str) -> Finding:
+    """Make a finding; the fix is said where it is needed alone."""
     return Finding(connector, check, ok, found, "" if ok else fix)
 
 

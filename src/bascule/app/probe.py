@@ -53,12 +53,18 @@ class Probe:
     def __init__(self, public_url: str) -> None:
         self._url = urlsplit(public_url)
 
-    def get(self, path: str) -> Reply:
+    def get(self, path: str, headers: Mapping[str, str] | None = None) -> Reply:
         """Get a path. Raises OSError."""
-        return self._send("GET", path, {}, None)
+        return self._send("GET", path, headers or {}, None)
 
     def call(
-        self, connector: str, token: str | None, method: str, **params: object
+        self,
+        connector: str,
+        token: str | None,
+        method: str,
+        *,
+        origin: str | None = None,
+        **params: object,
     ) -> Reply:
         """Send a request of MCP 2026-07-28. Raises OSError."""
         meta = {
@@ -69,6 +75,8 @@ class Probe:
         headers = {"MCP-Protocol-Version": modern.VERSION, "Mcp-Method": method}
         if "name" in params:
             headers["Mcp-Name"] = str(params["name"])
+        if origin is not None:
+            headers["Origin"] = origin
         body = {"id": 1, "method": method, "params": {**params, "_meta": meta}}
         return self._post(connector, token, headers, body)
 

@@ -22,7 +22,8 @@ from bascule.cli.context import CommandContext
 from bascule.cli.output import emit, printable
 from bascule.cli.token import register, sign
 from bascule.cli.user import as_json_option
-from bascule.clock import monotonic, system_entropy
+from bascule.clock import monotonic, system_clock, system_entropy
+from bascule.config.addresses import host_and_port
 from bascule.config.model import Config
 from bascule.errors import BasculeError
 from bascule.identity.resource import resource_identifier
@@ -40,23 +41,36 @@ T = TypeVar("T")
 
 @click.command()
 @click.option("--connector", "names", multiple=True, help="Only this one; repeatable.")
+@click.option("--exposure", is_flag=True, help="Try what the deployment shows outside.")
 @as_json_option
 @click.pass_context
-def doctor(ctx: click.Context, names: tuple[str, ...], as_json: bool) -> None:
+def doctor(
+    ctx: click.Context, names: tuple[str, ...], exposure: bool, as_json: bool
+) -> None:
     """Try the whole way of a call against the running server; calls nobody's tool.
 
     For each connector: that no token and a token for something else are refused, that the
     server behind answers, that what cannot exist is not there, and that the log has it.
+
+    With --exposure, from any host that has the configuration: that endpoints which are
+    advertised are there, that metadata agree, that proxies leave `Authorization`, `Host`
+    and `Origin` as they are, that clock and certificate are good, and that nothing of the
+    admin listener is to be had.
     """
     context: CommandContext = ctx.obj
     config = context.config()
     unknown = sorted(set(names) - set(config.connectors))
     if unknown:
         raise BasculeError(f"there is no connector `{unknown[0]}`: see `bascule.toml`")
-    _require_running(context)
-    context.record_admin("doctor", {"connectors": " ".join(names) or "all"})
+    wanted = names or tuple(config.connectors)
+    if exposure:
+        steps = _exposure(config, wanted)
+    else:
+        _require_running(context)
+        context.record_admin("doctor", {"connectors": " ".join(names) or "all"})
+        steps = _findings(context, config, wanted)
     found = []
-    for finding in _findings(context, config, names or tuple(config.connectors)):
+    for finding in steps:
         found.append(finding)
         if not as_json:
             _print(finding)
@@ -64,7 +78,7 @@ def doctor(ctx: click.Context, names: tuple[str, ...], as_json: bool) -> None:
     if as_json:
         checks = [msgspec.structs.asdict(finding) for finding in found]
         emit({"ok": ok, "checks": checks}, text="", as_json=True)
-    elif not config.connectors:
+    elif not (config.connectors or exposure):
         click.echo("there are no connectors yet: `bascule add` makes one", err=True)
     ctx.exit(0 if ok else FOUND)
 
@@ -90,6 +104,17 @@ def _findings(
     if all(finding.ok for finding in first):
         for name in names:
             yield from examine(probe, _patient(context, config, name))
+
+
+def _exposure(config: Config, names: tuple[str, ...]) -> Iterator[Finding]:
+    """Look at it from outside; nothing is changed, and nothing recorded."""
+    from bascule.app.exposure import Deployment, examine_exposure
+
+    server = config.server
+    admin = host_and_port(server.admin_listen)
+    assert admin is not None  # noqa: S101 - the configuration is validated
+    deployment = Deployment(server.public_url, names, *admin, now=system_clock())
+    return examine_exposure(Probe(server.public_url), deployment)
 
 
 def _patient(context: CommandContext, config: Config, name: str) -> Patient:
