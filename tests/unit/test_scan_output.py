@@ -109,6 +109,18 @@ def test_a_baseline_that_is_none_stops_the_scan(
     assert said in result.stderr
 
 
+@pytest.mark.parametrize(
+    ("name", "holds"), [("sarif", '"2.1.0"'), ("junit", "<testsuites")]
+)
+def test_reports_are_written_beside_what_is_printed(
+    scan: Scan, tmp_path: Path, name: str, holds: str
+) -> None:
+    file = tmp_path / "report"
+    result = scan(f"--{name}", str(file), "--json")
+    assert json.loads(result.stdout)["findings"]
+    assert holds in file.read_text()
+
+
 def test_a_file_that_cannot_be_written_is_said(scan: Scan, tmp_path: Path) -> None:
     result = scan("--write-baseline", str(tmp_path / "nowhere" / "base.toml"))
     assert result.exit_code == 3

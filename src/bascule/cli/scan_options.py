@@ -91,7 +91,10 @@ def _read(path: Path | None) -> tuple[Accepted, ...]:
     return read_baseline(text, source=str(path), today=day_of(system_clock()))
 
 
-FORMATS: dict[str, str] = {}
+FORMATS = {
+    "sarif": "Also write SARIF 2.1.0, for code scanning.",
+    "junit": "Also write JUnit XML.",
+}
 _FILE = click.Path(dir_okay=False, path_type=Path)
 _REPORTED = (
     *(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
+from importlib.metadata import version
 from pathlib import Path
 
 import click
@@ -37,6 +38,8 @@ def finish(ctx: click.Context, report: Report, options: ReportOptions) -> None:
         click.echo(json_report(report, held))
     else:
         click.echo(text_report(report, held, width=_width(), style=_styled))
+    for name, path in options.files:
+        _write(path, _document(name, report, held, options.fail_on))
     if options.write_baseline is not None:
         text = write_baseline(report.findings, options.baseline, today=day_of(now))
         _write(options.write_baseline, text)
@@ -47,6 +50,17 @@ def _fails(report: Report, held: Compared, threshold: Threshold) -> bool:
     return threshold != "never" and any(
         reaches(it.severity, threshold) for it in report.findings if held.counts(it)
     )
+
+
+def _document(name: str, report: Report, held: Compared, threshold: Threshold) -> str:
+    """Write a report in one of `FORMATS`; their modules are imported when they are used."""
+    if name == "sarif":
+        from bascule.scan.reports.sarif import sarif_report
+
+        return sarif_report(report, held, version=version("bascule"), root=Path.cwd())
+    from bascule.scan.reports.junit import junit_report
+
+    return junit_report(report, held, threshold=None if threshold == "never" else threshold)
 
 
 def _write(path: Path, text: str) -> None:
