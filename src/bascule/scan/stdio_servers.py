@@ -7,13 +7,14 @@ called, and by the program that they run, which is read and never started.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from bascule.lock.launcher import parse_command
 from bascule.lock.model import LockError
 from bascule.scan.local_view import LocalView, Process, Processes, ancestors
+from bascule.scan.program_names import base_name, operands, title_words
 
 _MCP = re.compile(r"(?<![a-z0-9])(?:mcp|fastmcp|modelcontextprotocol)(?![a-z0-9])")
 _INTERPRETER = re.compile(
@@ -64,10 +65,10 @@ def stdio_servers(view: LocalView) -> list[StdioServer]:
 
 def is_bascule(command: Sequence[str]) -> bool:
     """Tell whether a command runs Bascule itself, by its name."""
-    program = _base(command[0]) if command else ""
-    script = next(_operands(command[1:]), "")
+    program = base_name(command[0]) if command else ""
+    script = next(operands(command[1:]), "")
     if _INTERPRETER.match(program):
-        return _base(script) == "bascule" or script.startswith("bascule.")
+        return base_name(script) == "bascule" or script.startswith("bascule.")
     return program == "bascule"
 
 
@@ -109,7 +110,7 @@ def _sign(process: Process) -> str:
 
 
 def _names_mcp(command: Sequence[str]) -> bool:
-    return any(_MCP.search(name.lower()) for name in _names(_words(command)))
+    return any(_MCP.search(name.lower()) for name in _names(title_words(command)))
 
 
 def _names(words: Sequence[str]) -> Iterator[str]:
@@ -125,25 +126,14 @@ def _names(words: Sequence[str]) -> Iterator[str]:
 
 
 def _names_at_sight(words: Sequence[str]) -> Iterator[str]:
-    base = _base(words[0]) if words else ""
+    base = base_name(words[0]) if words else ""
     yield base
-    operands = list(_operands(words[1:]))
+    given = list(operands(words[1:]))
     if _INTERPRETER.match(base) and "-c" not in words[1:]:
-        yield from map(_package_part, operands[:1])
+        yield from map(_package_part, given[:1])
     elif _LAUNCHER.match(base):
         # The package is among the first words, behind `run` or `exec` and options.
-        yield from operands[:4]
-
-
-def _words(command: Sequence[str]) -> list[str]:
-    """Take apart the title that npm gives itself, which is one word with spaces."""
-    if len(command) == 1 and command[0].startswith(("npm exec ", "npx ")):
-        return command[0].split()
-    return list(command)
-
-
-def _operands(words: Iterable[str]) -> Iterator[str]:
-    return (it for it in words if it and not it.startswith("-"))
+        yield from given[:4]
 
 
 def _package_part(script: str) -> str:
@@ -156,21 +146,16 @@ def _package_part(script: str) -> str:
     return parts[-1] if parts else script
 
 
-def _base(word: str) -> str:
-    name = re.split(r"[/\\]", word)[-1].lower()
-    return name.removesuffix(".exe").removesuffix(".cmd")
-
-
 def _script(process: Process) -> Path | None:
     """Find the file that an interpreter runs; None for none that can be told."""
-    words = _words(process.command)
+    words = title_words(process.command)
     if (
         not words
-        or not _INTERPRETER.match(_base(words[0]))
+        or not _INTERPRETER.match(base_name(words[0]))
         or {"-m", "-c"} & set(words[1:3])
     ):
         return None
-    name = next(_operands(words[1:]), None)
+    name = next(operands(words[1:]), None)
     return None if name is None else Path(process.directory or "/") / name
 
 
