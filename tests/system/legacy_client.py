@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-from patience import PATIENCE
 from system.server import Answer, Installation
 
 VERSION = "2025-11-25"
@@ -149,9 +148,7 @@ class LegacyClient:
             self.extra = {}
 
     def open(self, verb: str, message: Mapping[str, Any] | None) -> EventStream:
-        connection = http.client.HTTPConnection(
-            "127.0.0.1", self.bascule.public, timeout=PATIENCE
-        )
+        connection = self.bascule.connect()
         body = None if message is None else json.dumps(message)
         connection.request(verb, self.path, body, self.headers())
         return EventStream(connection)

@@ -159,6 +159,8 @@ class Installation:
     admin: int
     command: list[str] = field(default_factory=lambda: list(COMMAND))
     process: subprocess.Popen[str] | None = None
+    source: str = ""
+    """Address on loopback that clients come from; empty: the usual one."""
     _lines: list[str] = field(default_factory=list)
     _shown: list[dict[str, Any]] = field(default_factory=list)
     _reading: threading.Thread | None = None
@@ -288,6 +290,13 @@ class Installation:
 
     # Requests
 
+    def connect(self) -> http.client.HTTPConnection:
+        """Make a connection that a request opens."""
+        source = (self.source, 0) if self.source else None
+        return http.client.HTTPConnection(
+            "127.0.0.1", self.public, source_address=source, timeout=PATIENCE
+        )
+
     def send(
         self,
         body: Mapping[str, Any] | bytes,
@@ -297,7 +306,7 @@ class Installation:
         verb: str = "POST",
     ) -> Answer:
         """Send one request and wait for the whole answer."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.public, timeout=PATIENCE)
+        connection = self.connect()
         with contextlib.closing(connection):
             response = _request(connection, verb, path, body, headers)
             found = {name.lower(): value for name, value in response.getheaders()}
@@ -325,7 +334,7 @@ class Installation:
         self, token: str, method: str, params: Mapping[str, Any], message_id: int | str = 7
     ) -> Stream:
         """Send a request whose answer comes in events."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.public, timeout=PATIENCE)
+        connection = self.connect()
         body = body_of(method, params, message_id)
         response = _request(
             connection, "POST", "/c/desk/mcp", body, headers_of(body, token)
@@ -334,7 +343,7 @@ class Installation:
 
     def abandoned(self, token: str, name: str) -> http.client.HTTPConnection:
         """Begin a call that nobody waits for; closing the connection goes away."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.public, timeout=PATIENCE)
+        connection = self.connect()
         body = body_of("tools/call", {"name": name, "arguments": {}})
         connection.request("POST", "/c/desk/mcp", json.dumps(body), headers_of(body, token))
         return connection

@@ -93,6 +93,10 @@ class Site:
 def configured(text: str, port: int) -> str:
     before, _, after = text.partition("\nlisten")
     head = before.partition("public_url")[0]
+    after = after.replace(
+        "[connectors.annex]\n",
+        f'[connectors.annex]\nboundary = {{ reachable_from = ["{CLIENT}/32"] }}\n',
+    )
     return (
         f'{head}public_url = "https://{SERVED_NAME}:{port}"\n'
         f'behind_proxy = ["{PROXY}/32"]\nlisten{after}'
@@ -143,6 +147,21 @@ def test_a_call_comes_through(site: Site, upstream: Recorder) -> None:
     assert site.call(site.bascule.token(), "tools/call", params=params).status == 200
     (request,) = upstream.take()
     assert b"127.0.0.2" not in request.raw
+
+
+def test_a_boundary_is_held_against_the_client_not_the_proxy(
+    site: Site, upstream: Recorder
+) -> None:
+    body = body_of("tools/list")
+    headers = headers_of(body, site.bascule.token(connector="annex"))
+    for said in (CLIENT, f"{CLIENT}, {PROXY}", "::ffff:127.0.0.2"):
+        forged = {**headers, "X-Forwarded-For": said}
+        found = [
+            site.send("POST", "/c/annex/mcp", forged, body, source=source)
+            for source in (CLIENT, OTHER)
+        ]
+        assert [it.status for it in found] == [200, 400], said
+    assert len(upstream.take()) == 3
 
 
 def test_who_is_no_proxy_is_not_served(site: Site, upstream: Recorder) -> None:

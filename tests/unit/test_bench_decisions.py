@@ -21,6 +21,7 @@ def test_each_reading_of_the_clock_counts(tmp_path: Path) -> None:
     assert (cost.reload_ms, cost.first_list_ms, cost.diff_s) == (1000, 1000, 1)
     assert (cost.asked_us, cost.asked_of_many_us, cost.closable_us) == (1e6, 1e6, 1e6)
     assert cost.remembered_us == cost.beside_rules_us == 1e6 / 100
+    assert cost.bounded_us == 1e6 / 100
 
 
 @pytest.mark.parametrize("policies", [FEW, MANY])

@@ -76,6 +76,11 @@ def test_the_same_widens_nothing() -> None:
             ["`annex` may ask for `sampling`"],
         ),
         (
+            "[connectors.annex]",
+            "[connectors.annex]\nboundary = { reachable_from = [] }",
+            [],
+        ),
+        (
             "[scopes]",
             '[scopes]\nall = ["desk/*"]',
             ["scope `all` covers `desk/*`"],
@@ -313,3 +318,26 @@ def test_a_rule_that_names_nobody_any_more_is_for_administrators() -> None:
     rule = '[call_approvals.r]\ntools = ["desk/search"]\napprovers = ["user:bob"]\n'
     wider = found(BASE + rule.replace('"user:bob"', ""), before=BASE + rule)
     assert wider == ["administrators may approve calls by rule `r`"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ('["10.0.0.0/8"]', "[]", ["`desk` may be used from everywhere"]),
+        (
+            '["10.0.0.0/8"]',
+            '["10.1.0.0/16", "192.168.0.0/24"]',
+            ["`desk` may be used from 192.168.0.0/24"],
+        ),
+        ('["10.0.0.0/8"]', '["10.0.0.0/7"]', ["`desk` may be used from 10.0.0.0/7"]),
+        ('["10.0.0.0/8"]', '["::/0"]', ["`desk` may be used from ::/0"]),
+        ('["10.0.0.0/8"]', '["10.9.9.9"]', []),
+        ("[]", '["10.0.0.0/8"]', []),
+    ],
+)
+def test_networks_that_are_new_are_named(old: str, new: str, expected: list[str]) -> None:
+    def reachable(networks: str) -> str:
+        boundary = f"boundary = {{ reachable_from = {networks} }}"
+        return BASE.replace("[connectors.desk]", f"[connectors.desk]\n{boundary}", 1)
+
+    assert found(reachable(new), before=reachable(old)) == expected

@@ -96,6 +96,7 @@ def recorded_call(seq: int, record: Record) -> Recorded | None:
         definition=None if authz.definition is UNSET else authz.definition,
         arguments={} if record.args is UNSET else None,
         touched=frozenset(authz.touched),
+        address=None if record.src is UNSET else record.src.ip,
     )
     consented = authz.decision == "allow" and authz.approval is not UNSET
     refused: Word = "approve" if authz.reason == Reason.APPROVAL_REQUIRED else "deny"

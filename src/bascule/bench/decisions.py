@@ -12,7 +12,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from bascule.clock import UnixTime
-from bascule.config.model import Agents, Config, Connector, Flow, Rate, Role
+from bascule.config.model import Agents, Boundary, Config, Connector, Flow, Rate, Role
 from bascule.decision.cells import Asked, Person
 from bascule.decision.decide import decide
 from bascule.decision.decide_many import decide_many
@@ -37,6 +37,8 @@ USERS, AGENTS = 200, 20
 
 _NOW = UnixTime(1_764_000_000)
 _ALICE = Principal("user:alice", "bench", frozenset({"group:g1"}), frozenset({"mcp:c0"}))
+_NETWORKS = ("10.0.0.0/8", "192.168.0.0/16", "fd00::/8", "203.0.113.0/24")
+_INSIDE = "203.0.113.7"
 _BUILT_IN = CONNECTORS + 4
 """Policies that are there anyway: scopes, three ceilings, the role of who asks."""
 
@@ -52,6 +54,8 @@ class Decisions(Struct, frozen=True, kw_only=True):
     """The same call again."""
     beside_rules_us: float
     """The same call again, where other tools have rules on arguments, flows and rates."""
+    bounded_us: float
+    """The same call again, from inside of the networks that its connector is for."""
     first_list_ms: float
     """Milliseconds for 500 tools and somebody new, 50 with rules on their arguments."""
     reload_ms: float
@@ -83,6 +87,7 @@ def decisions(
         asked_of_many_us=_asked_us(clock, large, runs),
         remembered_us=_remembered_us(clock, few, runs * 10),
         beside_rules_us=_remembered_us(clock, ruled, runs * 10),
+        bounded_us=_remembered_us(clock, _snapshot(FEW, bounded=True), runs * 10),
         first_list_ms=_first_list_ms(clock, ruled, tools),
         reload_ms=reload_ms,
         closable_us=asyncio.run(_closable_us(clock, ruled, folder, runs)),
@@ -166,7 +171,9 @@ def _diff_s(
 
 
 def _call(name: str) -> CallFacts:
-    return CallFacts(_ALICE, "c0", "tools/call", "tool", name, _NOW, arguments={})
+    return CallFacts(
+        _ALICE, "c0", "tools/call", "tool", name, _NOW, arguments={}, address=_INSIDE
+    )
 
 
 def _require(met: bool) -> None:
@@ -174,7 +181,7 @@ def _require(met: bool) -> None:
         raise BasculeError("a call that must be allowed was not")
 
 
-def _snapshot(policies: int, *, ruled: bool = False) -> Snapshot:
+def _snapshot(policies: int, *, ruled: bool = False, bounded: bool = False) -> Snapshot:
     """Make so many policies, half of them in tables; only few are about one connector."""
     files, tables = divmod(policies - _BUILT_IN, 2)
     roles = {
@@ -184,9 +191,12 @@ def _snapshot(policies: int, *, ruled: bool = False) -> Snapshot:
     texts = {"bench.cedar": "".join(map(_written, range(files)))}
     if ruled:
         texts["ruled.cedar"] = "".join(map(_rule, range(RULED)))
+    boundary = Boundary(reachable_from=_NETWORKS if bounded else ())
     config = Config(
         connectors={
-            f"c{n}": Connector(url=f"https://c{n}.example/mcp", mode="observe")
+            f"c{n}": Connector(
+                url=f"https://c{n}.example/mcp", mode="observe", boundary=boundary
+            )
             for n in range(CONNECTORS)
         },
         roles={**roles, "own": Role(("user:alice",), ("c0/*",))},

@@ -113,6 +113,7 @@ def _decisions(found: Decisions) -> list[str]:
         f"decision: {found.asked_us:.0f} us at 60 policies, "
         f"{found.asked_of_many_us:.0f} us at 1,000, {found.remembered_us:.1f} us again, "
         f"{found.beside_rules_us:.1f} us beside rules for others, "
+        f"{found.bounded_us:.1f} us with a boundary, "
         f"{found.closable_us:.0f} us where a flow may close",
         f"500 tools for somebody new: {found.first_list_ms:.0f} ms; "
         f"1,000 policies taken up in {found.reload_ms:.0f} ms; "

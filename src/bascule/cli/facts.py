@@ -46,6 +46,8 @@ class FactsFile(Struct, frozen=True, forbid_unknown_fields=True):
     agent_verified: bool = False
     definition: str | None = None
     """Digest of what the server serves under that name; absent: of what was approved."""
+    address: str | None = None
+    """Of the client; absent: not known, and then no boundary is held against it."""
 
 
 class CallOptions(Struct, frozen=True):
@@ -95,6 +97,7 @@ def read_facts(path: Path) -> CallFacts:
         read.definition,
         read.arguments,
         frozenset(read.touched),
+        address=read.address,
     )
 
 

@@ -8,6 +8,7 @@ from urllib.parse import SplitResult, urlsplit
 
 _HOST_NAME = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?\.?")
 _PORT = re.compile(r"[0-9]{1,5}")
+_IPV4_IN_IPV6 = ipaddress.IPv6Network("::ffff:0:0/96")
 _URL_CHARACTERS = re.compile(r"[!-~]+")
 """Visible ASCII: `urlsplit` drops tabs and line ends, who sends the URL might not."""
 
@@ -40,6 +41,14 @@ def is_network(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def is_comparable_network(text: str) -> bool:
+    """Tell whether addresses of clients can be in a network, given in CIDR notation.
+
+    They are compared without zone, and as IPv4 where they are that inside of IPv6.
+    """
+    return "%" not in text and ipaddress.ip_network(text)[0] not in _IPV4_IN_IPV6
 
 
 def web_address(text: str) -> SplitResult | None:

@@ -89,7 +89,8 @@ class Boundary(Table, frozen=True):
     """`[connectors.NAME.boundary]`: declared reach."""
 
     reachable_from: tuple[str, ...] = ()
-    """Networks (CIDR) from which clients may use it; not acted on by this version."""
+    """Networks (CIDR) from which clients may use it: for others it does not exist, this
+    machine's own included unless loopback is listed. Empty: from everywhere."""
     may_reach: tuple[str, ...] = ()
     """HOST:PORT pairs that it may connect to. A locked stdio server reaches nothing else;
     of others nothing is enforced."""

@@ -6,7 +6,13 @@ import re
 from collections.abc import Callable, Iterator
 from urllib.parse import SplitResult
 
-from bascule.config.addresses import host_and_port, is_loopback, is_network, web_address
+from bascule.config.addresses import (
+    host_and_port,
+    is_comparable_network,
+    is_loopback,
+    is_network,
+    web_address,
+)
 from bascule.config.approval_rules import broken_approval_rules
 from bascule.config.call_approval_rules import broken_call_approval_rules
 from bascule.config.flow_rules import broken_flow_rules
@@ -149,6 +155,12 @@ def _connector(path: str, name: str, connector: Connector) -> Found:
         boundary.reachable_from,
         is_network,
         "is no network (CIDR)",
+    )
+    yield from _each(
+        f"{path}.boundary.reachable_from",
+        boundary.reachable_from,
+        lambda it: not is_network(it) or is_comparable_network(it),
+        "holds no client: write a network of IPv4 as such, and none with a zone",
     )
     yield from _each(
         f"{path}.boundary.may_reach",

@@ -44,6 +44,7 @@ KINDS: Mapping[str, frozenset[TargetKind]] = {
 
 _OPEN = Allowed(reason=Reason.OPEN_METHOD)
 _UNKNOWN_CONNECTOR = Denied(Reason.UNKNOWN_CONNECTOR)
+_OUTSIDE_BOUNDARY = Denied(Reason.OUTSIDE_BOUNDARY)
 _UNKNOWN_METHOD = Denied(Reason.UNKNOWN_METHOD)
 
 
@@ -55,6 +56,8 @@ def decide(facts: CallFacts, snapshot: Snapshot) -> Decision:
     """
     if facts.connector not in snapshot.connectors:
         return _UNKNOWN_CONNECTOR
+    if snapshot.reachable_from and snapshot.is_outside(facts.connector, facts.address):
+        return _OUTSIDE_BOUNDARY
 
     # Without an approval nothing of a connector is there, whoever asks.
     gate = snapshot.gates[facts.connector]

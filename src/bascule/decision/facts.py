@@ -71,6 +71,9 @@ class CallFacts(Struct, frozen=True):
     consent: Consent | None = None
     spent: Mapping[str, UnixTime] = {}
     """Rates that are used up for this call, and when each begins anew."""
+    address: str | None = None
+    """Of the client, without port. None: not known, as when it is asked what might be
+    called; then no boundary is held against it."""
 
 
 class Reason(StrEnum):
@@ -80,6 +83,8 @@ class Reason(StrEnum):
     OPEN_METHOD = "open_method"
     """The method is open to every valid token of the resource."""
     UNKNOWN_CONNECTOR = "unknown_connector"
+    OUTSIDE_BOUNDARY = "outside_boundary"
+    """The client's address is in none of the networks that may use the connector."""
     UNKNOWN_METHOD = "unknown_method"
     """The method is none that a right can be had for, or does not go with the kind."""
     AMBIGUOUS_URI = "ambiguous_uri"

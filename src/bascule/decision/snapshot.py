@@ -22,6 +22,7 @@ from bascule.decision.gate import Gate, without_approval
 from bascule.decision.granted import Granted, policies_of
 from bascule.decision.memo import Memo
 from bascule.decision.model import SCHEMA, Target, target_of, worst_pin
+from bascule.decision.networks import Networks
 from bascule.decision.policy_files import read_policy_files
 from bascule.decision.problems import PolicyError, Problem
 from bascule.decision.proofs import Proofs
@@ -48,6 +49,8 @@ class Snapshot:
     gates_digest: str
     """SHA-256 (hex) of the gates."""
     connectors: frozenset[str]
+    reachable_from: Mapping[str, Networks]
+    """From where each connector may be used that says so."""
     standing: Policies
     """Without those of grants."""
     policies: Policies
@@ -64,6 +67,14 @@ class Snapshot:
     """Other rights on the same gates and grants, tried out and never in force."""
     memo: Memo = field(default_factory=Memo, repr=False, compare=False)
     proofs: Proofs = field(default_factory=Proofs, repr=False, compare=False)
+
+    def is_outside(self, connector: str, address: str | None) -> bool:
+        """Tell whether a client's address is outside of the boundary of a connector.
+
+        One whose boundary names no networks, and an address that is not known, are not.
+        """
+        networks = self.reachable_from.get(connector)
+        return networks is not None and address is not None and not networks.holds(address)
 
     def target(self, connector: str, kind: TargetKind, name: str) -> Target:
         """Make a target that stands in all its toolsets, with what is known of it."""
@@ -92,6 +103,11 @@ def build_snapshot(
         raise PolicyError(problems)
     members = _roles_by_member(config)
     capped = own_ceilings(config)
+    networks = {
+        name: it.boundary.reachable_from
+        for name, it in config.connectors.items()
+        if it.boundary.reachable_from
+    }
     rights_digest = _sha256(
         {
             "schema": SCHEMA,
@@ -99,6 +115,7 @@ def build_snapshot(
             "connectors": {
                 name: (it.url, it.command) for name, it in config.connectors.items()
             },
+            "reachable_from": networks,
             "policies": {it.id: it.est for it in compiled.policies.values()},
             "toolsets": {
                 name: [it.text for it in held] for name, held in compiled.toolsets.items()
@@ -120,6 +137,7 @@ def build_snapshot(
         rights_digest=rights_digest,
         gates_digest="",
         connectors=frozenset(config.connectors),
+        reachable_from={name: Networks(held) for name, held in networks.items()},
         standing=policies,
         policies=policies,
         toolsets=toolsets,

@@ -8,6 +8,7 @@ from bascule.clock import UnixTime
 from bascule.config.members import later, members_of
 from bascule.config.model import Config, Mode
 from bascule.decision import call_approvals, flow_changes
+from bascule.decision.networks import is_within
 from bascule.decision.policy import Policy, walk
 from bascule.decision.policy_files import read_policy_files
 
@@ -41,6 +42,7 @@ def widenings(
     found |= set(_covering_others(before, after, same))
     found |= {*_loosened(before, after), *call_approvals.loosened(before, after)}
     found |= {*flow_changes.loosened(before, after), *_read_otherwise(before, after)}
+    found |= set(_reachable_from_more(before, after))
     return sorted(found)
 
 
@@ -84,6 +86,19 @@ def _loosened(before: Config, after: Config) -> Iterator[str]:
         was = _strictness(None if old is None else old.mode)
         if _strictness(connector.mode) < was:
             yield f"`{name}` is served in mode `{connector.mode}`"
+
+
+def _reachable_from_more(before: Config, after: Config) -> Iterator[str]:
+    """Give the connectors that more clients may use than before, by their networks."""
+    for name, old in before.connectors.items():
+        connector = after.connectors.get(name)
+        if connector is None or not old.boundary.reachable_from:
+            continue
+        if not connector.boundary.reachable_from:
+            yield f"`{name}` may be used from everywhere"
+        for network in connector.boundary.reachable_from:
+            if not is_within(network, old.boundary.reachable_from):
+                yield f"`{name}` may be used from {network}"
 
 
 def _read_otherwise(before: Config, after: Config) -> Iterator[str]:

@@ -13,6 +13,9 @@ SENTENCES: Mapping[str, str] = {
     Reason.ALLOWED: "User or agent, ceiling and token all allow it.",
     Reason.OPEN_METHOD: "The method is open to every valid token of the connector.",
     Reason.UNKNOWN_CONNECTOR: "The configuration has no connector of that name.",
+    Reason.OUTSIDE_BOUNDARY: (
+        "The client's address is in none of the networks of `boundary.reachable_from`."
+    ),
     Reason.UNKNOWN_METHOD: (
         "No right can be had for this method, or it does not go with what is named."
     ),

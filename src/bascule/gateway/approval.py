@@ -47,13 +47,14 @@ async def require_approval(turn: Turn, method: str) -> None:
     gate = turn.snapshot.gates.get(turn.connector)
     if gate is None or gate.shuts(turn.now) is None:
         return
+    if turn.snapshot.is_outside(turn.connector, turn.exchange.peer):
+        return  # there it does not exist, approved or not: the decision says so
     named = turn.exchange.header(b"mcp-protocol-version")
-    facts = CallFacts(turn.caller.principal, turn.connector, method, "none", "", turn.now)
     made = await decided(
         turn.gateway,
         turn.caller,
         Request("", method, {}),
-        facts,
+        turn.facts_about(method),
         turn.snapshot,
         peer=turn.exchange.peer,
         proto=legacy.LATEST if named is None else named.decode("latin-1"),

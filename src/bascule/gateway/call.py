@@ -81,7 +81,7 @@ async def handle_call(gateway: Gateway, work: Work, connector: str) -> None:
             now = gateway.clock()
             if not gateway.callers.still_valid(caller, now):
                 raise RevokedError
-        facts = facts_of(message, caller.principal, connector, now)
+        facts = facts_of(message, caller.principal, connector, now, exchange.peer)
         upstream = upstreams.get(connector)
         watch = watch_modern(gateway, upstream, message, facts, snapshot)
         if watch is not None and upstream is not None:
@@ -179,7 +179,7 @@ async def forward(
             edition=edition_of(upstream, response),
             approval=approval,
         )
-        reads = partial(may_read, gateway, principal, facts.connector)
+        reads = partial(may_read, gateway, principal, facts.connector, facts.address)
         it.outcome = await relay(response, work.exchange, sent, passage, reads)
 
 

@@ -16,7 +16,12 @@ from bascule.gateway.arguments import as_decided, commit_arguments
 from bascule.gateway.call_approvals import Approval
 from bascule.gateway.callers import Caller
 from bascule.gateway.exchange import ClientGoneError, Exchange
-from bascule.gateway.gateway import Gateway, RevokedError, UnapprovedError
+from bascule.gateway.gateway import (
+    Gateway,
+    OutsideError,
+    RevokedError,
+    UnapprovedError,
+)
 from bascule.gateway.journal import Entry
 from bascule.gateway.relay import Outcome
 from bascule.gateway.settling import settled, settled_at_once
@@ -91,7 +96,7 @@ async def on_disk(gateway: Gateway, entry: Entry) -> None:
     """
     try:
         durable = await entry.durable
-    except (ClientGoneError, RevokedError, UnapprovedError) as exc:
+    except (ClientGoneError, RevokedError, UnapprovedError, OutsideError) as exc:
         if not entry.code:
             gateway.journal.completed(entry, Outcome(refusal.OUTCOMES[type(exc)]))
         elif isinstance(exc, UnapprovedError):
@@ -101,7 +106,9 @@ async def on_disk(gateway: Gateway, entry: Entry) -> None:
         raise LogUnavailableError("the record could not be written")
 
 
-def may_read(gateway: Gateway, principal: Principal, connector: str, uri: object) -> bool:
+def may_read(
+    gateway: Gateway, principal: Principal, connector: str, address: str | None, uri: object
+) -> bool:
     """Tell whether somebody may hear of a resource, as of now.
 
     A stream may be older than the configuration.
@@ -114,6 +121,7 @@ def may_read(gateway: Gateway, principal: Principal, connector: str, uri: object
         str(uri),
         gateway.clock(),
         arguments={},
+        address=address,
     )
     return isinstance(decide(facts, gateway.snapshot), Allowed)
 

@@ -25,9 +25,12 @@ _REFERENCES: Mapping[str, tuple[Kind, str]] = {
 
 
 def facts_of(
-    request: Request, principal: Principal, connector: str, now: UnixTime
+    request: Request, principal: Principal, connector: str, now: UnixTime, address: str
 ) -> CallFacts:
-    """Say what is asked. Raises `ProtocolError` where the request does not say it."""
+    """Say what is asked, and from which address.
+
+    Raises `ProtocolError` where the request does not say it.
+    """
     if not isinstance(request.params.get("arguments", {}), dict):
         # Nothing else has a place in the record.
         problem = Error(INVALID_PARAMS, "`params.arguments` must be an object")
@@ -40,7 +43,14 @@ def facts_of(
         kind, name = _reference(request.params.get("ref"))
     arguments = request.params.get("arguments", _NO_ARGUMENTS)
     return CallFacts(
-        principal, connector, request.method, kind, name, now, arguments=arguments
+        principal,
+        connector,
+        request.method,
+        kind,
+        name,
+        now,
+        arguments=arguments,
+        address=address,
     )
 
 

@@ -53,6 +53,10 @@ class UnapprovedError(Exception):
         """Of the record of the refusal; empty when none was written."""
 
 
+class OutsideError(Exception):
+    """Since its request began, the connector is not for clients from there any more."""
+
+
 class TooManyRequestsError(BasculeError):
     """The caller has as many unfinished requests as it may."""
 
@@ -168,10 +172,14 @@ class Gateway:
             if ended or not valid:
                 work.interrupt(RevokedError())
                 continue
-            gate = self.snapshot.gates.get(work.caller.connector)
+            connector = work.caller.connector
+            if self.snapshot.is_outside(connector, work.exchange.peer):
+                work.interrupt(OutsideError())
+                continue
+            gate = self.snapshot.gates.get(connector)
             shut = None if gate is None else gate.shuts(now)
             if shut is not None:
-                work.interrupt(UnapprovedError(work.caller.connector, shut))
+                work.interrupt(UnapprovedError(connector, shut))
 
     def tick(self) -> None:
         """Keep time: upstream time-outs and quiet streams; called about once a second."""

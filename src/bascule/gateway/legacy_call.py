@@ -22,7 +22,6 @@ from bascule.gateway.approval import (
 )
 from bascule.gateway.asks import ANSWERABLE, unstamped
 from bascule.gateway.deciding import Decided, Forwarding, decided, on_disk
-from bascule.gateway.facts import facts_of
 from bascule.gateway.flows import concern_of, touch
 from bascule.gateway.initializing import begin
 from bascule.gateway.legacy_relay import LegacyRelay, Sent, check_status
@@ -71,7 +70,7 @@ async def with_message(turn: Turn, message: Message) -> None:
 async def _initialize(turn: Turn, request: Request) -> None:
     """Begin a session at the upstream, and one for the client."""
     version = legacy.check_initialize(request)
-    facts = facts_of(request, turn.caller.principal, turn.connector, turn.now)
+    facts = turn.facts_of(request)
     allowed = await _allowed(turn, request, facts, version)
     if allowed is None:
         return
@@ -82,7 +81,7 @@ async def _initialize(turn: Turn, request: Request) -> None:
 async def _call(turn: Turn, held: Held, request: Request) -> None:
     """Send an allowed request upstream and relay the answer."""
     legacy.check(request)
-    facts = facts_of(request, turn.caller.principal, turn.connector, turn.now)
+    facts = turn.facts_of(request)
     facts = await compared_legacy(turn, held, facts)
     session = held.session
     allowed = await _allowed(turn, request, facts, session.version, session.asks)

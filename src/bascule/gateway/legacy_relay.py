@@ -246,6 +246,7 @@ class LegacyRelay:
             self._turn.gateway,
             self._turn.caller.principal,
             self._turn.connector,
+            self._turn.exchange.peer,
             params.get("uri"),
         ):
             return None

@@ -6,7 +6,6 @@ from bascule.decision.facts import Denied
 from bascule.gateway import answers
 from bascule.gateway.approval import require_approval, watch_legacy
 from bascule.gateway.deciding import Forwarding, decided, on_disk
-from bascule.gateway.facts import facts_of
 from bascule.gateway.handles import InvalidHandleError
 from bascule.gateway.ingress import BadHeadError, check_listening
 from bascule.gateway.legacy_relay import LegacyRelay, check_status, places_of
@@ -40,7 +39,7 @@ async def _listen(turn: Turn, held: Held) -> None:
     """Open the stream on which the server speaks unasked, or go on with one that broke."""
     session = session_headers(held, *_place(turn, held))
     request = Request("", legacy.LISTENING, {})
-    facts = facts_of(request, turn.caller.principal, turn.connector, turn.now)
+    facts = turn.facts_of(request)
     made = await decided(
         turn.gateway,
         turn.caller,

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from bascule.audit.writer import LogUnavailableError
 from bascule.decision.decide import decide
-from bascule.decision.facts import CallFacts, Denied
+from bascule.decision.facts import Denied
 from bascule.gateway import answers, refusal
+from bascule.gateway.deciding import decided, on_disk
 from bascule.gateway.legacy_relay import check_status
 from bascule.gateway.sessions import Held, not_found
 from bascule.gateway.turn import Turn, session_headers
 from bascule.gateway.upstream import UpstreamError
-from bascule.protocol.message import INVALID_REQUEST, Error
+from bascule.protocol.message import INVALID_REQUEST, Error, Request
 
 
 async def pass_on(turn: Turn, held: Held, type: str, method: str, body: bytes) -> None:
@@ -48,13 +49,23 @@ async def end(turn: Turn, held: Held) -> None:
 async def _recorded(turn: Turn, held: Held, type: str, method: str) -> None:
     """Wait until it is on disk that this goes upstream. Raises `LogUnavailableError`."""
     # Open like every notification; what matters is that there is such a connector.
-    asked = f"notifications/{type}"
-    principal = turn.caller.principal
-    facts = CallFacts(principal, turn.connector, asked, "none", "", turn.now)
-    if isinstance(decide(facts, turn.snapshot), Denied):
-        raise not_found()  # its connector went with a reload
+    asked = turn.facts_about(f"notifications/{type}")
+    peer, proto = turn.exchange.peer, held.session.version
+    if isinstance(decide(asked, turn.snapshot), Denied):
+        # Its connector went with a reload, or it is not for clients from there.
+        refused = await decided(
+            turn.gateway,
+            turn.caller,
+            Request("", method, {}),
+            turn.facts_about(method),
+            turn.snapshot,
+            peer=peer,
+            proto=proto,
+        )
+        await on_disk(turn.gateway, refused.entry)
+        raise not_found()
     durable = turn.gateway.journal.passing(
-        type, turn.caller, method, peer=turn.exchange.peer, proto=held.session.version
+        type, turn.caller, method, peer=peer, proto=proto
     )
     if not await durable:
         raise LogUnavailableError("the record could not be written")

@@ -15,6 +15,7 @@ from bascule.gateway.callers import StateUnconfirmedError, UnauthenticatedError
 from bascule.gateway.exchange import ClientGoneError, Exchange
 from bascule.gateway.gateway import (
     Gateway,
+    OutsideError,
     RevokedError,
     TooManyRequestsError,
     UnapprovedError,
@@ -49,6 +50,7 @@ EXPECTED = (
     ClientGoneError,
     RevokedError,
     UnapprovedError,
+    OutsideError,
 )
 """What may go wrong; anything else is a bug."""
 
@@ -56,6 +58,7 @@ OUTCOMES: Mapping[type[Exception], str] = {
     ClientGoneError: "client_gone",
     RevokedError: "revoked",
     UnapprovedError: "unapproved",
+    OutsideError: "outside",
     ProtocolError: "refused",
     StateUnconfirmedError: "state_unavailable",
 }
@@ -77,6 +80,8 @@ def answer(
             return
         case RevokedError():
             _revoked(gateway, exchange, connector)
+        case OutsideError():
+            exchange.abort()
         case UnapprovedError():
             _unapproved(exchange, message_id, problem)
         case UnauthenticatedError():

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bascule.clock import UnixTime
-from bascule.decision.facts import Principal
+from bascule.decision.facts import CallFacts, Principal
 from bascule.decision.snapshot import Snapshot
 from bascule.gateway.callers import Caller
 from bascule.gateway.definitions import Watch
 from bascule.gateway.exchange import Exchange, Headers, header_block
+from bascule.gateway.facts import facts_of
 from bascule.gateway.gateway import Gateway, Upstream, Work
 from bascule.gateway.hosted_headers import identity_headers
 from bascule.gateway.message_headers import LISTENING, POSTED
@@ -17,6 +18,7 @@ from bascule.gateway.outgoing import handle_binding
 from bascule.gateway.results import Passage
 from bascule.gateway.sessions import Held, not_found, server_of
 from bascule.gateway.upstream import Response, request_head
+from bascule.protocol.message import Request
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,24 @@ class Turn:
         """Which server a session is at. Raises `ProtocolError` when there is none."""
         connector = self.there.connector
         return server_of(connector.url, connector.command)
+
+    def facts_of(self, request: Request) -> CallFacts:
+        """Say what is asked. Raises `ProtocolError`."""
+        return facts_of(
+            request, self.caller.principal, self.connector, self.now, self.exchange.peer
+        )
+
+    def facts_about(self, method: str) -> CallFacts:
+        """Say that something goes on which names nothing."""
+        return CallFacts(
+            self.caller.principal,
+            self.connector,
+            method,
+            "none",
+            "",
+            self.now,
+            address=self.exchange.peer,
+        )
 
     def find_session(self) -> Held:
         """Give the session of this request. Raises `ProtocolError`.
