@@ -30,12 +30,17 @@ _WIDEST = 110
 """Characters of a line of text that are read with ease."""
 
 
-def finish(ctx: click.Context, report: Report, options: ReportOptions) -> None:
-    """Print a report, write what else was asked for, and exit."""
+def finish(
+    ctx: click.Context, report: Report, options: ReportOptions, *, lines: str | None = None
+) -> None:
+    """Print a report, write what else was asked for, and exit.
+
+    `lines` is what a scan prints with `--json` instead of the report.
+    """
     now = system_clock()
     held = compared(report.findings, options.baseline, today=day_of(now))
     if options.as_json:
-        click.echo(json_report(report, held))
+        click.echo(json_report(report, held) if lines is None else lines)
     else:
         click.echo(text_report(report, held, width=_width(), style=_styled))
     for name, path in options.files:

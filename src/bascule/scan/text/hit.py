@@ -1,0 +1,72 @@
+"""What a rule says of a passage, and what it looked at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from bascule.scan.text import concepts as c
+from bascule.scan.text.mood import Act
+from bascule.scan.text.reading import Sentence
+
+
+class Hit(NamedTuple):
+    """One rule that applies to one passage."""
+
+    rule: str
+    weight: int
+    """How much it says by itself: 1 little, 3 enough to be looked at."""
+    start: int
+    end: int
+    """The passage, in the text as it was read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What a text is about, apart from the text."""
+
+    name: str
+    topic: int
+    """Concepts of the tool's name: what it says it has to do with."""
+    siblings: frozenset[str]
+    """Names of all tools of its server, lower case; empty where they are not known."""
+    of_parameter: bool
+    """The text describes a parameter, and orders in it are about its value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """One sentence with the acts in it, and what it belongs to."""
+
+    sentence: Sentence
+    acts: tuple[Act, ...]
+    subject: Subject
+
+    def hit(self, rule: str, weight: int, *places: int) -> Hit:
+        """Make a hit whose passage is the clause from the first place to the last."""
+        words = self.sentence.words
+        start = max(min(places) - 6, 0) if places else 0
+        end = min(max(places) + 8, len(words) - 1) if places else len(words) - 1
+        return Hit(rule, weight, self.sentence.starts[start], self.sentence.ends[end])
+
+    def told(self, concept: int) -> Act | None:
+        """Give the first act of a kind that the model is to do."""
+        for act in self.acts:
+            if act.marks & concept and act.told and not act.denied:
+                return act
+        return None
+
+    @property
+    def is_directive(self) -> bool:
+        """The sentence tells the model to do or not to do something."""
+        return any(act.told for act in self.acts)
+
+    def is_foreign(self, at: int) -> bool:
+        """Tell whether a word names a tool that is not of this server.
+
+        Where the siblings are not known, any other name counts as foreign.
+        """
+        if not self.sentence.marks[at] & c.IDENTIFIER:
+            return False
+        name = self.sentence.words[at]
+        return name != self.subject.name and name not in self.subject.siblings

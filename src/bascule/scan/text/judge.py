@@ -1,0 +1,133 @@
+"""The verdict on one definition: what it says that a definition has no business saying."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import Any, Literal, NamedTuple
+
+from bascule.scan.text import concepts as c
+from bascule.scan.text.concealment import concealment, precedence, roles
+from bascule.scan.text.definition import Said, texts_of
+from bascule.scan.text.dress import PRETEXT, THREAT, dress
+from bascule.scan.text.encoded import decoded
+from bascule.scan.text.folding import fold
+from bascule.scan.text.hidden import hidden, smuggled
+from bascule.scan.text.hit import Hit, Passage, Subject
+from bascule.scan.text.mood import acts
+from bascule.scan.text.reach import governs, others, sends, takes
+from bascule.scan.text.reading import meaning_of_name, sentences
+
+Tier = Literal["block", "flag", "none"]
+
+ENCODED = "text-encoded"
+
+FLAG = 3
+"""Weight from which on a person should look."""
+BLOCK = 6
+"""Weight from which on it takes a reason to go on, if independent rules make it."""
+
+_RULES = (concealment, precedence, governs, takes, sends, others)
+_LOOKED_AT = c.ACT | c.SECRET | c.SHELL | c.SECRET_PATH | c.MALICE
+_DRESS = frozenset({PRETEXT, THREAT})
+_DEEP = 2
+"""Layers of encoding that are taken off."""
+
+
+class Evidence(NamedTuple):
+    """One rule that applies, and the passage that says so."""
+
+    rule: str
+    weight: int
+    where: str
+    """Which text: `description`, `input_schema.properties.note.desc`."""
+    quote: str
+    """As it stands there; may hold anything."""
+
+
+class Verdict(NamedTuple):
+    """What to do with a definition, and why."""
+
+    tier: Tier
+    weight: int
+    evidence: tuple[Evidence, ...]
+    """The weightiest first; each rule once."""
+
+    @property
+    def rules(self) -> tuple[str, ...]:
+        """Give the rules that apply."""
+        return tuple(it.rule for it in self.evidence)
+
+
+def judge(definition: Mapping[str, Any], siblings: Collection[str] = ()) -> Verdict:
+    """Judge one definition of a tool, prompt or resource.
+
+    `siblings` are the names of all tools of its server, where they are known: order hints
+    among them are what they look like. Nothing depends on anything but the arguments.
+    """
+    name = str(definition.get("name") or "")
+    own = frozenset(it.lower() for it in siblings)
+    topic = meaning_of_name(name)
+    found: dict[str, Evidence] = {}
+    for said in (*texts_of(definition), Said("name", name, of_parameter=True)):
+        subject = Subject(name.lower(), topic, own, said.of_parameter)
+        for hit, quote in _hits(said.text, subject, _DEEP):
+            known = found.get(hit.rule)
+            if known is None or known.weight < hit.weight:
+                found[hit.rule] = Evidence(hit.rule, hit.weight, said.where, quote)
+    return _verdict(found.values())
+
+
+def _verdict(found: Iterable[Evidence]) -> Verdict:
+    evidence = tuple(sorted(found, key=lambda it: (-it.weight, it.rule)))
+    solid = [it.weight for it in evidence if it.rule not in _DRESS]
+    weight = sum(solid)
+    # A reason or a threat is nothing by itself: good tools give reasons.
+    if weight > 1:
+        weight += sum(it.weight for it in evidence if it.rule in _DRESS)
+    independent = sum(it > 1 for it in solid)
+    if weight >= BLOCK and (independent > 1 or max(solid) >= BLOCK):
+        tier: Tier = "block"
+    else:
+        tier = "flag" if weight >= FLAG else "none"
+    return Verdict(tier, weight, evidence)
+
+
+def _hits(
+    text: str, subject: Subject, layers: int, *, coded: bool = False
+) -> Iterator[tuple[Hit, str]]:
+    folded = fold(text)
+    for hit in hidden(folded):
+        yield hit, text[hit.start : hit.end]
+    for hit in roles(folded.text):
+        yield hit, folded.quote(hit.start, hit.end)
+    before: list[Hit] = []
+    solid_before: list[Hit] = []
+    for sentence in sentences(folded, opens=not coded and not subject.of_parameter):
+        if not sentence.has & _LOOKED_AT:
+            before = []
+            continue
+        passage = Passage(sentence, tuple(acts(sentence)), subject)
+        passed = folded.text[sentence.starts[0] : sentence.ends[-1]].lower()
+        solid = [hit for rule in _RULES for hit in rule(passage, passed)]
+        for hit in (*solid, *(before if solid else ())):
+            yield hit, folded.quote(hit.start, hit.end)
+        dressed = list(dress(passage, passed))
+        if solid or solid_before:
+            for hit in dressed:
+                yield hit, folded.quote(hit.start, hit.end)
+        before, solid_before = dressed, solid
+    if layers:
+        yield from _written_otherwise(text, subject, layers)
+
+
+def _written_otherwise(
+    text: str, subject: Subject, layers: int
+) -> Iterator[tuple[Hit, str]]:
+    """Judge what is spelt by characters that are not seen, or in a code."""
+    for plain, start, end in (*smuggled(text), *decoded(text)):
+        inside = [hit for hit, _ in _hits(plain, subject, layers - 1, coded=True)]
+        weight = sum({hit.rule: hit.weight for hit in inside}.values())
+        if weight:
+            yield Hit(ENCODED, BLOCK, start, end), f"{text[start:end]} = {plain}"
+            for hit in inside:
+                yield hit, plain[hit.start : hit.end]

@@ -1,0 +1,142 @@
+"""A text as sentences of words with their concepts, in one pass."""
+
+# ruff: noqa: RUF001 - punctuation of other writing systems is what is meant
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from bascule.scan.text import concepts as c
+from bascule.scan.text.folding import Folded
+from bascule.scan.text.meaning import MEANINGS, PIECE
+
+_TOKEN = re.compile(
+    r"""
+      (?P<url>(?:https?|ftp|wss?|data|file|javascript)://[^\s<>"'`)\]]{1,2000})
+    | (?P<mail>[\w.+-]{1,64}@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63}){1,6})
+    | (?P<ip>\d{1,3}(?:\.\d{1,3}){3}(?::\d+)?\b)
+    | (?P<phone>\+\d[\d ()-]{6,18}\d)
+    | (?P<shell>\$\([^()\n]{1,200}\)|\$\{?[A-Z][A-Z0-9_]{3,60}\}?)
+    | (?P<path>(?<![\w)])(?:(?:~|\$HOME|%[A-Za-z]{3,20}%|\.{1,2}|[A-Za-z]:)?
+            (?:[/\\][\w.*@+-]{1,100}){1,20}/?
+            |\.[a-z][\w-]{1,40}(?:/[\w.-]{1,80}){0,10}
+            |[\w-]{1,80}\.(?:json|ya?ml|toml|txt|env|pem|key|db|sqlite|conf|cfg|ini|log|sh)\b))
+    | (?P<identifier>[A-Za-z][A-Za-z0-9]{0,60}(?:_{1,2}[A-Za-z0-9]{1,60}){1,12}
+        |[a-z]{2,30}(?:[A-Z][a-z0-9]{1,30}){1,8}\b
+        |[A-Z][a-z0-9]{1,30}(?:[A-Z][a-z0-9]{1,30}){1,8}\b)
+    | (?P<piece>"""
+    + PIECE
+    + r""")
+    | (?P<number>\d[\d.,:]{0,40}\d|\d)
+    | (?P<word>(?:api-keys?|chain-of-thought|third-party|blind-copy|re-run|end-user
+        |root-level|mot-de-passe|e\.g|i\.e)\b|[^\W\d_]{1,60}(?:['’][^\W\d_]{1,10})?)
+    | (?P<break>\n[ \t]{0,40}(?:\n|[-*•#>]|\d{1,3}[.)])|\\n
+        |[.!?…。！？](?=[\s"'”’)\]*]|$|[^\x00-\x7f])|[;；]|\s[—–|]\s)
+    | (?P<comma>,|、|，|\s[-—–]{1,2}\s)
+    | (?P<colon>:|：|[)\]>]|\*{1,2}|=)
+    | (?P<quote>["'`“”‘’«»])
+    """,
+    re.VERBOSE,
+)
+
+_SECRET_FILE = re.compile(
+    r"""\.ssh\b|\bid_(?:rsa|dsa|ed25519|ecdsa)\b|\.env\b|\.aws\b|\.gnupg|\.netrc|\.npmrc"
+    r"|\.pypirc
+    |\.git-credentials|\.kube\b|\.docker/config|/etc/(?:passwd|shadow|sudoers)|/proc/self/environ
+    |credential|secret|token|passw|\.config/(?:gcloud|gh|google)|authorized_keys|known_hosts
+    |mcp\.json|mcp_config|claude_desktop_config|\.pem\b|\.key\b|\.p12\b|\.pfx\b|keychain|cookies
+    |login\ data|wallet|\.bash_history|\.zsh_history|api[_-]?key|private[_-]?key|\.gitconfig
+    |\.htpasswd|\.pgpass|service[_-]?account|169\.254\.169\.254|metadata\.google|/etc/ssh
+    |\.(?:bash|zsh)rc|\.profile\b|/etc/hosts|crontab|\.config/slack|\.cursor/|\.vault""",
+    re.VERBOSE | re.IGNORECASE,
+)
+
+_MALICE = re.compile(r"exfil|attacker|\bevil\b|malicious|hacker|\bc2\b", re.IGNORECASE)
+
+_LITERALS = {
+    "url": c.URL,
+    "mail": c.MAIL,
+    "ip": c.URL,
+    "phone": c.MAIL,
+    "number": c.NUMBER,
+    "comma": c.COMMA,
+    "colon": c.COLON,
+    "quote": c.QUOTE,
+}
+_PARTS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
+
+
+@dataclass(slots=True)
+class Sentence:
+    """Words in their order; parallel lists, because there are hundreds of thousands."""
+
+    first: bool
+    """It opens its text, and so says what the thing is."""
+    words: list[str] = field(default_factory=list)
+    marks: list[int] = field(default_factory=list)
+    starts: list[int] = field(default_factory=list)
+    ends: list[int] = field(default_factory=list)
+    has: int = 0
+
+    def add(self, word: str, marks: int, start: int, end: int) -> None:
+        """Append a word."""
+        self.words.append(word)
+        self.marks.append(marks)
+        self.starts.append(start)
+        self.ends.append(end)
+        self.has |= marks
+
+    def within(self, concept: int, start: int, end: int) -> int | None:
+        """Give the first place in a range that has a concept."""
+        for at in range(max(start, 0), min(end, len(self.marks))):
+            if self.marks[at] & concept:
+                return at
+        return None
+
+
+def sentences(folded: Folded, *, opens: bool = True) -> Iterator[Sentence]:
+    """Give the sentences of a text; the first says what something is if it `opens`."""
+    current = Sentence(first=opens)
+    for match in _TOKEN.finditer(folded.text):
+        kind, word = match.lastgroup or "", match.group()
+        if kind == "break":
+            if current.words:
+                yield current
+                current = Sentence(first=False)
+            continue
+        current.add(word.lower(), marks_of(kind, word), match.start(), match.end())
+    if current.words:
+        yield current
+
+
+def marks_of(kind: str, word: str) -> int:
+    """Give the concepts of one token."""
+    if kind in ("word", "piece"):
+        plain = word.lower().replace("’", "'")
+        return MEANINGS.get(plain) or MEANINGS.get(plain.removesuffix("'s"), 0)
+    if kind == "path":
+        return c.PATH | (c.SECRET_PATH if _SECRET_FILE.search(word) else 0)
+    if kind == "shell":
+        secret = c.SECRET_PATH if _SECRET_FILE.search(word) or "env" in word else 0
+        return c.SHELL | secret
+    if kind == "identifier":
+        secret = c.SECRET_PATH if word.startswith(("id_rsa", "id_ed25519", "id_dsa")) else 0
+        return (
+            c.IDENTIFIER | secret | (meaning_of_name(word) & (c.SECRET | c.TALK | c.PARAM))
+        )
+    literal = _LITERALS[kind]
+    if literal & c.URL and _SECRET_FILE.search(word):
+        literal |= c.SECRET_PATH if "169.254" in word or "metadata.google" in word else 0
+    if literal & (c.URL | c.MAIL) and _MALICE.search(word):
+        literal |= c.MALICE
+    return literal
+
+
+def meaning_of_name(name: str) -> int:
+    """Give the concepts of the words that a name is made of."""
+    found = 0
+    for part in _PARTS.findall(name):
+        found |= MEANINGS.get(part.lower(), 0)
+    return found
