@@ -61,6 +61,15 @@ class Passage:
         """The sentence tells the model to do or not to do something."""
         return any(act.told for act in self.acts)
 
+    def names_sibling(self) -> bool:
+        """Tell whether the sentence names another tool of this server, and no foreign one."""
+        names = {
+            word
+            for word, marks in zip(self.sentence.words, self.sentence.marks, strict=True)
+            if marks & c.IDENTIFIER
+        }
+        return bool(names & self.subject.siblings - {self.subject.name})
+
     def is_foreign(self, at: int) -> bool:
         """Tell whether a word names a tool that is not of this server.
 

@@ -62,6 +62,8 @@ def _scope(passage: Passage) -> tuple[int, int | None]:
     1: a condition about some act; 0: neither.
     """
     sentence = passage.sentence
+    if passage.names_sibling():
+        return 0, None
     for at, marks in enumerate(sentence.marks):
         if marks & (c.UNIVERSAL | c.OTHER):
             thing = sentence.within(c.TOOL | c.DEAL, at + 1, at + 5)
