@@ -62,7 +62,7 @@ class Passage:
         return any(act.told for act in self.acts)
 
     def names_sibling(self) -> bool:
-        """Tell whether the sentence names another tool of this server, and no foreign one."""
+        """Tell whether the sentence names another tool of this server."""
         names = {
             word
             for word, marks in zip(self.sentence.words, self.sentence.marks, strict=True)
