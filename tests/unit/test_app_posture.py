@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import msgspec
 import pytest
 
-from bascule.app.posture import Control, State, controls
+from bascule.app.posture.assess import Gathered, controls
+from bascule.app.posture.assurance import next_steps, requirements, supported
+from bascule.app.posture.control import Control, State
+from bascule.app.posture.identities import Owner
+from bascule.app.verifying import Verified
+from bascule.audit.verify import Verdict
 from bascule.config.load import load
 from bascule.decision.facts import Reason
 from bascule.decision.gate import Gate, ToolPin
 from bascule.decision.snapshot import build_snapshot
+from bascule.lock.declared import Drift
 
 NARROW = """
 [connectors.desk]
 url = "https://desk.example/mcp"
+boundary = {{ reachable_from = ["10.0.0.0/8"], may_reach = ["desk.example:443"] }}
 {credential}
 
 [connectors.time]
 url = "https://time.example/mcp"
+boundary = {{ reachable_from = ["10.0.0.0/8"], may_reach = ["time.example:443"] }}
 
 [toolsets]
 "desk:read" = ["desk/search"]
@@ -50,15 +61,51 @@ def gates(**changed: Gate | None) -> dict[str, Gate | None]:
     return found | changed
 
 
+NOBODY = Owner("bascule", 998, "/usr/sbin/nologin")
+WHOLE = Verdict(
+    origin="log",
+    size=3,
+    signed_size=3,
+    pending=0,
+    root="",
+    trust="self",
+    ok=True,
+    problems=[],
+)
+
+
+def gathered(
+    text: str = NARROW.format(credential=""),
+    cedar: str = "",
+    tests: tuple[State, str] = PASSED,
+    **changed: Gate | None,
+) -> Gathered:
+    config = load(text, source="bascule.toml")
+    snapshot = build_snapshot(config, {"policies/x.cedar": cedar}, gates(**changed))
+    return Gathered(
+        config=config,
+        snapshot=snapshot,
+        tests=tests,
+        owner=NOBODY,
+        verified=(Verified("desk", True, "carol"),),
+        entries={},
+        log=WHOLE,
+        running=None,
+        not_running="it does not run",
+    )
+
+
+def by_id(found: Gathered) -> dict[str, Control]:
+    return {it.id: it for it in controls(found)}
+
+
 def judged(
     text: str = NARROW.format(credential=""),
     cedar: str = "",
     tests: tuple[State, str] = PASSED,
     **changed: Gate | None,
 ) -> dict[str, Control]:
-    config = load(text, source="bascule.toml")
-    snapshot = build_snapshot(config, {"policies/x.cedar": cedar}, gates(**changed))
-    return {it.id: it for it in controls(config, snapshot, tests)}
+    return by_id(gathered(text, cedar, tests, **changed))
 
 
 def states(found: dict[str, Control], state: State) -> set[str]:
@@ -68,7 +115,13 @@ def states(found: dict[str, Control], state: State) -> set[str]:
 def test_what_is_narrow_tested_approved_and_copied_is_met() -> None:
     found = judged()
     assert states(found, "not_met") == set()
-    assert states(found, "not_assessed") == {"tokens", "operator", "reach", "log"}
+    assert states(found, "not_assessed") == {
+        "tokens",
+        "shown",
+        "strict",
+        "reach",
+        "shadow",
+    }
     assert {it.promise for it in found.values()} == {
         "known",
         "entitled",
@@ -204,3 +257,141 @@ def test_a_shared_credential_is_fine_for_reading_alone() -> None:
     assert "credentials" in states(judged(shared, desk=calm), "met")
     unknown = Gate(mode="enforce")
     assert "credentials" in states(judged(shared, desk=unknown), "not_met")
+
+
+URL = 'url = "https://time.example/mcp"'
+BOUNDARY = (
+    """boundary = { reachable_from = ["10.0.0.0/8"], may_reach = ["time.example:443"] }"""
+)
+
+
+@pytest.mark.parametrize(
+    ("control", "old", "new", "said"),
+    [
+        ("arguments", URL, f'{URL}\nunknown_arguments = "allow"', "unknown arguments"),
+        ("secrets", URL, f"{URL}\n{SHARED.replace('DESK', 'NOBODY_SET_IT')}", "not set"),
+        ("separate", f"{URL}\n{BOUNDARY}", 'command = ["uvx", "x"]', "share its processes"),
+        (
+            "secrets",
+            f"{URL}\n{BOUNDARY}",
+            'command = ["uvx", "x"]\nenv = { API_TOKEN = "abc" }',
+            "API_TOKEN` is written out",
+        ),
+        (
+            "transport",
+            URL,
+            'url = "http://time.example/mcp"\nunsafe_cleartext = true',
+            "http beyond loopback",
+        ),
+        ("declared", BOUNDARY, "", "who may use it"),
+        ("sandbox", f"{URL}\n{BOUNDARY}", 'command = ["uvx", "x"]', "never asked"),
+    ],
+    ids=[
+        "arguments",
+        "unset",
+        "shared",
+        "written",
+        "cleartext",
+        "undeclared",
+        "unenclosed",
+    ],
+)
+def test_a_control_that_is_broken_says_where(
+    control: str, old: str, new: str, said: str
+) -> None:
+    text = NARROW.format(credential="")
+    assert old in text
+    assert judged()[control].state == "met"
+    broken = judged(text.replace(old, new, 1))[control]
+    assert broken.state == "not_met"
+    assert "time" in broken.evidence[0]
+    assert said in " ".join(broken.evidence)
+    assert broken.fix
+
+
+@pytest.mark.parametrize(
+    ("control", "server"),
+    [
+        ("binding", 'listen = "0.0.0.0:8420"\nbehind_proxy = ["10.0.0.2/32"]'),
+        ("binding", 'listen = "[::]:8420"\nbehind_proxy = ["10.0.0.2/32"]'),
+        ("binding", 'admin_listen = "10.0.0.5:8421"\nbehind_proxy = ["10.0.0.2/32"]'),
+        ("transport", 'listen = "10.0.0.5:8420"'),
+    ],
+    ids=["every-interface", "every-interface-of-ipv6", "admin-beyond-loopback", "no-tls"],
+)
+def test_listeners_that_show_more_than_was_meant_are_named(
+    control: str, server: str
+) -> None:
+    text = f"[server]\n{server}\n{NARROW.format(credential='')}"
+    assert judged(text)[control].state == "not_met"
+
+
+@pytest.mark.parametrize(
+    ("owner", "state"),
+    [
+        (NOBODY, "met"),
+        (Owner("bascule", 998, "/bin/false"), "met"),
+        (Owner("alice", 1000, "/bin/bash"), "not_met"),
+        (Owner("root", 0, "/usr/sbin/nologin"), "not_met"),
+        (Owner("x", 12, ""), "not_met"),
+        (None, "not_assessed"),
+    ],
+    ids=["service", "false", "laptop", "root", "no-shell-is-sh", "unknown"],
+)
+def test_who_may_log_in_as_the_operator_is_not_apart_from_agents(
+    owner: Owner | None, state: State
+) -> None:
+    assert by_id(replace(gathered(), owner=owner))["operator"].state == state
+
+
+def test_what_drifted_is_named() -> None:
+    drifted = Verified("desk", True, "carol", [Drift("tree", "a", "b")])
+    found = by_id(replace(gathered(), verified=(drifted,)))["bytes"]
+    assert (found.state, found.evidence) == (
+        "not_met",
+        ("`desk`: not as it was locked: tree",),
+    )
+
+
+def test_a_log_that_does_not_verify_is_not_whole_and_none_is_not_assessed() -> None:
+    broken = msgspec.structs.replace(WHOLE, ok=False, problems=["entry 2 differs"])
+    found = by_id(replace(gathered(), log=broken))["log"]
+    assert (found.state, found.evidence) == ("not_met", ("entry 2 differs",))
+    assert by_id(replace(gathered(), log=None))["log"].state == "not_assessed"
+
+
+def test_a_server_that_nobody_knows_is_named() -> None:
+    found = by_id(replace(gathered(), shadows=("127.0.0.1:9 answers MCP",)))["shadow"]
+    assert found.state == "not_met"
+    assert by_id(replace(gathered(), shadows=()))["shadow"].state == "met"
+
+
+def test_a_level_is_supported_by_all_that_it_and_those_below_demand() -> None:
+    every = {it for demand in requirements([]) for it in demand.controls}
+    met = [Control("known", it, "", "met", "a probe") for it in sorted(every)]
+    demands = requirements(met)
+    assert {it.state for it in demands} == {"met", "not_assessed"}
+    # No probe sees what tools return, so that nothing supports the second level yet.
+    assert supported(demands) == "L1"
+    assert supported(requirements([])) is None
+    broken = [it if it.id != "shown" else replace_state(it) for it in met]
+    assert supported(requirements(broken)) is None
+
+
+def replace_state(control: Control) -> Control:
+    return msgspec.structs.replace(control, state="not_met")
+
+
+def test_every_demand_stands_on_controls_that_there_are() -> None:
+    there = set(judged())
+    for demand in requirements([]):
+        assert set(demand.controls) <= there
+
+
+def test_what_to_do_next_is_said_once() -> None:
+    found = [
+        Control("known", "a", "", "not_met", "", fix="lock it"),
+        Control("known", "b", "", "not_met", "", fix="lock it"),
+        Control("known", "c", "", "met", ""),
+    ]
+    assert list(next_steps(found)) == ["lock it"]

@@ -17,6 +17,8 @@ from urllib.parse import urlsplit
 from bascule.app.doctor import Finding, finding
 from bascule.app.probe import Probe, Reply
 from bascule.clock import UnixTime
+from bascule.config.addresses import host_and_port
+from bascule.config.model import Config
 from bascule.identity.resource import metadata_address, resource_identifier
 from bascule.scan.interfaces import own_addresses
 
@@ -46,6 +48,15 @@ class Deployment:
     admin_host: str
     admin_port: int
     now: UnixTime
+
+
+def deployment_of(
+    config: Config, connectors: tuple[str, ...], *, now: UnixTime
+) -> Deployment:
+    """Read from a configuration where it is reached."""
+    admin = host_and_port(config.server.admin_listen)
+    assert admin is not None  # noqa: S101 - the configuration is validated
+    return Deployment(config.server.public_url, connectors, *admin, now=now)
 
 
 def examine_exposure(probe: Probe, it: Deployment) -> Iterator[Finding]:

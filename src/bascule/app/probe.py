@@ -78,7 +78,7 @@ class Probe:
         if origin is not None:
             headers["Origin"] = origin
         body = {"id": 1, "method": method, "params": {**params, "_meta": meta}}
-        return self._post(connector, token, headers, body)
+        return self.post(connector, token, headers, body)
 
     def list_tools(self, connector: str, token: str) -> Reply:
         """List tools in a revision that the server behind speaks. Raises OSError."""
@@ -92,7 +92,7 @@ class Probe:
             if begun.status != 200 or "result" not in begun.message:
                 return begun
             body = {"id": 2, "method": "tools/list", "params": {}}
-            return self._post(connector, token, headers, body)
+            return self.post(connector, token, headers, body)
 
     @contextlib.contextmanager
     def _session(
@@ -101,25 +101,26 @@ class Probe:
         """Begin a session of an older revision, and end it."""
         params = {"protocolVersion": version, "capabilities": {}, "clientInfo": CLIENT}
         body: dict[str, object] = {"id": 1, "method": "initialize", "params": params}
-        begun = self._post(connector, token, {}, body)
+        begun = self.post(connector, token, {}, body)
         headers = {"MCP-Protocol-Version": version}
         session = begun.headers.get("mcp-session-id")
         if session is not None:
             headers["Mcp-Session-Id"] = session
         if begun.status == 200:
-            self._post(connector, token, headers, {"method": "notifications/initialized"})
+            self.post(connector, token, headers, {"method": "notifications/initialized"})
         yield begun, headers
         if session is not None:
             authorized = {**headers, "Authorization": f"Bearer {token}"}
             self._send("DELETE", f"/c/{connector}/mcp", authorized, None)
 
-    def _post(
+    def post(
         self,
         connector: str,
         token: str | None,
         headers: Mapping[str, str],
         body: Mapping[str, object],
     ) -> Reply:
+        """Send a message of one's own making. Raises OSError."""
         full = {
             "Content-Type": "application/json",
             "Accept": "application/json, text/event-stream",

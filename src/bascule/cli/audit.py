@@ -63,29 +63,34 @@ def verify(
 
     DIRECTORY is a copy of a log, or a data directory [default: this one's].
     """
-    waiting: int = 0
-    problems: list[str] = []
+    verifier = None if vkey is None else _verifier(vkey)
+    kept = None if checkpoint is None else checkpoint.read_bytes()
     if directory is None:
-        place = ctx.obj.place()
-        try:
-            waiting = take_in(place)
-        except (TamperedLogError, TreeError, MalformedTileError) as exc:
-            problems.append(str(exc))
-            waiting = count_waiting(place)
-        files = place.log().files()
+        verdict = verify_own(ctx.obj, verifier=verifier, kept=kept)
     else:
         inner = directory / "audit"
         files = FolderFiles(inner if inner.is_dir() else directory)
-    verdict = verify_log(
-        files,
-        verifier=None if vkey is None else _verifier(vkey),
-        kept=None if checkpoint is None else checkpoint.read_bytes(),
-        waiting=waiting,
-        problems=problems,
-    )
+        verdict = verify_log(files, verifier=verifier, kept=kept)
     emit(msgspec.structs.asdict(verdict), text=_describe(verdict), as_json=as_json)
     if not verdict.ok:
         ctx.exit(FOUND)
+
+
+def verify_own(
+    context: CommandContext, *, verifier: Verifier | None = None, kept: bytes | None = None
+) -> Verdict:
+    """Verify the log of this data directory, or of its database; see `verify_log`."""
+    place = context.place()
+    problems: list[str] = []
+    try:
+        waiting = take_in(place)
+    except (TamperedLogError, TreeError, MalformedTileError) as exc:
+        problems.append(str(exc))
+        waiting = count_waiting(place)
+    files = place.log().files()
+    return verify_log(
+        files, verifier=verifier, kept=kept, waiting=waiting, problems=problems
+    )
 
 
 def _verifier(text: str) -> Verifier:

@@ -5,33 +5,29 @@ from __future__ import annotations
 import base64
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TypeVar
 
 import click
 import msgspec
 
 from bascule.app.doctor import Finding, Patient, examine, examine_server
-from bascule.app.files import AlreadyRunningError
 from bascule.app.probe import Probe
-from bascule.app.state import exclusive
 from bascule.audit.query import Filter, Row, rows
 from bascule.audit.receipt import NotSignedError, receipt
 from bascule.audit.state import read_state
 from bascule.cli.audit_records import log_files
 from bascule.cli.context import CommandContext
 from bascule.cli.output import emit, printable
-from bascule.cli.token import register, sign
+from bascule.cli.probing import ELSEWHERE, powerless_token, require_running
 from bascule.cli.user import as_json_option
 from bascule.clock import monotonic, system_clock, system_entropy
-from bascule.config.addresses import host_and_port
 from bascule.config.model import Config
 from bascule.errors import BasculeError
 from bascule.identity.resource import resource_identifier
-from bascule.storage.directory import BUILT_IN_AGENT
 
 FOUND = 1
 """Exit code: something is wrong."""
-TOKEN_SECONDS = 60
 LOG_SECONDS = 10.0
 """How long a record may take into the tree and under a signature."""
 PAUSE_SECONDS = 0.1
@@ -66,7 +62,7 @@ def doctor(
     if exposure:
         steps = _exposure(config, wanted)
     else:
-        _require_running(context)
+        require_running(context)
         context.record_admin("doctor", {"connectors": " ".join(names) or "all"})
         steps = _findings(context, config, wanted)
     found = []
@@ -83,17 +79,6 @@ def doctor(
     ctx.exit(0 if ok else FOUND)
 
 
-def _require_running(context: CommandContext) -> None:
-    """Raise `BasculeError` unless `up` serves the data directory."""
-    data_dir = context.data_dir()
-    try:
-        with exclusive(data_dir):
-            pass
-    except AlreadyRunningError:
-        return
-    raise BasculeError(f"`bascule up` does not serve `{data_dir}`: start it first")
-
-
 def _findings(
     context: CommandContext, config: Config, names: tuple[str, ...]
 ) -> Iterator[Finding]:
@@ -108,13 +93,10 @@ def _findings(
 
 def _exposure(config: Config, names: tuple[str, ...]) -> Iterator[Finding]:
     """Look at it from outside; nothing is changed, and nothing recorded."""
-    from bascule.app.exposure import Deployment, examine_exposure
+    from bascule.app.exposure import deployment_of, examine_exposure
 
-    server = config.server
-    admin = host_and_port(server.admin_listen)
-    assert admin is not None  # noqa: S101 - the configuration is validated
-    deployment = Deployment(server.public_url, names, *admin, now=system_clock())
-    return examine_exposure(Probe(server.public_url), deployment)
+    deployment = deployment_of(config, names, now=system_clock())
+    return examine_exposure(Probe(config.server.public_url), deployment)
 
 
 def _patient(context: CommandContext, config: Config, name: str) -> Patient:
@@ -124,16 +106,7 @@ def _patient(context: CommandContext, config: Config, name: str) -> Patient:
     start = 0 if state is None else state.size
     unknown = "bascule-doctor-" + base64.b16encode(system_entropy(8)).decode().lower()
 
-    def token_for(resource: str) -> str:
-        claims = register(
-            context,
-            user=None,
-            agent=BUILT_IN_AGENT,
-            connector=name,
-            scopes=frozenset(),
-            ttl=TOKEN_SECONDS,
-        )
-        return sign(context, config, claims, resource)
+    token_for = partial(powerless_token, context, config, name)
 
     def record() -> int | None:
         wanted = Filter(name=unknown, connector=name, decision="deny")
@@ -148,7 +121,7 @@ def _patient(context: CommandContext, config: Config, name: str) -> Patient:
         connector=name,
         public_url=url,
         token=lambda: token_for(resource_identifier(url, name)),
-        foreign_token=lambda: token_for(resource_identifier(url, "somewhere-else")),
+        foreign_token=lambda: token_for(resource_identifier(url, ELSEWHERE)),
         unknown_name=unknown,
         record=record,
         check_receipt=check_receipt,

@@ -9,31 +9,43 @@ import msgspec
 
 from bascule.cli.context import CommandContext
 from bascule.cli.output import cell, emit
-from bascule.errors import BasculeError
+from bascule.cli.progress import Line
 
 if TYPE_CHECKING:
-    from bascule.app.posture import Control, State
-    from bascule.config.model import Config
+    from collections.abc import Iterator, Sequence
+
+    from bascule.app.posture.assurance import Requirement
+    from bascule.app.posture.control import Control
 
 NOT_MET = 1
 """Exit code: a control is not met."""
 _MOST_NAMED = 20
 """Sentences for one control on a terminal; `--json` has all."""
+_COLOURS = {"met": "green", "not_met": "red", "not_assessed": "yellow"}
 
 
 @click.command()
+@click.option("--scan", is_flag=True, help="Probe every port of this host, too.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.pass_context
-def posture(ctx: click.Context, *, as_json: bool) -> None:
+def posture(ctx: click.Context, *, scan: bool, as_json: bool) -> None:
     """Say of each promise which controls are met; exit 1 when one is not.
 
-    What no probe of this version looks at is `not_assessed`, and never met.
+    Hashes what is locked and what is logged, and asks the server, if it runs, as a client
+    would; with --scan, whatever else listens here. What no probe looked at is
+    `not_assessed`, and never met. The level is the highest of CoSAI's four that the
+    evidence supports.
     """
-    from bascule.app.posture import Promise, controls
+    from bascule.app.posture.assess import controls
+    from bascule.app.posture.assurance import next_steps, requirements, supported
+    from bascule.app.posture.control import Promise
+    from bascule.cli.posture_probes import gather
 
     context: CommandContext = ctx.obj
-    config = context.config()
-    found = list(controls(config, context.snapshot(config), _tests(context, config)))
+    with Line() as line:
+        found = list(controls(gather(context, line, scan=scan)))
+    demands, steps = requirements(found), list(next_steps(found))
+    level = supported(demands)
     promises = [
         {
             "promise": promise,
@@ -46,30 +58,44 @@ def posture(ctx: click.Context, *, as_json: bool) -> None:
         for promise in get_args(Promise)
     ]
     ok = not any(it.state == "not_met" for it in found)
-    text = "\n".join(line for it in found for line in _lines(it))
-    emit({"ok": ok, "level": None, "promises": promises}, text=text, as_json=as_json)
+    value = {
+        "ok": ok,
+        "level": level,
+        "promises": promises,
+        "assurance": msgspec.to_builtins(demands),
+        "next": steps,
+    }
+    emit(value, text="\n".join(_text(found, demands, level, steps)), as_json=as_json)
     ctx.exit(0 if ok else NOT_MET)
 
 
-def _tests(context: CommandContext, config: Config) -> tuple[State, str]:
-    from bascule.app.policy_tests import case_files, run_tests
-    from bascule.clock import system_clock
+def _text(
+    found: Sequence[Control],
+    demands: Sequence[Requirement],
+    level: str | None,
+    steps: Sequence[str],
+) -> Iterator[str]:
+    for it in found:
+        yield from _lines(it)
+    yield ""
+    yield f"assurance level that this supports (CoSAI): {level or 'none'}"
+    above = next((each.level for each in demands if each.state != "met"), None)
+    for demand in demands:
+        if demand.level == above and demand.state != "met":
+            yield f"    {above} also needs: {demand.requirement} ({demand.state})"
+    if steps:
+        yield ""
+        yield "what to do next:"
+        yield from (f"  {number}. {step}" for number, step in enumerate(steps, 1))
 
-    path = context.config_path
-    cases = case_files(path)
-    if not cases:
-        return "not_met", "there are no cases in `policies/tests`"
-    try:
-        tried = run_tests(path, config, context.policy_files(), cases, now=system_clock())
-    except BasculeError as exc:
-        return "not_met", str(exc)
-    failed = len(tried.problems) + sum(not it.ok for it in tried.outcomes)
-    return ("met", "") if tried.ok else ("not_met", f"{failed} cases come out otherwise")
 
-
-def _lines(it: Control) -> list[str]:
-    said = [f"{it.state:<12}  {it.promise:<8}  {cell(it.title)}"]
-    said += [f"    {cell(sentence)}" for sentence in it.evidence[:_MOST_NAMED]]
+def _lines(it: Control) -> Iterator[str]:
+    state = click.style(f"{it.state:<12}", fg=_COLOURS[it.state])
+    yield f"{state}  {it.promise:<8}  {cell(it.title)}"
+    for sentence in it.evidence[:_MOST_NAMED]:
+        yield f"    {cell(sentence)}"
     more = len(it.evidence) - _MOST_NAMED
-    said += [f"    and {more} more"] if more > 0 else []
-    return said + ([f"    -> {it.fix}"] if it.fix else [])
+    if more > 0:
+        yield f"    and {more} more"
+    if it.fix:
+        yield f"    -> {it.fix}"

@@ -9,6 +9,7 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from bascule.app.doctor import Finding
+from bascule.app.posture.assurance import Requirement
 from bascule.app.recertification import Unused
 from bascule.app.replay import Replayed
 from bascule.app.rights_changes import PolicyChange
@@ -344,8 +345,12 @@ class Posture(Struct):
     ok: bool
     """Nothing is `not_met`."""
     level: Literal["L1", "L2", "L3", "L4"] | None
-    """CoSAI's level that the evidence supports; None as long as not all is assessed."""
+    """CoSAI's level that the evidence supports; None: not even the lowest."""
     promises: list[PosturePromise]
+    assurance: list[Requirement]
+    """What each level demands, and what is known of it."""
+    next: list[str]
+    """What to do, the same thing once."""
 
 
 class KeyRotated(Struct):

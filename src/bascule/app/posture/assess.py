@@ -1,0 +1,69 @@
+"""All controls, promise by promise, of what was gathered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from bascule.app.posture.connectors import approved_controls, placed_controls
+from bascule.app.posture.control import Control, State, Subject
+from bascule.app.posture.identities import Owner, identity_controls
+from bascule.app.posture.live import Running, live_controls
+from bascule.app.posture.log import log_controls
+from bascule.app.posture.rights import rights_controls
+from bascule.app.verifying import Verified
+from bascule.audit.verify import Verdict
+from bascule.config.model import Config
+from bascule.decision.snapshot import Snapshot
+from bascule.lock.model import Entry
+
+REACH = Subject(
+    "bounded",
+    "reach",
+    "nothing is reached around the bridge",
+    "boundaries, probed by `bascule up`",
+    "",
+)
+SHADOW = Subject(
+    "bounded",
+    "shadow",
+    "no MCP server runs on this host that nobody knows",
+    "`bascule scan host`, run by `bascule posture --scan`",
+    "`bascule scan host` names each: stop it, or give it to Bascule with `bascule add`",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """What probes found, and what they could not look at."""
+
+    config: Config
+    snapshot: Snapshot
+    tests: tuple[State, str]
+    """Whether the cases of `policies/tests` come out as expected, and a sentence."""
+    owner: Owner | None
+    verified: Sequence[Verified]
+    entries: Mapping[str, Entry]
+    log: Verdict | None
+    running: Running | None
+    not_running: str = ""
+    """Why nobody could be asked."""
+    shadows: Sequence[str] | None = None
+    """A sentence for each server that nobody knows; None when nobody looked."""
+
+
+def controls(it: Gathered) -> Iterator[Control]:
+    """Judge every control."""
+    tokens, shown, strict = live_controls(it.running, it.not_running)
+    yield from (tokens, shown)
+    yield from identity_controls(it.config, it.snapshot, it.owner)
+    yield from rights_controls(it.config, it.snapshot, it.tests)
+    yield strict
+    yield from approved_controls(it.snapshot.gates, it.verified)
+    yield from placed_controls(it.config, it.entries)
+    yield REACH.unseen("boundaries were not probed yet")
+    if it.shadows is None:
+        yield SHADOW.unseen("this host was not scanned", "run `bascule posture --scan`")
+    else:
+        yield SHADOW.judged(it.shadows)
+    yield from log_controls(it.config, it.log)
