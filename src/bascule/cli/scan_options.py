@@ -94,6 +94,7 @@ def _read(path: Path | None) -> tuple[Accepted, ...]:
 FORMATS = {
     "sarif": "Also write SARIF 2.1.0, for code scanning.",
     "junit": "Also write JUnit XML.",
+    "html": "Also write a page of one file, with a map.",
 }
 _FILE = click.Path(dir_okay=False, path_type=Path)
 _REPORTED = (

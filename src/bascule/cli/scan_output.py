@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from bascule.cli.scan_options import ReportOptions, Threshold
-from bascule.clock import system_clock
+from bascule.clock import UnixTime, system_clock
 from bascule.errors import BasculeError
 from bascule.scan.baseline import Compared, compared, day_of, write_baseline
 from bascule.scan.report import Report
@@ -35,7 +35,7 @@ def finish(
 ) -> None:
     """Print a report, write what else was asked for, and exit.
 
-    `lines` is what a scan prints with `--json` instead of the report.
+    `lines` are what `--json` prints where that is no report.
     """
     now = system_clock()
     held = compared(report.findings, options.baseline, today=day_of(now))
@@ -44,7 +44,7 @@ def finish(
     else:
         click.echo(text_report(report, held, width=_width(), style=_styled))
     for name, path in options.files:
-        _write(path, _document(name, report, held, options.fail_on))
+        _write(path, _document(name, report, held, options.fail_on, now))
     if options.write_baseline is not None:
         text = write_baseline(report.findings, options.baseline, today=day_of(now))
         _write(options.write_baseline, text)
@@ -57,15 +57,22 @@ def _fails(report: Report, held: Compared, threshold: Threshold) -> bool:
     )
 
 
-def _document(name: str, report: Report, held: Compared, threshold: Threshold) -> str:
+def _document(
+    name: str, report: Report, held: Compared, fail_on: Threshold, now: UnixTime
+) -> str:
     """Write a report in one of `FORMATS`; their modules are imported when they are used."""
     if name == "sarif":
         from bascule.scan.reports.sarif import sarif_report
 
         return sarif_report(report, held, version=version("bascule"), root=Path.cwd())
+    if name == "html":
+        from bascule.app.scan_page import scan_page
+        from bascule.web.times import minute
+
+        return scan_page(report, held, made=f"Scanned {minute(now)}")
     from bascule.scan.reports.junit import junit_report
 
-    return junit_report(report, held, threshold=None if threshold == "never" else threshold)
+    return junit_report(report, held, threshold=None if fail_on == "never" else fail_on)
 
 
 def _write(path: Path, text: str) -> None:

@@ -100,7 +100,7 @@ def _rule(rule: Rule, used: list[int]) -> dict[str, Any]:
     weaknesses = [f"external/cwe/cwe-{it:03}" for it in rule.cwe]
     return {
         "id": rule.id,
-        "name": "".join(word.capitalize() for word in rule.id.split("-")),
+        "name": f"Mcp{''.join(it.capitalize() for it in rule.id.split('-'))}",
         "shortDescription": {"text": _literal(rule.title)},
         "fullDescription": {"text": _literal(rule.why)},
         "help": {

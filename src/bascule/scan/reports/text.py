@@ -15,6 +15,7 @@ from msgspec import UNSET
 from bascule.scan.baseline import Compared
 from bascule.scan.finding import Finding
 from bascule.scan.report import Gap, Report
+from bascule.scan.reports.causes import by_cause, where
 from bascule.scan.reports.plain import plain
 from bascule.scan.rule import SEVERITIES, Rule
 from bascule.scan.rules import RULES
@@ -79,19 +80,17 @@ class _Page:
         self._style = style
 
     def findings(self, findings: Iterable[Finding]) -> Iterator[str]:
-        by_cause = sorted(findings, key=_cause)
-        for (_, rule_id, title, fix), group in groupby(by_cause, key=_cause):
-            each = [*group]
-            severity, rule = each[0].severity, self._rules.get(rule_id)
-            name = self._style(f"{severity.upper():<8}", severity)
-            yield f"{name}  {self._style(plain(title), 'head')}"
+        for each in by_cause(findings):
+            first, rule = each[0], self._rules.get(each[0].rule)
+            name = self._style(f"{first.severity.upper():<8}", first.severity)
+            yield f"{name}  {self._style(plain(first.title), 'head')}"
             for finding in each:
                 yield f"  {plain(finding.target)}"
                 yield from self._said("seen", finding.evidence)
                 yield self._style(f"    id       {finding.id}", "quiet")
             if rule is not None:
                 yield from self._said("matters", rule.why)
-            yield from self._said("do", fix)
+            yield from self._said("do", first.fix)
             yield ""
 
     def accepted(self, findings: Iterable[Finding], held: Compared) -> Iterator[str]:
@@ -148,10 +147,6 @@ class _Page:
         ) or [first.rstrip()]
 
 
-def _cause(finding: Finding) -> tuple[int, str, str, str]:
-    return SEVERITIES.index(finding.severity), finding.rule, finding.title, finding.fix
-
-
 def _what_and_why(gap: Gap) -> tuple[str, str]:
     return gap.what, gap.why
 
@@ -167,13 +162,4 @@ def _row(server: Server) -> tuple[str, str, str, str, str]:
 
 
 def _where(server: Server) -> str:
-    parts = []
-    if server.url is not UNSET:
-        parts.append(server.url)
-    elif server.command is not UNSET:
-        parts.append(" ".join(server.command))
-    elif server.address is not UNSET:
-        parts.append(server.address)
-    if server.path is not UNSET:
-        parts.append(f"({server.path})")
-    return " ".join(parts)
+    return where(server) + ("" if server.path is UNSET else f" ({server.path})")
