@@ -88,7 +88,7 @@ async def serving(
         canned.connections += 1
         with contextlib.suppress(OSError, asyncio.IncompleteReadError, ssl.SSLError):
             while True:
-                heard = await _read(reader)
+                heard = await read_request(reader)
                 canned.heard.append(heard)
                 data = answer(heard)
                 if data is None:
@@ -147,7 +147,7 @@ async def listening(
         await asyncio.sleep(0)  # the transports close in the next turn of the loop
 
 
-async def _read(reader: asyncio.StreamReader) -> Heard:
+async def read_request(reader: asyncio.StreamReader) -> Heard:
     head = (await reader.readuntil(b"\r\n\r\n")).decode()
     first, *lines = head.split("\r\n")[:-2]
     pairs = (line.partition(": ") for line in lines)

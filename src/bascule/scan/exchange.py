@@ -138,6 +138,10 @@ class Reply:
                 self.cut = self.cut or "the answer is not valid HTTP/1.1"
             if not self._has_head() and self._head_bytes > MAX_HEAD_BYTES:
                 raise WireError("not_http", "the head of the answer has no end", self._seen)
+        self.prolong()
+
+    def prolong(self) -> None:
+        """Give what is still to come the time of a body, counted from now."""
         self._deadline = monotonic() + self.limits.body_seconds
 
     async def pieces(self) -> AsyncGenerator[bytes, None]:

@@ -32,7 +32,7 @@ class Identity:
     era: Era | None
     """None where it asks for a token before it says anything of MCP."""
     greeting: Question
-    """For the era `sse` the `initialize` that went to `message_path`."""
+    """To send it again, use `greet.greeting`, which knows the eras."""
     baseline: Answered
     """For the era `sse` the head of the stream."""
     versions: tuple[str, ...] = ()
@@ -50,8 +50,9 @@ class Identity:
     """By method: why there is no list, in words."""
     challenges: tuple[str, ...] = ()
     """`WWW-Authenticate` of its refusal."""
-    message_path: str = ""
-    """For the era `sse`: where messages go, with its session."""
+    listing: Question | None = None
+    """The first list that it gave without a credential, as it was asked for; its session
+    is open as long as judges are at work."""
 
     @property
     def url(self) -> str:

@@ -2,12 +2,59 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
+
+from bascule.scan.exchange import WireError
+from bascule.scan.finding import Finding
+from bascule.scan.identify import Sighting
+from bascule.scan.judge import JUDGES, Judge
 from bascule.scan.probed import Probed
-from bascule.scan.server import Server
+from bascule.scan.report import Gap
+from bascule.scan.scope import OutOfScopeError
+from bascule.scan.summary import described, judged, summed_up, unknown
 from bascule.scan.target import Target
+from bascule.scan.walk import Walk, walk
 from bascule.scan.wire import Wire
 
+TARGET_SECONDS = 60.0
+"""For everything at one target, judges included."""
 
-async def probe(wire: Wire, target: Target) -> Probed:
-    """Find out what is at a target. Raises nothing that the target could cause."""
-    return Probed(server=Server(name=target.shown, url=target.shown))
+
+async def probe(wire: Wire, target: Target, judges: Sequence[Judge] = JUDGES) -> Probed:
+    """Find out what is at a target, and judge it.
+
+    No tool is called, and no credential sent. Whatever the target does, it raises nothing:
+    what cannot be told is in `not_assessed`.
+    """
+    met, probed, ended = Walk(), list[Probed](), ""
+
+    async def visit(seen: Sighting) -> None:
+        assert seen.identity is not None  # noqa: S101 - only those are visited
+        probed.append(described(seen, seen.identity))
+        for judge in judges:
+            number = len(probed) - 1
+            results = await _ask(judge, wire, seen)
+            probed[number] = judged(probed[number], results)
+
+    try:
+        async with asyncio.timeout(TARGET_SECONDS):
+            await walk(wire, target, met, visit)
+    except OutOfScopeError as exc:
+        return unknown(target, str(exc))
+    except TimeoutError:
+        ended = f"it took longer than {TARGET_SECONDS:g} s"
+    finally:
+        if met.place is not None:
+            wire.forget(met.place)
+    return summed_up(target, met, probed, ended)
+
+
+async def _ask(judge: Judge, wire: Wire, seen: Sighting) -> list[Finding | Gap]:
+    """Ask one judge; a server that stops to answer meanwhile costs its verdict alone."""
+    assert seen.identity is not None  # noqa: S101 - only those are visited
+    try:
+        return list(await judge(wire, seen.identity))
+    except (WireError, OutOfScopeError) as exc:
+        what = (judge.__doc__ or judge.__name__).partition("\n")[0].rstrip(".")
+        return [Gap(target=seen.identity.url, what=what, why=str(exc))]

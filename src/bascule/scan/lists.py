@@ -1,0 +1,85 @@
+"""What a server lists to whom it does not know: tools, resources, prompts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Any
+
+from bascule.protocol.message import METHOD_NOT_FOUND
+from bascule.scan.eras import LISTS, Outcome, Question
+from bascule.scan.exchange import WireError
+from bascule.scan.greet import Greeted
+
+MAX_PAGES = 20
+MAX_ENTRIES = 10_000
+_MEMBER = {"tools/list": "tools", "resources/list": "resources", "prompts/list": "prompts"}
+
+
+@dataclass(slots=True)
+class Listed:
+    """The lists of one server."""
+
+    lists: dict[str, tuple[dict[str, Any], ...]] = field(default_factory=dict)
+    """By method: entries, also none."""
+    refused: dict[str, str] = field(default_factory=dict)
+    """By method: why there is no list, in words."""
+    closed: bool = False
+    """A list was refused to whom shows no token."""
+    unfinished: dict[str, str] = field(default_factory=dict)
+    """By method: why there may be more entries."""
+    first: Question | None = None
+    """What was asked for the first list that came."""
+
+
+async def read_lists(greeted: Greeted) -> Listed:
+    """Ask for all lists, whether or not a session came and whatever is declared.
+
+    Servers without sessions send no session id, and some declare nothing. Raises nothing.
+    """
+    found = Listed()
+    numbers = count(2)
+    for method in LISTS:
+        await _read(greeted, method, numbers, found)
+    return found
+
+
+async def _read(greeted: Greeted, method: str, numbers: count[int], found: Listed) -> None:
+    entries: list[dict[str, Any]] = []
+    params: dict[str, Any] = {}
+    for _ in range(MAX_PAGES):
+        question = greeted.question_of(next(numbers), method, params)
+        try:
+            outcome = await greeted.ask(question)
+        except WireError as exc:
+            _stop(found, method, str(exc), begun=method in found.lists)
+            return
+        page = None if outcome.result is None else outcome.result.get(_MEMBER[method])
+        if not isinstance(page, list):
+            found.closed |= outcome.answered.status in {401, 403}
+            _stop(found, method, refusal(outcome), begun=method in found.lists)
+            return
+        entries += [it for it in page if isinstance(it, dict)]
+        found.lists[method] = tuple(entries)
+        found.first = found.first or question
+        cursor = (outcome.result or {}).get("nextCursor")
+        if not isinstance(cursor, str):
+            return
+        if len(entries) > MAX_ENTRIES:
+            break
+        params = {"cursor": cursor}
+    found.unfinished[method] = f"there is more after {len(entries)} entries"
+
+
+def _stop(found: Listed, method: str, why: str, *, begun: bool) -> None:
+    (found.unfinished if begun else found.refused)[method] = why
+
+
+def refusal(outcome: Outcome) -> str:
+    """Say in a few words why a request had no result."""
+    if outcome.code == METHOD_NOT_FOUND:
+        return "it has no such method"
+    if outcome.answered.cut:
+        return outcome.answered.cut
+    code = "" if outcome.code is None else f", JSON-RPC error {outcome.code}"
+    return f"HTTP {outcome.answered.status}{code}"

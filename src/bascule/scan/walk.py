@@ -1,0 +1,200 @@
+"""Looking for MCP on one port: which scheme it speaks, and on which paths it answers.
+
+What is no HTTP is left at once, and what is no MCP costs a short walk over one connection.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from bascule.scan.auth_state import Refusal
+from bascule.scan.eras import read_object
+from bascule.scan.exchange import WireError
+from bascule.scan.identify import Sighting, sighted
+from bascule.scan.paths import (
+    NOWHERE,
+    PATHS,
+    RESOURCE_METADATA,
+    STREAM_PATHS,
+    WELL_KNOWN,
+    hints,
+)
+from bascule.scan.target import Target
+from bascule.scan.wire import Answered, Place, Wire
+
+MAX_SILENCES = 2
+"""Paths without an answer, after which no more are tried."""
+MAX_ENDPOINTS = 8
+"""Of one port."""
+
+Visit = Callable[[Sighting], Awaitable[None]]
+"""Is called for each endpoint, while the conversation with it is open."""
+
+_TLS_ALERT = b"\x15\x03"
+_WANTS_TLS = (b"HTTPS", b"https port", b"TLS")
+"""How servers say, in the clear and with status 400, that they speak TLS."""
+
+
+@dataclass(slots=True)
+class Walk:
+    """What was met on one port."""
+
+    place: Place | None = None
+    """Where it answers; None until it does."""
+    sightings: list[Sighting] = field(default_factory=list)
+    """Of endpoints that are MCP, or may be."""
+    refused: Refusal | None = None
+    """The first refusal that does not say whether it is MCP, at the named path if any."""
+    refused_path: str = ""
+    first: Answered | None = None
+    problem: WireError | None = None
+    """Why there is no answer of HTTP at all."""
+    any_path: bool = False
+    """One server takes every path for its endpoint, so that no more are tried."""
+    stopped: str = ""
+    """Why not every path was tried."""
+    redirects: dict[str, str] = field(default_factory=dict)
+    """Path → where it sends its callers; of paths that send them to one, the first."""
+    elsewhere: dict[str, str] = field(default_factory=dict)
+    """Path → the other origin to which a stream sends messages."""
+
+
+async def walk(wire: Wire, target: Target, met: Walk, visit: Visit) -> None:
+    """Look at a port, writing into `met` what is found as it is found.
+
+    Raises `OutOfScopeError`. Where a path is named and MCP is there, no other is tried.
+    """
+    named = target.path or PATHS[0]
+    try:
+        await _first(wire, target, named, met, visit)
+    except WireError as exc:
+        met.problem = exc
+        return
+    if target.path is not None and (met.sightings or met.refused is not None):
+        return
+    await _others(wire, target, named, met, visit)
+
+
+async def _first(wire: Wire, target: Target, path: str, met: Walk, visit: Visit) -> None:
+    """Try the first path, and find the scheme by it. Raises `WireError`."""
+    place = await wire.place(target)
+    try:
+        await _at(wire, target, place, path, met, visit)
+    except WireError as exc:
+        if target.secure is not None or not _may_be_tls(exc):
+            raise
+        secured = await wire.place(target, secure=True)
+        try:
+            await _at(wire, target, secured, path, met, visit)
+        except WireError as other:
+            raise (other if other.failure == "client_certificate" else exc) from other
+        return
+    if target.secure is None and met.first is not None and _says_tls(met.first):
+        secured = await wire.place(target, secure=True)
+        with suppress(WireError):
+            await _at(wire, target, secured, path, met, visit)
+
+
+async def _others(wire: Wire, target: Target, named: str, met: Walk, visit: Visit) -> None:
+    if met.place is None or met.first is None:
+        return
+    usual = STREAM_PATHS if met.first.status == 501 else PATHS  # 501: it knows no POST
+    waiting = [*target.hints, *usual, *await _documented(wire, met.place)]
+    silences, tried = 0, {named}
+    while waiting and not met.any_path and len(met.sightings) < MAX_ENDPOINTS:
+        path = waiting.pop(0)
+        if path in tried:
+            continue
+        tried.add(path)
+        try:
+            waiting += await _at(wire, target, met.place, path, met, visit)
+        except WireError as exc:
+            silences += 1
+            if silences >= MAX_SILENCES:
+                met.stopped = f"at {path}, {exc}"
+                return
+
+
+async def _at(
+    wire: Wire, target: Target, place: Place, path: str, met: Walk, visit: Visit
+) -> tuple[str, ...]:
+    """Look at one path; gives more paths that its answers name. Raises `WireError`."""
+    thorough = path == target.path or path in target.hints
+    async with sighted(wire, target, place, path, thorough=thorough) as seen:
+        met.place = place
+        met.first = met.first or seen.first
+        first_refusal = seen.refusal is not None and met.refused is None
+        if seen.identity is None and first_refusal:
+            await _read_metadata(wire, target, place, seen)
+        if seen.endpoint_elsewhere:
+            met.elsewhere[path] = seen.endpoint_elsewhere
+        location = seen.first.header("location")
+        redirects = 300 <= seen.first.status < 400 and location is not None
+        if redirects and location not in met.redirects.values():
+            met.redirects[path] = str(location)
+        if seen.identity is not None:
+            if met.sightings and await _takes_any_path(wire, target, place):
+                met.any_path = True
+                return ()
+            met.sightings.append(seen)
+            await visit(seen)
+        elif seen.refusal is not None and met.refused is None:
+            met.refused, met.refused_path = seen.refusal, path
+        answers = (outcome.answered for _, outcome in seen.answers)
+        return tuple(it for each in answers for it in hints(place, path, each))
+
+
+async def _takes_any_path(wire: Wire, target: Target, place: Place) -> bool:
+    """Tell whether a path that nobody has serves MCP too."""
+    with suppress(WireError):
+        async with sighted(wire, target, place, NOWHERE, thorough=False) as seen:
+            return seen.identity is not None
+    return False
+
+
+async def _documented(wire: Wire, place: Place) -> list[str]:
+    """Read what a site says of itself; gives the paths that it names."""
+    found: list[str] = []
+    for path in WELL_KNOWN:
+        with suppress(WireError):
+            answered = await wire.ask(place, "GET", path, {"Accept": "application/json"})
+            found += hints(place, path, answered)
+    return found
+
+
+async def _read_metadata(wire: Wire, target: Target, place: Place, seen: Sighting) -> None:
+    """See whether the resource that refuses describes itself (RFC 9728 §3).
+
+    It has to be about this very path: other resources of OAuth have such documents too.
+    """
+    suffix = seen.path if seen.path != "/" else ""
+    for path in dict.fromkeys((RESOURCE_METADATA + suffix, RESOURCE_METADATA)):
+        with suppress(WireError):
+            answered = await wire.ask(place, "GET", path, {"Accept": "application/json"})
+            if answered.status == 200 and _describes(answered, seen.path):
+                seen.become_refused(target, place)
+                return
+
+
+def _describes(answered: Answered, path: str) -> bool:
+    document = read_object(answered.body) or {}
+    resource = document.get("resource")
+    if not isinstance(resource, str) or not document.get("authorization_servers"):
+        return False
+    with suppress(ValueError):
+        return (urlsplit(resource).path or "/").rstrip("/") == path.rstrip("/")
+    return False
+
+
+def _may_be_tls(problem: WireError) -> bool:
+    """Tell whether what failed in the clear may be a port that speaks TLS."""
+    if problem.failure == "not_http":
+        return problem.seen.startswith(_TLS_ALERT)
+    return problem.failure == "closed"
+
+
+def _says_tls(answered: Answered) -> bool:
+    return answered.status == 400 and any(it in answered.body for it in _WANTS_TLS)
