@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import datetime
 import re
 import tomllib
 from pathlib import Path
+from typing import get_args
 
+from bascule.cli.scan_options import FORMATS
+from bascule.cli.schemas import schema_of
 from bascule.decision.facts import Reason
 from bascule.decision.model import SCHEMA
 from bascule.decision.policy_files import GENERATED
 from bascule.decision.words import ARGUMENTS_UNKNOWN
 from bascule.gateway import answers
 from bascule.protocol import message
+from bascule.scan.baseline import read_baseline
+from bascule.scan.rule import SEVERITIES
+from bascule.scan.server import Auth, State, Transport
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -89,3 +96,19 @@ def test_the_page_on_policies_has_every_reason_and_the_whole_entity_model() -> N
         if attribute not in {"principal", "resource", "context"}:
             assert f"`{attribute}`" in model, attribute
     assert all(f"| `{prefix}" in page for prefix in GENERATED)
+
+
+def test_the_page_on_reports_of_scans_has_every_field_and_word() -> None:
+    page = (DOCS / "reference" / "scan-report.md").read_text()
+    schema = schema_of("scan") or {}
+    fields = {it for table in schema["$defs"].values() for it in table["properties"]}
+    words = {*get_args(State), *get_args(Auth), *get_args(Transport), *SEVERITIES}
+    assert {it for it in fields | words if f"`{it}`" not in page} == set()
+    assert {f"`--{it} FILE`" for it in FORMATS if f"`--{it} FILE`" not in page} == set()
+
+
+def test_the_example_of_a_baseline_is_one() -> None:
+    page = (DOCS / "reference" / "scan-report.md").read_text()
+    text = page.partition("```toml\n")[2].partition("```")[0]
+    today = datetime.date(2026, 11, 30)
+    assert len(read_baseline(text, source="page", today=today)) == 1
