@@ -136,6 +136,8 @@ class _Live:
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     timeout = 10
+    wbufsize = -1
+    """Head and body go together: else each answer waits for an acknowledgement."""
     twin: Twin
     running: Running
     live: _Live
@@ -206,7 +208,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif not self._known(query) and not (
             self.twin.tells and method in {"initialize", "server/discover"}
         ):
-            self._json(401, {"error": "token"}, **self._challenge())
+            self._json(401, {"error": "invalid_token"}, **self._challenge())
         elif (
             method
             and self.twin.checks_type
@@ -333,7 +335,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _stream(self) -> None:
         session = self.live.begin(self.twin.sessions)
-        self.send_response(200)
+        self.send_response_only(200)
         self.send_header("Content-Type", "text/event-stream")
         self.send_header("Connection", "close")
         self.end_headers()

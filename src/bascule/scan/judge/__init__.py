@@ -9,11 +9,28 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 
 from bascule.scan.finding import Finding
+from bascule.scan.judge.browser import judge_browser
+from bascule.scan.judge.metadata import judge_metadata
+from bascule.scan.judge.serving import (
+    judge_cleartext,
+    judge_mirrors,
+    judge_sessions,
+    judge_versions,
+)
+from bascule.scan.judge.tokens import judge_tokens
 from bascule.scan.probed import Identity
 from bascule.scan.report import Gap
 from bascule.scan.wire import Wire
 
 Judge = Callable[[Wire, Identity], Awaitable[Sequence[Finding | Gap]]]
 
-JUDGES: tuple[Judge, ...] = ()
-"""In the order in which they are asked."""
+JUDGES: tuple[Judge, ...] = (
+    judge_tokens,
+    judge_metadata,
+    judge_browser,
+    judge_cleartext,
+    judge_mirrors,
+    judge_sessions,
+    judge_versions,
+)
+"""In the order in which they are asked, one after the other: servers may be small."""

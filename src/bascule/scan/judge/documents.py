@@ -13,6 +13,7 @@ from bascule.net.addresses import literal
 from bascule.scan.finding import Finding, found
 from bascule.scan.interfaces import REACHES, Reach, reach_of
 from bascule.scan.rules import identity as rules
+from bascule.scan.target import shown
 
 MOST = 20
 """Entries of a list that are looked at."""
@@ -74,7 +75,9 @@ def judge_resource(
     if not isinstance(resource, str) or not same_resource(resource, url):
         said = clipped(resource) if isinstance(resource, str) else "none"
         yield found(
-            rules.RESOURCE_MISMATCH, target, f"`resource` is {said}, the server is `{url}`"
+            rules.RESOURCE_MISMATCH,
+            target,
+            f"`resource` is {said}, the server is `{shown(url)}`",
         )
     servers = strings(document.get("authorization_servers"))
     if not servers:
@@ -103,11 +106,11 @@ def judge_issuer(
     """Judge the metadata of one authorization server (RFC 8414)."""
     said = document.get("issuer")
     if said != issuer:
-        shown = clipped(said) if isinstance(said, str) else "none"
+        seen = clipped(said) if isinstance(said, str) else "none"
         yield found(
             rules.ISSUER_MISMATCH,
             target,
-            f"`issuer` is {shown}, the resource names {clipped(issuer)}",
+            f"`issuer` is {seen}, the resource names {clipped(issuer)}",
             key=issuer,
         )
     endpoints = [(name, document.get(name)) for name in _ENDPOINTS]
@@ -133,15 +136,15 @@ def judge_addresses(
 ) -> Iterator[Finding]:
     """Judge addresses that metadata or a challenge name, each with the member it is in."""
     for member, address in named:
-        shown = f"`{member}` is {clipped(address)}"
+        seen = f"`{member}` is {clipped(address)}"
         if web_address(address) is None or _COMMAND.search(address):
-            yield found(rules.METADATA_NOT_WEB, target, shown, key=member)
+            yield found(rules.METADATA_NOT_WEB, target, seen, key=member)
             continue
         host = (urlsplit(address).hostname or "").rstrip(".")
         if leads_inward(host, reach):
-            yield found(rules.METADATA_POINTS_INWARD, target, shown, key=member)
+            yield found(rules.METADATA_POINTS_INWARD, target, seen, key=member)
         elif address.startswith("http:") and not is_loopback(host):
-            yield found(rules.METADATA_CLEARTEXT, target, shown, key=member)
+            yield found(rules.METADATA_CLEARTEXT, target, seen, key=member)
 
 
 def judge_scopes(scopes: tuple[str, ...], *, target: str) -> Iterator[Finding]:
@@ -165,7 +168,7 @@ def leads_inward(host: str, reach: Reach) -> bool:
         return True
     if host == "localhost":
         return reach != "loopback"
-    address = literal(host)
+    address = literal(host.partition("%")[0])
     if address is None:
         return False
     there = reach_of(str(address))
@@ -219,7 +222,7 @@ def _judge_grants(
     ]
     old = [*sorted(grants), *types]
     if old:
-        shown = ", ".join(clipped(it) for it in old)
+        seen = ", ".join(clipped(it) for it in old)
         yield found(
-            rules.OLD_GRANTS, target, f"{clipped(issuer)} offers {shown}", key=issuer
+            rules.OLD_GRANTS, target, f"{clipped(issuer)} offers {seen}", key=issuer
         )

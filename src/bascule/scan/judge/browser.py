@@ -1,0 +1,200 @@
+"""What web pages can do through a visitor's browser: Origin, Host, CORS, plain requests."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from urllib.parse import quote
+
+import msgspec
+
+from bascule.scan import eras
+from bascule.scan.exchange import WireError
+from bascule.scan.finding import found
+from bascule.scan.interfaces import reach_of
+from bascule.scan.judge.legs import NEEDS_TOKEN, Leg, Verdict, gap, greet, had_answer, named
+from bascule.scan.probed import Identity
+from bascule.scan.rules import browser as rules
+from bascule.scan.wire import Answered, Wire
+
+NOBODY = "rebind-probe.invalid"
+"""A name that nobody can have (RFC 6761 §6.4): it is nowhere on a list of allowed ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class Foreign:
+    """How the server takes pages of other origins; what later judges build on."""
+
+    legs: dict[str, Leg]
+    """By `Origin`."""
+
+    @property
+    def accepted(self) -> list[str]:
+        """The origins that had an answer."""
+        return [it for it, leg in self.legs.items() if leg.outcome == "accepted"]
+
+
+async def judge_browser(wire: Wire, identity: Identity) -> Verdict:
+    """Judge all that has to do with browsers, each leg sent once."""
+    foreign = await _foreign(wire, identity)
+    verdict = await _judge_origin(wire, identity, foreign)
+    verdict += await _judge_host(wire, identity)
+    verdict += await _judge_cors(wire, identity, foreign)
+    if identity.state == "open" and identity.era != "sse":
+        verdict += await _judge_plain_text(wire, identity)
+        verdict += await _judge_get(wire, identity)
+    return verdict
+
+
+async def _foreign(wire: Wire, identity: Identity) -> Foreign:
+    origins = [f"https://{NOBODY}"]
+    if had_answer(identity):
+        # Lists that are compared by their beginning let the second one in.
+        host = "localhost" if ":" in identity.place.host else identity.place.host
+        scheme = identity.place.origin.partition(":")[0]
+        origins += ["null", f"{scheme}://{host}.{NOBODY}"]
+    return Foreign({it: await greet(wire, identity, {"Origin": it}) for it in origins})
+
+
+async def _judge_origin(wire: Wire, identity: Identity, foreign: Foreign) -> Verdict:
+    rule = rules.ORIGIN_NOT_CHECKED
+    if had_answer(identity) and foreign.accepted:
+        shown = " and ".join(f"`Origin: {it}`" for it in foreign.accepted)
+        return [
+            found(
+                rule, named(identity), f"answered with {shown} as it is without an Origin"
+            )
+        ]
+    unclear = [it for it, leg in foreign.legs.items() if leg.outcome == "unclear"]
+    if not unclear:
+        return []
+    if not had_answer(identity):
+        return [gap(identity, rule, NEEDS_TOKEN)]
+    # Not 403: only what it says to its own origin tells what the refusal is about.
+    own = await greet(wire, identity, {"Origin": identity.place.origin})
+    if own.outcome == "accepted":
+        return []
+    seen = foreign.legs[unclear[0]].seen
+    why = f"`Origin: {unclear[0]}` and its own origin both get: {seen}"
+    return [gap(identity, rule, why)]
+
+
+async def _judge_host(wire: Wire, identity: Identity) -> Verdict:
+    """Judge what DNS rebinding does: Host and Origin of one foreign name at once.
+
+    Over TLS the browser sees that the certificate is not for that name.
+    """
+    rule, place = rules.HOST_NOT_CHECKED, identity.place
+    if place.secure:
+        return []
+    host = replace(place, host=NOBODY).authority
+    rebound = await greet(wire, identity, {"Host": host, "Origin": f"http://{host}"})
+    if not had_answer(identity):
+        clear = rebound.outcome == "refused"
+        return [] if clear else [gap(identity, rule, NEEDS_TOKEN)]
+    public = _is_public(identity.baseline.address)
+    if rebound.outcome == "accepted":
+        seen = f"answered with `Host: {host}` and `Origin: http://{host}` as without"
+        severity = "low" if public else rule.severity
+        return [found(rule, named(identity), seen, severity=severity)]
+    bare = await greet(wire, identity, {"Host": host})
+    if bare.outcome == "accepted":
+        seen = f"answered with `Host: {host}`; only an Origin beside it is refused"
+        severity = "low" if public else "medium"
+        return [found(rule, named(identity), seen, severity=severity)]
+    if "unclear" in {rebound.outcome, bare.outcome}:
+        seen = rebound.seen if rebound.outcome == "unclear" else bare.seen
+        return [gap(identity, rule, f"`Host: {host}` gets: {seen}, not 421 or 403")]
+    return []
+
+
+async def _judge_cors(wire: Wire, identity: Identity, foreign: Foreign) -> Verdict:
+    origin = f"https://{NOBODY}"
+    if foreign.legs[origin].outcome == "refused":
+        return []
+    asked = {
+        "Origin": origin,
+        "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Headers": "content-type",
+    }
+    try:
+        preflight = await wire.ask(identity.place, "OPTIONS", identity.path, asked)
+    except WireError as exc:
+        return [gap(identity, rules.CORS_ANY_ORIGIN, f"no answer to OPTIONS: {exc}")]
+    allowed = preflight.header("access-control-allow-origin")
+    shown = f"`Access-Control-Allow-Origin: {'*' if allowed == '*' else origin}`"
+    with_cookies = preflight.header("access-control-allow-credentials") == "true"
+    if allowed == origin and with_cookies:
+        seen = f"OPTIONS from `{origin}` is answered with {shown} and credentials"
+        return [found(rules.CORS_CREDENTIALS, named(identity), seen)]
+    answered = foreign.legs[origin].answered
+    if (
+        identity.state == "open"
+        and origin in foreign.accepted
+        and answered is not None
+        and _allows(preflight, origin)
+        and answered.header("access-control-allow-origin") in {"*", origin}
+    ):
+        seen = f"OPTIONS and the answer itself have {shown}"
+        return [found(rules.CORS_ANY_ORIGIN, named(identity), seen)]
+    return []
+
+
+def _allows(preflight: Answered, origin: str) -> bool:
+    """Tell whether a browser goes on after this preflight (Fetch, CORS-preflight)."""
+    headers = ",".join(preflight.every("access-control-allow-headers")).lower().split(",")
+    return (
+        200 <= preflight.status < 300
+        and preflight.header("access-control-allow-origin") in {"*", origin}
+        and not {"*", "content-type"}.isdisjoint(it.strip() for it in headers)
+    )
+
+
+async def _judge_plain_text(wire: Wire, identity: Identity) -> Verdict:
+    """Ask for the list as any page may without a preflight: safe headers alone."""
+    headers = {
+        "Content-Type": "text/plain",
+        "Accept": "application/json, text/event-stream",
+        "Origin": f"https://{NOBODY}",
+    }
+    question = replace(_list_question(identity), headers=headers)
+    try:
+        outcome = await eras.ask(wire, identity.place, question)
+    except WireError as exc:
+        return [gap(identity, rules.NO_PREFLIGHT_NEEDED, f"no answer: {exc}")]
+    if not _is_list(outcome.result):
+        return []
+    seen = f"`tools/list` as text/plain from `https://{NOBODY}` is answered"
+    return [found(rules.NO_PREFLIGHT_NEEDED, named(identity), seen)]
+
+
+async def _judge_get(wire: Wire, identity: Identity) -> Verdict:
+    question = _list_question(identity)
+    params = quote(msgspec.json.encode(question.params).decode())
+    query = f"jsonrpc=2.0&id=1&method=tools/list&params={params}"
+    asked = {"Accept": "application/json"}  # browsers send no Origin with a link
+    try:
+        answered = await wire.ask(identity.place, "GET", f"{identity.path}?{query}", asked)
+    except WireError as exc:
+        return [gap(identity, rules.RUNS_GET, f"no answer: {exc}")]
+    message = eras.read_object(answered.body) or {}
+    result = message.get("result")
+    if not _is_list(result if isinstance(result, dict) else None):
+        return []
+    return [
+        found(rules.RUNS_GET, named(identity), "GET with `?method=tools/list` is answered")
+    ]
+
+
+def _list_question(identity: Identity) -> eras.Question:
+    if identity.era == "modern":
+        return eras.modern_question(identity.path, "tools/list")
+    return eras.Question(identity.path, "tools/list", {}, eras.POSTED)
+
+
+def _is_list(result: dict[str, object] | None) -> bool:
+    return isinstance((result or {}).get("tools"), list)
+
+
+def _is_public(address: str) -> bool:
+    literal = address.rpartition(":")[0].strip("[]")
+    return reach_of(literal) == "public"

@@ -1,0 +1,96 @@
+"""How a server serves, whoever asks: TLS, versions, sessions, headers against the body."""
+
+from __future__ import annotations
+
+import re
+
+from bascule.protocol import legacy
+from bascule.scan import eras
+from bascule.scan.exchange import WireError
+from bascule.scan.finding import found
+from bascule.scan.judge.documents import clipped
+from bascule.scan.judge.legs import (
+    NEEDS_TOKEN,
+    REFUSED,
+    Verdict,
+    gap,
+    greet,
+    had_answer,
+    named,
+)
+from bascule.scan.judge.session_ids import SAMPLES, weakness
+from bascule.scan.probed import Identity
+from bascule.scan.rules import serving as rules
+from bascule.scan.wire import Wire
+
+_TELLING = ("server", "x-powered-by", "x-aspnet-version", "x-aspnetmvc-version")
+_VERSION = re.compile(r"[0-9]+\.[0-9]+")
+
+
+async def judge_cleartext(_: Wire, identity: Identity) -> Verdict:
+    """Judge whether others on the way can read along."""
+    if identity.place.secure:
+        return []
+    seen = f"http, reached at {identity.baseline.address}"
+    if identity.on_loopback:
+        seen += ", which nobody on the network hears"
+        return [found(rules.CLEARTEXT, named(identity), seen, severity="info")]
+    return [found(rules.CLEARTEXT, named(identity), seen)]
+
+
+async def judge_versions(_: Wire, identity: Identity) -> Verdict:
+    """Judge what headers give away."""
+    headers = identity.baseline.headers
+    telling = [
+        f"`{name}`: {clipped(value)}"
+        for name, value in headers
+        if name in _TELLING and _VERSION.search(value)
+    ]
+    if not telling:
+        return []
+    return [found(rules.VERSION_DISCLOSED, named(identity), ", ".join(telling[:4]))]
+
+
+async def judge_mirrors(wire: Wire, identity: Identity) -> Verdict:
+    """Judge what the server does when headers and body name different methods."""
+    rule = rules.MISMATCH_TOLERATED
+    if not had_answer(identity):
+        return [gap(identity, rule, NEEDS_TOKEN)]
+    if identity.era != "modern":
+        return []
+    leg = await greet(wire, identity, {"Mcp-Method": "tools/list"})
+    if leg.outcome == "accepted":
+        seen = "`Mcp-Method: tools/list` with `server/discover` in the body is answered"
+        return [found(rule, named(identity), seen)]
+    status = None if leg.answered is None else leg.answered.status
+    if status == 400 or status in REFUSED:
+        return []
+    return [gap(identity, rule, f"a mismatch gets: {leg.seen}")]
+
+
+async def judge_sessions(wire: Wire, identity: Identity) -> Verdict:
+    """Judge the ids of a few sessions, each ended at once."""
+    if not had_answer(identity):
+        return [gap(identity, rules.WEAK_SESSIONS, NEEDS_TOKEN)]
+    ids = list(identity.session_ids)
+    if not ids or identity.greeting.method != legacy.INITIALIZE:
+        return []
+    try:
+        while len(ids) < SAMPLES:
+            outcome = await eras.ask(wire, identity.place, identity.greeting)
+            session = outcome.answered.header("mcp-session-id")
+            if session is None:
+                break
+            ids.append(session)
+            headers = eras.session_headers(outcome)
+            await eras.end_session(wire, identity.place, identity.path, headers)
+    except WireError as exc:
+        return [gap(identity, rules.WEAK_SESSIONS, f"no further session: {exc}")]
+    why = weakness(ids)
+    if why is not None:
+        return [
+            found(rules.WEAK_SESSIONS, named(identity), f"of {len(ids)} sessions: {why}")
+        ]
+    if len(ids) < SAMPLES:
+        return [gap(identity, rules.WEAK_SESSIONS, f"only {len(ids)} sessions were given")]
+    return []

@@ -1,0 +1,283 @@
+"""Each rule tells a server that breaks it from its twin that does not."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from twins.judging import Seen, look
+from twins.server import Twin, twin
+
+OPEN: dict[str, Any] = {"token": False}
+LEGACY: dict[str, Any] = {"token": False, "era": "legacy"}
+SSE: dict[str, Any] = {"token": False, "era": "sse"}
+HARDENED: tuple[dict[str, Any], ...] = (
+    {},
+    {"era": "legacy"},
+    {"era": "sse"},
+    {"tells": True},
+    {"era": "legacy", "tells": True},
+    OPEN,
+    LEGACY,
+    SSE,
+)
+
+
+def seen(switches: dict[str, Any]) -> Seen:
+    with twin(Twin(**switches)) as server:
+        return look(server.url)
+
+
+@pytest.mark.parametrize("switches", HARDENED, ids=str)
+def test_a_hardened_server_has_no_findings(switches: dict[str, Any]) -> None:
+    assert seen(switches).rules == set()
+
+
+LAX_ORIGIN = {"checks_origin": False}
+REBOUND = {"checks_host": False, "checks_origin": False}
+PAIRS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
+    ("garbage-bearer-accepted", {"takes": "any"}, {}),
+    ("garbage-bearer-accepted", {"takes": "any", "era": "legacy"}, {"era": "legacy"}),
+    ("garbage-bearer-accepted", {"takes": "any", "era": "sse"}, {"era": "sse"}),
+    ("garbage-bearer-accepted", {"takes": "any", "tells": True}, {"tells": True}),
+    ("unverified-token-accepted", {"takes": "any_jwt"}, {}),
+    ("unverified-token-accepted", {"takes": "any_jwt", "era": "legacy"}, {"era": "legacy"}),
+    ("unverified-token-accepted", {"takes": "unsigned_jwt"}, {}),
+    ("origin-not-checked", {**OPEN, **LAX_ORIGIN}, OPEN),
+    ("origin-not-checked", {**LEGACY, **LAX_ORIGIN}, LEGACY),
+    ("origin-not-checked", {**SSE, **LAX_ORIGIN}, SSE),
+    ("host-not-checked", {**OPEN, **REBOUND}, {**OPEN, **LAX_ORIGIN}),
+    ("host-not-checked", {**LEGACY, **REBOUND}, {**LEGACY, **LAX_ORIGIN}),
+    ("host-not-checked", {**SSE, **REBOUND}, {**SSE, **LAX_ORIGIN}),
+    ("host-not-checked", {**OPEN, "checks_host": False}, OPEN),
+    (
+        "cors-any-origin",
+        {**OPEN, **LAX_ORIGIN, "cors": "any"},
+        {**OPEN, **LAX_ORIGIN},
+    ),
+    (
+        "cors-any-origin",
+        {**LEGACY, **LAX_ORIGIN, "cors": "reflected"},
+        {**LEGACY, **LAX_ORIGIN},
+    ),
+    (
+        "cors-credentials",
+        {**LAX_ORIGIN, "cors": "credentials"},
+        {**LAX_ORIGIN, "cors": "reflected"},
+    ),
+    (
+        "no-preflight-needed",
+        {**OPEN, **LAX_ORIGIN, "checks_type": False, "checks_mirrors": False},
+        {**OPEN, **LAX_ORIGIN, "checks_mirrors": False},
+    ),
+    (
+        "no-preflight-needed",
+        {**LEGACY, **LAX_ORIGIN, "checks_type": False, "checks_session": False},
+        {**LEGACY, **LAX_ORIGIN, "checks_type": False},
+    ),
+    ("runs-get", {**OPEN, "runs_get": True}, OPEN),
+    ("runs-get", {**LEGACY, "runs_get": True}, {**LEGACY, **LAX_ORIGIN}),
+    ("header-mismatch-tolerated", {**OPEN, "checks_mirrors": False}, OPEN),
+    ("weak-session-ids", {**LEGACY, "sessions": "counter"}, LEGACY),
+    ("weak-session-ids", {**LEGACY, "sessions": "fixed"}, {**LEGACY, "sessions": "none"}),
+    ("weak-session-ids", {**LEGACY, "sessions": "short"}, LEGACY),
+    ("version-disclosed", {**OPEN, "headers": {"Server": "Werkzeug/2.0.1"}}, OPEN),
+    (
+        "version-disclosed",
+        {"headers": {"X-Powered-By": "PHP/7.2.1"}},
+        {"headers": {"X-Powered-By": "Express", "Server": "uvicorn"}},
+    ),
+    (
+        "no-resource-metadata",
+        {"resource": None, "challenge": "Bearer"},
+        {"challenge": "Bearer"},
+    ),
+    ("no-resource-metadata", {"resource": None}, {}),
+    ("resource-mismatch", {"resource": {"resource": "{origin}/other"}}, {}),
+    ("issuer-mismatch", {"issuer": {"issuer": "https://other.example"}}, {}),
+    ("no-pkce", {"issuer": {"code_challenge_methods_supported": ["plain"]}}, {}),
+    (
+        "no-iss-parameter",
+        {"issuer": {"authorization_response_iss_parameter_supported": None}},
+        {},
+    ),
+    ("old-grants", {"issuer": {"grant_types_supported": ["password"]}}, {}),
+    (
+        "metadata-cleartext",
+        {"issuer": {"token_endpoint": "http://login.example/token"}},
+        {"issuer": {"token_endpoint": "https://login.example/token"}},
+    ),
+    (
+        "metadata-points-inward",
+        {"challenge": 'Bearer resource_metadata="http://169.254.169.254/latest"'},
+        {},
+    ),
+    (
+        "metadata-not-a-web-address",
+        {"issuer": {"authorization_endpoint": "http://login.example/$(calc.exe)"}},
+        {"issuer": {"authorization_endpoint": "https://login.example/authorize"}},
+    ),
+    (
+        "wide-scopes",
+        {"challenge": 'Bearer scope="tickets.read admin"'},
+        {"challenge": 'Bearer scope="tickets.read"'},
+    ),
+    ("wide-scopes", {"resource": {"scopes_supported": ["*"]}}, {}),
+    (
+        "open-registration",
+        {"registers": 400, "issuer": {"registration_endpoint": "{origin}/register"}},
+        {"registers": 401, "issuer": {"registration_endpoint": "{origin}/register"}},
+    ),
+    ("token-in-url", {"resource": {"bearer_methods_supported": ["query"]}}, {}),
+]
+
+
+@pytest.mark.parametrize(
+    ("rule", "harmed", "hardened"),
+    PAIRS,
+    ids=[f"{it[0]}-{at}" for at, it in enumerate(PAIRS)],
+)
+def test_a_rule_tells_the_twins_apart(
+    rule: str, harmed: dict[str, Any], hardened: dict[str, Any]
+) -> None:
+    assert seen(harmed).rules - seen(hardened).rules == {rule}
+    assert rule not in seen(hardened).rules
+
+
+# What cannot be told is said, and is no finding.
+
+
+def whats(switches: dict[str, Any]) -> set[str]:
+    found = seen(switches)
+    assert found.rules == set()
+    return {it.what for it in found.gaps}
+
+
+@pytest.mark.parametrize("era", ["modern", "legacy", "sse"])
+def test_a_refusal_that_is_not_about_the_host_is_a_gap(era: str) -> None:
+    assert "host-not-checked" in whats({"token": False, "era": era, "refuses_with": 400})
+
+
+def test_an_odd_status_is_about_the_origin_where_its_own_is_answered() -> None:
+    gaps = whats({"token": False, "refuses_with": 400})
+    assert "origin-not-checked" not in gaps
+
+
+def test_behind_a_token_only_what_comes_before_it_is_known() -> None:
+    assert whats({}) == {
+        "header-mismatch-tolerated",
+        "weak-session-ids",
+        "whether tokens for other resources are accepted",
+    }
+    assert {"origin-not-checked", "host-not-checked"} <= whats(
+        {"checks_origin": False, "checks_host": False}
+    )
+
+
+def test_metadata_outside_of_the_scope_are_not_fetched() -> None:
+    challenge = 'Bearer resource_metadata="http://10.9.8.7/meta"'
+    found = seen({"challenge": challenge})
+    assert any("10.9.8.7" in it.what for it in found.gaps)
+    assert all("10.9.8.7" not in it.address for it in found.sent)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "http://169.254.169.254/latest/meta-data/",
+        "http://[::ffff:169.254.169.254]/",
+        "http://metadata.google.internal/",
+        "http://user:secret@10.0.0.1/",
+        "http://2852039166/",
+        "file:///etc/passwd",
+        "http://127.0.0.1:99999/",
+        "",
+        "http://",
+        "//evil.example/x",
+        "x" * 10_000,
+    ],
+)
+def test_whatever_a_challenge_names_only_what_is_in_scope_is_asked(address: str) -> None:
+    found = seen({"challenge": f'Bearer resource_metadata="{address}"'})
+    assert {it.address.rpartition(":")[0] for it in found.sent} == {"127.0.0.1"}
+    assert found.gaps
+
+
+DOCUMENT = "/.well-known/oauth-protected-resource/mcp"
+HOSTILE = {
+    "a redirect": (302, {"Location": "http://169.254.169.254/latest/"}, b""),
+    "too much": (200, {}, b'{"resource": "' + b"x" * (1 << 20) + b'"}'),
+    "too deep": (200, {}, b"[" * 200_000),
+    "no JSON": (200, {"Content-Type": "text/html"}, b"<html>\x1b]0;owned\x07"),
+    "an error": (500, {}, b"Traceback"),
+}
+
+
+@pytest.mark.parametrize("answer", HOSTILE.values(), ids=HOSTILE)
+def test_metadata_that_are_none_are_a_gap(
+    answer: tuple[int, dict[str, str], bytes],
+) -> None:
+    found = seen({"documents": {DOCUMENT: answer}})
+    assert found.rules == set()
+    (gap,) = [it for it in found.gaps if DOCUMENT in it.what]
+    assert gap.why.isprintable()
+    assert all(it.address.startswith("127.0.0.1:") for it in found.sent)
+
+
+def test_of_many_authorization_servers_few_are_asked() -> None:
+    many = [f"{{origin}}/{number}" for number in range(500)]
+    with twin(resource={"authorization_servers": many}) as server:
+        found = look(server.url)
+        asked = [it for it in server.seen if "authorization-server" in it[1]]
+    assert len(asked) == 3
+    assert len(found.gaps) < 30
+
+
+def test_nothing_is_sent_to_a_registration_of_another_origin() -> None:
+    with twin() as other:
+        endpoint = f"{other.origin}/containers/create"
+        found = seen({"issuer": {"registration_endpoint": endpoint}})
+        assert other.seen == []
+    assert any("/containers/create" in it.what for it in found.gaps)
+
+
+def test_a_challenge_does_not_send_the_scan_to_any_path_of_a_neighbour() -> None:
+    with twin() as other:
+        challenge = f'Bearer resource_metadata="{other.origin}/shutdown"'
+        assert seen({"challenge": challenge}).gaps
+        assert other.seen == []
+
+
+def test_what_a_registration_is_sent_cannot_be_one() -> None:
+    switches = {"registers": 400, "issuer": {"registration_endpoint": "{origin}/register"}}
+    with twin(Twin(**switches)) as server:
+        look(server.url)
+        (sent,) = [it for it in server.seen if it[1] == "/register"]
+    with pytest.raises(ValueError, match="Expecting value"):
+        json.loads(sent[3])
+
+
+def test_no_leg_calls_a_tool_or_shows_a_credential() -> None:
+    for era in ("modern", "legacy", "sse"):
+        with twin(token=False, era=era, checks_origin=False, checks_host=False) as server:
+            look(server.url)
+            assert all(b"tools/call" not in body for *_, body in server.seen)
+            assert all("cookie" not in headers for _, _, headers, _ in server.seen)
+            assert all(
+                headers["user-agent"].startswith("bascule-probe/")
+                for _, _, headers, _ in server.seen
+            )
+
+
+def test_sessions_that_legs_begin_are_ended() -> None:
+    with twin(token=False, era="legacy", checks_origin=False, checks_host=False) as server:
+        look(server.url)
+        methods = [
+            json.loads(body)["method"]
+            for method, *_, body in server.seen
+            if method == "POST"
+        ]
+        ended = sum(method == "DELETE" for method, *_ in server.seen)
+    assert methods.count("initialize") == ended > 5
