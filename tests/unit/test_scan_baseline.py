@@ -151,3 +151,20 @@ def test_what_has_expired_or_become_worse_needs_a_new_reason() -> None:
     for old in (accepting(FINDING, expires=yesterday), accepting(FINDING, severity="low")):
         with pytest.raises(BaselineError, match="has no reason"):
             reading(write_baseline([FINDING], [old], today=TODAY))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        written({**ENTRY, HOSTILE[:-1]: 1}),
+        written({**ENTRY, "id": HOSTILE[:-1], "reason": ""}),
+        written({**ENTRY, "id": HOSTILE[:-1]}, {**ENTRY, "id": HOSTILE[:-1]}),
+        written(**{HOSTILE[:-1]: 1}),
+    ],
+    ids=["key", "id", "twice", "table"],
+)
+def test_an_error_repeats_nothing_that_a_terminal_obeys(text: str) -> None:
+    """The file may come with a pull request of anybody."""
+    with pytest.raises(BaselineError) as refused:
+        reading(text)
+    assert set(str(refused.value)) & (UNSEEN | {"\n"}) == set()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,8 +14,10 @@ from click.testing import CliRunner, Result
 from bascule.cli.main import Commands
 from bascule.cli.scan_options import ReportOptions, report_options
 from bascule.cli.scan_output import finish
-from bascule.scan.report import Report
-from scanned import report
+from bascule.scan.finding import found
+from bascule.scan.report import Gap, Report
+from bascule.scan.server import Server
+from scanned import OPEN, report
 
 Scan = Callable[..., Result]
 
@@ -125,3 +128,34 @@ def test_a_file_that_cannot_be_written_is_said(scan: Scan, tmp_path: Path) -> No
     result = scan("--write-baseline", str(tmp_path / "nowhere" / "base.toml"))
     assert result.exit_code == 3
     assert "cannot write" in result.stderr
+
+
+COMMANDS = (
+    "::add-mask::secret",
+    "##[set-output name=a]b",
+    "##vso[task.setvariable variable=a]b",
+    "##teamcity[buildStatus status='SUCCESS']",
+)
+OBEYED = re.compile(r"^\s*::[a-z].*::|##\w*\[", re.MULTILINE)
+"""What runners of GitHub, Azure and TeamCity take for a command in a log."""
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_runner_of_a_pipeline_finds_no_command_in_what_is_printed(command: str) -> None:
+    assert OBEYED.search(f"  {command}")
+    many = " ".join([command] * 60)  # so that lines break before it
+    finding = found(OPEN, command, many, title=many, fix=many)
+    gap = Gap(target=command, what=command, why=many)
+    server = Server(name=command, url=command)
+    scan = scanning(Report(findings=(finding,), not_assessed=(gap,), servers=(server,)))
+    assert not OBEYED.search(scan().output)
+    printed = scan("--json").stdout
+    assert not OBEYED.search(printed)
+    assert json.loads(printed)["findings"][0]["evidence"] == many
+
+
+def test_addresses_stay_as_they_are() -> None:
+    finding = found(OPEN, "::1", "[::]:80 and ::ffff:10.0.0.1")
+    text = scanning(Report(findings=(finding,)))().output
+    assert "  ::1\n" in text
+    assert "[::]:80 and ::ffff:10.0.0.1" in text

@@ -16,7 +16,7 @@ from jsonschema import Draft4Validator
 from bascule.scan.baseline import Compared, compared
 from bascule.scan.finding import found
 from bascule.scan.report import Report
-from bascule.scan.reports.places import Place, place_of
+from bascule.scan.reports.places import Place, paths_of, place_of
 from bascule.scan.reports.plain import plain
 from bascule.scan.reports.sarif import SCHEMA, sarif_report
 from bascule.scan.rules import RULES as ALL_RULES
@@ -201,7 +201,7 @@ def test_a_finding_that_knows_its_line_is_there(tmp_path: Path) -> None:
 
 
 def place(target: str, servers: tuple[Server, ...] = (), root: Path | None = None) -> Place:
-    return place_of(found(OPEN, target, ""), servers, root)
+    return place_of(found(OPEN, target, ""), paths_of(servers), root)
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from bascule.errors import BasculeError
 from bascule.scan.baseline import Compared, compared, day_of, write_baseline
 from bascule.scan.report import Report
 from bascule.scan.reports.json import json_report
+from bascule.scan.reports.plain import inert
 from bascule.scan.reports.text import text_report
 from bascule.scan.rule import reaches
 
@@ -39,10 +40,12 @@ def finish(
     """
     now = system_clock()
     held = compared(report.findings, options.baseline, today=day_of(now))
-    if options.as_json:
-        click.echo(json_report(report, held) if lines is None else lines)
-    else:
-        click.echo(text_report(report, held, width=_width(), style=_styled))
+    if not options.as_json:
+        click.echo(inert(text_report(report, held, width=_width(), style=_styled)))
+    elif lines is None:
+        click.echo(inert(json_report(report, held)))
+    elif lines:
+        click.echo(inert(lines))
     for name, path in options.files:
         _write(path, _document(name, report, held, options.fail_on, now))
     if options.write_baseline is not None:

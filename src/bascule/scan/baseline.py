@@ -75,10 +75,11 @@ def read_baseline(text: str, *, source: str, today: datetime.date) -> tuple[Acce
     try:
         document = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as exc:
-        raise BaselineError(f"`{source}` is no TOML: {exc}") from exc
+        raise BaselineError(f"`{source}` is no TOML: {plain(str(exc))}") from exc
     rows = document.pop("accepted", [])
     if document:
-        raise BaselineError(f"`{source}`: `{next(iter(document))}` is not known here")
+        name = plain(next(iter(document)))
+        raise BaselineError(f"`{source}`: `{name}` is not known here")
     if not isinstance(rows, list):
         raise BaselineError(f"`{source}`: entries begin with `[[accepted]]`")
     entries = tuple(
@@ -88,18 +89,19 @@ def read_baseline(text: str, *, source: str, today: datetime.date) -> tuple[Acce
     seen: set[str] = set()
     for entry in entries:
         if entry.id in seen:
-            raise BaselineError(f"`{source}` has two entries of `{entry.id}`: keep one")
+            name = plain(entry.id)
+            raise BaselineError(f"`{source}` has two entries of `{name}`: keep one")
         seen.add(entry.id)
     return entries
 
 
 def _entry(row: Any, where: str, today: datetime.date) -> Accepted:
     name = row.get("id") if isinstance(row, dict) else None
-    where = f"{where} (`{name}`)" if name else where
+    where = f"{where} (`{plain(str(name))}`)" if name else where
     try:
         entry = msgspec.convert(row, Accepted)
     except msgspec.ValidationError as exc:
-        raise BaselineError(f"{where}: {exc}") from exc
+        raise BaselineError(f"{where}: {plain(str(exc))}") from exc
     if not entry.reason.strip():
         raise BaselineError(f"{where} has no reason: say why it is accepted, or remove it")
     if entry.expires > today + datetime.timedelta(days=LONGEST_DAYS):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from urllib.parse import quote
 
@@ -30,15 +30,21 @@ class Place(Struct, frozen=True, kw_only=True):
     """The first where no other is known."""
 
 
-def place_of(finding: Finding, servers: Iterable[Server], root: Path | None) -> Place:
-    """Find the place of a finding: as it says, or by its target."""
+def paths_of(servers: Iterable[Server]) -> list[str]:
+    """Give the files that servers stand in, the longest name first."""
+    return sorted(
+        {it.path for it in servers if it.path is not UNSET}, key=len, reverse=True
+    )
+
+
+def place_of(finding: Finding, paths: Sequence[str], root: Path | None) -> Place:
+    """Find the place of a finding: as it says, or by its target, which may name a file."""
     target = finding.target
     if finding.path is not UNSET:
         name = target.removeprefix(f"{finding.path}: ")
         line = _line_of(finding.path, name) if finding.line is UNSET else finding.line
         return _file(finding.path, line, root)
-    paths = {it.path for it in servers if it.path is not UNSET}
-    for path in sorted(paths, key=len, reverse=True):
+    for path in paths:
         if target == path or target.startswith(f"{path}: "):
             return _file(path, _line_of(path, target[len(path) + 2 :]), root)
     path, _, name = target.partition(": ")

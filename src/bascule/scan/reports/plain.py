@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 from bascule.lock.invisible import is_unseen, visible
+
+_COMMAND_OF_A_LINE = re.compile(r"^(\s*):(?=:[A-Za-z].*::)", re.MULTILINE)
+_COMMAND_ANYWHERE = re.compile(r"#(?=#\w*\[)")
 
 
 def plain(text: str) -> str:
@@ -14,3 +19,13 @@ def plain(text: str) -> str:
     if text.isascii() and text.isprintable():
         return text
     return "".join(visible(char) if is_unseen(char) else char for char in text)
+
+
+def inert(text: str) -> str:
+    r"""Write lines so that no runner of a pipeline takes a part of them for a command.
+
+    GitHub obeys lines that begin with `::name::`, and `##[name]` wherever it stands; Azure
+    `##vso[…]`, TeamCity `##teamcity[…]`. One character of each becomes an escape
+    (`\u0023`), which in JSON is the same character.
+    """
+    return _COMMAND_OF_A_LINE.sub(r"\1\\u003a", _COMMAND_ANYWHERE.sub(r"\\u0023", text))

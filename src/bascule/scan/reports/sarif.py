@@ -17,7 +17,7 @@ import msgspec
 from bascule.scan.baseline import Compared
 from bascule.scan.finding import Finding
 from bascule.scan.report import Gap, Report
-from bascule.scan.reports.places import place_of
+from bascule.scan.reports.places import Place, paths_of, place_of
 from bascule.scan.reports.plain import plain
 from bascule.scan.rule import Rule, Severity
 from bascule.scan.rules import RULES
@@ -168,6 +168,7 @@ def _results(
     report: Report, held: Compared, rules: list[str], root: Path | None
 ) -> Iterator[dict[str, Any]]:
     places = {rule: at for at, rule in enumerate(rules)}
+    paths = paths_of(report.servers)
     for finding in report.findings:
         told = (finding.title, f"Seen: {finding.evidence}", f"Do: {finding.fix}")
         result: dict[str, Any] = {
@@ -175,7 +176,7 @@ def _results(
             "kind": "fail",
             "level": _LEVELS[finding.severity],
             "message": {"text": "\n\n".join(map(_literal, told))},
-            "locations": [_location(finding, report, root)],
+            "locations": [_location(finding, place_of(finding, paths, root))],
             # Two keys: ours, and the one by which GitHub tells alerts apart.
             "partialFingerprints": {
                 "basculeFinding/v1": finding.id,
@@ -189,8 +190,7 @@ def _results(
         yield result
 
 
-def _location(finding: Finding, report: Report, root: Path | None) -> dict[str, Any]:
-    place = place_of(finding, report.servers, root)
+def _location(finding: Finding, place: Place) -> dict[str, Any]:
     artifact = {"uri": place.uri}
     if place.relative:
         artifact["uriBaseId"] = _ROOT
