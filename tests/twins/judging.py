@@ -31,6 +31,7 @@ class Seen:
     @property
     def rules(self) -> set[str]:
         """What was found, beside its state."""
+        assert self.probed.identity is not None, "no MCP was found, so nothing is judged"
         return set(self.findings) - OF_STATE
 
 

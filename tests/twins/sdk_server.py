@@ -25,7 +25,10 @@ async def serve() -> None:
 
     tasks = []
     for app in (made.streamable_http_app(), made.sse_app()):
-        sock = socket.create_server(("127.0.0.1", 0))
+        # Named TCP, so that asyncio sends each piece at once (TCP_NODELAY).
+        sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+        sock.bind(("127.0.0.1", 0))
+        sock.listen()
         print(sock.getsockname()[1], flush=True)
         server = uvicorn.Server(uvicorn.Config(app, log_level="error"))
         tasks.append(asyncio.ensure_future(server.serve([sock])))
