@@ -208,9 +208,9 @@ NO_PKCE = Rule(
 
 OPEN_REGISTRATION = Rule(
     id="open-registration",
-    severity="medium",
+    severity="low",
     promise="known",
-    title="Anybody may register as a client",
+    title="Strangers get as far as registering a client",
     why=(
         "A stranger registers a client with the name of one that people know, and asks "
         "users for consent under it."
