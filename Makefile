@@ -42,6 +42,7 @@ shared-check: $(VENV)/.dev ## Measure on study material, where there is any
 docs: $(VENV)/.dev ## Write the pages that are made from the code
 	$(BIN)/bascule config schema --markdown > docs/reference/configuration.md
 	$(BIN)/python -m bascule.scan.rules_page > docs/reference/scan-rules.md
+	$(BIN)/python -m bascule.scan.clients_page > docs/reference/clients.md
 
 lock: ## Resolve all requirements anew, with hashes; needs uv
 	scripts/lock

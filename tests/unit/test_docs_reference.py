@@ -11,6 +11,7 @@ import pytest
 from bascule.config.documentation import descriptions
 from bascule.config.json_schema import json_schema
 from bascule.config.reference import reference_page
+from bascule.scan.clients_page import clients_page
 from bascule.scan.rules_page import rules_page
 
 ROOT = Path(__file__).parents[2]
@@ -29,6 +30,11 @@ def test_the_configuration_page_is_what_make_docs_writes() -> None:
 def test_the_page_of_rules_is_what_make_docs_writes() -> None:
     page = (ROOT / "docs" / "reference" / "scan-rules.md").read_text()
     assert page == rules_page(), "run `make docs`"
+
+
+def test_the_clients_page_is_what_make_docs_writes() -> None:
+    page = (ROOT / "docs" / "reference" / "clients.md").read_text()
+    assert page == clients_page()
 
 
 @pytest.mark.parametrize(("table", "key"), SETTINGS)

@@ -1,0 +1,180 @@
+"""Commands and URLs without the secrets in them: what a report may show.
+
+More is left out than is called a secret: a value that follows `--token` is never shown.
+What is a reference stays, so that one sees what is referred to.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+from bascule.scan.plain_secrets import (
+    KNOWN_SECRET,
+    looks_random,
+    names_secret,
+    names_weakly,
+    secret_in,
+    without_references,
+)
+
+LEFT_OUT = "[redacted]"
+
+_LONGEST = 4_096
+"""Characters of a word that are shown."""
+_MOST_WORDS = 256
+
+_TAKES_SECRET = frozenset(
+    {"-e", "--env", "-H", "--header", "--headers", "--build-arg", "--set"}
+)
+"""Options whose value has a name of its own, and is often a secret."""
+_ASSIGNED = re.compile(
+    r"(?P<name>-{0,2}[A-Za-z_][\w.-]*)(?P<sign>\s*[=:]\s*)(?P<value>.+)", re.DOTALL
+)
+_URL = re.compile(
+    r"[A-Za-z][A-Za-z0-9+.-]*://[^\s\"'<>`|\\^{}]+(?:\$\{[^{}]*\}[^\s\"'<>`]*)*"
+)
+_VALUE = (
+    r"(?=(?P<value>(?:(?:bearer|basic|token)\s+)?"
+    r"(?:\\?\"[^\"]*\"|'[^']*'|[^\s,;&}\"'\\]+)))"
+)
+"""Only looked at: what is a value of one name may hold the name of another."""
+_INNER = (
+    re.compile(
+        r"(?P<name>-{0,2}[A-Za-z_][\w.-]*)\\?[\"']?\s*[=:]\s*" + _VALUE, re.IGNORECASE
+    ),
+    re.compile(r"(?P<name>--?[A-Za-z][\w-]*)\s+(?!-)" + _VALUE, re.IGNORECASE),
+)
+_USER = re.compile(r"((?:^|\s)(?:-u|--user)[ =]+[^\s:]+:)(?!\d+(?:\s|$))\S+")
+_RANDOM = re.compile(r"sha256:[0-9a-f]{64}(?![0-9A-Za-z])|[A-Za-z0-9+/_=.~-]{20,}")
+_PLAIN_QUERY = re.compile(r"[a-z0-9_.,-]{1,12}|[A-Za-z]{1,8}")
+_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+_CREDENTIALS = re.compile(r"(//)[^/?#@\s]*@")
+
+
+def redacted_command(words: Sequence[str]) -> tuple[str, ...]:
+    """Give a command's words with the secrets left out."""
+    shown: list[str] = []
+    before = ""
+    for word in words[:_MOST_WORDS]:
+        shown.append(_word(before, word))
+        before = word
+    return tuple(shown)
+
+
+def redacted_url(url: str) -> str:
+    """Give a URL without user, password, and what in its query or path may be a secret."""
+    try:
+        parts = urlsplit(url)
+        host = parts.netloc.rpartition("@")[2]
+        credentials = parts.netloc.rpartition("@")[0]
+    except ValueError:
+        return LEFT_OUT
+    if credentials:
+        is_reference = not without_references(credentials).strip(":")
+        host = f"{credentials if is_reference else LEFT_OUT}@{host}"
+    path = "/".join(map(_segment, parts.path.split("/")))
+    query = "&".join(map(_parameter, parts.query.split("&"))) if parts.query else ""
+    fragment = LEFT_OUT if parts.fragment else ""
+    return urlunsplit((parts.scheme, host, path, query, fragment))
+
+
+def named_values(text: str) -> Iterator[tuple[str, str]]:
+    """Give names and values within a text: `TOKEN=x`, `--token x`, `"token": x`."""
+    for match in _matches(text[:_LONGEST]):
+        yield match["name"], match["value"].strip("\\\"'")
+
+
+def redacted(text: str) -> str:
+    """Give any text with what is or may be a secret left out."""
+    text = text[:_LONGEST]
+    text = _URL.sub(lambda match: redacted_url(match.group()), text)
+    text = KNOWN_SECRET.sub(LEFT_OUT, text)
+    text = _CREDENTIALS.sub(rf"\1{LEFT_OUT}@", text)
+    text = _USER.sub(rf"\1{LEFT_OUT}", text)
+    text = _without(text)
+    return _RANDOM.sub(_unless_random, text)
+
+
+def _word(before: str, word: str) -> str:
+    if before in _TAKES_SECRET or (before.startswith("-") and "=" not in before):
+        if before in _TAKES_SECRET:
+            return _assigned(word, always=True)
+        if before in ("-u", "--user"):
+            return redacted(f"-u {word}").removeprefix("-u ")
+        if _names(before) and not word.startswith("--") and not _is_reference(word):
+            return LEFT_OUT
+    if word.startswith(("-e", "-H")) and _ASSIGNED.fullmatch(word[2:]):
+        return f"{word[:2]}{_assigned(word[2:], always=True)}"
+    for option in ("--env=", "--header=", "--headers=", "--build-arg=", "--set="):
+        if word.startswith(option):
+            return f"{option}{_assigned(word.removeprefix(option), always=True)}"
+    return _assigned(word, always=False)
+
+
+def _assigned(word: str, *, always: bool) -> str:
+    """Leave out the value of `NAME=VALUE`, `--name=VALUE` and `Name: value`."""
+    if "://" in word.partition("=")[0]:
+        return redacted(word)
+    match = _ASSIGNED.fullmatch(word)
+    if match is None:
+        return redacted(word)
+    name, sign, value = match["name"], match["sign"], match["value"]
+    if _is_reference(value):
+        return word[:_LONGEST]
+    if always or _names(name) or secret_in(name, value) in _CERTAIN:
+        return f"{name}{sign}{LEFT_OUT}"
+    return f"{name}{sign}{redacted(value)}"
+
+
+_CERTAIN = frozenset({"a secret, by its name", "a random text"})
+
+
+def _names(name: str) -> bool:
+    return names_secret(name) or names_weakly(name)
+
+
+def _is_reference(value: str) -> bool:
+    return not without_references(value).strip(" \"'")
+
+
+def _matches(text: str) -> Iterator[re.Match[str]]:
+    for pattern in _INNER:
+        yield from pattern.finditer(text)
+
+
+def _without(text: str) -> str:
+    """Leave out the values of names of secrets; one may be within another."""
+    spans = sorted(
+        match.span("value")
+        for match in _matches(text)
+        if _names(match["name"]) and not _is_reference(match["value"])
+    )
+    kept, at = [], 0
+    for start, end in spans:
+        if start >= at:
+            kept += [text[at:start], LEFT_OUT]
+        at = max(at, end)
+    return "".join([*kept, text[at:]])
+
+
+def _unless_random(match: re.Match[str]) -> str:
+    """Leave out what looks random, but for the digest of an image."""
+    return LEFT_OUT if looks_random(match.group()) else match.group()
+
+
+def _segment(part: str) -> str:
+    plain = unquote(part)
+    is_secret = KNOWN_SECRET.search(plain) or looks_random(plain) or _UUID.fullmatch(plain)
+    return LEFT_OUT if is_secret else part
+
+
+def _parameter(pair: str) -> str:
+    name, equals, value = pair.partition("=")
+    if not equals:
+        return redacted(unquote(name)) if len(name) >= 20 else name
+    if _is_reference(value):
+        return pair
+    is_plain = _PLAIN_QUERY.fullmatch(value) and not _names(name)
+    return pair if is_plain else f"{name}={LEFT_OUT}"
