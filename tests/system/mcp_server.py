@@ -124,7 +124,10 @@ class OneEra:
 
 @contextlib.contextmanager
 def running(era: str = "both", *, port: int = 0, **options: Any) -> Iterator[int]:
-    """Run a server (`both`, `legacy`, `modern`) in a process of its own; give its port."""
+    """Run a server in a process of its own; give its port.
+
+    `era`: `both`, `legacy` or `modern`, or `sse` for that of 2024-11-05.
+    """
     with socket.socket() as sock:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind(("127.0.0.1", port))
@@ -153,8 +156,10 @@ class Announcing(uvicorn.Server):
 
 def main(era: str, options: str, fd: str) -> None:
     """Serve on an inherited socket until killed."""
-    app: ASGIApp = make_server().streamable_http_app(**json.loads(options))
-    if era != "both":
+    made, settings = make_server(), json.loads(options)
+    make = made.sse_app if era == "sse" else made.streamable_http_app
+    app: ASGIApp = make(**settings)
+    if era in {"legacy", "modern"}:
         app = OneEra(app, modern=era == "modern")
     server = Announcing(uvicorn.Config(app, log_level="error"))
     server.run([socket.socket(fileno=int(fd))])

@@ -614,3 +614,12 @@ def test_requests_on_one_connection_keep_their_callers_apart(
         found.append(response.status)
     connection.close()
     assert found == [200, 401, 401, 200, 401, 200]
+
+
+# What a scanner learns
+
+
+def test_the_own_scanner_finds_that_a_token_is_asked_for(bascule: Installation) -> None:
+    result = bascule.cli("scan", "url", f"{bascule.url}/c/desk/mcp", "--json")
+    (row,) = json.loads(result.stdout)["servers"]
+    assert (row["state"], row["auth"]) == ("token_required", "oauth")

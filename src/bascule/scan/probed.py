@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bascule.scan.eras import Era, Question
+from bascule.scan.exchange import Failure
 from bascule.scan.finding import Finding
 from bascule.scan.report import Gap
 from bascule.scan.server import Server, State
@@ -74,6 +75,8 @@ class Probed:
     not_assessed: tuple[Gap, ...] = ()
     identity: Identity | None = None
     """None where no MCP was found."""
+    failure: Failure | None = None
+    """Why there was no answer of HTTP at all, where there was none."""
     others: tuple[Probed, ...] = ()
     """Further endpoints on the same port."""
 

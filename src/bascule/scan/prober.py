@@ -21,8 +21,14 @@ TARGET_SECONDS = 60.0
 """For everything at one target, judges included."""
 
 
-async def probe(wire: Wire, target: Target, judges: Sequence[Judge] = JUDGES) -> Probed:
-    """Find out what is at a target, and judge it.
+async def probe(
+    wire: Wire,
+    target: Target,
+    judges: Sequence[Judge] | None = None,
+    *,
+    seconds: float = TARGET_SECONDS,
+) -> Probed:
+    """Find out what is at a target, and judge it: by all judges, unless some are named.
 
     No tool is called, and no credential sent. Whatever the target does, it raises nothing:
     what cannot be told is in `not_assessed`.
@@ -32,18 +38,18 @@ async def probe(wire: Wire, target: Target, judges: Sequence[Judge] = JUDGES) ->
     async def visit(seen: Sighting) -> None:
         assert seen.identity is not None  # noqa: S101 - only those are visited
         probed.append(described(seen, seen.identity))
-        for judge in judges:
+        for judge in JUDGES if judges is None else judges:
             number = len(probed) - 1
             results = await _ask(judge, wire, seen)
             probed[number] = judged(probed[number], results)
 
     try:
-        async with asyncio.timeout(TARGET_SECONDS):
+        async with asyncio.timeout(seconds):
             await walk(wire, target, met, visit)
     except OutOfScopeError as exc:
         return unknown(target, str(exc))
     except TimeoutError:
-        ended = f"it took longer than {TARGET_SECONDS:g} s"
+        ended = f"it took longer than {seconds:g} s"
     finally:
         if met.place is not None:
             wire.forget(met.place)

@@ -121,7 +121,12 @@ def summed_up(target: Target, met: Walk, probed: list[Probed], ended: str) -> Pr
     server = Server(name=name, url=name, state=state, auth=auth)
     if met.first is not None:
         server = structs.replace(server, address=met.first.address)
-    return Probed(server=server, findings=findings, not_assessed=tuple(gaps))
+    return Probed(
+        server=server,
+        findings=findings,
+        not_assessed=tuple(gaps),
+        failure=None if met.problem is None else met.problem.failure,
+    )
 
 
 def _state(met: Walk, ended: str) -> tuple[State, str]:

@@ -67,11 +67,15 @@ class Target:
         return cls(host=bare, port=port, secure=None, addresses=(address,), hints=hints)
 
     @property
+    def origin(self) -> str:
+        """The URL without its path."""
+        scheme = "https" if self.secure else "http"
+        return f"{scheme}://{authority(self.host, self.port, secure=bool(self.secure))}"
+
+    @property
     def shown(self) -> str:
         """How reports call it."""
-        scheme = "https" if self.secure else "http"
-        place = authority(self.host, self.port, secure=bool(self.secure))
-        return shown(f"{scheme}://{place}{self.path or '/'}")
+        return shown(f"{self.origin}{self.path or '/'}")
 
 
 def authority(host: str, port: int, *, secure: bool) -> str:
