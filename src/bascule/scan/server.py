@@ -51,5 +51,9 @@ class Server(Struct, frozen=True, kw_only=True):
     auth: Auth | None = None
     state: State = "unknown"
     pid: int | UnsetType = UNSET
+    process: tuple[str, ...] | UnsetType = UNSET
+    """Command line of the process that listens; secrets are left out."""
+    container: str | UnsetType = UNSET
+    """The one that it runs in: `ENGINE:ID`."""
     address: str | UnsetType = UNSET
     """Where it listens or was reached: `ADDRESS:PORT`, IPv6 in brackets."""
