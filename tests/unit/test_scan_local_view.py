@@ -125,7 +125,9 @@ def test_psutil_sees_the_same() -> None:
             assert (one.address, one.user_id) == (other.address, other.user_id)
             assert one.process is not None
             assert other.process is not None
-            bare = replace(one.process, input=None, output=None, container=None)
+            bare = replace(
+                one.process, input=None, output=None, container=None, channels=None
+            )
             assert bare == replace(other.process, container=None)
     assert theirs.processes[pid].parent == os.getpid()
 

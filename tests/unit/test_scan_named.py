@@ -67,7 +67,7 @@ def test_a_url_that_leads_elsewhere_does_not(url: str, address: str) -> None:
     ("written", "running"),
     [
         ("uvx mcp-server-time --tz UTC", "uvx mcp-server-time --tz UTC"),
-        ("uvx mcp-server-time", "/root/.local/bin/uvx mcp-server-time"),
+        ("uvx mcp-server-time", "/home/a/.local/bin/uvx mcp-server-time"),
         ("uvx mcp-server-time", "/usr/bin/python3 /usr/bin/uvx mcp-server-time"),
         ("/opt/x/server --a=1", "/opt/x/server --a=1"),
         ("npx -y pkg@1.0.0 /srv", "node /usr/bin/npx -y pkg@1.0.0 /srv"),

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bascule.scan.local_view import LocalView, Process, look
+from bascule.scan.local_view import Listener, LocalView, Process, look
 from bascule.scan.stdio_servers import StdioServer, is_bascule, stdio_servers
 
 SHADOW = """\
@@ -27,8 +27,13 @@ def process(
     parent: int = 1,
     pipes: str | None = "pipe:[7]",
     directory: str = "/nowhere",
+    hears: str = "",
 ) -> Process:
-    return Process(pid, parent, 0, command, directory, input=pipes, output=pipes)
+    """Make a process; `hears` are the pipes that it reads, when not its standard input."""
+    channels = None if pipes is None else frozenset((hears or pipes).split())
+    return Process(
+        pid, parent, 0, command, directory, input=pipes, output=pipes, channels=channels
+    )
 
 
 def seen(*processes: Process) -> list[StdioServer]:
@@ -41,7 +46,7 @@ def seen(*processes: Process) -> list[StdioServer]:
         ("mcp-server-time",),
         ("/usr/local/bin/github-mcp-server", "stdio"),
         ("uvx", "mcp-server-time", "--local-timezone=UTC"),
-        ("/root/.local/bin/uv", "tool", "uvx", "--from", "acme", "acme-mcp"),
+        ("/home/a/.local/bin/uv", "tool", "uvx", "--from", "acme", "acme-mcp"),
         ("uv", "--directory", "/srv/x", "run", "acme-mcp"),
         ("npx", "-y", "@modelcontextprotocol/server-filesystem@2025.8.21", "/srv/f"),
         ("npm exec @modelcontextprotocol/server-filesystem /srv/f",),
@@ -79,19 +84,30 @@ def test_a_program_that_only_speaks_of_one_is_none(command: tuple[str, ...]) -> 
     assert seen(process(*command)) == []
 
 
-@pytest.mark.parametrize("pipes", ["/dev/null", "/dev/pts/3", "/srv/in"])
-def test_what_does_not_speak_over_pipes_is_no_stdio_server(pipes: str) -> None:
-    """A terminal, a file: an MCP server over HTTP, or nothing that serves anybody."""
+@pytest.mark.parametrize("pipes", ["/dev/pts/3", "/srv/in"])
+def test_what_reads_a_terminal_or_a_file_is_no_stdio_server(pipes: str) -> None:
     assert seen(process("mcp-server-time", pipes=pipes)) == []
 
 
 def test_a_launcher_and_what_it_starts_are_one_server() -> None:
-    uvx = process("uvx", "mcp-server-time", pid=30)
-    server = process("/c/python", "/c/bin/mcp-server-time", pid=20, parent=30)
+    """Also where a shell stands between, and the server has put its pipes elsewhere."""
+    npx = process("npm exec mcp-server-time", pid=30)
+    shell = process("sh", "-c", "mcp-server-time", pid=31, parent=30)
+    server = process(
+        "node", "/x/mcp-server-time", pid=20, parent=31, pipes="/dev/null", hears="pipe:[7]"
+    )
     other = process("mcp-server-git", pid=40, pipes="socket:[8]")
-    first, second = seen(server, uvx, other)
-    assert (first.process, first.family) == (uvx, (uvx, server))
+    first, second = seen(server, npx, shell, other)
+    assert (first.process, first.family) == (npx, (npx, shell, server))
+    assert first.seen_to_speak
     assert second.process == other
+
+
+def test_a_server_that_a_server_starts_is_one_of_its_own() -> None:
+    """As aggregators do: the outer one writes what the inner one reads."""
+    outer = process("mcp-proxy", pid=30, hears="pipe:[7] pipe:[9]")
+    inner = process("mcp-server-time", pid=20, parent=30, hears="pipe:[8]")
+    assert [it.family for it in seen(inner, outer)] == [(inner,), (outer,)]
 
 
 def test_where_pipes_are_not_told_those_that_descend_from_one_another_are_one() -> None:
@@ -100,6 +116,13 @@ def test_where_pipes_are_not_told_those_that_descend_from_one_another_are_one() 
     server = process("mcp-server-time", pid=20, parent=30, pipes=None)
     (found,) = seen(server, uvx, process("bash", pid=1, pipes=None))
     assert (found.family, found.seen_to_speak) == ((uvx, server), False)
+
+
+def test_a_server_of_that_name_that_listens_may_speak_over_its_port() -> None:
+    daemon = process("mcp-server-time", pipes="/dev/null")
+    listener = Listener("127.0.0.1", 8000, 0, daemon)
+    (found,) = stdio_servers(LocalView({10: daemon}, (listener,), ()))
+    assert not found.seen_to_speak
 
 
 @pytest.mark.parametrize(
@@ -139,13 +162,20 @@ def test_real_processes_are_told_apart(tmp_path: Path) -> None:
         )
         for it in commands
     ]
-    found = {it.process.pid: it.sign for it in stdio_servers(look())}
+    # It has put its pipes elsewhere by the time that it answers.
+    stdin, stdout = running[0].stdin, running[0].stdout
+    assert stdin is not None
+    assert stdout is not None
+    stdin.write('{"jsonrpc":"2.0","id":1,"method":"ping"}\n')
+    stdin.flush()
+    assert '"result"' in stdout.readline()
+    found = {it.process.pid: (it.sign, it.seen_to_speak) for it in stdio_servers(look())}
     for each in running:
         each.kill()
         each.communicate()
     assert [found.get(it.pid) for it in running] == [
-        "by its name",
-        "by what weather.py imports",
+        ("by its name", True),
+        ("by what weather.py imports", True),
         None,
     ]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from bascule.scan.report import Gap
 
@@ -28,6 +28,9 @@ class Process:
     input: str | None = None
     """What its standard input is, as Linux names it: `pipe:[1234]`."""
     output: str | None = None
+    channels: frozenset[str] | None = field(default=None, repr=False)
+    """Pipes that it reads and sockets, whatever their numbers, but for its standard error:
+    a launcher and the server that it starts have some in common."""
 
 
 Processes = Mapping[int, Process]

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from bascule.scan.interfaces import OwnAddress, is_own, plain
 from bascule.scan.local_view import Listener
 from bascule.scan.program_names import base_name, operands, title_words
+from bascule.scan.target import looks_secret
 
 _DEFAULT_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 _REFERENCE = re.compile(r"\$\{[^{}]*\}|\$[A-Za-z_]\w*|%[A-Za-z_]\w*%|^~(?=/|$)")
@@ -54,6 +55,15 @@ class Named:
             )
         except ValueError:
             return False
+
+    @property
+    def hint(self) -> str:
+        """Path of its URL, to ask at; empty where there is none, or it may be a secret."""
+        try:
+            path = urlsplit(self.url).path
+        except ValueError:
+            return ""
+        return "" if any(map(looks_secret, path.split("/"))) else path
 
     @property
     def place(self) -> tuple[str, int] | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import stat
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -128,6 +129,7 @@ def _entry(folder: Path, status: dict[str, str]) -> _Entry:
         container=container_of((folder / "cgroup").read_text(errors="replace")),
         input=None if opened is None else opened.get("0"),
         output=None if opened is None else opened.get("1"),
+        channels=None if opened is None else frozenset(_channels(folder / "fd", opened)),
     )
     sockets = None if opened is None else frozenset(_sockets(opened.values()))
     return _Entry(process, _network(folder), sockets)
@@ -155,6 +157,19 @@ def _opened(folder: Path) -> dict[str, str] | None:
     except PermissionError:
         return None
     return found
+
+
+def _channels(folder: Path, opened: dict[str, str]) -> Iterator[str]:
+    """Give what it may be told something by; the mode of a link says what is read."""
+    for number, target in opened.items():
+        if number == "2" or target == opened.get("2"):
+            continue
+        if target.startswith("socket:"):
+            yield target
+        elif target.startswith("pipe:"):
+            with contextlib.suppress(FileNotFoundError):
+                if (folder / number).lstat().st_mode & stat.S_IRUSR:
+                    yield target
 
 
 def _sockets(opened: Iterable[str]) -> Iterator[int]:

@@ -7,7 +7,7 @@ called, and by the program that they run, which is read and never started.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -21,6 +21,7 @@ _INTERPRETER = re.compile(
     r"^(?:python[0-9.]*|pypy[0-9.]*|node|nodejs|bun|deno|ruby|perl|java|dotnet|sh|bash|dash)$"
 )
 _LAUNCHER = re.compile(r"^(?:uvx?|pipx|npx|npm|pnpm|pnpx|yarn|bunx|docker|podman|nerdctl)$")
+NOTHING = "/dev/null"
 _PACKAGES = ("site-packages", "node_modules", "dist-packages")
 _SERVER_CODE = re.compile(
     rb"\bmcp\.server\b|\bfastmcp\b|\bFastMCP\b|modelcontextprotocol/(?:sdk/)?server"
@@ -34,33 +35,88 @@ _MAX_CODE = 1 << 18
 class StdioServer:
     """A server, which may be several processes: a launcher and what it started."""
 
-    process: Process
-    """The one that the others descend from."""
     family: tuple[Process, ...]
+    """Those that hear the same, the one that began it first."""
     sign: str
     """How it was recognised."""
     through_bascule: bool
     """A process that is called Bascule started it."""
+    seen_to_speak: bool
+    """The system shows that it speaks over pipes, and over no port."""
 
     @property
-    def seen_to_speak(self) -> bool:
-        """Whether the system shows that its standard input and output are pipes."""
-        return self.process.input is not None
+    def process(self) -> Process:
+        """Give the one that the others descend from."""
+        return self.family[0]
 
 
 def stdio_servers(view: LocalView) -> list[StdioServer]:
-    """Give the MCP servers among the processes that speak over pipes."""
-    return [
-        StdioServer(
-            family[0],
-            family,
-            sign,
-            any(is_bascule(it.command) for it in ancestors(family[0], view.processes)),
-        )
-        for family in _families(view.processes)
-        if not any(is_bascule(it.command) for it in family)
-        and (sign := next(filter(None, map(_sign, family)), ""))
-    ]
+    """Give the MCP servers among the processes that may speak over pipes."""
+    signs = {
+        process.pid: sign
+        for process in view.processes.values()
+        if _may_speak(process) and (sign := _sign(process))
+    }
+    families: dict[int, list[Process]] = {}
+    for pid in signs:
+        for member in (lineage := _lineage(view.processes[pid], view.processes, signs)):
+            family = families.setdefault(lineage[0].pid, [])
+            if member not in family:
+                family.append(member)
+    return [_server(tuple(family), signs, view) for family in families.values()]
+
+
+def _server(
+    family: tuple[Process, ...], signs: Mapping[int, str], view: LocalView
+) -> StdioServer:
+    above = ancestors(family[0], view.processes)
+    listens = {it.process.pid for it in view.listeners if it.process is not None}
+    return StdioServer(
+        family=family,
+        sign=next(signs[it.pid] for it in family if it.pid in signs),
+        through_bascule=any(is_bascule(it.command) for it in above),
+        seen_to_speak=all(
+            _is_piped(it) or (it.input is not None and it.pid not in listens)
+            for it in family
+        ),
+    )
+
+
+def _may_speak(process: Process) -> bool:
+    """Tell whether it may speak over pipes.
+
+    SDKs put the pipes on other numbers, and nothing in their place, so that a stray `print`
+    breaks no message. Who reads from a terminal or a file speaks with nobody.
+    """
+    if is_bascule(process.command):
+        return False
+    return process.input in {None, NOTHING} or _is_piped(process)
+
+
+def _is_piped(process: Process) -> bool:
+    both = (process.input or "", process.output or "")
+    return all(it.startswith(("pipe:", "socket:")) for it in both)
+
+
+def _lineage(
+    process: Process, processes: Processes, signs: Mapping[int, str]
+) -> tuple[Process, ...]:
+    """Give a server's launchers, the first of them first, and the server itself.
+
+    They hear the same; where the system does not tell what they hear, they are those that
+    are recognised too.
+    """
+    found = [process]
+    for it in ancestors(process, processes):
+        if process.channels is None or it.channels is None:
+            belongs = it.pid in signs
+        else:
+            belongs = bool(process.channels & it.channels)
+        if is_bascule(it.command):
+            break
+        if belongs:
+            found.append(it)
+    return tuple(reversed(found))
 
 
 def is_bascule(command: Sequence[str]) -> bool:
@@ -70,34 +126,6 @@ def is_bascule(command: Sequence[str]) -> bool:
     if _INTERPRETER.match(program):
         return base_name(script) == "bascule" or script.startswith("bascule.")
     return program == "bascule"
-
-
-def _families(processes: Processes) -> Iterator[tuple[Process, ...]]:
-    """Group the processes that share one standard input, the first of each group first.
-
-    Where the system does not say what that is, those stand together that descend from one
-    another and are recognised.
-    """
-    groups: dict[str, list[Process]] = {}
-    for process in processes.values():
-        groups.setdefault(_group(process, processes), []).append(process)
-    groups.pop("", None)
-    for members in groups.values():
-        pids = {it.pid for it in members}
-        yield tuple(sorted(members, key=lambda it: (it.parent in pids, it.pid)))
-
-
-def _group(process: Process, processes: Processes) -> str:
-    if process.input is None:
-        eldest = process
-        for it in ancestors(process, processes):
-            if not _names_mcp(it.command):
-                break
-            eldest = it
-        return f"pid:{eldest.pid}"
-    both = (process.input, process.output or "")
-    piped = all(it.startswith(("pipe:", "socket:")) for it in both)
-    return process.input if piped else ""
 
 
 def _sign(process: Process) -> str:
