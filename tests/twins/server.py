@@ -61,6 +61,8 @@ class Twin:
     info: Mapping[str, Any] = field(
         default_factory=lambda: {"name": "twin", "version": "1.0.0"}
     )
+    refusal: Mapping[str, Any] = field(default_factory=lambda: {"error": "invalid_token"})
+    """What it says to whom it does not know."""
     challenge: str | None = None
     """`WWW-Authenticate`, with `{origin}` in it; empty for none, None for the right one."""
     resource: Mapping[str, Any] | None = field(default_factory=dict)
@@ -208,7 +210,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif not self._known(query) and not (
             self.twin.tells and method in {"initialize", "server/discover"}
         ):
-            self._json(401, {"error": "invalid_token"}, **self._challenge())
+            self._json(401, self.twin.refusal, **self._challenge())
         elif (
             method
             and self.twin.checks_type

@@ -146,6 +146,24 @@ def test_a_rule_tells_the_twins_apart(
     assert rule not in seen(hardened).rules
 
 
+PLAIN = {"refusal": {"detail": "Not authenticated"}, "challenge": "", "resource": None}
+
+
+@pytest.mark.parametrize("era", ["modern", "legacy", "sse"])
+def test_a_plain_refusal_does_not_hide_that_any_token_is_taken(era: str) -> None:
+    found = seen({**PLAIN, "takes": "any", "era": era})
+    assert "garbage-bearer-accepted" in found.rules
+    assert found.probed.server.state == "garbage_accepted"
+
+
+def test_a_plain_refusal_that_stays_one_is_no_mcp_server() -> None:
+    found = seen(PLAIN)
+    assert found.probed.identity is None
+    assert found.probed.server.state == "token_required"
+    assert found.findings == {}
+    assert found.gaps
+
+
 # What cannot be told is said, and is no finding.
 
 
@@ -165,14 +183,15 @@ def test_an_odd_status_is_about_the_origin_where_its_own_is_answered() -> None:
     assert "origin-not-checked" not in gaps
 
 
-def test_behind_a_token_only_what_comes_before_it_is_known() -> None:
-    assert whats({}) == {
+@pytest.mark.parametrize("era", ["modern", "legacy", "sse"])
+def test_behind_a_token_only_what_comes_before_it_is_known(era: str) -> None:
+    assert whats({"era": era}) == {
         "header-mismatch-tolerated",
         "weak-session-ids",
         "whether tokens for other resources are accepted",
     }
     assert {"origin-not-checked", "host-not-checked"} <= whats(
-        {"checks_origin": False, "checks_host": False}
+        {"era": era, "checks_origin": False, "checks_host": False}
     )
 
 

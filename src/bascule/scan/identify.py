@@ -13,7 +13,7 @@ from bascule.scan.greet import Greeted, greeting, server_info, spoken_versions
 from bascule.scan.lists import Listed, read_lists
 from bascule.scan.paths import STREAM_PATHS
 from bascule.scan.probed import Identity
-from bascule.scan.server import State
+from bascule.scan.server import Auth, State
 from bascule.scan.target import Target
 from bascule.scan.wire import Answered, Place, Wire
 
@@ -37,13 +37,13 @@ class Sighting:
     endpoint_elsewhere: str = ""
     """Another origin, to which a stream sends messages."""
 
-    def become_refused(self, target: Target, place: Place) -> None:
-        """Take the refusal for one of an MCP server, since its metadata say so."""
+    def become_refused(self, target: Target, place: Place, *, auth: Auth) -> None:
+        """Take the refusal for one of an MCP server, since something else says so."""
         era, outcome = self.answers[0]
         assert self.refusal is not None  # noqa: S101 - that is what was looked into
-        self.refusal = replace(self.refusal, is_mcp=True, auth="oauth")
+        self.refusal = replace(self.refusal, is_mcp=True, auth=auth)
         question = discover(self.path) if era == "modern" else initialize(self.path)
-        self.identity = _refused(
+        self.identity = refused(
             target, place, self.path, question, outcome.answered, self.refusal
         )
 
@@ -118,7 +118,7 @@ async def _take(seen: Sighting, target: Target, place: Place, greeted: Greeted) 
     if seen.refusal is None or refusal.is_mcp:
         seen.refusal = refusal
     if refusal.is_mcp:
-        seen.identity = _refused(
+        seen.identity = refused(
             target, place, seen.path, greeted.question, greeted.baseline, refusal
         )
 
@@ -154,7 +154,7 @@ def _identity(
     )
 
 
-def _refused(
+def refused(
     target: Target,
     place: Place,
     path: str,

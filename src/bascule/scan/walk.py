@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from bascule.scan.auth_state import Refusal
-from bascule.scan.eras import read_object
+from bascule.scan.eras import discover, read_object
 from bascule.scan.exchange import WireError
-from bascule.scan.identify import Sighting, sighted
+from bascule.scan.identify import Sighting, refused, sighted
+from bascule.scan.judge.tokens import GARBAGE, let_in
 from bascule.scan.paths import (
     NOWHERE,
     PATHS,
@@ -129,6 +130,8 @@ async def _at(
         first_refusal = seen.refusal is not None and met.refused is None
         if seen.identity is None and first_refusal:
             await _read_metadata(wire, target, place, seen)
+        if seen.identity is None and first_refusal:
+            await _try_garbage(wire, target, place, seen)
         if seen.endpoint_elsewhere:
             met.elsewhere[path] = seen.endpoint_elsewhere
         location = seen.first.header("location")
@@ -175,8 +178,23 @@ async def _read_metadata(wire: Wire, target: Target, place: Place, seen: Sightin
         with suppress(WireError):
             answered = await wire.ask(place, "GET", path, {"Accept": "application/json"})
             if answered.status == 200 and _describes(answered, seen.path):
-                seen.become_refused(target, place)
+                seen.become_refused(target, place, auth="oauth")
                 return
+
+
+async def _try_garbage(wire: Wire, target: Target, place: Place, seen: Sighting) -> None:
+    """See whether a token of nobody opens what refuses, and whether that is MCP.
+
+    A refusal in anybody's words hides it, and who takes any token must not be overlooked.
+    """
+    assert seen.refusal is not None  # noqa: S101 - that is what is looked into
+    if seen.refusal.state not in {"token_required", "forbidden"}:
+        return
+    question, baseline = discover(seen.path), seen.first
+    behind = refused(target, place, seen.path, question, baseline, seen.refusal)
+    leg = await let_in(wire, behind, GARBAGE)
+    if leg.outcome == "accepted":
+        seen.become_refused(target, place, auth=seen.refusal.auth or "bearer")
 
 
 def _describes(answered: Answered, path: str) -> bool:

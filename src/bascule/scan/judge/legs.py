@@ -45,7 +45,7 @@ class Leg:
 async def greet(wire: Wire, identity: Identity, headers: Mapping[str, str]) -> Leg:
     """Greet again with other headers, and leave no session behind."""
     try:
-        if identity.era == "sse":
+        if _is_stream(identity):
             return await _open_stream(wire, identity, headers)
         question = identity.greeting.with_headers(headers)
         outcome = await eras.ask(wire, identity.place, question)
@@ -66,6 +66,12 @@ def leg_of(outcome: Outcome, *, accepted: bool) -> Leg:
         return Leg("accepted", seen, outcome.answered)
     refused = outcome.answered.status in REFUSED
     return Leg("refused" if refused else "unclear", seen, outcome.answered)
+
+
+def _is_stream(identity: Identity) -> bool:
+    """Tell whether it is a stream of 2024-11-05 that answered, or was refused."""
+    tried = identity.greeting.params.get("protocolVersion")
+    return identity.era == "sse" or (identity.era is None and tried == "2024-11-05")
 
 
 async def _open_stream(wire: Wire, identity: Identity, headers: Mapping[str, str]) -> Leg:
