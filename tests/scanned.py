@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 from typing import Any
 
+from bascule.clock import UnixTime
 from bascule.scan.baseline import Accepted, Compared, compared
 from bascule.scan.finding import Finding, found
 from bascule.scan.report import Gap, Report, Sent
@@ -12,6 +13,7 @@ from bascule.scan.rule import Rule
 from bascule.scan.server import Server
 
 TODAY = datetime.date(2026, 11, 30)
+NOW = UnixTime(1796000000)
 LATER = TODAY + datetime.timedelta(days=30)
 
 OPEN = Rule(
@@ -45,7 +47,8 @@ RULES = {rule.id: rule for rule in (OPEN, FLOATING)}
 HOSTILE = (
     "</script><script>document.title='taken'</script><img src=x onerror=alert(1)>"
     "\x1b[2J\x1b]0;taken\x07\x9b31m\u202egnp\u2066\U000e0041\x00\r\n::error::taken"
-    " [click](https://evil.example/) {0} {{1}} ]]> &amp; \\[x\\] =cmd|' /C calc'!A0\ud800"
+    " `<i>` [click](https://evil.example/) {0} {{1}} ]]> &amp; \\[x\\] =cmd|' /C calc'!A0"
+    "\ud800"
 )
 """What a server might call itself, for each of those who may read it."""
 UNSEEN = frozenset("\x1b\x07\x9b\u202e\u2066\U000e0041\x00\r")

@@ -11,6 +11,8 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from jsonschema import Draft4Validator
 
 from bascule.scan.baseline import Compared, compared
@@ -24,6 +26,7 @@ from bascule.scan.server import Server
 from bascule.scan.taxonomies import TAXONOMIES
 from scanned import (
     HOSTILE,
+    NOW,
     OPEN,
     RULES,
     TODAY,
@@ -42,7 +45,7 @@ VALIDATOR = Draft4Validator(SARIF)
 
 def run_of(scanned: Report, held: Compared | None = None, **options: Any) -> Any:
     held = held or nothing_accepted(scanned)
-    options = {"rules": RULES, "version": "1.2.3", **options}
+    options = {"rules": RULES, "version": "1.2.3", "now": NOW, **options}
     log = json.loads(sarif_report(scanned, held, **options))
     assert [it.message for it in VALIDATOR.iter_errors(log)] == []
     (run,) = log["runs"]
@@ -156,6 +159,7 @@ def test_what_is_accepted_is_suppressed_with_its_reason() -> None:
 
 def test_what_was_not_assessed_is_notified() -> None:
     (invocation,) = run_of(report())["invocations"]
+    assert invocation["endTimeUtc"] == "2026-11-30T00:53:20Z"
     (told,) = invocation["toolExecutionNotifications"]
     assert told["descriptor"]["id"] == "not-assessed"
     assert told["message"]["text"] == "http://10.1.2.3:8080/mcp: Origin: it hung up"
@@ -229,3 +233,9 @@ def test_a_place_that_is_no_file_is_not_opened(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     assert place(f"{pipe}: time").line == 1
+
+
+@given(st.text())
+def test_any_target_has_a_uri(target: str) -> None:
+    for each in (target, f"/{target}", f"C:\\{target}"):
+        assert re.fullmatch(r"[\w.~%/:-]+", place(each).uri, re.ASCII)

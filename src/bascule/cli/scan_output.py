@@ -43,7 +43,7 @@ def finish(
     if not options.as_json:
         click.echo(inert(text_report(report, held, width=_width(), style=_styled)))
     elif lines is None:
-        click.echo(inert(json_report(report, held)))
+        click.echo(inert(json_report(report, held, version=_version(), now=now)))
     elif lines:
         click.echo(inert(lines))
     for name, path in options.files:
@@ -67,7 +67,7 @@ def _document(
     if name == "sarif":
         from bascule.scan.reports.sarif import sarif_report
 
-        return sarif_report(report, held, version=version("bascule"), root=Path.cwd())
+        return sarif_report(report, held, version=_version(), now=now, root=Path.cwd())
     if name == "html":
         from bascule.app.scan_page import scan_page
         from bascule.web.times import minute
@@ -76,6 +76,10 @@ def _document(
     from bascule.scan.reports.junit import junit_report
 
     return junit_report(report, held, threshold=None if fail_on == "never" else fail_on)
+
+
+def _version() -> str:
+    return version("bascule")
 
 
 def _write(path: Path, text: str) -> None:

@@ -7,6 +7,7 @@ import datetime
 import msgspec
 from msgspec import Struct
 
+from bascule.clock import UnixTime
 from bascule.lock.invisible import json_text
 from bascule.scan.baseline import Accepted, Compared
 from bascule.scan.finding import Finding
@@ -41,6 +42,10 @@ class ReportedBaseline(Struct, frozen=True, kw_only=True):
 class Scanned(Struct, frozen=True, kw_only=True):
     """`scan`: the servers, what is wrong, and what could not be looked at."""
 
+    version: str
+    """Of Bascule."""
+    at: UnixTime
+    """When the scan ended."""
     servers: tuple[Server, ...]
     findings: tuple[ReportedFinding, ...]
     """The worst first; those that a baseline accepts are among them."""
@@ -51,12 +56,14 @@ class Scanned(Struct, frozen=True, kw_only=True):
     baseline: ReportedBaseline
 
 
-def json_report(report: Report, held: Compared) -> str:
+def json_report(report: Report, held: Compared, *, version: str, now: UnixTime) -> str:
     """Write the report as one line of JSON.
 
     What is not seen stands in it as escapes of JSON, so that a terminal obeys nothing.
     """
     scanned = Scanned(
+        version=version,
+        at=now,
         servers=report.servers,
         findings=tuple(_reported(it, held.accepted.get(it.id)) for it in report.findings),
         not_assessed=report.not_assessed,

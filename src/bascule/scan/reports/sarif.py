@@ -7,6 +7,7 @@ wrote is in messages only, where neither links nor placeholders are left of it (
 
 from __future__ import annotations
 
+import datetime
 import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from bascule.clock import UnixTime
 from bascule.scan.baseline import Compared
 from bascule.scan.finding import Finding
 from bascule.scan.report import Gap, Report
@@ -48,6 +50,7 @@ def sarif_report(
     held: Compared,
     *,
     version: str,
+    now: UnixTime,
     root: Path | None = None,
     rules: Mapping[str, Rule] = RULES,
 ) -> str:
@@ -62,6 +65,7 @@ def sarif_report(
         "invocations": [
             {
                 "executionSuccessful": True,
+                "endTimeUtc": _utc(now),
                 "toolExecutionNotifications": [*map(_gap, report.not_assessed)],
             }
         ],
@@ -105,7 +109,7 @@ def _rule(rule: Rule, used: list[int]) -> dict[str, Any]:
         "fullDescription": {"text": _literal(rule.why)},
         "help": {
             "text": _literal(f"{rule.why}\n\n{rule.fix}"),
-            "markdown": f"{rule.why}\n\n**What to do.** {rule.fix}",
+            "markdown": f"{_braced(rule.why)}\n\n**What to do.** {_braced(rule.fix)}",
         },
         "defaultConfiguration": {"level": _LEVELS[rule.severity]},
         "relationships": [*_relationships(rule, used)],
@@ -229,6 +233,16 @@ _ESCAPED = str.maketrans({"\\": "\\\\", "[": "\\[", "]": "\\]", "{": "{{", "}": 
 def _literal(text: str) -> str:
     """Write a text as a message in which nothing is a link or a placeholder."""
     return plain(text).translate(_ESCAPED)
+
+
+def _braced(text: str) -> str:
+    """Write our own Markdown so that braces in it are no placeholders."""
+    return text.replace("{", "{{").replace("}", "}}")
+
+
+def _utc(time: UnixTime) -> str:
+    moment = datetime.datetime.fromtimestamp(time, datetime.UTC)
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _guid(name: str, version: str) -> str:
