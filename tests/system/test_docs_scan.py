@@ -18,6 +18,7 @@ from click.testing import CliRunner
 
 from bascule.cli.main import main
 from bascule.cli.scan import scan
+from bascule.scan.clients import table
 from twins.server import twin
 
 ROOT = Path(__file__).parents[2]
@@ -140,3 +141,13 @@ def test_the_hook_finds_what_it_should(
     arguments = [*shlex.split(hook["entry"]), *names]
     result = run(folder, *arguments)
     assert result.returncode == code, result.stdout + result.stderr
+
+
+@pytest.mark.parametrize(
+    "path", sorted({it.path for it in table().locations if it.scope == "project"})
+)
+def test_the_hook_that_is_offered_is_given_every_file_of_projects(path: str) -> None:
+    offered = hooks()[0]["files"]
+    for below in ("", "packages/a/"):
+        assert re.search(offered, below + path.replace("*", "x")), path
+    assert not re.search(offered, path.replace(".", "_"))
