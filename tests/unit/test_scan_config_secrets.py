@@ -135,6 +135,10 @@ def test_a_reference_or_a_placeholder_is_no_secret(value: str) -> None:
         ("PATH", "/usr/local/bin:/usr/bin:/bin"),
         ("SERVICE", "my-company-internal-service-name-production"),
         ("SORT_KEY", "name"),
+        ("PACKAGE", "@acme/task-management-server-2000-edition"),
+        ("PACKAGE", "pypi-attestations-and-more-things"),
+        ("MODEL", "hf_transfer_enabled_for_everybody"),
+        ("PACKAGE", "sk-learn-for-everybody-and-all"),
     ],
 )
 def test_what_is_no_secret_is_not_called_one(name: str, value: str) -> None:
@@ -233,6 +237,11 @@ def test_values_of_variables_and_headers_are_never_shown(tmp_path: Path) -> None
     """Not even those that are no secrets by name or look."""
     server = {"url": "https://x.example", "env": {"A": "plain"}, "headers": {"B": "plain"}}
     assert "plain" not in encode(report_of(tmp_path, server).servers).decode()
+
+
+def test_an_entry_without_end_is_told(tmp_path: Path) -> None:
+    report = report_of(tmp_path, {"command": "x", "args": ["word"] * 3_000})
+    assert ["more than 2000 texts" in gap.why for gap in report.not_assessed] == [True]
 
 
 def test_a_secret_in_dockers_settings_is_found(tmp_path: Path) -> None:

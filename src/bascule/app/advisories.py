@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import cache, partial
 from pathlib import Path
 
@@ -70,15 +70,24 @@ def assess_all(
 
     Raises `StateUnavailableError`.
     """
-    rows, feeds = store.read(
-        partial(advisories.about, packages=packages_of(entries.values()))
-    )
+    about, feeds = about_packages(store, packages_of(entries.values()))
+    newest = {it.ecosystem: it.newest for it in feeds}
+    return {name: assess(it, about, newest, now=now) for name, it in entries.items()}
+
+
+def about_packages(
+    store: Store, packages: Collection[tuple[str, str]]
+) -> tuple[dict[tuple[str, str], list[Advisory]], list[Feed]]:
+    """Give what was imported about packages (ecosystem and name), and what it is from.
+
+    Raises `StateUnavailableError`.
+    """
+    rows, feeds = store.read(partial(advisories.about, packages=packages))
     about: dict[tuple[str, str], list[Advisory]] = {}
     for row in rows:
         known = about.setdefault((row.ecosystem, row.name), [])
         known.append(parse_advisory(row.document))
-    newest = {it.ecosystem: it.newest for it in feeds}
-    return {name: assess(it, about, newest, now=now) for name, it in entries.items()}
+    return about, feeds
 
 
 def known_fixes(store: Store) -> Fixes:

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from bascule.cli.context import CommandContext
+from bascule.cli.output import printable
 from bascule.cli.scan_options import ReportOptions, report_options
+from bascule.errors import BasculeError
+
+if TYPE_CHECKING:
+    from bascule.scan.clients.places import Home
+    from bascule.scan.config_checks.packages import Known
+    from bascule.scan.report import Report
 
 
 @click.command()
@@ -27,6 +36,11 @@ from bascule.cli.scan_options import ReportOptions, report_options
     metavar="URL",
     help="Public URL of a Bascule that clients should go through.",
 )
+@click.option(
+    "--state",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="File that holds the last scan, to tell what changed since.",
+)
 @report_options
 @click.pass_context
 def configs(
@@ -35,6 +49,7 @@ def configs(
     paths: tuple[Path, ...],
     homes: tuple[Path, ...],
     public_urls: tuple[str, ...],
+    state: Path | None,
     report: ReportOptions,
 ) -> None:
     """Find the servers that MCP clients have in their files, and what is wrong with them.
@@ -45,22 +60,54 @@ def configs(
     """
     from bascule.cli.scan_output import finish
     from bascule.scan.clients.homes import named_home, own_homes
-    from bascule.scan.configs import scan_configs
 
-    context = ctx.ensure_object(CommandContext)
     scanned_homes = tuple(map(named_home, homes))
     if not homes and not paths:
         scanned_homes = own_homes(os.environ)
+    context = ctx.ensure_object(CommandContext)
+    found = scanned_configs(context, scanned_homes, paths, public_urls, state)
+    finish(ctx, found, report)
+
+
+def scanned_configs(
+    context: CommandContext,
+    homes: Sequence[Home],
+    paths: Sequence[Path] = (),
+    public_urls: Sequence[str] = (),
+    state: Path | None = None,
+) -> Report:
+    """Scan files of clients, with what this machine's Bascule knows beside."""
+    from bascule.cli.scan_state import with_changes
+    from bascule.scan.configs import scan_configs
+
     scanned = scan_configs(
-        scanned_homes,
+        homes,
         tuple(map(str, paths)),
         public_urls=(*public_urls, *_own_url(context)),
+        advisories=_advisories(context),
     )
-    finish(ctx, scanned.report, report)
+    named = (os.path.realpath(it) for it in paths)
+    return with_changes(scanned, (*(it.path for it in homes), *named), state)
 
 
 def _own_url(context: CommandContext) -> tuple[str, ...]:
-    """Give the public URL of the configuration, where there is one."""
+    """Give the public URL of the configuration, where there is one that can be read."""
     if context.named_config is None and not context.config_path.exists():
         return ()
-    return (context.config().server.public_url,)
+    try:
+        return (context.config().server.public_url,)
+    except BasculeError as exc:
+        if context.named_config is not None:
+            raise
+        click.echo(f"left out, because it cannot be used: {printable(str(exc))}", err=True)
+        return ()
+
+
+def _advisories(context: CommandContext) -> Known | None:
+    """Give what was imported into a data directory that was named."""
+    if context.named_data_dir is None or not context.has_state():
+        return None
+    from bascule.app.advisories import about_packages
+
+    store = context.store()
+    return lambda packages: about_packages(store, packages)[0]

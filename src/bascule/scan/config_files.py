@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from bascule.errors import BasculeError
 from bascule.scan.clients import Format
+from bascule.scan.clients.matching import reason
 from bascule.scan.config_parsers import UnparsableError, parse
 
 LIMITS: Mapping[Format, int] = {
@@ -61,13 +62,12 @@ def read_document(path: str, format: Format, base: str | None) -> Document:
     Raises `ConfigFileError`, and nothing else, whatever is there.
     """
     try:
-        data, mode = _read(path, format, base)
+        data, mode = _read(path, LIMITS[format], base)
         text, value = parse(data, format)
     except UnparsableError as exc:
         raise ConfigFileError(str(exc)) from exc
     except (OSError, ValueError) as exc:
-        told = exc.strerror.lower() if isinstance(exc, OSError) and exc.strerror else "no"
-        raise ConfigFileError(f"it cannot be read: {told}") from exc
+        raise ConfigFileError(reason(exc)) from exc
     is_ours = os.name == "posix"
     return Document(
         path,
@@ -78,7 +78,15 @@ def read_document(path: str, format: Format, base: str | None) -> Document:
     )
 
 
-def _read(path: str, format: Format, base: str | None) -> tuple[bytes, int]:
+def read_small_file(path: str, limit: int) -> bytes:
+    """Read a regular file of some bytes at most. Raises `ConfigFileError`."""
+    try:
+        return _read(path, limit, None)[0]
+    except (OSError, ValueError) as exc:
+        raise ConfigFileError(reason(exc)) from exc
+
+
+def _read(path: str, limit: int, base: str | None) -> tuple[bytes, int]:
     real = os.path.realpath(path)
     if base is not None and not is_below(real, os.path.realpath(base)):
         raise ConfigFileError(
@@ -86,7 +94,6 @@ def _read(path: str, format: Format, base: str | None) -> tuple[bytes, int]:
             "that file on the command line to have it read"
         )
     _refuse_other_kinds(os.stat(real).st_mode)  # noqa: PTH116 - as fast as can be
-    limit = LIMITS[format]
     # What was replaced in between is not waited for, and looked at again.
     handle = os.open(real, _FLAGS)
     try:

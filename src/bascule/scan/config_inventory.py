@@ -12,12 +12,14 @@ from bascule.scan.clients.matching import matching
 from bascule.scan.clients.places import Home, places
 from bascule.scan.config_files import ConfigFileError, Document, read_document
 from bascule.scan.config_shapes import Misshapen, Raw, entries_elsewhere, entries_of
-from bascule.scan.configured import Configured, clean, configured
+from bascule.scan.configured import MOST_VALUES, Configured, clean, configured, values_in
 from bascule.scan.containers_configured import of_compose, of_registry
 from bascule.scan.opened import opened
 from bascule.scan.project_walk import Patterns, Walk
 from bascule.scan.report import Gap
 
+_MOST_LEVELS = 6
+"""Folders between a home and a client's file."""
 _ENDINGS: dict[str, Format] = {
     ".json": "json",
     ".jsonc": "jsonc",
@@ -104,6 +106,7 @@ class _Reading:
         """Read a file or folder that a person named; a link is what it leads to."""
         real = os.path.realpath(path)
         if os.path.isdir(real):  # noqa: PTH112
+            self._read_candidates(self._within(real), real)
             self._read_candidates(self.walk.below(real), real)
             return
         locations = self._like(real)
@@ -166,6 +169,21 @@ class _Reading:
                     project=entry.project,
                 )
                 self.found.servers.append(server)
+                if values_in(entry.value, MOST_VALUES + 1) > MOST_VALUES:
+                    why = f"it holds more than {MOST_VALUES} texts: left out the rest"
+                    self._tell(server.target, why, "secrets in plain text")
+
+    def _within(self, folder: str) -> Iterator[tuple[str, Location]]:
+        """Give the files of a folder that is a home, or a client's own folder in one."""
+        at = folder
+        for _ in range(_MOST_LEVELS):
+            for location in self._table.locations:
+                pattern = f"{at}/{location.path.removeprefix('~/')}"
+                is_below = location.scope != "system" and pattern.startswith(f"{folder}/")
+                if is_below:
+                    for path in matching(pattern, self._tell):
+                        yield path, location
+            at = at.rpartition("/")[0]
 
     def _like(self, path: str) -> list[Location]:
         """Give the locations whose path ends as a named file's does, else its format's."""

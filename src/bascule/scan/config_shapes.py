@@ -17,7 +17,7 @@ OTHER_KEYS = (
 """Where servers are in other clients' files: they learn from one another."""
 _ANY_SHAPE = frozenset({"mcp.json", ".mcp.json", "mcp_config.json", "servers.json"})
 """Names of files that hold nothing but servers, so that they may stand at the top."""
-_MOST = 2_000
+_MOST = 500
 """Servers of one file."""
 
 

@@ -36,6 +36,8 @@ class Scanned:
     report: Report
     servers: tuple[Configured, ...]
     """As the files have them, in the order of the report's rows; never to be printed."""
+    files: tuple[str, ...]
+    """Those that were read."""
 
 
 def scan_configs(
@@ -65,7 +67,8 @@ def scan_configs(
         findings=tuple(findings),
         not_assessed=tuple(found.gaps),
     )
-    return Scanned(merged([report]), tuple(it.server for it in subjects))
+    files = dict.fromkeys(document.path for document, _ in found.documents)
+    return Scanned(merged([report]), tuple(it.server for it in subjects), tuple(files))
 
 
 def _subjects(found: Inventory, public_urls: Collection[str]) -> list[Subject]:

@@ -34,6 +34,8 @@ _TRANSPORTS: Mapping[str, Transport] = {
 }
 _URL_IS_SSE = frozenset({"Gemini CLI", "Qwen Code"})
 """Clients that have `httpUrl` for the transport of today."""
+MOST_VALUES = 2_000
+"""Texts of one entry that are looked at."""
 _LONGEST_NAME = 200
 _MOST_WORDS = 1_000
 
@@ -60,9 +62,14 @@ class Configured:
     """Folder in which it is used; empty for everywhere."""
 
     @property
+    def shown_name(self) -> str:
+        """Its name as it is shown: of bounded length, and no secret in it."""
+        return redacted(self.name[:_LONGEST_NAME])
+
+    @property
     def target(self) -> str:
         """What findings name."""
-        return f"{self.path}: {shown_name(self.name)}"
+        return f"{self.path}: {self.shown_name}"
 
     @property
     def shown_where(self) -> str:
@@ -77,7 +84,7 @@ class Configured:
     def row(self, *, pinned: bool | None, through_bascule: bool | None) -> Server:
         """Give what is shown of it."""
         row = Server(
-            name=shown_name(self.name),
+            name=self.shown_name,
             transport=self.transport,
             client=self.client,
             path=self.path,
@@ -152,14 +159,23 @@ def looks_like_server(value: object) -> bool:
     )
 
 
+def values_in(value: object, most: int) -> int:
+    """Count the texts in a value, up to `most`."""
+    waiting, count = [value], 0
+    while waiting and count < most:
+        each = waiting.pop()
+        if isinstance(each, dict):
+            waiting += each.values()
+        elif isinstance(each, list):
+            waiting += each
+        elif isinstance(each, str):
+            count += 1
+    return count
+
+
 def clean(text: str) -> str:
     """Give text that can be written as UTF-8, whatever a file or its name held."""
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
-
-
-def shown_name(name: str) -> str:
-    """Give a name as it is shown: of bounded length, and no secret in it."""
-    return redacted(name[:_LONGEST_NAME])
 
 
 def _first(layer: Mapping[str, Any], keys: tuple[str, ...]) -> object:

@@ -37,7 +37,7 @@ _URL = re.compile(
 )
 _VALUE = (
     r"(?=(?P<value>(?:(?:bearer|basic|token)\s+)?"
-    r"(?:\\?\"[^\"]*\"|'[^']*'|[^\s,;&}\"'\\]+)))"
+    r"(?:\\?\"[^\"]{0,400}\"|'[^']{0,400}'|[^\s,;&}\"'\\]+)))"
 )
 """Only looked at: what is a value of one name may hold the name of another."""
 _INNER = (

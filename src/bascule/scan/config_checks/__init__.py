@@ -49,11 +49,24 @@ Check = Callable[[Subject], Iterator[Finding]]
 
 def line_of(text: str, name: str) -> int:
     """Give the line in which a name is first written as a key; 1 when it is nowhere."""
-    written = re.escape(name)
-    match = re.search(
-        rf"[\"']{written}[\"']\s*:|^\s*-?\s*(?:name:\s*)?{written}\s*(?::|$)"
-        rf"|\.[\"']?{written}[\"']?\s*\]|[\"']?name[\"']?\s*[:=]\s*[\"']{written}[\"']",
-        text,
-        re.MULTILINE,
-    )
-    return text.count("\n", 0, match.start()) + 1 if match else 1
+    at = _as_json_key(text, name)
+    if at < 0:
+        written = re.escape(name)
+        match = re.search(
+            rf"^\s*(?:-\s*)?(?:name\s*[:=]\s*)?[\"']?{written}[\"']?\s*(?::|$)"
+            rf"|\.[\"']?{written}[\"']?\s*\]|[\"']?name[\"']?\s*[:=]\s*[\"']{written}[\"']",
+            text,
+            re.MULTILINE,
+        )
+        at = match.start() if match else 0
+    return text.count("\n", 0, at) + 1
+
+
+def _as_json_key(text: str, name: str) -> int:
+    quoted = f'"{name}"'
+    at = text.find(quoted)
+    while at >= 0:
+        if text[at + len(quoted) : at + len(quoted) + 40].lstrip().startswith(":"):
+            return at
+        at = text.find(quoted, at + 1)
+    return -1

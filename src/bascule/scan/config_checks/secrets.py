@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 
 from bascule.scan.config_checks import Subject
-from bascule.scan.configured import clean
+from bascule.scan.configured import MOST_VALUES, clean
 from bascule.scan.finding import Finding
 from bascule.scan.plain_secrets import names_secret, secret_in
 from bascule.scan.redaction import named_values, redacted
@@ -24,7 +25,8 @@ _NO_SECRETS = frozenset(
 def plain_secrets(subject: Subject) -> Iterator[Finding]:
     """Find secrets in every text of the entry, whatever its name."""
     seen: set[str] = set()
-    for where, name, value in _texts(subject.server.raw, subject.server.shown_where, "", 0):
+    texts = _texts(subject.server.raw, subject.server.shown_where, "", 0)
+    for where, name, value in islice(texts, MOST_VALUES):
         kind = secret_in(name, value) or _within(value)
         if kind is None or where in seen or len(seen) >= _MOST:
             continue
