@@ -6,7 +6,7 @@ from pathlib import Path
 
 from system.mcp_server import running
 from twins.judging import look
-from twins.sdks import npm_sdk, python_sdk
+from twins.sdks import npm_inspector, npm_sdk, python_sdk
 
 REBINDING = {"host-not-checked", "origin-not-checked"}
 
@@ -34,3 +34,13 @@ def test_the_npm_sdk_before_1_24_does_not_check_hosts() -> None:
 def test_a_server_of_today_has_no_findings() -> None:
     with running("both") as port:
         assert look(f"http://127.0.0.1:{port}/mcp").rules == set()
+
+
+def test_the_inspector_before_0_14_1_asks_for_no_token() -> None:
+    """CVE-2025-49596; its proxy is no MCP server, and starts what it is told to."""
+    with npm_inspector("inspector-server-before-tokens") as url:
+        seen = look(url)
+        assert set(seen.findings) == {"inspector-open"}
+        assert "PATH" not in seen.findings["inspector-open"].evidence
+    with npm_inspector("inspector-server-with-tokens") as url:
+        assert look(url).findings == {}

@@ -16,7 +16,7 @@ import uvicorn
 async def serve() -> None:
     from mcp.server.fastmcp import FastMCP  # type: ignore[import-not-found]
 
-    made: Any = FastMCP("twin")
+    made: Any = FastMCP("twin", log_level="CRITICAL")
 
     @made.tool()  # type: ignore[untyped-decorator]
     def add(a: int, b: int) -> int:

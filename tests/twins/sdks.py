@@ -10,8 +10,11 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from conformance.rig import NODE, SCRIPTS
+from conformance.rig import NODE, PACKAGES, SCRIPTS
+from ports import free_ports
 
+BESIDE = ["httpx", "httpcore", "httpx-sse", "pydantic-settings", "python-dotenv"]
+"""What it needs that the tests' own environment has not."""
 UV = Path(sys.executable).with_name("uv")
 
 
@@ -22,8 +25,11 @@ def python_sdk(folder: Path, version: str) -> Iterator[tuple[str, str]]:
     with (folder / f"mcp-{version}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not place.exists():
-            packages = ["--python", sys.executable, "--target", place, f"mcp=={version}"]
-            subprocess.run([UV, "pip", "install", "--quiet", *packages], check=True)
+            where = ["--quiet", "--python", sys.executable, "--target", place]
+            packages = [f"mcp=={version}", *BESIDE]
+            subprocess.run(
+                [UV, "pip", "install", "--no-deps", *where, *packages], check=True
+            )
     command = [sys.executable, Path(__file__).with_name("sdk_server.py")]
     environment = {**os.environ, "PYTHONPATH": str(place)}
     with _served(command, environment, count=2) as (streamable, events):
@@ -36,6 +42,29 @@ def npm_sdk(package: str) -> Iterator[str]:
     command = [NODE, SCRIPTS / "server1.mjs", package]
     with _served(command, {"PATH": os.environ["PATH"]}, count=1) as (port,):
         yield f"http://127.0.0.1:{port}/mcp"
+
+
+@contextlib.contextmanager
+def npm_inspector(package: str) -> Iterator[str]:
+    """Run the proxy of MCP Inspector on loopback; gives its URL."""
+    (port,) = free_ports(1)
+    program = PACKAGES / package / "build" / "index.js"
+    command = [NODE, "--import", SCRIPTS / "loopback.mjs", program]
+    process = subprocess.Popen(
+        command,
+        env={"PATH": os.environ["PATH"], "PORT": str(port), "SERVER_PORT": str(port)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    assert process.stdout is not None
+    try:
+        while "listening" not in process.stdout.readline():
+            assert process.poll() is None, "it has ended"
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.kill()
+        process.communicate(timeout=10)
 
 
 @contextlib.contextmanager

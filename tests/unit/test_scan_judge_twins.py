@@ -130,6 +130,16 @@ PAIRS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
         {"registers": 400, "issuer": {"registration_endpoint": "{origin}/register"}},
         {"registers": 401, "issuer": {"registration_endpoint": "{origin}/register"}},
     ),
+    (
+        "known-vulnerable-product",
+        {**OPEN, "info": {"name": "Playwright", "version": "0.0.30"}},
+        {**OPEN, "info": {"name": "Playwright", "version": "0.0.40"}},
+    ),
+    (
+        "known-vulnerable-product",
+        {**LEGACY, "info": {"name": "@apollo/mcp-server", "version": "1.6.9"}},
+        {**LEGACY, "info": {"name": "mcp", "version": "1.0.0"}},
+    ),
     ("token-in-url", {"resource": {"bearer_methods_supported": ["query"]}}, {}),
 ]
 

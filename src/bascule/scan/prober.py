@@ -9,6 +9,7 @@ from bascule.scan.exchange import WireError
 from bascule.scan.finding import Finding
 from bascule.scan.identify import Sighting
 from bascule.scan.judge import JUDGES, Judge
+from bascule.scan.judge.products import inspector
 from bascule.scan.probed import Probed
 from bascule.scan.report import Gap
 from bascule.scan.scope import OutOfScopeError
@@ -34,6 +35,7 @@ async def probe(
     what cannot be told is in `not_assessed`.
     """
     met, probed, ended = Walk(), list[Probed](), ""
+    tools: list[Finding | Gap] = []
 
     async def visit(seen: Sighting) -> None:
         assert seen.identity is not None  # noqa: S101 - only those are visited
@@ -46,6 +48,8 @@ async def probe(
     try:
         async with asyncio.timeout(seconds):
             await walk(wire, target, met, visit)
+            if met.first is not None and met.place is not None and not probed:
+                tools += await inspector(wire, met.place)
     except OutOfScopeError as exc:
         return unknown(target, str(exc))
     except TimeoutError:
@@ -53,7 +57,7 @@ async def probe(
     finally:
         if met.place is not None:
             wire.forget(met.place)
-    return summed_up(target, met, probed, ended)
+    return judged(summed_up(target, met, probed, ended), tools)
 
 
 async def _ask(judge: Judge, wire: Wire, seen: Sighting) -> list[Finding | Gap]:

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from bascule.scan.finding import Finding
 from bascule.scan.judge.browser import judge_browser
 from bascule.scan.judge.metadata import judge_metadata
+from bascule.scan.judge.products import judge_product
 from bascule.scan.judge.serving import (
     judge_cleartext,
     judge_mirrors,
@@ -32,5 +33,6 @@ JUDGES: tuple[Judge, ...] = (
     judge_mirrors,
     judge_sessions,
     judge_versions,
+    judge_product,
 )
 """In the order in which they are asked, one after the other: servers may be small."""

@@ -78,7 +78,7 @@ MISMATCH_TOLERATED = Rule(
 
 KNOWN_VULNERABLE = Rule(
     id="known-vulnerable-product",
-    severity="high",
+    severity="medium",
     promise="approved",
     title="The server says that it is a version with a known hole",
     why="The way to attack it has been published.",
@@ -90,10 +90,31 @@ KNOWN_VULNERABLE = Rule(
     cwe=(1395,),
 )
 
+INSPECTOR_OPEN = Rule(
+    id="inspector-open",
+    severity="critical",
+    promise="known",
+    title="MCP Inspector's proxy asks for no token",
+    why=(
+        "It starts whatever command it is told to, with the rights of whoever runs it. Any "
+        "web page that is open in a browser on that network can tell it (CVE-2025-49596)."
+    ),
+    fix=(
+        "Stop it, update `@modelcontextprotocol/inspector` to 0.14.1 or newer, and never "
+        "set `DANGEROUSLY_OMIT_AUTH`."
+    ),
+    owasp=("MCP07", "MCP05"),
+    agentic=("ASI05",),
+    safe_mcp=("SAFE-T1005",),
+    cosai=("MCP-T1", "MCP-T8"),
+    cwe=(306,),
+)
+
 RULES: tuple[Rule, ...] = (
     CLEARTEXT,
     WEAK_SESSIONS,
     VERSION_DISCLOSED,
     MISMATCH_TOLERATED,
     KNOWN_VULNERABLE,
+    INSPECTOR_OPEN,
 )
