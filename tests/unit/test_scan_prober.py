@@ -30,7 +30,7 @@ from canned import (
 )
 from certificates import new_authority
 
-QUICK = Limits(connect_seconds=1.0, head_seconds=0.3, body_seconds=0.3)
+QUICK = Limits(connect_seconds=1.0, first_seconds=0.3, head_seconds=0.3, body_seconds=0.3)
 TOOL = {"name": "delete_all", "description": "Delete.", "inputSchema": {"type": "object"}}
 DISCOVERED = {
     "resultType": "complete",
@@ -160,6 +160,20 @@ def test_says_that_discovery_is_open_where_lists_are_closed() -> None:
     found, _, _ = probed(answer)
     assert found.server.state == "discovery_open"
     assert [it.rule for it in found.findings] == ["discovery-open"]
+
+
+def test_does_not_take_silence_for_a_closed_list() -> None:
+    def answer(heard: Heard) -> bytes | None:
+        return None if heard.rpc.endswith("/list") else modern(heard)
+
+    found, _, _ = probed(answer)
+    assert found.server.state == "unknown"
+    assert found.findings == ()
+    assert [it.what for it in found.not_assessed] == [
+        "`tools/list`",
+        "`resources/list`",
+        "`prompts/list`",
+    ]
 
 
 def test_takes_the_weakest_of_two_ways_in() -> None:
@@ -308,7 +322,7 @@ def test_takes_a_server_that_serves_every_path_for_one() -> None:
     found, server, _ = probed(answer, "")
     assert found.server.url == f"{server.url}/mcp"
     assert found.others == ()
-    assert len(server.heard) < 20
+    assert len(server.heard) < 40
 
 
 def test_finds_two_endpoints_of_one_port() -> None:
@@ -432,7 +446,7 @@ async def sends_a_gigabyte(
 
 def test_reads_of_a_gigabyte_no_more_than_may_be_an_answer() -> None:
     async def run() -> Probed:
-        limits = Limits(head_seconds=1.0, body_seconds=1.0, body_bytes=1 << 20)
+        limits = Limits(body_seconds=1.0, body_bytes=1 << 20)
         async with talking(sends_a_gigabyte) as server, wired(limits=limits) as way:
             return await probe(way, Target.of_url(f"{server.url}/mcp"), judges=())
 

@@ -20,7 +20,13 @@ from bascule.scan.wire import Place, Wire
 from canned import Answer, Heard, http, serving, talking, wired
 from certificates import new_authority
 
-SHORT = Limits(connect_seconds=1.0, head_seconds=0.2, body_seconds=0.2, body_bytes=1000)
+SHORT = Limits(
+    connect_seconds=1.0,
+    first_seconds=0.2,
+    head_seconds=0.2,
+    body_seconds=0.2,
+    body_bytes=1000,
+)
 
 
 def fine(heard: Heard) -> bytes:

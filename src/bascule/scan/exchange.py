@@ -15,6 +15,7 @@ from bascule.errors import BasculeError
 
 READ_BYTES = 32 << 10
 MAX_HEAD_BYTES = 64 << 10
+GRACE_SECONDS = 0.05
 SEEN_BYTES = 64
 """Of what is not HTTP: enough to tell what else it may be."""
 
@@ -45,8 +46,11 @@ class Limits:
     """What one request may take."""
 
     connect_seconds: float = 2.0
+    first_seconds: float = 5.0
+    """From the first request to a place to the end of its answer's head; what takes
+    connections and says nothing is waited for so long."""
     head_seconds: float = 5.0
-    """From the request to the end of the answer's head."""
+    """The same for further requests, of a server that has been heard of."""
     body_seconds: float = 5.0
     """From there to the end of the body."""
     body_bytes: int = 4 << 20
@@ -70,8 +74,11 @@ class Stream:
     writer: asyncio.StreamWriter
     address: str
     """`ADDRESS:PORT`."""
+    free: bool = False
+    """It ends on this machine, so that nobody is to be spared."""
     tls: Tls | None = None
-    used: bool = False
+    whole: bool = False
+    """Who lent it has read all answers to their ends."""
     next_at: float = 0.0
     """When the next request may go, by the monotonic clock."""
 
@@ -86,6 +93,7 @@ class Reply:
 
     stream: Stream
     limits: Limits
+    head_seconds: float
     status: int = 0
     headers: list[tuple[str, str]] = field(default_factory=list)
     """In their order; names in lower case."""
@@ -105,7 +113,7 @@ class Reply:
     def __post_init__(self) -> None:
         """Begin to wait."""
         self._parser = httptools.HttpResponseParser(self)
-        self._deadline = monotonic() + self.limits.head_seconds
+        self._deadline = monotonic() + self.head_seconds
 
     def header(self, name: str) -> str | None:
         """Give the value of a header, the first where there are several."""
@@ -180,8 +188,13 @@ class Reply:
     async def _receive(self) -> bytes:
         """Read what comes next, nothing at the end. Raises `WireError`."""
         try:
-            async with asyncio.timeout(self._deadline - monotonic()):
-                return await self.stream.reader.read(READ_BYTES)
+            try:
+                async with asyncio.timeout(self._deadline - monotonic()):
+                    return await self.stream.reader.read(READ_BYTES)
+            except TimeoutError:
+                # With a thousand connections under way we may be the slow ones.
+                async with asyncio.timeout(GRACE_SECONDS):
+                    return await self.stream.reader.read(READ_BYTES)
         except TimeoutError as exc:
             if self._begun:
                 raise WireError("slow", "the answer does not end in time") from exc

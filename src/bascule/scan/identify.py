@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 
+from bascule.scan.absent import takes_nothing
 from bascule.scan.auth_state import Refusal, read_refusal
 from bascule.scan.eras import Era, Outcome, Question, discover, initialize
 from bascule.scan.exchange import WireError
@@ -19,9 +20,6 @@ from bascule.scan.wire import Answered, Place, Wire
 
 MAX_TEXT = 4000
 """Characters of instructions that are kept."""
-
-_NO_POST = frozenset({404, 405, 410, 501})
-"""Statuses of a path that takes no message: no further era is tried by POST there."""
 
 
 @dataclass(slots=True)
@@ -93,12 +91,11 @@ def _eras(seen: Sighting, path: str, *, thorough: bool) -> Iterator[Era]:
 
 def _takes_messages(outcome: Outcome) -> bool:
     """Tell whether an answer to a POST leaves it open that messages are taken there."""
-    answered = outcome.answered
     if outcome.is_rpc:
         return True
-    if answered.status in _NO_POST or 300 <= answered.status < 400:
-        return False
-    return answered.media_type != "text/html" and answered.status != 401
+    status, kind = outcome.answered.status, outcome.answered.media_type
+    refuses = 300 <= status < 400 or status == 401 or kind == "text/html"
+    return not refuses and not takes_nothing(outcome)
 
 
 async def _take(seen: Sighting, target: Target, place: Place, greeted: Greeted) -> None:
@@ -107,7 +104,7 @@ async def _take(seen: Sighting, target: Target, place: Place, greeted: Greeted) 
         seen.endpoint_elsewhere = greeted.endpoint
     if greeted.confirmed:
         listed = await read_lists(greeted)
-        state: State = "open" if listed.lists else "discovery_open"
+        state = _state(listed)
         if seen.identity is None or state == "open" or seen.identity.era is None:
             seen.listed = listed
             seen.identity = _identity(target, place, seen.path, greeted, listed, state)
@@ -121,6 +118,12 @@ async def _take(seen: Sighting, target: Target, place: Place, greeted: Greeted) 
         seen.identity = refused(
             target, place, seen.path, greeted.question, greeted.baseline, refusal
         )
+
+
+def _state(listed: Listed) -> State:
+    if listed.lists:
+        return "open"
+    return "unknown" if listed.failed else "discovery_open"
 
 
 def _identity(

@@ -13,6 +13,7 @@ from bascule.scan.greet import Greeted
 
 MAX_PAGES = 20
 MAX_ENTRIES = 10_000
+NO_SUCH_METHOD = "it has no such method"
 _MEMBER = {"tools/list": "tools", "resources/list": "resources", "prompts/list": "prompts"}
 
 
@@ -24,8 +25,8 @@ class Listed:
     """By method: entries, also none."""
     refused: dict[str, str] = field(default_factory=dict)
     """By method: why there is no list, in words."""
-    closed: bool = False
-    """A list was refused to whom shows no token."""
+    failed: bool = False
+    """A list had no whole answer, so that nobody knows whether it is closed."""
     unfinished: dict[str, str] = field(default_factory=dict)
     """By method: why there may be more entries."""
     first: Question | None = None
@@ -52,11 +53,12 @@ async def _read(greeted: Greeted, method: str, numbers: count[int], found: Liste
         try:
             outcome = await greeted.ask(question)
         except WireError as exc:
+            found.failed = True
             _stop(found, method, str(exc), begun=method in found.lists)
             return
         page = None if outcome.result is None else outcome.result.get(_MEMBER[method])
         if not isinstance(page, list):
-            found.closed |= outcome.answered.status in {401, 403}
+            found.failed |= bool(outcome.answered.cut)
             _stop(found, method, refusal(outcome), begun=method in found.lists)
             return
         entries += [it for it in page if isinstance(it, dict)]
@@ -78,7 +80,7 @@ def _stop(found: Listed, method: str, why: str, *, begun: bool) -> None:
 def refusal(outcome: Outcome) -> str:
     """Say in a few words why a request had no result."""
     if outcome.code == METHOD_NOT_FOUND:
-        return "it has no such method"
+        return NO_SUCH_METHOD
     if outcome.answered.cut:
         return outcome.answered.cut
     code = "" if outcome.code is None else f", JSON-RPC error {outcome.code}"

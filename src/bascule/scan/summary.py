@@ -15,6 +15,7 @@ from bascule.scan.finding import Finding, found
 from bascule.scan.identify import Sighting
 from bascule.scan.interfaces import Reach, reach_of
 from bascule.scan.judge.documents import clipped, leads_inward
+from bascule.scan.lists import NO_SUCH_METHOD
 from bascule.scan.probed import Identity, Probed
 from bascule.scan.report import Gap
 from bascule.scan.rule import Severity
@@ -49,7 +50,7 @@ def described(seen: Sighting, identity: Identity) -> Probed:
     gaps += [
         Gap(target=target, what=f"`{method}`", why=why)
         for method, why in seen.listed.refused.items()
-        if why != "it has no such method" and identity.state == "open"
+        if why != NO_SUCH_METHOD and identity.state != "discovery_open"
     ]
     return Probed(
         server=_row(identity, target, seen),

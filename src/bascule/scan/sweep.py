@@ -23,7 +23,7 @@ MAX_TARGETS = 1 << 16
 """Addresses times ports of one scan."""
 PATIENT = Limits()
 """For targets that were named one by one."""
-BRISK = Limits(head_seconds=3.0, body_seconds=3.0)
+BRISK = Limits(first_seconds=2.0)
 """For networks."""
 
 _MOST_AT_ONCE = 200

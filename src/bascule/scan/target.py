@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import SplitResult, urlsplit
 
 from bascule.config.addresses import web_address
@@ -94,15 +95,16 @@ def shown(url: str) -> str:
     except ValueError:
         return HIDDEN
     place = parts.netloc.rpartition("@")[2]
-    query = f"?{HIDDEN}" if parts.query else ""
-    if not place:
-        return f"{shown_path(parts.path)}{query}"
-    return f"{parts.scheme}://{place}{shown_path(parts.path)}{query}"
+    path = shown_path(f"{parts.path}?" if parts.query else parts.path)
+    return f"{parts.scheme}://{place}{path}" if place else path
 
 
+@lru_cache(1024)
 def shown_path(path: str) -> str:
-    """Hide the segments of a path that look like a key."""
-    return "/".join(HIDDEN if looks_secret(it) else it for it in path.split("/"))
+    """Hide the query of a path, and its segments that look like a key."""
+    bare, mark, _ = path.partition("?")
+    shown = "/".join(HIDDEN if looks_secret(it) else it for it in bare.split("/"))
+    return f"{shown}?{HIDDEN}" if mark else shown
 
 
 def looks_secret(segment: str) -> bool:

@@ -5,11 +5,12 @@ What is no HTTP is left at once, and what is no MCP costs a short walk over one 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+from bascule.scan.absent import absent
 from bascule.scan.auth_state import Refusal
 from bascule.scan.eras import discover, read_object
 from bascule.scan.exchange import WireError
@@ -103,7 +104,8 @@ async def _others(wire: Wire, target: Target, named: str, met: Walk, visit: Visi
     if met.place is None or met.first is None:
         return
     usual = STREAM_PATHS if met.first.status == 501 else PATHS  # 501: it knows no POST
-    waiting = [*target.hints, *usual, *await _documented(wire, met.place)]
+    gone, documented = await _short_cut(wire, met.place, usual)
+    waiting = [*target.hints, *(it for it in usual if it not in gone), *documented]
     silences, tried = 0, {named}
     while waiting and not met.any_path and len(met.sightings) < MAX_ENDPOINTS:
         path = waiting.pop(0)
@@ -158,14 +160,18 @@ async def _takes_any_path(wire: Wire, target: Target, place: Place) -> bool:
     return False
 
 
-async def _documented(wire: Wire, place: Place) -> list[str]:
-    """Read what a site says of itself; gives the paths that it names."""
+async def _short_cut(
+    wire: Wire, place: Place, paths: Sequence[str]
+) -> tuple[frozenset[str], Sequence[str]]:
+    """Give the paths that need no look, and the ones that the site itself names."""
+    if all(wire.scope.is_free(it) for it in place.addresses):
+        return await absent(wire, place, paths)
     found: list[str] = []
     for path in WELL_KNOWN:
         with suppress(WireError):
             answered = await wire.ask(place, "GET", path, {"Accept": "application/json"})
             found += hints(place, path, answered)
-    return found
+    return frozenset(), found
 
 
 async def _read_metadata(wire: Wire, target: Target, place: Place, seen: Sighting) -> None:

@@ -15,14 +15,20 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
+from msgspec import structs
+
 from bascule.clock import Micros, monotonic, system_micros
-from bascule.net.fetch import USER_AGENT, system_trust
+from bascule.net.fetch import system_trust
 from bascule.net.resolver import Resolver, SystemResolver
-from bascule.scan.exchange import Limits, Reply, Stream, Tls, WireError, tls_failure
+from bascule.scan.asked import Asked
+from bascule.scan.exchange import Limits, Reply, Stream, WireError, tls_failure
 from bascule.scan.pace import Pace
+from bascule.scan.place import Answered as Answered
+from bascule.scan.place import Place as Place
 from bascule.scan.report import Sent
 from bascule.scan.scope import Scope
-from bascule.scan.target import Target, authority, shown
+from bascule.scan.target import Target, shown_path
+from bascule.scan.tls import any_certificate, secured
 
 RATE = 50.0
 """Connections a second to other machines; to one port no more requests a second either."""
@@ -35,51 +41,6 @@ ALERT_SECONDS = 1.0
 
 Dial = Callable[[str, int], Awaitable[tuple[asyncio.StreamReader, asyncio.StreamWriter]]]
 """Opens a connection to a literal and a port, in cleartext; TLS comes on top of it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where requests go: looked up once, checked, and never looked up again."""
-
-    host: str
-    port: int
-    secure: bool
-    addresses: tuple[str, ...]
-
-    @property
-    def authority(self) -> str:
-        """What `Host` says."""
-        return authority(self.host, self.port, secure=self.secure)
-
-    @property
-    def origin(self) -> str:
-        """As browsers write it."""
-        return f"{'https' if self.secure else 'http'}://{self.authority}"
-
-
-@dataclass(frozen=True, slots=True)
-class Answered:
-    """An answer with its body, which `cut` says to be whole or not."""
-
-    status: int
-    headers: list[tuple[str, str]]
-    body: bytes
-    cut: str
-    tls: Tls | None
-    address: str
-
-    def header(self, name: str) -> str | None:
-        """Give the value of a header, named in lower case; the first of several."""
-        return next((value for key, value in self.headers if key == name), None)
-
-    def every(self, name: str) -> list[str]:
-        """Give all values of a header."""
-        return [value for key, value in self.headers if key == name]
-
-    @property
-    def media_type(self) -> str:
-        """In lower case, without parameters."""
-        return (self.header("content-type") or "").partition(";")[0].strip().lower()
 
 
 async def _dial(
@@ -107,6 +68,7 @@ class Wire:
     _idle: dict[Place, Stream] = field(init=False, default_factory=dict)
     _names: dict[tuple[str, int], tuple[str, ...]] = field(init=False, default_factory=dict)
     _untrusted: dict[Place, str] = field(init=False, default_factory=dict)
+    _heard: set[Place] = field(init=False, default_factory=set)
 
     def __post_init__(self) -> None:
         """Begin with nothing sent."""
@@ -178,15 +140,15 @@ class Wire:
         connection that had its whole answer is kept for the next request to the place.
         Raises `WireError`; ValueError for headers that cannot be sent.
         """
-        message = _written(place, method, path, headers or {}, body)
+        asked = Asked(method, path, headers or {}, body)
+        message = asked.written(place)
         async with self._open:
-            reply = await self._answered(
-                place, method, path, message, limits or self.limits
-            )
+            reply = await self._answered(place, asked, message, limits or self.limits)
             try:
                 yield reply
             finally:
-                self._put_back(place, reply)
+                keep = reply.complete and reply.keep_alive
+                self._put_back(place, reply.stream, keep=keep)
 
     def forget(self, place: Place) -> None:
         """End the connection that was kept for a place."""
@@ -199,13 +161,47 @@ class Wire:
         for place in list(self._idle):
             self.forget(place)
 
+    @asynccontextmanager
+    async def stream(self, place: Place) -> AsyncGenerator[Stream, None]:
+        """Lend a connection, for who writes and reads by himself and notes what he sends.
+
+        It is kept afterwards where `whole` says that all answers were read to their ends.
+        Raises `WireError`.
+        """
+        async with self._open:
+            stream = self._idle.pop(place, None) or await self._connected(
+                place, self.limits
+            )
+            stream.whole = False
+            try:
+                yield stream
+            finally:
+                self._put_back(place, stream, keep=stream.whole)
+
+    def note(self, place: Place, address: str, asked: Asked) -> int:
+        """Write a request into the ledger, before it goes; gives its number there."""
+        self.sent.append(
+            Sent(
+                at=self.clock() / 1e6,
+                method=asked.method,
+                url=f"{place.origin}{shown_path(asked.path)}",
+                address=address,
+                status=None,
+            )
+        )
+        return len(self.sent) - 1
+
+    def note_status(self, number: int, status: int) -> None:
+        """Write into the ledger what came of a request."""
+        self.sent[number] = structs.replace(self.sent[number], status=status)
+
     async def _answered(
-        self, place: Place, method: str, path: str, message: bytes, limits: Limits
+        self, place: Place, asked: Asked, message: bytes, limits: Limits
     ) -> Reply:
         kept = self._idle.pop(place, None)
         if kept is not None:
             try:
-                return await self._exchange(kept, place, method, path, message, limits)
+                return await self._exchange(kept, place, asked, message, limits)
             except WireError as exc:
                 if exc.failure != "closed":
                     raise
@@ -213,10 +209,10 @@ class Wire:
         try:
             stream = await self._connected(place, limits)
         except WireError:
-            self._note(place, place.addresses[0], method, path)
+            self.note(place, _literal_and_port(place.addresses[0], place.port), asked)
             raise
         try:
-            return await self._exchange(stream, place, method, path, message, limits)
+            return await self._exchange(stream, place, asked, message, limits)
         except WireError as exc:
             if place.secure and exc.failure == "closed":
                 await self._hear_alert(place, limits)
@@ -240,54 +236,29 @@ class Wire:
             stream.cut()
 
     async def _exchange(
-        self,
-        stream: Stream,
-        place: Place,
-        method: str,
-        path: str,
-        message: bytes,
-        limits: Limits,
+        self, stream: Stream, place: Place, asked: Asked, message: bytes, limits: Limits
     ) -> Reply:
         wait = stream.next_at - monotonic()
         if wait > 0:
             await asyncio.sleep(wait)
-        address = stream.address.rpartition(":")[0].strip("[]")
-        if not self.scope.is_free(address):
+        if not stream.free:
             stream.next_at = monotonic() + 1 / self.rate
-        number = self._note(place, address, method, path)
-        reply = Reply(stream, limits)
+        number = self.note(place, stream.address, asked)
+        heard = place in self._heard
+        seconds = limits.head_seconds if heard else limits.first_seconds
+        reply = Reply(stream, limits, seconds)
         try:
             stream.writer.write(message)
             await reply.begin()
         except BaseException:
             stream.cut()
             raise
-        before = self.sent[number]
-        self.sent[number] = Sent(
-            at=before.at,
-            method=method,
-            url=before.url,
-            address=before.address,
-            status=reply.status,
-        )
+        self._heard.add(place)
+        self.note_status(number, reply.status)
         return reply
 
-    def _note(self, place: Place, address: str, method: str, path: str) -> int:
-        """Write a request into the ledger, before it goes; gives its number there."""
-        self.sent.append(
-            Sent(
-                at=self.clock() / 1e6,
-                method=method,
-                url=shown(f"{place.origin}{path}"),
-                address=_literal_and_port(address, place.port),
-                status=None,
-            )
-        )
-        return len(self.sent) - 1
-
-    def _put_back(self, place: Place, reply: Reply) -> None:
-        stream = reply.stream
-        if reply.complete and reply.keep_alive and place not in self._idle:
+    def _put_back(self, place: Place, stream: Stream, *, keep: bool) -> None:
+        if keep and place not in self._idle:
             self._idle[place] = stream
         else:
             stream.cut()
@@ -308,16 +279,17 @@ class Wire:
         if place not in self._untrusted:
             try:
                 stream = await self._dialled(place, address, limits)
-                return await _secured(stream, place, self.trust(), "", limits)
+                return await secured(stream, place.host, self.trust(), "", limits)
             except ssl.SSLCertVerificationError as exc:
                 self._untrusted[place] = exc.verify_message or "it is not trusted"
         stream = await self._dialled(place, address, limits)
         problem = self._untrusted[place]
-        return await _secured(stream, place, _any_certificate(), problem, limits)
+        return await secured(stream, place.host, any_certificate(), problem, limits)
 
     async def _dialled(self, place: Place, address: str, limits: Limits) -> Stream:
         self.scope.check(address, place.host, place.port)
-        if not self.scope.is_free(address):
+        free = self.scope.is_free(address)
+        if not free:
             await self._pace.turn()
         try:
             async with asyncio.timeout(limits.connect_seconds):
@@ -328,58 +300,7 @@ class Wire:
             raise WireError("refused", "nothing listens there") from exc
         except OSError as exc:
             raise WireError("unreachable", _reason(exc)) from exc
-        return Stream(reader, writer, _literal_and_port(address, place.port))
-
-
-async def _secured(
-    stream: Stream, place: Place, context: ssl.SSLContext, problem: str, limits: Limits
-) -> Stream:
-    """Speak TLS on a connection. Raises `WireError`, or the refusal of the certificate."""
-    try:
-        async with asyncio.timeout(limits.head_seconds):
-            await stream.writer.start_tls(context, server_hostname=place.host)
-    except ssl.SSLCertVerificationError:
-        stream.cut()
-        raise
-    except ssl.SSLError as exc:
-        stream.cut()
-        raise tls_failure(exc) from exc
-    except (OSError, TimeoutError, ValueError) as exc:
-        stream.cut()
-        raise WireError("tls", "it does not speak TLS") from exc
-    session = stream.writer.get_extra_info("ssl_object")
-    stream.tls = Tls(problem, session.version() or "" if session is not None else "")
-    return stream
-
-
-def _any_certificate() -> ssl.SSLContext:
-    """Trust anybody: what is learned is what stands there, and no secret is sent."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    return context
-
-
-def _written(
-    place: Place, method: str, path: str, headers: Mapping[str, str], body: bytes | None
-) -> bytes:
-    """Write a request; headers of the caller stand in place of ours."""
-    ours = {
-        "host": place.authority,
-        "user-agent": USER_AGENT,
-        "accept-encoding": "identity",
-    }
-    if body is not None:
-        ours["content-length"] = str(len(body))
-    lines = {**ours, **{name.lower(): value for name, value in headers.items()}}
-    if not all(_is_sendable(it) for it in (method, path, *lines, *lines.values())):
-        raise ValueError("a header or the path has what cannot stand there")
-    head = "".join(f"{name.title()}: {value}\r\n" for name, value in lines.items())
-    return f"{method} {path} HTTP/1.1\r\n{head}\r\n".encode("latin-1") + (body or b"")
-
-
-def _is_sendable(text: str) -> bool:
-    return text.isascii() and text.isprintable()
+        return Stream(reader, writer, _literal_and_port(address, place.port), free)
 
 
 def _literal_and_port(address: str, port: int) -> str:
