@@ -113,8 +113,9 @@ async def says_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWrite
 
 
 async def drips(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    for byte in b"HTTP/1.1 200 OK\r\n" * 1000:
-        writer.write(bytes([byte]))
+    writer.write(b"HTTP/1.1 200 OK\r\nX-Filler: ")
+    while not reader.at_eof():
+        writer.write(b"x")
         await writer.drain()
         await asyncio.sleep(0.02)
 
@@ -283,8 +284,8 @@ class Rebinding:
 
 def test_looks_a_name_up_once_and_connects_to_what_was_checked() -> None:
     async def run() -> None:
-        resolver = Rebinding("127.0.0.1")
-        async with serving(fine) as server, wired(resolver=resolver) as wire:
+        resolver, owned = Rebinding("127.0.0.1"), Scope(owned=True)
+        async with serving(fine) as server, wired(scope=owned, resolver=resolver) as wire:
             target = Target.of_url(f"http://rebinds.example:{server.port}/mcp")
             place = await wire.place(target)
             assert (await wire.ask(place, "GET", "/mcp")).status == 200
@@ -292,6 +293,19 @@ def test_looks_a_name_up_once_and_connects_to_what_was_checked() -> None:
             assert (await wire.ask(again, "GET", "/mcp")).status == 200
             assert resolver.asked == 1
             assert {it.address for it in wire.sent} == {f"127.0.0.1:{server.port}"}
+
+    asyncio.run(run())
+
+
+def test_does_not_even_look_up_a_strangers_name() -> None:
+    async def run() -> None:
+        resolver = Rebinding("127.0.0.1")
+        async with wired(resolver=resolver) as wire:
+            with pytest.raises(OutOfScopeError, match="--i-own-this"):
+                await wire.place(Target.of_url("http://somebody.example/mcp"))
+            assert resolver.asked == 0
+            await wire.place(Target.of_url("http://localhost/mcp"))
+            assert resolver.asked == 1
 
     asyncio.run(run())
 

@@ -108,6 +108,7 @@ class Reply:
     _body_bytes: int = 0
     _seen: bytes = b""
     _deadline: float = 0.0
+    _late: bool = False
     _parser: httptools.HttpResponseParser = field(init=False)
 
     def __post_init__(self) -> None:
@@ -151,6 +152,7 @@ class Reply:
     def prolong(self) -> None:
         """Give what is still to come the time of a body, counted from now."""
         self._deadline = monotonic() + self.limits.body_seconds
+        self._late = False
 
     async def pieces(self) -> AsyncGenerator[bytes, None]:
         """Give the body as it comes, up to the limits; `cut` says what ended it early."""
@@ -192,7 +194,10 @@ class Reply:
                 async with asyncio.timeout(self._deadline - monotonic()):
                     return await self.stream.reader.read(READ_BYTES)
             except TimeoutError:
-                # With a thousand connections under way we may be the slow ones.
+                if self._late:
+                    raise
+                # With a thousand connections under way we may be the slow ones: once.
+                self._late = True
                 async with asyncio.timeout(GRACE_SECONDS):
                     return await self.stream.reader.read(READ_BYTES)
         except TimeoutError as exc:

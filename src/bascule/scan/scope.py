@@ -8,13 +8,14 @@ addresses of the public internet need to stand in a scope file, where somebody l
 from __future__ import annotations
 
 import ipaddress
+import socket
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from bascule.config.addresses import host_and_port, web_address
 from bascule.errors import BasculeError
-from bascule.net.addresses import Address, is_public
+from bascule.net.addresses import Address, is_public, literal
 from bascule.scan.interfaces import OwnAddress, is_own, plain
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -85,6 +86,19 @@ class Scope:
     def is_free(self, address: str) -> bool:
         """Tell whether this literal is the machine itself: neither word nor pace needed."""
         return is_own(address, self.own)
+
+    def check_name(self, host: str) -> None:
+        """Raise `OutOfScopeError` unless a name may be looked up.
+
+        Who answers for a name learns that somebody asks, so that strangers' names are not
+        even looked up without their owner's word.
+        """
+        is_own = host in {"localhost", socket.gethostname().lower()} or literal(host)
+        if not (self.owned or is_own):
+            raise OutOfScopeError(
+                f"`{host}` may be another machine, and is not even looked up: add "
+                "--i-own-this if it is yours to probe"
+            )
 
     def check(self, address: str, host: str, port: int) -> None:
         """Raise `OutOfScopeError` unless a literal may be asked for a host and port."""

@@ -85,6 +85,7 @@ class Wire:
         key = (target.host, target.port)
         addresses = target.addresses or self._names.get(key)
         if addresses is None:
+            self.scope.check_name(target.host)
             addresses = self._names[key] = await self._look_up(*key)
         for address in addresses:
             self.scope.check(address, target.host, target.port)
