@@ -12,6 +12,7 @@ import itertools
 import json
 import queue
 import secrets
+import ssl
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -48,7 +49,8 @@ class Twin:
     checks_host: bool = True
     refuses_with: int = 403
     """What a foreign Origin or Host gets."""
-    cors: Literal["none", "any", "reflected", "credentials"] = "none"
+    cors: Literal["none", "any", "narrow", "reflected", "credentials"] = "none"
+    """`narrow`: any origin, and no header that a session needs."""
     checks_type: bool = True
     """Take nothing but application/json."""
     runs_get: bool = False
@@ -72,6 +74,7 @@ class Twin:
     """The same of the authorization server's."""
     registers: int = 401
     """What a stranger gets who registers a client."""
+    tls: ssl.SSLContext | None = None
     documents: Mapping[str, tuple[int, Mapping[str, str], bytes]] = field(
         default_factory=dict
     )
@@ -84,12 +87,13 @@ class Running:
 
     port: int
     path: str
+    secure: bool = False
     seen: list[tuple[str, str, dict[str, str], bytes]] = field(default_factory=list)
     """Method, target, headers with names in lower case, body."""
 
     @property
     def origin(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"http{'s' if self.secure else ''}://127.0.0.1:{self.port}"
 
     @property
     def url(self) -> str:
@@ -103,7 +107,12 @@ def twin(kind: Twin | None = None, **switches: Any) -> Iterator[Running]:
     handler = type("Handler", (_Handler,), {"twin": kind})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     server.daemon_threads = True
-    running = Running(server.server_address[1], PATHS[kind.era])
+    if kind.tls is not None:
+        server.socket = kind.tls.wrap_socket(
+            server.socket, server_side=True, do_handshake_on_connect=False
+        )
+    secure = kind.tls is not None
+    running = Running(server.server_address[1], PATHS[kind.era], secure)
     handler.running = running  # type: ignore[attr-defined]
     handler.live = _Live()  # type: ignore[attr-defined]
     thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
@@ -372,12 +381,18 @@ class _Handler(BaseHTTPRequestHandler):
         origin = self.headers.get("Origin")
         if self.twin.cors == "none" or origin is None:
             return {}
-        allowed = "*" if self.twin.cors == "any" else origin
+        allowed = "*" if self.twin.cors in {"any", "narrow"} else origin
         more = {"Access-Control-Allow-Credentials": "true"}
+        asked = self.headers.get("Access-Control-Request-Headers", "")
+        narrow = {"Access-Control-Allow-Headers": "content-type"}
+        wide = {
+            "Access-Control-Allow-Headers": asked,
+            "Access-Control-Expose-Headers": "mcp-session-id",
+        }
         return {
             "Access-Control-Allow-Origin": allowed,
-            "Access-Control-Allow-Headers": "content-type, mcp-session-id",
             "Access-Control-Allow-Methods": "POST",
+            **(narrow if self.twin.cors == "narrow" else wide),
             **(more if self.twin.cors == "credentials" else {}),
         }
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from certificates import new_authority
 from twins.judging import Seen, look
 from twins.server import Twin, twin
 
@@ -60,7 +62,18 @@ PAIRS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     (
         "cors-any-origin",
         {**LEGACY, **LAX_ORIGIN, "cors": "reflected"},
-        {**LEGACY, **LAX_ORIGIN},
+        {**LEGACY, **LAX_ORIGIN, "cors": "narrow"},
+    ),
+    (
+        "cors-any-origin",
+        {
+            **LEGACY,
+            **LAX_ORIGIN,
+            "sessions": "none",
+            "checks_session": False,
+            "cors": "narrow",
+        },
+        {**OPEN, **LAX_ORIGIN, "cors": "narrow"},
     ),
     (
         "cors-credentials",
@@ -172,6 +185,13 @@ def test_a_plain_refusal_that_stays_one_is_no_mcp_server() -> None:
     assert found.probed.server.state == "token_required"
     assert found.findings == {}
     assert found.gaps
+
+
+def test_over_tls_a_page_of_another_name_gets_nowhere(tmp_path: Path) -> None:
+    context = new_authority().server(tmp_path, "127.0.0.1")
+    found = seen({"tls": context, **OPEN, **REBOUND})
+    assert found.rules == {"tls-not-trusted", "origin-not-checked"}
+    assert "cleartext" not in found.findings
 
 
 # What cannot be told is said, and is no finding.

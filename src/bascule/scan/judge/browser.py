@@ -18,6 +18,8 @@ from bascule.scan.wire import Answered, Wire
 
 NOBODY = "rebind-probe.invalid"
 """A name that nobody can have (RFC 6761 §6.4): it is nowhere on a list of allowed ones."""
+STRANGER = f"https://{NOBODY}"
+"""The origin of a page there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,7 @@ async def judge_browser(wire: Wire, identity: Identity) -> Verdict:
 
 
 async def _foreign(wire: Wire, identity: Identity) -> Foreign:
-    origins = [f"https://{NOBODY}"]
+    origins = [STRANGER]
     if had_answer(identity):
         # Lists that are compared by their beginning let the second one in.
         host = "localhost" if ":" in identity.place.host else identity.place.host
@@ -108,45 +110,66 @@ async def _judge_host(wire: Wire, identity: Identity) -> Verdict:
 
 
 async def _judge_cors(wire: Wire, identity: Identity, foreign: Foreign) -> Verdict:
-    origin = f"https://{NOBODY}"
-    if foreign.legs[origin].outcome == "refused":
+    leg = foreign.legs[STRANGER]
+    if leg.outcome == "refused":
         return []
     asked = {
-        "Origin": origin,
+        "Origin": STRANGER,
         "Access-Control-Request-Method": "POST",
-        "Access-Control-Request-Headers": "content-type",
+        "Access-Control-Request-Headers": ",".join(sorted(_needed(identity))),
     }
     try:
         preflight = await wire.ask(identity.place, "OPTIONS", identity.path, asked)
     except WireError as exc:
         return [gap(identity, rules.CORS_ANY_ORIGIN, f"no answer to OPTIONS: {exc}")]
     allowed = preflight.header("access-control-allow-origin")
-    shown = f"`Access-Control-Allow-Origin: {'*' if allowed == '*' else origin}`"
+    shown = f"`Access-Control-Allow-Origin: {'*' if allowed == '*' else STRANGER}`"
     with_cookies = preflight.header("access-control-allow-credentials") == "true"
-    if allowed == origin and with_cookies:
-        seen = f"OPTIONS from `{origin}` is answered with {shown} and credentials"
+    if allowed == STRANGER and with_cookies:
+        seen = f"OPTIONS from `{STRANGER}` is answered with {shown} and credentials"
         return [found(rules.CORS_CREDENTIALS, named(identity), seen)]
-    answered = foreign.legs[origin].answered
     if (
         identity.state == "open"
-        and origin in foreign.accepted
-        and answered is not None
-        and _allows(preflight, origin)
-        and answered.header("access-control-allow-origin") in {"*", origin}
+        and leg.outcome == "accepted"
+        and leg.answered is not None
+        and _may_send(preflight, _needed(identity))
+        and _may_read(leg.answered, identity)
     ):
         seen = f"OPTIONS and the answer itself have {shown}"
         return [found(rules.CORS_ANY_ORIGIN, named(identity), seen)]
     return []
 
 
-def _allows(preflight: Answered, origin: str) -> bool:
-    """Tell whether a browser goes on after this preflight (Fetch, CORS-preflight)."""
-    headers = ",".join(preflight.every("access-control-allow-headers")).lower().split(",")
+def _needed(identity: Identity) -> frozenset[str]:
+    """Give the headers that a page must be allowed to send, to get a list."""
+    if identity.era == "modern":
+        return frozenset({"content-type", "mcp-protocol-version", "mcp-method"})
+    session = {"mcp-session-id"} if identity.session_ids else set[str]()
+    return frozenset({"content-type", *session})
+
+
+def _may_send(preflight: Answered, needed: frozenset[str]) -> bool:
+    """Tell whether a browser goes on after this preflight (Fetch, CORS-preflight fetch)."""
+    allowed = _listed(preflight, "access-control-allow-headers")
     return (
         200 <= preflight.status < 300
-        and preflight.header("access-control-allow-origin") in {"*", origin}
-        and not {"*", "content-type"}.isdisjoint(it.strip() for it in headers)
+        and preflight.header("access-control-allow-origin") in {"*", STRANGER}
+        and ("*" in allowed or needed <= allowed)
     )
+
+
+def _may_read(answered: Answered, identity: Identity) -> bool:
+    """Tell whether a page reads the answer, and the session that it needs to go on."""
+    exposed = _listed(answered, "access-control-expose-headers")
+    readable = answered.header("access-control-allow-origin") in {"*", STRANGER}
+    return readable and (
+        not identity.session_ids or not exposed.isdisjoint({"*", "mcp-session-id"})
+    )
+
+
+def _listed(answered: Answered, header: str) -> frozenset[str]:
+    values = ",".join(answered.every(header)).lower().split(",")
+    return frozenset(it.strip() for it in values)
 
 
 async def _judge_plain_text(wire: Wire, identity: Identity) -> Verdict:
@@ -154,7 +177,7 @@ async def _judge_plain_text(wire: Wire, identity: Identity) -> Verdict:
     headers = {
         "Content-Type": "text/plain",
         "Accept": "application/json, text/event-stream",
-        "Origin": f"https://{NOBODY}",
+        "Origin": STRANGER,
     }
     question = replace(_list_question(identity), headers=headers)
     try:
@@ -163,7 +186,7 @@ async def _judge_plain_text(wire: Wire, identity: Identity) -> Verdict:
         return [gap(identity, rules.NO_PREFLIGHT_NEEDED, f"no answer: {exc}")]
     if not _is_list(outcome.result):
         return []
-    seen = f"`tools/list` as text/plain from `https://{NOBODY}` is answered"
+    seen = f"`tools/list` as text/plain from `{STRANGER}` is answered"
     return [found(rules.NO_PREFLIGHT_NEEDED, named(identity), seen)]
 
 
