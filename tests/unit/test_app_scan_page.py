@@ -84,9 +84,10 @@ def test_requests_beyond_the_most_are_counted() -> None:
         ({"address": "8.8.8.8:1"}, ["the internet"]),
         ({"url": "http://localhost:1/mcp"}, ["programs on the same machine"]),
         ({"url": "http://10.1.2.3/", "client": "cursor"}, ["cursor", "private networks"]),
-        ({"url": "https://mcp.example/mcp"}, ["programs that were not found out"]),
-        ({"url": "http://[/"}, ["programs that were not found out"]),
-        ({"command": ("uvx", "x"), "client": "cursor"}, ["cursor"]),
+        ({"url": "https://mcp.example/mcp"}, ["nobody who is known"]),
+        ({"url": "http://[/"}, ["nobody who is known"]),
+        ({"transport": "stdio", "client": "cursor"}, ["cursor"]),
+        ({"transport": "stdio"}, ["the program that starts it"]),
     ],
 )
 def test_who_reaches_a_server_is_told_by_address_and_client(

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from time import monotonic
 from types import TracebackType
+
+from bascule.cli.output import cell
 
 _PAUSE_SECONDS = 0.2
 
@@ -12,21 +15,27 @@ _PAUSE_SECONDS = 0.2
 class Line:
     """A line on standard error that is written over, and gone at the end."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, pause: float = _PAUSE_SECONDS) -> None:
+        """`pause`: seconds before the first time, and between any two."""
         self._shown = False
-        self._next = monotonic() + _PAUSE_SECONDS
+        self._pause = pause
+        self._next = monotonic() + pause
 
     def __enter__(self) -> Line:
         """Begin; nothing is shown in the first moment."""
         return self
 
     def say(self, text: str) -> None:
-        """Show it, unless something was shown just now."""
+        """Show it on one line, unless something was shown just now.
+
+        It may hold names that others chose: what a terminal would obey is written out.
+        """
         now = monotonic()
         if now >= self._next and sys.stderr.isatty():
-            self._next = now + _PAUSE_SECONDS
+            self._next = now + self._pause
             self._shown = True
-            print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
+            shown = cell(text)[: shutil.get_terminal_size().columns - 1]
+            print(f"\r\x1b[K{shown}", end="", file=sys.stderr, flush=True)
 
     def __exit__(
         self,

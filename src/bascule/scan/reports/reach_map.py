@@ -32,7 +32,8 @@ _NAMES: dict[Reach, str] = {
     "private": "private networks",
     "public": "the internet",
 }
-_NOWHERE = "programs that were not found out"
+_STARTER = "the program that starts it"
+_NOBODY = "nobody who is known"
 MOST_SERVERS = 120
 """That are drawn, the open ones first; tables have all."""
 _ROW, _TOP = 34, 12
@@ -110,7 +111,7 @@ def reached_by(server: Server) -> list[str]:
     reach = _reach(server)
     if reach is not None:
         found.append(_NAMES[reach])
-    return found or [_NOWHERE]
+    return found or [_STARTER if server.transport == "stdio" else _NOBODY]
 
 
 def _reach(server: Server) -> Reach | None:
