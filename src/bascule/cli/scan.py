@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import click
+from click.core import ParameterSource
 
+from bascule.cli.context import CommandContext
 from bascule.cli.lazy import LazyGroup
+from bascule.cli.scan_options import ReportOptions, report_options
+from bascule.cli.scan_scope import ScopeOptions, scope_options
 
 COMMANDS: Mapping[str, str] = {
     "configs": "scan_configs:configs",
@@ -19,9 +23,38 @@ COMMANDS: Mapping[str, str] = {
 """Command → module and attribute below `bascule.cli`."""
 
 
-@click.group(cls=LazyGroup, lazy=COMMANDS)
-def scan() -> None:
+@click.group(cls=LazyGroup, lazy=COMMANDS, invoke_without_command=True)
+@scope_options
+@report_options
+@click.pass_context
+def scan(ctx: click.Context, *, scope: ScopeOptions, report: ReportOptions) -> None:
     """Find MCP servers: in clients' files, on this host, behind URLs, in your networks.
 
-    Nothing that is examined is executed, and nothing is sent anywhere but to the targets.
+    Without a command it scans clients' files and this host, and joins the two. Nothing that
+    is examined is executed, and nothing is sent anywhere but to the targets.
     """
+    if ctx.invoked_subcommand is None:
+        _scan_here(ctx, scope, report)
+    for it in ctx.command.params:
+        source = ctx.get_parameter_source(it.name or "")
+        if source is ParameterSource.COMMANDLINE:
+            raise click.UsageError(f"put {it.opts[0]} behind `{ctx.invoked_subcommand}`")
+
+
+def _scan_here(ctx: click.Context, scope: ScopeOptions, report: ReportOptions) -> None:
+    from bascule.cli.scan_host import (
+        connectors_of,
+        files_of_clients,
+        look_at_host,
+        with_more,
+    )
+    from bascule.cli.scan_output import finish
+    from bascule.scan.joined import joined
+    from bascule.scan.this_host import named_by_clients
+
+    context = ctx.ensure_object(CommandContext)
+    files = files_of_clients(context)
+    clients = named_by_clients(files.servers)
+    connectors, unread = connectors_of(context)
+    found = joined(files, clients, look_at_host([*clients, *connectors], scope))
+    finish(ctx, with_more(found, unread), report)

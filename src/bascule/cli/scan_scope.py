@@ -34,11 +34,13 @@ class ScopeOptions:
     rate: float
     owned: bool
 
-    def wire(self, named: Iterable[str], limits: Limits) -> Wire:
+    def wire(
+        self, named: Iterable[str], limits: Limits, *, max_open: int | None = None
+    ) -> Wire:
         """Give the way out for what the command line names. Raises `ScopeError`."""
         from bascule.scan.interfaces import own_addresses
         from bascule.scan.scope import Scope, entries, read_scope
-        from bascule.scan.wire import Wire
+        from bascule.scan.wire import MAX_OPEN, Wire
 
         scope = Scope(
             own=own_addresses(),
@@ -46,7 +48,9 @@ class ScopeOptions:
             listed=None if self.file is None else read_scope(self.file),
             owned=self.owned,
         )
-        return Wire(scope=scope, rate=self.rate, limits=limits)
+        return Wire(
+            scope=scope, rate=self.rate, limits=limits, max_open=max_open or MAX_OPEN
+        )
 
 
 def scope_options(command: F) -> F:
