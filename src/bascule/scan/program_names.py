@@ -5,7 +5,25 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
+from bascule.scan.started import what_starts
+
 _SUFFIX = re.compile(r"\.(?:exe|cmd|bat|ps1)$")
+
+
+INTERPRETER = re.compile(
+    r"^(?:python[0-9.]*|pypy[0-9.]*|node|nodejs|bun|deno|ruby|perl|java|dotnet|sh|bash|dash)$"
+)
+
+
+def program_name(command: Sequence[str]) -> str:
+    """Call a running program as a person would: by its package, its script, or itself."""
+    words = title_words(command)
+    started = what_starts(words)
+    if started.package or not words:
+        return started.package
+    base = base_name(words[0])
+    script = next(operands(words[1:]), "") if INTERPRETER.match(base) else ""
+    return base_name(script) or base
 
 
 def base_name(word: str) -> str:

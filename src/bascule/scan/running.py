@@ -8,14 +8,15 @@ from dataclasses import dataclass
 from msgspec import UNSET
 from msgspec.structs import replace
 
+from bascule.lock.invisible import visible
 from bascule.scan.endpoints import bound
 from bascule.scan.finding import Finding, found
 from bascule.scan.interfaces import REACHES, OwnAddress, Reach
 from bascule.scan.local_view import Listener, Processes
 from bascule.scan.named import Named
 from bascule.scan.probed import Probed
-from bascule.scan.program_names import base_name, title_words
-from bascule.scan.redaction import redacted_command
+from bascule.scan.program_names import program_name
+from bascule.scan.redaction import redacted, redacted_command
 from bascule.scan.report import Gap
 from bascule.scan.rule import Severity
 from bascule.scan.rules.host import EXPOSED_SERVER, SHADOW_PROCESS, SHADOW_SERVER
@@ -34,6 +35,7 @@ _OPENNESS: tuple[State, ...] = (
 )
 """What a stranger gets, the most first."""
 
+_SHOWN_NAME = 80
 _EXPOSED: dict[Reach, Severity] = {"bridge": "low", "public": "high"}
 _NAMES_LOOKED_FOR = "no client's file and no connector of Bascule that was read names it"
 
@@ -174,7 +176,7 @@ def speaking(server: StdioServer, around: Surroundings) -> Running:
         known = None
     row = _called(
         Server(
-            name=base_name(title_words(process.command)[0]),
+            name=visible(redacted(program_name(process.command)))[:_SHOWN_NAME],
             transport="stdio" if server.seen_to_speak else None,
             command=redacted_command(process.command),
             known=known,

@@ -14,12 +14,9 @@ from pathlib import Path, PurePosixPath
 from bascule.lock.launcher import parse_command
 from bascule.lock.model import LockError
 from bascule.scan.local_view import LocalView, Process, Processes, ancestors
-from bascule.scan.program_names import base_name, operands, title_words
+from bascule.scan.program_names import INTERPRETER, base_name, operands, title_words
 
 _MCP = re.compile(r"(?<![a-z0-9])(?:mcp|fastmcp|modelcontextprotocol)(?![a-z0-9])")
-_INTERPRETER = re.compile(
-    r"^(?:python[0-9.]*|pypy[0-9.]*|node|nodejs|bun|deno|ruby|perl|java|dotnet|sh|bash|dash)$"
-)
 _LAUNCHER = re.compile(r"^(?:uvx?|pipx|npx|npm|pnpm|pnpx|yarn|bunx|docker|podman|nerdctl)$")
 NOTHING = "/dev/null"
 _PACKAGES = ("site-packages", "node_modules", "dist-packages")
@@ -123,7 +120,7 @@ def is_bascule(command: Sequence[str]) -> bool:
     """Tell whether a command runs Bascule itself, by its name."""
     program = base_name(command[0]) if command else ""
     script = next(operands(command[1:]), "")
-    if _INTERPRETER.match(program):
+    if INTERPRETER.match(program):
         return base_name(script) == "bascule" or script.startswith("bascule.")
     return program == "bascule"
 
@@ -157,7 +154,7 @@ def _names_at_sight(words: Sequence[str]) -> Iterator[str]:
     base = base_name(words[0]) if words else ""
     yield base
     given = list(operands(words[1:]))
-    if _INTERPRETER.match(base) and "-c" not in words[1:]:
+    if INTERPRETER.match(base) and "-c" not in words[1:]:
         yield from map(_package_part, given[:1])
     elif _LAUNCHER.match(base):
         # The package is among the first words, behind `run` or `exec` and options.
@@ -179,7 +176,7 @@ def _script(process: Process) -> Path | None:
     words = title_words(process.command)
     if (
         not words
-        or not _INTERPRETER.match(base_name(words[0]))
+        or not INTERPRETER.match(base_name(words[0]))
         or {"-m", "-c"} & set(words[1:3])
     ):
         return None
