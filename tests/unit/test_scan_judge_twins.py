@@ -194,6 +194,32 @@ def test_over_tls_a_page_of_another_name_gets_nowhere(tmp_path: Path) -> None:
     assert "cleartext" not in found.findings
 
 
+@pytest.mark.parametrize(
+    ("query", "is_one"),
+    [
+        ("?token=CANARY", True),
+        ("?api_key=CANARY", True),
+        ("?page=CANARY", False),
+        ("", False),
+    ],
+)
+def test_a_token_in_the_url_is_found_and_never_sent(query: str, is_one: bool) -> None:
+    with twin() as server:
+        found = look(server.url + query)
+        assert all("CANARY" not in f"{it}" for it in server.seen)
+    assert ("token-in-url" in found.rules) is is_one
+    assert found.probed.server.state == ("token_in_url" if is_one else "token_required")
+    assert "CANARY" not in f"{found}"
+
+
+def test_a_password_in_the_url_is_one_too() -> None:
+    with twin(token=False) as server:
+        found = look(server.url.replace("://", "://user:CANARY@"))
+        assert all("CANARY" not in f"{it}" for it in server.seen)
+    assert "token-in-url" in found.rules
+    assert "CANARY" not in f"{found}"
+
+
 # What cannot be told is said, and is no finding.
 
 

@@ -20,6 +20,7 @@ from bascule.scan.probed import Identity, Probed
 from bascule.scan.report import Gap
 from bascule.scan.rule import Severity
 from bascule.scan.rules import probe as rules
+from bascule.scan.rules.identity import TOKEN_IN_URL
 from bascule.scan.server import Auth, Server, State, Transport
 from bascule.scan.target import Target, shown
 from bascule.scan.walk import Walk
@@ -107,6 +108,8 @@ def summed_up(target: Target, met: Walk, probed: list[Probed], ended: str) -> Pr
     gaps += [Gap(target=name, what="its other paths", why=why) for why in whys]
     if probed:
         first = probed[0]
+        if target.credential:
+            first = _with_token_in_url(first, target)
         return replace(
             first,
             findings=(*first.findings, *findings),
@@ -128,6 +131,16 @@ def summed_up(target: Target, met: Walk, probed: list[Probed], ended: str) -> Pr
         not_assessed=tuple(gaps),
         failure=None if met.problem is None else met.problem.failure,
     )
+
+
+def _with_token_in_url(probed: Probed, target: Target) -> Probed:
+    """Add that a credential stands in the URL by which it is known, which was not sent."""
+    seen = f"{visible(target.credential)} of the URL is a credential by its name"
+    finding = found(TOKEN_IN_URL, target.shown, seen, key="named")
+    server = probed.server
+    if server.state in {"token_required", "forbidden"}:
+        server = structs.replace(server, state="token_in_url", auth="url_token")
+    return replace(probed, server=server, findings=(*probed.findings, finding))
 
 
 def _state(met: Walk, ended: str) -> tuple[State, str]:

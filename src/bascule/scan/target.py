@@ -9,6 +9,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from bascule.config.addresses import web_address
 from bascule.errors import BasculeError
+from bascule.scan.plain_secrets import names_secret, names_weakly
 
 HIDDEN = "…"
 """Stands for what is not shown."""
@@ -38,6 +39,8 @@ class Target:
     """Literals to connect to, where they are known; else the name is looked up once."""
     withheld: tuple[str, ...] = ()
     """Parts of the URL that were left out, since they may be a credential."""
+    credential: str = ""
+    """Which of them is one by its name; empty where none is."""
 
     @classmethod
     def of_url(cls, url: str) -> Target:
@@ -57,6 +60,7 @@ class Target:
             secure=secure,
             path=parts.path if parts.path.strip("/") else None,
             withheld=_withheld(parts),
+            credential=_credential(parts),
         )
 
     @classmethod
@@ -118,3 +122,12 @@ def _withheld(parts: SplitResult) -> tuple[str, ...]:
         "the query": bool(parts.query),
     }
     return tuple(name for name, is_there in named.items() if is_there)
+
+
+def _credential(parts: SplitResult) -> str:
+    """Name what is a credential: never what it is."""
+    if parts.password is not None:
+        return "the password"
+    names = (pair.partition("=")[0] for pair in parts.query.split("&"))
+    telling = (it for it in names if names_secret(it) or names_weakly(it))
+    return next((f"the parameter `{it[:64]}`" for it in telling), "")
