@@ -96,6 +96,8 @@ PAIRS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ("weak-session-ids", {**LEGACY, "sessions": "counter"}, LEGACY),
     ("weak-session-ids", {**LEGACY, "sessions": "fixed"}, {**LEGACY, "sessions": "none"}),
     ("weak-session-ids", {**LEGACY, "sessions": "short"}, LEGACY),
+    ("weak-session-ids", {**SSE, "sessions": "counter"}, SSE),
+    ("weak-session-ids", {**SSE, "sessions": "short"}, SSE),
     ("version-disclosed", {**OPEN, "headers": {"Server": "Werkzeug/2.0.1"}}, OPEN),
     (
         "version-disclosed",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from bascule.protocol import legacy
 from bascule.scan import eras
+from bascule.scan.event_talk import event_talk
 from bascule.scan.exchange import WireError
 from bascule.scan.finding import found
 from bascule.scan.judge.documents import clipped
@@ -70,27 +70,42 @@ async def judge_mirrors(wire: Wire, identity: Identity) -> Verdict:
 
 async def judge_sessions(wire: Wire, identity: Identity) -> Verdict:
     """Judge the ids of a few sessions, each ended at once."""
+    rule = rules.WEAK_SESSIONS
     if not had_answer(identity):
-        return [gap(identity, rules.WEAK_SESSIONS, NEEDS_TOKEN)]
-    ids = list(identity.session_ids)
-    if not ids or identity.greeting.method != legacy.INITIALIZE:
-        return []
+        return [gap(identity, rule, NEEDS_TOKEN)]
     try:
-        while len(ids) < SAMPLES:
-            outcome = await eras.ask(wire, identity.place, identity.greeting)
-            session = outcome.answered.header("mcp-session-id")
-            if session is None:
-                break
-            ids.append(session)
-            headers = eras.session_headers(outcome)
-            await eras.end_session(wire, identity.place, identity.path, headers)
+        ids = await _ids(wire, identity)
     except WireError as exc:
-        return [gap(identity, rules.WEAK_SESSIONS, f"no further session: {exc}")]
+        return [gap(identity, rule, f"no further session: {exc}")]
     why = weakness(ids)
     if why is not None:
-        return [
-            found(rules.WEAK_SESSIONS, named(identity), f"of {len(ids)} sessions: {why}")
-        ]
-    if len(ids) < SAMPLES:
-        return [gap(identity, rules.WEAK_SESSIONS, f"only {len(ids)} sessions were given")]
+        return [found(rule, named(identity), f"of {len(ids)} sessions: {why}")]
+    if 0 < len(ids) < SAMPLES:
+        return [gap(identity, rule, f"only {len(ids)} sessions were given")]
     return []
+
+
+async def _ids(wire: Wire, identity: Identity) -> list[str]:
+    """Begin sessions until there are enough; none where the server has none."""
+    ids = list(identity.session_ids)
+    if identity.era == "sse":
+        return await _message_paths(wire, identity)
+    while ids and len(ids) < SAMPLES:
+        outcome = await eras.ask(wire, identity.place, identity.greeting)
+        session = outcome.answered.header("mcp-session-id")
+        if session is None:
+            break
+        ids.append(session)
+        headers = eras.session_headers(outcome)
+        await eras.end_session(wire, identity.place, identity.path, headers)
+    return ids
+
+
+async def _message_paths(wire: Wire, identity: Identity) -> list[str]:
+    """Open streams of 2024-11-05: the session stands in the query that each one names."""
+    paths = []
+    for _ in range(SAMPLES):
+        async with event_talk(wire, identity.place, identity.path) as talk:
+            if "?" in talk.message_path:
+                paths.append(talk.message_path)
+    return paths
