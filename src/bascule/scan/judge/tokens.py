@@ -42,7 +42,7 @@ async def judge_tokens(wire: Wire, identity: Identity) -> Verdict:
         return []
     leg = await let_in(wire, identity, GARBAGE)
     if leg.outcome == "accepted":
-        seen = f"`Authorization: Bearer {GARBAGE}` gets the tools, a request without does not"
+        seen = f"the tools come for `Bearer {GARBAGE}`, and not without a token"
         return [_found(rules.GARBAGE_BEARER, identity, seen)]
     now = UnixTime(wire.clock() // 1_000_000)
     for kind, token in (
