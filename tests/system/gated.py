@@ -26,6 +26,9 @@ listen = "127.0.0.1:{public}"
 admin_listen = "127.0.0.1:{admin}"
 {server}
 
+[boundary]
+every_minutes = 0
+
 [connectors.desk]
 url = "http://127.0.0.1:{upstream}/mcp"
 owner = "support"

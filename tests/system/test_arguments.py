@@ -26,6 +26,9 @@ public_url = "http://127.0.0.1:{public}"
 listen = "127.0.0.1:{public}"
 admin_listen = "127.0.0.1:{admin}"
 
+[boundary]
+every_minutes = 0
+
 [connectors.desk]
 url = "http://127.0.0.1:{upstream}/mcp"
 record_values = true

@@ -37,6 +37,10 @@ class Twin:
     """What the server does; nothing that is wrong, unless somebody says so."""
 
     era: Literal["modern", "legacy", "sse"] = "modern"
+    address: str = "127.0.0.1"
+    """Where it listens."""
+    port: int = 0
+    """0: one that the system chooses."""
     token: bool = True
     """Ask for a token, and take `TOKEN`."""
     tells: bool = False
@@ -105,7 +109,7 @@ def twin(kind: Twin | None = None, **switches: Any) -> Iterator[Running]:
     """Run one on loopback, on a port that the system chooses."""
     kind = kind or Twin(**switches)
     handler = type("Handler", (_Handler,), {"twin": kind})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    server = ThreadingHTTPServer((kind.address, kind.port), handler)
     server.daemon_threads = True
     if kind.tls is not None:
         server.socket = kind.tls.wrap_socket(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
@@ -20,9 +20,15 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 class Collector:
     """Reads the counters of all workers when it is asked; names nobody and nothing."""
 
-    def __init__(self, counts: Callable[[], Counts], log_age: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        counts: Callable[[], Counts],
+        log_age: Callable[[], float],
+        boundaries: Callable[[], Mapping[str, int]],
+    ) -> None:
         self._counts = counts
         self._log_age = log_age
+        self._boundaries = boundaries
 
     def collect(self) -> Iterable[Metric]:
         """Give all metrics."""
@@ -69,14 +75,24 @@ class Collector:
             "Age of the oldest record that is not in the tree yet.",
             value=self._log_age(),
         )
+        boundaries = GaugeMetricFamily(
+            "bascule_boundaries",
+            "Connectors by what the last probe of their boundary found.",
+            labels=["verdict"],
+        )
+        for verdict, count in sorted(self._boundaries().items()):
+            boundaries.add_metric([verdict], count)
+        yield boundaries
 
 
 def admin_application(
-    counts: Callable[[], Counts], log_age: Callable[[], float]
+    counts: Callable[[], Counts],
+    log_age: Callable[[], float],
+    boundaries: Callable[[], Mapping[str, int]],
 ) -> Starlette:
     """Make the application of the admin listener."""
     registry = CollectorRegistry()
-    registry.register(Collector(counts, log_age))
+    registry.register(Collector(counts, log_age, boundaries))
 
     async def metrics(_: Request) -> Response:
         """Give the metrics in Prometheus' text format."""

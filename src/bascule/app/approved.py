@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from bascule.app.advisories import assess_all
 from bascule.app.approvals import standing
+from bascule.app.boundaries import with_closed
 from bascule.app.place import Place
 from bascule.clock import UnixTime
 from bascule.config.model import Config, Mode
@@ -26,7 +27,7 @@ from bascule.lock.definition import canonical_digest
 from bascule.lock.lock_file import LOCK_NAME, read_lock
 from bascule.lock.model import Entry, LockFile, Surface, entry_digest
 from bascule.lock.surface import Document, document_digest, parse_document, read_document
-from bascule.storage import approvals
+from bascule.storage import approvals, boundary_verdicts
 from bascule.storage.store import StateUnavailableError
 
 log = logging.getLogger("bascule")
@@ -40,11 +41,17 @@ _REASONS: Mapping[str, Reason] = {
 
 
 def read_gates(place: Place, config_path: Path, config: Config, *, now: UnixTime) -> Gates:
-    """Read lock and ledger, and give the gate of each connector.
+    """Read lock, ledger and what probes of boundaries found; give each connector's gate.
 
     What cannot be read is not approved, and the gate says why. Blocks for as long as files
     and database take. Raises `StateUnavailableError`.
     """
+    gates = _read_gates(place, config_path, config, now=now)
+    kept = place.open_state().read(boundary_verdicts.every)
+    return with_closed(gates, kept, config, now)
+
+
+def _read_gates(place: Place, config_path: Path, config: Config, *, now: UnixTime) -> Gates:
     try:
         lock = read_lock(config_path.parent)
         if not lock.connectors:

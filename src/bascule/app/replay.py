@@ -25,6 +25,7 @@ NO_MATTER_OF_RIGHTS = frozenset(
         Reason.APPROVAL_REJECTED,
         Reason.LOCK_DRIFTED,
         Reason.KNOWN_MALWARE,
+        Reason.BOUNDARY_BROKEN,
         Reason.DEFINITION_UNAPPROVED,
         Reason.DEFINITION_DRIFTED,
         Reason.DEFINITION_WITHDRAWN,
@@ -138,7 +139,7 @@ def observing(gates: Gates) -> Gates:
     return {
         name: None
         if gate is None
-        else replace(gate, mode="observe", missing=None, until=None, pins={})
+        else replace(gate, mode="observe", missing=None, until=None, closed=False, pins={})
         for name, gate in gates.items()
     }
 

@@ -22,7 +22,7 @@ from bascule.app.locked_launch import LockedLaunch, record_reached, record_refus
 from bascule.app.place import Place
 from bascule.app.revocation_news import RevocationNews
 from bascule.app.timers import Timer
-from bascule.clock import monotonic, system_clock, system_entropy
+from bascule.clock import UnixTime, monotonic, system_clock, system_entropy
 from bascule.config.model import Config, Connector, Limits
 from bascule.decision.snapshot import Gates
 from bascule.errors import BasculeError
@@ -38,6 +38,7 @@ from bascule.launch.command import (
     operator_environment,
     program_of,
 )
+from bascule.launch.sandbox.backend import Reached
 from bascule.launch.server import StdioServer
 from bascule.launch.start import Start
 from bascule.launch.wanted import Wanted
@@ -47,6 +48,8 @@ from bascule.lock.model import LockError, entry_digest
 log = logging.getLogger("bascule.stdio")
 
 TICK_SECONDS = 1.0
+MAX_KEPT_OFF = 100
+"""Places for each connector."""
 MAX_RECORDED_CHARACTERS = 1000
 MAX_SOCKET_PATH_BYTES = 100
 """The kernel takes 108, some systems less."""
@@ -139,6 +142,7 @@ class StdioHosts:
         self._fresh = config, commands_of(config), entries_beside(config_path)
         self.commit()
         self._news = RevocationNews(place.open_state())
+        self._kept_off: dict[str, dict[str, UnixTime]] = {}
 
     @property
     def timers(self) -> list[Timer]:
@@ -197,6 +201,29 @@ class StdioHosts:
             if gate is not None and gate.shuts(now) is not None:
                 hosted.server.end_all()
 
+    def processes(self) -> dict[str, frozenset[int]]:
+        """Give the ids of the processes that run now, by connector."""
+        return {
+            name: frozenset(it.process.pid for it in hosted.server.peers)
+            for name, hosted in self._handler.servers.items()
+        }
+
+    def kept_off(self) -> dict[str, dict[str, UnixTime]]:
+        """Give what sandboxes refused since the last time that was asked, and when.
+
+        By connector and HOST:PORT; the port is 0 where a name was looked up.
+        """
+        found, self._kept_off = self._kept_off, {}
+        return found
+
+    async def _reached(self, name: str, reached: Reached) -> None:
+        """Record it. Raises `LogUnavailableError`."""
+        if not reached.allowed:
+            of_it = self._kept_off.setdefault(name, {})
+            if len(of_it) < MAX_KEPT_OFF:
+                of_it[f"{reached.host}:{reached.port}"] = system_clock()
+        await record_reached(self._place, name, reached)
+
     def _warn(self) -> None:
         # In `enforce` what is not locked does not run.
         open_ones = sorted(
@@ -235,7 +262,7 @@ class StdioHosts:
         )
         name = command.connector
         try:
-            start = await launch.start(command, partial(record_reached, self._place, name))
+            start = await launch.start(command, partial(self._reached, name))
         except LaunchError as exc:
             # Clients try again and again: the log has each reason once.
             if self._refused.get(name) != str(exc):

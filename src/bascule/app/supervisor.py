@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Protocol
 
 from bascule.app.admin import admin_application
+from bascule.app.boundary_watch import BoundaryWatch
 from bascule.app.counts import Counts
 from bascule.app.load import Loaded, Sources
 from bascule.app.memory import keep_what_is_there
@@ -105,6 +106,9 @@ class Supervisor:
             self._serving.grant,
             watch=options.watch,
         )
+        self._boundaries = BoundaryWatch(
+            place, sources.config_path, self._reloading.config, self._stdio
+        )
         self._watcher = Watcher(place, sources.config_path, self._reloading.config)
         # On loopback nobody stands between, whoever stands before the public listener.
         self._admin_exposed = is_exposed(config.server.admin_listen)
@@ -133,7 +137,11 @@ class Supervisor:
         return Worker(place, loaded, recording)
 
     def _admin_handler(self, server: Server) -> PagesHandler:
-        pages = admin_application(self._serving.counts, lambda: self._audit.sequencing.lag)
+        pages = admin_application(
+            self._serving.counts,
+            lambda: self._audit.sequencing.lag,
+            lambda: self._boundaries.counts,
+        )
         scheme = "https" if self._admin_exposed and _is_encrypted(server) else "http"
         bridge = AsgiBridge(pages, scheme=scheme, on_crash=crashed)
         port = self._admin_sockets[0].getsockname()[1]
@@ -184,6 +192,7 @@ class Supervisor:
             *self._reloading.timers,
             *self._stdio.timers,
             *self._watcher.timers,
+            *self._boundaries.timers,
             Timer(TICK_SECONDS, self._tick),
         ]
 

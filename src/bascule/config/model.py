@@ -96,6 +96,17 @@ class Boundary(Table, frozen=True):
     of others nothing is enforced."""
 
 
+class Boundaries(Table, frozen=True):
+    """`[boundary]`: how boundaries are probed, and what follows from a breach."""
+
+    on_breach: Literal["report", "close"] = "report"
+    """What follows when a connector's server answers without Bascule: `close` serves nobody
+    until it does no more."""
+    every_minutes: Annotated[int, Meta(ge=0, le=1440)] = 10
+    """Minutes between two probes of all connectors, beside those at start and after a
+    change; 0: never."""
+
+
 class Credential(Table, frozen=True):
     """`[connectors.NAME.credential]`: what Bascule shows; never the client's token."""
 
@@ -380,6 +391,8 @@ class Config(Table, frozen=True):
     """Private addresses that Bascule itself may call."""
     connectors: dict[ConnectorName, Connector] = field(default_factory=dict)
     """The MCP servers that it guards, by name."""
+    boundary: Boundaries = field(default_factory=Boundaries)
+    """How boundaries are probed."""
     locking: Locking = field(default_factory=Locking)
     """Names of packages of your own."""
     toolsets: dict[str, tuple[str, ...]] = field(default_factory=dict)

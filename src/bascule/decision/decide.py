@@ -59,11 +59,12 @@ def decide(facts: CallFacts, snapshot: Snapshot) -> Decision:
     if snapshot.reachable_from and snapshot.is_outside(facts.connector, facts.address):
         return _OUTSIDE_BOUNDARY
 
-    # Without an approval nothing of a connector is there, whoever asks.
+    # Without an approval nothing of a connector is there, whoever asks; nor while it is
+    # closed.
     gate = snapshot.gates[facts.connector]
     lapsed = None if gate is None else gate.lapsed(facts.now)
-    if lapsed is not None and gate is not None and gate.enforces:
-        return Denied(lapsed)
+    if gate is not None and (gate.closed or (lapsed is not None and gate.enforces)):
+        return Denied(gate.shuts(facts.now) or Reason.BOUNDARY_BROKEN)
 
     # Rights first: who has none, whatever the arguments, learns nothing of what there is.
     decision = _by_rights(facts, snapshot)

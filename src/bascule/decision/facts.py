@@ -107,6 +107,8 @@ class Reason(StrEnum):
     """The approval was withdrawn, or the connector was rejected."""
     LOCK_DRIFTED = "lock_drifted"
     """The configuration is not the one that was locked and approved."""
+    BOUNDARY_BROKEN = "boundary_broken"
+    """A probe got around Bascule to the connector's server, and the rule is to close it."""
     KNOWN_MALWARE = "known_malware"
     """An advisory says that a package of the connector is malware."""
     DEFINITION_UNAPPROVED = "definition_unapproved"

@@ -26,9 +26,11 @@ MISSING = frozenset(
         Reason.APPROVAL_REJECTED,
         Reason.LOCK_DRIFTED,
         Reason.KNOWN_MALWARE,
+        Reason.BOUNDARY_BROKEN,
     )
 )
-"""Reasons of a connector that has no valid approval: nothing of it is served."""
+"""Reasons of a connector that has no valid approval, or is closed: nothing of it is
+served."""
 
 _BY_METHOD: Mapping[str, DefinitionKind] = {
     "tools/call": "tools",
@@ -66,6 +68,8 @@ class Gate(Struct, frozen=True, kw_only=True):
     """Digests of the instructions that were approved."""
     server: frozenset[str] = frozenset()
     """Digests of the identity that the server was approved with."""
+    closed: bool = False
+    """Its boundary is broken, and the rule is to close it, whatever the mode."""
 
     @property
     def enforces(self) -> bool:
@@ -82,7 +86,8 @@ class Gate(Struct, frozen=True, kw_only=True):
 
     def shuts(self, now: UnixTime) -> Reason | None:
         """Give why nothing at all may pass at a time; None when something may."""
-        return self.lapsed(now) if self.enforces else None
+        lapsed = self.lapsed(now) if self.enforces else None
+        return Reason.BOUNDARY_BROKEN if self.closed and lapsed is None else lapsed
 
     def compare(self, kind: DefinitionKind, name: str, served: str | None) -> Reason | None:
         """Compare what is served under a name with what was approved; None when equal.

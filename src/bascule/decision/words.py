@@ -37,6 +37,9 @@ SENTENCES: Mapping[str, str] = {
     Reason.APPROVAL_EXPIRED: "The approval of the connector is over.",
     Reason.APPROVAL_REJECTED: "The connector was rejected, or its approval was withdrawn.",
     Reason.LOCK_DRIFTED: "The configuration is not the one that was locked and approved.",
+    Reason.BOUNDARY_BROKEN: (
+        "A probe got around Bascule to its server, and `boundary.on_breach` closes it then."
+    ),
     Reason.KNOWN_MALWARE: "An advisory says that a package of the connector is malware.",
     Reason.DEFINITION_UNAPPROVED: "The approved surface of the connector has no such name.",
     Reason.DEFINITION_DRIFTED: "What the server serves there is not what was approved.",

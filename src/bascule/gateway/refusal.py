@@ -170,6 +170,8 @@ _TO_DO: Mapping[Reason, str] = {
     Reason.APPROVAL_REJECTED: "it was rejected; `bascule diff {0}` shows what it is now",
     Reason.LOCK_DRIFTED: "it is not configured as it was locked; `bascule verify {0}` says "
     "what differs",
+    Reason.BOUNDARY_BROKEN: "its server answers without Bascule; `bascule posture` says "
+    "from where",
     Reason.KNOWN_MALWARE: "a package of it is known as malware; `bascule monitor` names it",
 }
 
@@ -182,7 +184,9 @@ def _unapproved(
         exchange.abort()
     elif not exchange.answered:
         what = _TO_DO[problem.reason].format(problem.connector)
-        said = f"connector `{problem.connector}` is not approved: {what}"
+        closed = problem.reason is Reason.BOUNDARY_BROKEN
+        how = "closed" if closed else "not approved"
+        said = f"connector `{problem.connector}` is {how}: {what}"
         data = {"code": problem.code} if problem.code else UNSET
         answers.error(
             exchange,

@@ -15,9 +15,9 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-VERSION = "0011"
+VERSION = "0012"
 """The migration that this code works with."""
-EARLIER_VERSIONS: tuple[str, ...] = tuple(f"{number:04}" for number in range(1, 11))
+EARLIER_VERSIONS: tuple[str, ...] = tuple(f"{number:04}" for number in range(1, 12))
 """Migrations before it, from which `bascule db migrate` leads here."""
 
 metadata = MetaData(
@@ -424,6 +424,21 @@ drawn_calls = Table(
     Index("ix_drawn_calls_ends_at", "ends_at"),
 )
 """How many calls of a rate's period were drawn; for whom and what, under a hash."""
+
+boundary_verdicts = Table(
+    "boundary_verdicts",
+    metadata,
+    Column("connector", Text, primary_key=True),
+    Column("place", Text, primary_key=True),
+    Column("subject", Text, nullable=False),
+    Column("inward", Text, nullable=False),
+    Column("outward", Text, nullable=False),
+    Column("since", BigInteger, nullable=False),
+    Column("checked_at", BigInteger, nullable=False),
+    Column("document", LargeBinary, nullable=False),
+)
+"""What the last probe of each connector came to, by the place that it was made from;
+`subject` says of which server, `since` from when on it was so inward."""
 
 # With SQLite the tables below stay empty: keys and the log are files then.
 
