@@ -51,7 +51,7 @@ def as_json(scanned: Report, held: Compared | None = None) -> Any:
 
 def test_a_finding_says_what_was_seen_why_it_matters_and_what_to_do() -> None:
     text = as_text(report())
-    first = text.partition("\n\n")[0].splitlines()
+    first = text[text.index("HIGH") :].splitlines()
     assert first[0] == "HIGH      an MCP server lists without a token"
     assert first[1:3] == [
         "  http://10.1.2.3:8080/mcp",
@@ -74,6 +74,13 @@ def test_the_last_line_counts_everything() -> None:
         "2 servers, 2 findings (1 high, 1 medium), 1 not assessed, 1 request sent"
     )
     assert as_text(Report()) == "0 servers, 0 findings, 0 not assessed"
+
+
+def test_what_is_wrong_stands_at_the_end() -> None:
+    text = as_text(report())
+    parts = ("Servers ", "Not assessed", "HIGH ", "MEDIUM ", "2 servers, 2 findings")
+    places = [text.index(it) for it in parts]
+    assert places == sorted(places)
 
 
 def test_what_was_not_assessed_is_always_listed() -> None:

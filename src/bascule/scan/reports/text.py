@@ -1,6 +1,7 @@
 """The report as text: what is wrong, why it matters, and exactly what to do.
 
-What one rule found in many places is explained once.
+What one rule found in many places is explained once. What is wrong stands at the end, where
+a terminal is when the scan is done.
 """
 
 from __future__ import annotations
@@ -44,11 +45,11 @@ def text_report(
     """Write the report for people, on lines of about `width` characters."""
     page = _Page(rules, width, style)
     lines = [
-        *page.findings([it for it in report.findings if held.counts(it)]),
-        *page.accepted([it for it in report.findings if not held.counts(it)], held),
-        *page.gaps(report),
         *page.servers(report.servers),
+        *page.gaps(report),
+        *page.accepted([it for it in report.findings if not held.counts(it)], held),
         *page.baseline(held),
+        *page.findings([it for it in report.findings if held.counts(it)]),
         style(_summary(report, held), "head"),
     ]
     return "\n".join(lines)
