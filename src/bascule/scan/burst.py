@@ -38,7 +38,7 @@ async def burst(
             await answers.read(len(requests), wire.limits.head_seconds)
             stream.whole = len(answers.found) == len(requests) and answers.keep_alive
             for number, answered in zip(numbers, answers.found, strict=False):
-                wire.note_status(number, answered.status)
+                wire.note_status(number, answered.status, answered.address)
             missing = len(requests) - len(answers.found)
             return [*answers.found[: len(requests)], *([None] * missing)]
     return [None] * len(requests)

@@ -79,8 +79,6 @@ class Stream:
     tls: Tls | None = None
     whole: bool = False
     """Who lent it has read all answers to their ends."""
-    next_at: float = 0.0
-    """When the next request may go, by the monotonic clock."""
 
     def cut(self) -> None:
         """End it at once."""

@@ -9,18 +9,18 @@ a finding and no credential is ever sent.
 from __future__ import annotations
 
 import asyncio
-import errno
 import ssl
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from msgspec import structs
 
-from bascule.clock import Micros, monotonic, system_micros
+from bascule.clock import Micros, system_micros
 from bascule.net.fetch import system_trust
 from bascule.net.resolver import Resolver, SystemResolver
 from bascule.scan.asked import Asked
+from bascule.scan.dialler import Dial, Dialler, open_connection
 from bascule.scan.exchange import Limits, Reply, Stream, WireError, tls_failure
 from bascule.scan.pace import Pace
 from bascule.scan.place import Answered as Answered
@@ -28,25 +28,16 @@ from bascule.scan.place import Place as Place
 from bascule.scan.report import Sent
 from bascule.scan.scope import Scope
 from bascule.scan.target import Target, shown_path
-from bascule.scan.tls import any_certificate, secured
 
 RATE = 50.0
-"""Connections a second to other machines; to one port no more requests a second either."""
+"""Connections a second to other machines, and further requests a second on those that are
+open."""
 MAX_OPEN = 256
 """Connections at once."""
 MAX_ATTEMPTS = 4
 """Addresses of one name that are tried."""
 RESOLVE_SECONDS = 3.0
 ALERT_SECONDS = 1.0
-
-Dial = Callable[[str, int], Awaitable[tuple[asyncio.StreamReader, asyncio.StreamWriter]]]
-"""Opens a connection to a literal and a port, in cleartext; TLS comes on top of it."""
-
-
-async def _dial(
-    address: str, port: int
-) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    return await asyncio.open_connection(address, port)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -58,21 +49,22 @@ class Wire:
     limits: Limits = field(default_factory=Limits)
     resolver: Resolver = field(default_factory=SystemResolver)
     trust: Callable[[], ssl.SSLContext] = system_trust
-    dial: Dial = _dial
+    dial: Dial = open_connection
     max_open: int = MAX_OPEN
     clock: Callable[[], Micros] = system_micros
     sent: list[Sent] = field(default_factory=list)
     """The ledger: every request, in the order in which they were sent."""
-    _pace: Pace = field(init=False)
+    _dialler: Dialler = field(init=False)
+    _further: Pace = field(init=False)
     _open: asyncio.Semaphore = field(init=False)
     _idle: dict[Place, Stream] = field(init=False, default_factory=dict)
     _names: dict[tuple[str, int], tuple[str, ...]] = field(init=False, default_factory=dict)
-    _untrusted: dict[Place, str] = field(init=False, default_factory=dict)
     _heard: set[Place] = field(init=False, default_factory=set)
 
     def __post_init__(self) -> None:
         """Begin with nothing sent."""
-        self._pace = Pace(self.rate)
+        self._dialler = Dialler(self.scope, Pace(self.rate), self.dial, self.trust)
+        self._further = Pace(self.rate)
         self._open = asyncio.Semaphore(self.max_open)
 
     async def place(self, target: Target, *, secure: bool | None = None) -> Place:
@@ -170,9 +162,9 @@ class Wire:
         Raises `WireError`.
         """
         async with self._open:
-            stream = self._idle.pop(place, None) or await self._connected(
-                place, self.limits
-            )
+            stream = self._idle.pop(place, None)
+            if stream is None:
+                stream = await self._dialler.connect(place, self.limits)
             stream.whole = False
             try:
                 yield stream
@@ -192,28 +184,34 @@ class Wire:
         )
         return len(self.sent) - 1
 
-    def note_status(self, number: int, status: int) -> None:
-        """Write into the ledger what came of a request."""
-        self.sent[number] = structs.replace(self.sent[number], status=status)
+    def note_status(self, number: int, status: int, address: str) -> None:
+        """Write into the ledger what came of a request, and from where."""
+        noted = self.sent[number]
+        self.sent[number] = structs.replace(noted, status=status, address=address)
 
     async def _answered(
         self, place: Place, asked: Asked, message: bytes, limits: Limits
     ) -> Reply:
         kept = self._idle.pop(place, None)
         if kept is not None:
+            if not kept.free:
+                await self._further.turn()
+            number = self.note(place, kept.address, asked)
             try:
-                return await self._exchange(kept, place, asked, message, limits)
+                return await self._exchange(kept, place, number, message, limits)
             except WireError as exc:
                 if exc.failure != "closed":
                     raise
                 # It was closed while nobody asked anything, as servers do: once more.
+        numbers: list[int] = []
+
+        def dialling(address: str) -> None:
+            if not numbers:
+                numbers.append(self.note(place, address, asked))
+
+        stream = await self._dialler.connect(place, limits, dialling)
         try:
-            stream = await self._connected(place, limits)
-        except WireError:
-            self.note(place, _literal_and_port(place.addresses[0], place.port), asked)
-            raise
-        try:
-            return await self._exchange(stream, place, asked, message, limits)
+            return await self._exchange(stream, place, numbers[0], message, limits)
         except WireError as exc:
             if place.secure and exc.failure == "closed":
                 await self._hear_alert(place, limits)
@@ -225,7 +223,7 @@ class Wire:
         Who wants a certificate says so after the handshake (RFC 8446 §4.4.2.4); a request
         that is under way by then resets the connection, and the alert is lost.
         """
-        stream = await self._connected(place, limits)
+        stream = await self._dialler.connect(place, limits)
         try:
             async with asyncio.timeout(ALERT_SECONDS):
                 await stream.reader.read(1)
@@ -237,14 +235,8 @@ class Wire:
             stream.cut()
 
     async def _exchange(
-        self, stream: Stream, place: Place, asked: Asked, message: bytes, limits: Limits
+        self, stream: Stream, place: Place, number: int, message: bytes, limits: Limits
     ) -> Reply:
-        wait = stream.next_at - monotonic()
-        if wait > 0:
-            await asyncio.sleep(wait)
-        if not stream.free:
-            stream.next_at = monotonic() + 1 / self.rate
-        number = self.note(place, stream.address, asked)
         heard = place in self._heard
         seconds = limits.head_seconds if heard else limits.first_seconds
         reply = Reply(stream, limits, seconds)
@@ -255,7 +247,7 @@ class Wire:
             stream.cut()
             raise
         self._heard.add(place)
-        self.note_status(number, reply.status)
+        self.note_status(number, reply.status, stream.address)
         return reply
 
     def _put_back(self, place: Place, stream: Stream, *, keep: bool) -> None:
@@ -263,57 +255,3 @@ class Wire:
             self._idle[place] = stream
         else:
             stream.cut()
-
-    async def _connected(self, place: Place, limits: Limits) -> Stream:
-        """Connect to the first address that takes it. Raises what the last one gave."""
-        problem = WireError("unreachable", "it has no address")
-        for address in place.addresses:
-            try:
-                return await self._connect(place, address, limits)
-            except WireError as exc:
-                problem = exc
-        raise problem
-
-    async def _connect(self, place: Place, address: str, limits: Limits) -> Stream:
-        if not place.secure:
-            return await self._dialled(place, address, limits)
-        if place not in self._untrusted:
-            try:
-                stream = await self._dialled(place, address, limits)
-                return await secured(stream, place.host, self.trust(), "", limits)
-            except ssl.SSLCertVerificationError as exc:
-                self._untrusted[place] = exc.verify_message or "it is not trusted"
-        stream = await self._dialled(place, address, limits)
-        problem = self._untrusted[place]
-        return await secured(stream, place.host, any_certificate(), problem, limits)
-
-    async def _dialled(self, place: Place, address: str, limits: Limits) -> Stream:
-        self.scope.check(address, place.host, place.port)
-        free = self.scope.is_free(address)
-        if not free:
-            await self._pace.turn()
-        try:
-            async with asyncio.timeout(limits.connect_seconds):
-                reader, writer = await self.dial(address, place.port)
-        except TimeoutError as exc:
-            raise WireError("unreachable", "nothing answers at that address") from exc
-        except ConnectionRefusedError as exc:
-            raise WireError("refused", "nothing listens there") from exc
-        except OSError as exc:
-            raise WireError("unreachable", _reason(exc)) from exc
-        return Stream(reader, writer, _literal_and_port(address, place.port), free)
-
-
-def _literal_and_port(address: str, port: int) -> str:
-    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
-
-
-def _reason(problem: OSError) -> str:
-    reasons = {
-        errno.EHOSTUNREACH: "no route leads to that address",
-        errno.ENETUNREACH: "no route leads to that address",
-        errno.EACCES: "this machine forbids the connection",
-        errno.EPERM: "this machine forbids the connection",
-        errno.EMFILE: "this process may not open more files",
-    }
-    return reasons.get(problem.errno or 0, "the address cannot be reached")
