@@ -9,6 +9,7 @@ import signal
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
@@ -85,6 +86,17 @@ class House:
         named = [it.split() for it in lines if it.startswith("bascule_boundaries{")]
         return {name.split('"')[1]: float(value) for name, value in named}
 
+    def posture(self) -> dict[str, Any]:
+        """Give what `bascule posture` says of it."""
+        shown = json.loads(self.bascule.cli("posture", "--json").stdout)
+        each = {
+            control["id"]: control
+            for promise in shown["promises"]
+            for control in promise["controls"]
+        }
+        found: dict[str, Any] = each["reach"]
+        return found
+
     def states(self, connector: str) -> set[str]:
         """Give what the last probe found, way by way."""
         query = "SELECT document FROM boundary_verdicts WHERE connector = ?"
@@ -143,6 +155,9 @@ def test_a_breach_is_found_recorded_counted_and_closed_until_it_is_gone(
     assert record["rule"] == "boundary-bypass"
     assert record["severity"] == "high"
     assert f"127.0.0.1:{house.open_port} (loopback)" in record["evidence"]
+
+    assert house.posture()["state"] == "not_met"
+    assert "`open`: lists its tools" in house.posture()["evidence"][0]
 
     # Nobody there is not somebody who demands a token.
     house.replace(None)

@@ -16,6 +16,7 @@ from bascule.config.model import Config
 from bascule.errors import BasculeError
 
 if TYPE_CHECKING:
+    from bascule.app.boundaries import Standing
     from bascule.app.posture.control import State
     from bascule.audit.verify import Verdict
 
@@ -45,7 +46,19 @@ def gather(context: CommandContext, line: Line, *, scan: bool) -> Gathered:
         running=running,
         not_running=why,
         shadows=None,
+        boundaries=_boundaries(context, config),
     )
+
+
+def _boundaries(context: CommandContext, config: Config) -> dict[str, Standing] | None:
+    """Read what probes of boundaries found; None where there is no state yet."""
+    if not context.has_state():
+        return None
+    from bascule.app.boundaries import standings
+    from bascule.storage import boundary_verdicts
+
+    kept = context.store().read(boundary_verdicts.every)
+    return standings(kept, config, system_clock())
 
 
 def _tests(context: CommandContext, config: Config) -> tuple[State, str]:

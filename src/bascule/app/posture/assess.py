@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from bascule.app.boundaries import Standing
+from bascule.app.posture.boundaries import reach_control
 from bascule.app.posture.connectors import approved_controls, placed_controls
 from bascule.app.posture.control import Control, State, Subject
 from bascule.app.posture.identities import Owner, identity_controls
@@ -17,13 +19,6 @@ from bascule.config.model import Config
 from bascule.decision.snapshot import Snapshot
 from bascule.lock.model import Entry
 
-REACH = Subject(
-    "bounded",
-    "reach",
-    "nothing is reached around the bridge",
-    "boundaries, probed by `bascule up`",
-    "",
-)
 SHADOW = Subject(
     "bounded",
     "shadow",
@@ -50,6 +45,8 @@ class Gathered:
     """Why nobody could be asked."""
     shadows: Sequence[str] | None = None
     """A sentence for each server that nobody knows; None when nobody looked."""
+    boundaries: Mapping[str, Standing] | None = None
+    """How each connector stands to its boundary; None where there is no state."""
 
 
 def controls(it: Gathered) -> Iterator[Control]:
@@ -61,7 +58,7 @@ def controls(it: Gathered) -> Iterator[Control]:
     yield strict
     yield from approved_controls(it.snapshot.gates, it.verified)
     yield from placed_controls(it.config, it.entries)
-    yield REACH.unseen("boundaries were not probed yet")
+    yield reach_control(it.boundaries, it.config.boundary.every_minutes)
     if it.shadows is None:
         yield SHADOW.unseen("this host was not scanned", "run `bascule posture --scan`")
     else:
