@@ -53,6 +53,8 @@ class Twin:
     checks_host: bool = True
     refuses_with: int = 403
     """What a foreign Origin or Host gets."""
+    bans: bool = False
+    """Refuse everything once something was refused because of Origin or Host."""
     cors: Literal["none", "any", "narrow", "reflected", "credentials"] = "none"
     """`narrow`: any origin, and no header that a session needs."""
     checks_type: bool = True
@@ -135,6 +137,7 @@ class _Live:
     def __init__(self) -> None:
         self._next = itertools.count(1000)
         self.open: dict[str, queue.Queue[bytes]] = {}
+        self.banned = False
 
     def begin(self, kind: str) -> str:
         session = {
@@ -216,10 +219,12 @@ class _Handler(BaseHTTPRequestHandler):
     def _admitted(self, query: str, method: str = "") -> bool:
         """Answer who may not go on, and tell who may."""
         origin, host = self.headers.get("Origin"), self.headers.get("Host")
-        if self.twin.checks_host and host != f"127.0.0.1:{self.running.port}":
-            self._json(self.twin.refuses_with, {"error": "host"})
+        if self.live.banned:
+            self._json(403, {"error": "banned"})
+        elif self.twin.checks_host and host != f"127.0.0.1:{self.running.port}":
+            self._refuse("host")
         elif self.twin.checks_origin and origin not in (None, self.running.origin):
-            self._json(self.twin.refuses_with, {"error": "origin"})
+            self._refuse("origin")
         elif not self._known(query) and not (
             self.twin.tells and method in {"initialize", "server/discover"}
         ):
@@ -233,6 +238,10 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             return True
         return False
+
+    def _refuse(self, why: str) -> None:
+        self.live.banned = self.twin.bans
+        self._json(self.twin.refuses_with, {"error": why})
 
     def _known(self, query: str) -> bool:
         if not self.twin.token:

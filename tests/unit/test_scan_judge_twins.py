@@ -236,6 +236,14 @@ def test_a_refusal_that_is_not_about_the_host_is_a_gap(era: str) -> None:
     assert "host-not-checked" in whats({"token": False, "era": era, "refuses_with": 400})
 
 
+@pytest.mark.parametrize("token", [True, False])
+@pytest.mark.parametrize("era", ["modern", "legacy", "sse"])
+def test_a_server_that_shuts_the_scan_out_has_not_passed(era: str, token: bool) -> None:
+    """Its Host is not checked at all, and each leg after the first gets 403."""
+    gaps = whats({"token": token, "era": era, "bans": True, "checks_host": False})
+    assert {"host-not-checked", "origin-not-checked"} <= gaps
+
+
 def test_an_odd_status_is_about_the_origin_where_its_own_is_answered() -> None:
     gaps = whats({"token": False, "refuses_with": 400})
     assert "origin-not-checked" not in gaps

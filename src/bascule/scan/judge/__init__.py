@@ -26,13 +26,15 @@ from bascule.scan.wire import Wire
 Judge = Callable[[Wire, Identity], Awaitable[Sequence[Finding | Gap]]]
 
 JUDGES: tuple[Judge, ...] = (
-    judge_tokens,
-    judge_metadata,
-    judge_browser,
     judge_cleartext,
-    judge_mirrors,
-    judge_sessions,
     judge_versions,
     judge_product,
+    judge_browser,
+    judge_mirrors,
+    judge_sessions,
+    judge_metadata,
+    judge_tokens,
 )
-"""In the order in which they are asked, one after the other: servers may be small."""
+"""In the order in which they are asked, one after the other: servers may be small.
+
+Tokens come last: who shows wrong ones may be shut out afterwards."""

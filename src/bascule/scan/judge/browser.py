@@ -9,9 +9,18 @@ import msgspec
 
 from bascule.scan import eras
 from bascule.scan.exchange import WireError
-from bascule.scan.finding import found
+from bascule.scan.finding import Finding, found
 from bascule.scan.interfaces import reach_of
-from bascule.scan.judge.legs import NEEDS_TOKEN, Leg, Verdict, gap, greet, had_answer, named
+from bascule.scan.judge.legs import (
+    NEEDS_TOKEN,
+    Leg,
+    Verdict,
+    answers_as_before,
+    gap,
+    greet,
+    had_answer,
+    named,
+)
 from bascule.scan.probed import Identity
 from bascule.scan.rules import browser as rules
 from bascule.scan.wire import Answered, Wire
@@ -40,6 +49,10 @@ async def judge_browser(wire: Wire, identity: Identity) -> Verdict:
     foreign = await _foreign(wire, identity)
     verdict = await _judge_origin(wire, identity, foreign)
     verdict += await _judge_host(wire, identity)
+    if not await answers_as_before(wire, identity):
+        why = "after a few of the requests it refuses everything, so no refusal tells why"
+        seen = [it for it in verdict if isinstance(it, Finding)]
+        return [*seen, *(gap(identity, it, why) for it in rules.RULES)]
     verdict += await _judge_cors(wire, identity, foreign)
     if identity.state == "open" and identity.era != "sse":
         verdict += await _judge_plain_text(wire, identity)

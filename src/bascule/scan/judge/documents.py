@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+import socket
 from collections.abc import Iterator, Mapping
+from ipaddress import IPv4Address
 from typing import Any
 from urllib.parse import urlsplit
 
 from bascule.config.addresses import is_loopback, web_address
 from bascule.lock.invisible import visible
-from bascule.net.addresses import literal
+from bascule.net.addresses import literal, unmapped
 from bascule.scan.finding import Finding, found
 from bascule.scan.interfaces import REACHES, Reach, reach_of
 from bascule.scan.rules import identity as rules
@@ -166,15 +168,24 @@ def leads_inward(host: str, reach: Reach) -> bool:
     """Tell whether a host is nearer to whoever asks it than the server that names it."""
     if host in _METADATA_SERVICES:
         return True
-    if host == "localhost":
-        return reach != "loopback"
-    address = literal(host.partition("%")[0])
-    if address is None:
+    there: Reach | None = "loopback" if host == "localhost" else _reach_of_literal(host)
+    if there is None:
         return False
-    there = reach_of(str(address))
     if there == "link_local":
         return reach != "link_local"
     return REACHES.index(there) < REACHES.index(reach) and there != "bridge"
+
+
+def _reach_of_literal(host: str) -> Reach | None:
+    """Read an address however it is written; None for a name, which is not looked up."""
+    address = literal(host.partition("%")[0])
+    if address is None:
+        try:  # as resolvers read numbers: `127.1`, `0x7f000001`, `2130706433`
+            address = IPv4Address(socket.inet_aton(host))
+        except (OSError, ValueError):
+            return None
+    address = unmapped(address)
+    return "loopback" if address.is_unspecified else reach_of(str(address))
 
 
 def same_resource(said: str, url: str) -> bool:

@@ -85,6 +85,14 @@ def had_answer(identity: Identity) -> bool:
     return identity.era is not None
 
 
+async def answers_as_before(wire: Wire, identity: Identity) -> bool:
+    """Ask the unchanged question again: only then refusals are about what was changed."""
+    leg = await greet(wire, identity, {})
+    if had_answer(identity):
+        return leg.outcome == "accepted"
+    return leg.answered is not None and leg.answered.status == identity.baseline.status
+
+
 def named(identity: Identity) -> str:
     """Give how reports call the server: its URL, without what may be a key in it."""
     return shown(identity.url)
