@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from bascule.net.resolver import Resolver, SystemResolver
 from bascule.scan import prober
 from bascule.scan.boundary import Listening, Tried
+from bascule.scan.dialler import Dial
 from bascule.scan.exchange import WireError
 from bascule.scan.interfaces import OwnAddress, is_own, plain
 from bascule.scan.judge.tokens import judge_tokens
@@ -16,7 +17,7 @@ from bascule.scan.local_view import Listener, LocalView, ancestors
 from bascule.scan.scope import OutOfScopeError, Scope, entries
 from bascule.scan.server import State
 from bascule.scan.target import Target, TargetError
-from bascule.scan.wire import Dial, Wire
+from bascule.scan.wire import Wire
 
 SECONDS = 20.0
 """For one way."""
