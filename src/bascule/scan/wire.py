@@ -20,7 +20,8 @@ from bascule.clock import Micros, system_micros
 from bascule.net.fetch import system_trust
 from bascule.net.resolver import Resolver, SystemResolver
 from bascule.scan.asked import Asked
-from bascule.scan.dialler import Dial, Dialler, open_connection
+from bascule.scan.dialler import Dial as Dial
+from bascule.scan.dialler import Dialler, open_connection
 from bascule.scan.exchange import Limits, Reply, Stream, WireError, tls_failure
 from bascule.scan.pace import Pace
 from bascule.scan.place import Answered as Answered

@@ -11,7 +11,6 @@ from bascule.scan.finding import found
 from bascule.scan.judge.documents import clipped
 from bascule.scan.judge.legs import (
     NEEDS_TOKEN,
-    REFUSED,
     Verdict,
     gap,
     greet,
