@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
 import subprocess
 import sys
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -81,10 +83,12 @@ def repository(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Path, in
     return folder, code
 
 
-def run(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
+def run(
+    folder: Path, *command: str, more: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
     """Run a step as a runner does: this `bascule` first, a home of its own."""
     paths = f"{Path(sys.executable).parent}:/usr/bin:/bin"
-    environment = {"PATH": paths, "HOME": str(folder.parent), "CI": "true"}
+    environment = {"HOME": str(folder.parent), "CI": "true", **(more or {}), "PATH": paths}
     return subprocess.run(
         command, cwd=folder, env=environment, capture_output=True, text=True
     )
@@ -141,6 +145,23 @@ def test_the_hook_finds_what_it_should(
     arguments = [*shlex.split(hook["entry"]), *names]
     result = run(folder, *arguments)
     assert result.returncode == code, result.stdout + result.stderr
+
+
+@pytest.mark.soak
+def test_pre_commit_itself_runs_the_hook(repository: tuple[Path, int]) -> None:
+    """With the `bascule` that is here: no registry has this version yet."""
+    folder, code = repository
+    config = example("pre-commit")
+    (hook,) = config["repos"][0]["hooks"]
+    del hook["additional_dependencies"]
+    hook["language"] = "system"
+    (folder / ".pre-commit-config.yaml").write_text(yaml.safe_dump(config))
+    for command in ("git init -q .", "git add ."):
+        assert run(folder, *command.split()).returncode == 0
+    tool = ("uv", "tool", "run", "--quiet", "pre-commit", "run", "--all-files")
+    result = run(folder, *tool, more=os.environ)  # uv has settings of the machine's
+    assert result.returncode == code, result.stdout + result.stderr
+    assert "MCP servers" in result.stdout
 
 
 @pytest.mark.parametrize(
