@@ -147,6 +147,22 @@ def test_the_hook_finds_what_it_should(
     assert result.returncode == code, result.stdout + result.stderr
 
 
+def test_a_baseline_counts_in_every_copy_of_a_repository(tmp_path: Path) -> None:
+    """Ids are those of the repository, wherever it lies, and however it is named."""
+    scans = ("bascule", "scan", "configs", "--fail-on", "medium")
+    for name in ("laptop", "pipeline"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / ".mcp.json").write_text(json.dumps(FLOATING))
+    written = tmp_path / "accepted.toml"
+    run(tmp_path / "laptop", *scans, ".", f"--write-baseline={written}")
+    text = written.read_text()
+    assert 'target = ".mcp.json: files"' in text
+    written.write_text(text.replace('reason = ""', 'reason = "known"'))
+    for path in (".", ".mcp.json", "./.mcp.json"):
+        result = run(tmp_path / "pipeline", *scans, path, f"--baseline={written}")
+        assert result.returncode == 0, result.stdout
+
+
 @pytest.mark.soak
 def test_pre_commit_itself_runs_the_hook(repository: tuple[Path, int]) -> None:
     """With the `bascule` that is here: no registry has this version yet."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
+
+import msgspec
 
 from bascule.scan.clients import Format, Location, Table, table
 from bascule.scan.clients.matching import matching
-from bascule.scan.clients.places import Home, places
+from bascule.scan.clients.places import Home, is_absolute, places
 from bascule.scan.config_files import ConfigFileError, Document, read_document
 from bascule.scan.config_shapes import Misshapen, Raw, entries_elsewhere, entries_of
 from bascule.scan.configured import MOST_VALUES, Configured, clean, configured, values_in
@@ -39,6 +41,24 @@ class Inventory:
     """Each file that was read, with each location that it stands for."""
     gaps: list[Gap] = field(default_factory=list)
 
+    def seen_from(self, folder: str) -> None:
+        """Name what is below a folder from there, wherever that lies.
+
+        So the findings of a repository have the same ids in each of its copies.
+        """
+        above = os.path.realpath(folder).rstrip("/") + "/"
+        self.servers = [
+            replace(it, path=it.path.removeprefix(above)) for it in self.servers
+        ]
+        self.documents = [
+            (replace(document, path=document.path.removeprefix(above)), location)
+            for document, location in self.documents
+        ]
+        self.gaps = [
+            msgspec.structs.replace(it, target=it.target.removeprefix(above))
+            for it in self.gaps
+        ]
+
 
 def inventory(
     homes: Iterable[Home] = (), paths: Sequence[str] = (), *, walk: int | None = None
@@ -46,6 +66,7 @@ def inventory(
     """Read the files of the clients of some homes, and of files and folders that are named.
 
     `walk` is the number of folders that are searched for projects; None for the usual one.
+    Where all paths are relative, what is below the working directory is named from there.
     Nothing that is found there makes it raise.
     """
     reading = _Reading(table())
@@ -60,6 +81,8 @@ def inventory(
     for home in each:
         reading.search(home)
     reading.join_docker()
+    if paths and not any(map(is_absolute, paths)):
+        reading.found.seen_from(os.curdir)
     return reading.found
 
 
