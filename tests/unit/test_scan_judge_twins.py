@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from bascule.scan.rules import browser, identity, serving
 from certificates import new_authority
 from twins.judging import Seen, look
 from twins.server import Twin, twin
@@ -169,6 +170,12 @@ def test_a_rule_tells_the_twins_apart(
 ) -> None:
     assert seen(harmed).rules - seen(hardened).rules == {rule}
     assert rule not in seen(hardened).rules
+
+
+def test_each_rule_of_the_judges_has_its_twins() -> None:
+    elsewhere = {"cleartext", "inspector-open"}
+    rules = {it.id for area in (identity, browser, serving) for it in area.RULES}
+    assert {it[0] for it in PAIRS} | elsewhere == rules
 
 
 PLAIN = {"refusal": {"detail": "Not authenticated"}, "challenge": "", "resource": None}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from urllib.parse import quote
 
 import msgspec
@@ -31,55 +32,45 @@ STRANGER = f"https://{NOBODY}"
 """The origin of a page there."""
 
 
-@dataclass(frozen=True, slots=True)
-class Foreign:
-    """How the server takes pages of other origins; what later judges build on."""
-
-    legs: dict[str, Leg]
-    """By `Origin`."""
-
-    @property
-    def accepted(self) -> list[str]:
-        """The origins that had an answer."""
-        return [it for it, leg in self.legs.items() if leg.outcome == "accepted"]
+Legs = Mapping[str, Leg]
+"""By the `Origin` that they were sent with."""
 
 
 async def judge_browser(wire: Wire, identity: Identity) -> Verdict:
     """Judge all that has to do with browsers, each leg sent once."""
-    foreign = await _foreign(wire, identity)
-    verdict = await _judge_origin(wire, identity, foreign)
+    legs = await _foreign(wire, identity)
+    verdict = await _judge_origin(wire, identity, legs)
     verdict += await _judge_host(wire, identity)
     if not await answers_as_before(wire, identity):
         why = "after a few of the requests it refuses everything, so no refusal tells why"
         seen = [it for it in verdict if isinstance(it, Finding)]
         return [*seen, *(gap(identity, it, why) for it in rules.RULES)]
-    verdict += await _judge_cors(wire, identity, foreign)
+    verdict += await _judge_cors(wire, identity, legs[STRANGER])
     if identity.state == "open" and identity.era != "sse":
         verdict += await _judge_plain_text(wire, identity)
         verdict += await _judge_get(wire, identity)
     return verdict
 
 
-async def _foreign(wire: Wire, identity: Identity) -> Foreign:
+async def _foreign(wire: Wire, identity: Identity) -> Legs:
+    """Greet from origins that are not the server's, the stranger's first."""
     origins = [STRANGER]
     if had_answer(identity):
-        # Lists that are compared by their beginning let the second one in.
+        # Lists that are compared by their beginning let the last one in.
         host = "localhost" if ":" in identity.place.host else identity.place.host
         scheme = identity.place.origin.partition(":")[0]
         origins += ["null", f"{scheme}://{host}.{NOBODY}"]
-    return Foreign({it: await greet(wire, identity, {"Origin": it}) for it in origins})
+    return {it: await greet(wire, identity, {"Origin": it}) for it in origins}
 
 
-async def _judge_origin(wire: Wire, identity: Identity, foreign: Foreign) -> Verdict:
+async def _judge_origin(wire: Wire, identity: Identity, legs: Legs) -> Verdict:
     rule = rules.ORIGIN_NOT_CHECKED
-    if had_answer(identity) and foreign.accepted:
-        shown = " and ".join(f"`Origin: {it}`" for it in foreign.accepted)
-        return [
-            found(
-                rule, named(identity), f"answered with {shown} as it is without an Origin"
-            )
-        ]
-    unclear = [it for it, leg in foreign.legs.items() if leg.outcome == "unclear"]
+    accepted = [it for it, leg in legs.items() if leg.outcome == "accepted"]
+    if accepted:
+        shown = " and ".join(f"`Origin: {it}`" for it in accepted)
+        seen = f"answered with {shown} as it is without an Origin"
+        return [found(rule, named(identity), seen)]
+    unclear = [it for it, leg in legs.items() if leg.outcome == "unclear"]
     if not unclear:
         return []
     if not had_answer(identity):
@@ -88,7 +79,7 @@ async def _judge_origin(wire: Wire, identity: Identity, foreign: Foreign) -> Ver
     own = await greet(wire, identity, {"Origin": identity.place.origin})
     if own.outcome == "accepted":
         return []
-    seen = foreign.legs[unclear[0]].seen
+    seen = legs[unclear[0]].seen
     why = f"`Origin: {unclear[0]}` and its own origin both get: {seen}"
     return [gap(identity, rule, why)]
 
@@ -122,8 +113,7 @@ async def _judge_host(wire: Wire, identity: Identity) -> Verdict:
     return []
 
 
-async def _judge_cors(wire: Wire, identity: Identity, foreign: Foreign) -> Verdict:
-    leg = foreign.legs[STRANGER]
+async def _judge_cors(wire: Wire, identity: Identity, leg: Leg) -> Verdict:
     if leg.outcome == "refused":
         return []
     asked = {
