@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
+import sys
 import xml.etree.ElementTree as ET
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -72,3 +76,23 @@ def test_what_a_server_calls_itself_is_shown_and_not_obeyed() -> None:
             assert "onerror=alert(1)" in shown
             assert set(shown) & UNSEEN == set()
             assert not OBEYED.search(shown)
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-8"])
+def test_names_that_an_encoding_has_not_stop_no_scan(tmp_path: Path, encoding: str) -> None:
+    name = "日本 é"
+    (tmp_path / ".mcp.json").write_text(json.dumps({"mcpServers": {name: {"url": "x"}}}))
+    command = [sys.executable, "-m", "bascule.cli.main", "scan", "configs", "."]
+    environment = {**os.environ, "PYTHONIOENCODING": encoding}
+    for more in ((), ("--json",)):
+        result = subprocess.run(
+            [*command, "--fail-on", "never", *more],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+        )
+        assert result.returncode == 0, result.stderr
+        if more:
+            assert json.loads(result.stdout)["servers"][0]["name"] == name
+        else:
+            assert name.encode(encoding, "backslashreplace") in result.stdout

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -41,17 +42,28 @@ def finish(
     now = system_clock()
     held = compared(report.findings, options.baseline, today=day_of(now))
     if not options.as_json:
-        click.echo(inert(text_report(report, held, width=_width(), style=_styled)))
+        _show(inert(text_report(report, held, width=_width(), style=_styled)))
     elif lines is None:
-        click.echo(inert(json_report(report, held, version=_version(), now=now)))
+        _emit(inert(json_report(report, held, version=_version(), now=now)))
     elif lines:
-        click.echo(inert(lines))
+        _emit(inert(lines))
     for name, path in options.files:
         _write(path, _document(name, report, held, options.fail_on, now))
     if options.write_baseline is not None:
         text = write_baseline(report.findings, options.baseline, today=day_of(now))
         _write(options.write_baseline, text)
     ctx.exit(FOUND if _fails(report, held, options.fail_on) else 0)
+
+
+def _show(text: str) -> None:
+    """Print text; characters that a terminal's encoding has not, as escapes."""
+    encoding = sys.stdout.encoding or "utf-8"
+    click.echo(text.encode(encoding, "backslashreplace").decode(encoding))
+
+
+def _emit(json: str) -> None:
+    """Print JSON in UTF-8, whatever encoding a terminal has (RFC 8259 §8.1)."""
+    click.echo(json.encode())
 
 
 def _fails(report: Report, held: Compared, threshold: Threshold) -> bool:
