@@ -75,7 +75,7 @@ def connectors_of(context: CommandContext) -> tuple[list[Named], Report]:
 def look_at_host(named: list[Named], scope: ScopeOptions) -> HostScan:
     """Scan this machine, with a line that says how far it is. Raises `BasculeError`."""
     from bascule.cli.progress import Line
-    from bascule.scan.host import HASTY
+    from bascule.scan.sweep import PATIENT
     from bascule.scan.this_host import most_open, scan_this_host, whose_files
 
     with Line() as line:
@@ -84,7 +84,7 @@ def look_at_host(named: list[Named], scope: ScopeOptions) -> HostScan:
             line.say(f"{asked} of {of} listening sockets asked")
 
         try:
-            wire = scope.wire((), HASTY, max_open=most_open())
+            wire = scope.wire((), PATIENT, max_open=most_open())
             return run_scan(scan_this_host(wire, named, user_id=whose_files(), done=done))
         except OSError as exc:
             raise BasculeError(f"this system does not say what runs here: {exc}") from exc

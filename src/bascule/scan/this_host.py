@@ -8,13 +8,14 @@ import sys
 from collections.abc import Iterable, Sequence
 
 from bascule.scan.configured import Configured
-from bascule.scan.host import Done, HostScan, scan_host
+from bascule.scan.host import HostScan, scan_host
 from bascule.scan.local_view import look
 from bascule.scan.named import Named
+from bascule.scan.sockets import Done
 from bascule.scan.surroundings import Surroundings
 from bascule.scan.wire import Wire
 
-_MOST_OPEN = 1024
+_MOST_OPEN = 2048
 _SPARE_FILES = 64
 
 
@@ -65,15 +66,19 @@ def _host_names() -> Iterable[str]:
 
 
 def most_open() -> int:
-    """Say how many connections may be open at once: as many as there may be open files."""
+    """Allow this process more open files, and say how many connections then fit."""
     if sys.platform == "win32":
-        return _MOST_OPEN // 2
+        return _MOST_OPEN // 4
     import resource
 
-    soft, _hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft == resource.RLIM_INFINITY:
-        return _MOST_OPEN
-    return max(_SPARE_FILES, min(_MOST_OPEN, soft - _SPARE_FILES))
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY:
+        wanted = _MOST_OPEN + _SPARE_FILES
+        allowed = wanted if hard == resource.RLIM_INFINITY else min(hard, wanted)
+        soft = max(soft, allowed)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        return min(_MOST_OPEN, soft - _SPARE_FILES)
+    return _MOST_OPEN
 
 
 def whose_files() -> int | None:
