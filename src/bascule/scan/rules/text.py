@@ -120,6 +120,18 @@ RULES: tuple[Rule, ...] = (
         safe_mcp=("SAFE-T1008",),
     ),
     _rule(
+        "text-plants-memories",
+        "a definition has something remembered, or written into rules of the model",
+        "What is planted once governs sessions that never see this server.",
+        owasp="MCP06",
+    ),
+    _rule(
+        "text-skips-consent",
+        "a definition tells the model not to ask the user, or that the user has agreed",
+        "The person who could say no is not asked.",
+        owasp="MCP02",
+    ),
+    _rule(
         "text-hidden-characters",
         "a definition has characters that nobody sees",
         "A person reviews one text, and the model reads another.",

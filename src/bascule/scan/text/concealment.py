@@ -40,10 +40,58 @@ _PERSISTS = re.compile(
     r"|answer|message|conversation|interaction)|\bthis rule\b|\buntil further notice"
     r"|\bglobal (?:\w+ )?(?:policy|rule|instruction)"
 )
+_UNSEEN = re.compile(
+    r"\b(?:must|should|may|shall|need|do(?:es)?|is|are|will|can) ?(?:not|never|n't) (?:to )?(?:be )?(?:ever )?"
+    r"(?:appear|show up|turn up|come up|surface|(?:be )?(?:mentioned|visible|shown|seen|listed|disclosed"
+    r"|revealed|reported|included)) (?:\w+ ){0,2}(?:in|to|by) (?:the |your |any )?(?:\w+ )?(?:answers?|repl(?:y|ies)"
+    r"|responses?|outputs?|summar(?:y|ies)|chat|conversation|users?|customers?|humans?|explanations?|report)\b"
+    r"|\bkeep (?:this|it|that|these|them|the \w+)(?: \w+){0,2} (?:to yourself|between us|quiet|secret|private|hidden"
+    r"|confidential|internal|out of)\b|\bas (?:if|though) nothing\b|\bpretend (?:that )?(?:nothing|it|this|you|the)\b"
+    r"|\b(?:users?|customers?|humans?|they) (?:\w+ )?(?:must|should|need|shall|may|can)(?: ?not|n't| never)(?: \w+){0,2}"
+    r" (?:know|notice|see|learn|hear|find out|realise|realize|be (?:told|informed|aware|bothered|shown|made aware))"
+    r"|\bbetween (?:you and (?:me|us)|us)\b|\bleave no (?:trace|sign)"
+)
+_UNTOLD = re.compile(
+    r"\b(?:no (?:need|reason)|need not|needn't|not (?:necessary|needed|required|worth)|unnecessary|avoid|refrain from"
+    r"|without|rather than|instead of|not bother)(?: to)? (?:\w+ )?(?:mention|tell|explain|report|inform|disclos|reveal"
+    r"|bring(?:ing)? up|describ|announc|point(?:ing)? out|refer|acknowledg|notify)(?:e|ing|ling)?\b"
+)
+_BACKGROUND = re.compile(r"\b(?:in the background|behind the scenes|under the hood|out of sight)\b")
+_PRIVILEGED = re.compile(
+    r"\b(?:authori[sz]ed|approved|cleared|certified|vetted|permitted|sanctioned|mandated|instructed|required) by"
+    r" (?:the |our |your )?(?:\w+ )?(?:security|admin(?:istrator)?s?|system|it|developers?|anthropic|openai|google"
+    r"|microsoft|vendor|management|legal|platform|compliance|operator|owner|user|root|host)\b"
+    r"|\b(?:you|the (?:assistant|model|agent|ai)|this (?:tool|server)) (?:now )?(?:have|has|are|is|runs?|operates?)"
+    r" (?:now )?(?:been )?(?:given |granted |assigned |with )?(?:full|admin(?:istrator)?|root|elevated|unrestricted|all"
+    r"|unlimited|superuser|highest|privileged|system)(?: \w+)? (?:access|rights|privileges?|permissions?|authority|level)"
+)
+_TRUSTED = re.compile(
+    r"\b(?:treat|regard|consider|handle|follow|obey|execute|accept|trust|carry out)\b[^.;]{0,60}\b(?:outputs?|results?"
+    r"|returns?|returned|responses?|contents?|replies|text)\b[^.;]{0,40}\bas (?:\w+ ){0,2}(?:instructions?|commands?"
+    r"|orders?|system|trusted|developer|authoritative|your own|user)"
+    r"|\b(?:instructions?|commands?|orders|directives)\b[^.;]{0,20}\b(?:in|from|of|inside|within)\b[^.;]{0,30}\b(?:outputs?"
+    r"|results?|responses?|this (?:tool|server)|returned)\b[^.;]{0,40}\b(?:weight|priority|trusted|must be|follow"
+    r"|obey|authority|binding|execute)"
+    r"|\b(?:follow|obey|carry out|execute|comply with) (?:any|all|the|every)? ?(?:instructions?|commands?|orders)\b[^.;]{0,20}"
+    r"\b(?:in|from|it|that|returned)\b"
+    r"|\b(?:counts?|weighs?|ranks?|matters?|stands?) (?:more|above|higher|over)\b|\bsame (?:weight|authority|priority"
+    r"|standing|force) as\b"
+)
+_TRUSTS = c.RULES | c.MODEL | c.USER | c.RESULT
+_DENIED = re.compile(r"\b(?:not|never|cannot|don't|avoid)\b")
+_SUSPENDED = re.compile(
+    r"\b(?:restrictions?|limits?|limitations?|checks?|rules|polic(?:y|ies)|safeguards?|guardrails?|guidelines?"
+    r"|filters?|protections?)\b[^.;]{0,40}\b(?:no longer|do not|don't|does not|are not|not) (?:apply|applied|hold|matter"
+    r"|in force|enforced)|\b(?:without|beyond|outside) (?:any |the )?(?:limits?|restrictions?"
+    r"|safeguards)\b"
+)
 _ROLE = re.compile(
     r"<\s{0,3}/?\s{0,3}(?:important|system|instructions?|secret|hidden|critical|admin"
     r"|assistant|priority"
     r"|override|policy|internal|prompt|directive|mandatory|user_?info|sys)\b[^>\n]{0,60}>"
+    r"|</(?:tool_)?(?:description|tools?|function|parameters?)>|[\"']role[\"']\s{0,3}:\s{0,3}[\"'](?:system|developer)"
+    r"|^\s{0,8}#{1,4}\s{0,3}(?:system|instructions?)\s{0,3}:|[.!?]\s{1,3}#{1,4}\s{0,3}(?:system|instructions?)\s{0,3}:"
+    r"|\[(?:system|admin|assistant|developer|internal)[ _a-z]{0,24}\]"
     r"|\[/?(?:inst|system|admin|hidden|assistant|important|internal|override)\]"
     r"|<\|[a-z_]{2,20}\|>"
     r"|<<\s?/?sys\s?>>|<!--|\[//\]: #|^\s{0,8}(?:#{1,4}\s*)?(?:system|assistant|human)\s?:"
@@ -60,10 +108,18 @@ _ROLE = re.compile(
 )
 
 
+_TEMPLATE = re.compile(
+    r"<\|[a-z_]{2,20}\|>|\[/?inst\]|<<\s?/?sys\s?>>|</(?:tool_)?(?:description|tools?)|[\"']role[\"']"
+    r"|#{1,4}\s*(?:system|instructions?)\b|\[(?:system|admin|assistant)\b",
+    re.IGNORECASE,
+)
+
+
 def roles(text: str) -> Iterator[Hit]:
     """Find what passes itself off as a message of the system or of somebody in charge."""
     for match in _ROLE.finditer(text):
-        yield Hit(AUTHORITY, 2, match.start(), min(match.end() + 80, len(text)))
+        weight = 3 if _TEMPLATE.match(match.group()) else 2
+        yield Hit(AUTHORITY, weight, match.start(), min(match.end() + 80, len(text)))
 
 
 def concealment(passage: Passage, text: str) -> Iterator[Hit]:
@@ -78,6 +134,8 @@ def concealment(passage: Passage, text: str) -> Iterator[Hit]:
             yield passage.hit(HIDES, 3, at, act.at)
     if sentence.has & (c.NOT | c.HIDDEN) and sentence.has & c.USER:
         yield from _unaware(passage)
+    if not sentence.first or passage.subject.of_parameter:
+        yield from _left_out(passage, text)
 
 
 def _not_told(passage: Passage) -> Iterator[Hit]:
@@ -96,10 +154,33 @@ def _not_told(passage: Passage) -> Iterator[Hit]:
             continue
         if (secret and not strong) or sentence.has & c.FORMAT:
             yield passage.hit(HIDES, 1, act.at)
+        elif sentence.within(c.USER, sentence.words.index("unless"), len(sentence.words)) if (
+            "unless" in sentence.words
+        ) else None:
+            yield passage.hit(HIDES, 1, act.at)
         elif user is not None or sentence.within(
             c.THIS | c.RULES | c.TOOL | c.DEAL, act.at + 1, act.at + 7
         ):
             yield passage.hit(HIDES, 3 if strong else 2, act.at, user or act.at)
+
+
+def _left_out(passage: Passage, text: str) -> Iterator[Hit]:
+    """Find what is to be kept out of what the user reads."""
+    sentence = passage.sentence
+    omit = passage.told(c.OMIT)
+    if omit is not None and sentence.has & (c.REPLY | c.USER):
+        reply = sentence.within(c.REPLY | c.USER, omit.at + 1, omit.at + 10)
+        what = sentence.within(c.THIS | c.TOOL, max(omit.at - 9, 0), omit.at + 5)
+        if reply is not None and what is not None:
+            yield passage.hit(HIDES, 3, omit.at, reply)
+            return
+    if _UNSEEN.search(text):
+        yield passage.hit(HIDES, 3)
+    elif _UNTOLD.search(text) and (sentence.has & c.USER or not sentence.first):
+        what = c.USER | c.THIS | c.TOOL | c.REPLY
+        yield passage.hit(HIDES, 3 if sentence.has & what else 2)
+    elif _BACKGROUND.search(text) and passage.any_told():
+        yield passage.hit(HIDES, 2)
 
 
 def _unaware(passage: Passage) -> Iterator[Hit]:
@@ -153,10 +234,18 @@ def precedence(passage: Passage, text: str) -> Iterator[Hit]:
                     OVERRIDES, 1 if described else 4 if told else 1, act.at, rules
                 )
                 break
-    if sentence.has & (c.AUTHORITY | c.IGNORE | c.BE | c.UNIVERSAL):
-        match = _OVERRULED.search(text)
-        if match is not None:
-            yield passage.hit(OVERRIDES, 2)
+    if sentence.has & (c.AUTHORITY | c.IGNORE | c.BE | c.UNIVERSAL) and _OVERRULED.search(text):
+        yield passage.hit(OVERRIDES, 2)
+    if sentence.has & c.GUARD:
+        return
+    trusted = _TRUSTED.search(text) if sentence.has & _TRUSTS else None
+    if trusted and not _DENIED.search(text, max(trusted.start() - 24, 0), trusted.start()):
+        yield passage.hit(OVERRIDES, 3)
+    elif sentence.has & (c.RULES | c.SAFETY | c.CHECK) and _SUSPENDED.search(text):
+        yield passage.hit(OVERRIDES, 3 if not sentence.first else 1)
+    if _PRIVILEGED.search(text):
+        weak = sentence.first or sentence.has & c.EXAMPLE
+        yield passage.hit(AUTHORITY, 1 if weak else 3)
     lasting = sentence.has & (c.LASTING | c.OTHER | c.UNIVERSAL | c.THIS)
     if lasting and _PERSISTS.search(text):
         yield passage.hit(LASTING, 2)

@@ -49,51 +49,50 @@ MAIL, URL, PATH, SECRET_PATH, SHELL, IDENTIFIER, NUMBER, COMMA, COLON, QUOTE = (
 )
 # What a copy, a whole, the contents of something are; what nobody means well by.
 WHOLE, SAFETY, SENSITIVE, MALICE = (_bit() for _ in range(4))
+# What a text may slant, skip, remember, run and charge for.
+OMIT, PROMOTE, CONSENT, AGREED, MEMORY, ACCOUNT, FEE, GOOD, BAD, RESULT, PROGRAM, FILES = (
+    _bit() for _ in range(12)
+)
+INSTEAD, TRACES = (_bit() for _ in range(2))
+RECIPIENT = _bit()
 
 ACT = (
-    CALL
-    | READ
-    | PUT
-    | SEND
-    | ALTER
-    | TELL
-    | ASK
-    | IGNORE
-    | DESTROY
-    | GRANT
-    | PREFER
-    | CHECK
+    CALL | READ | PUT | SEND | ALTER | TELL | ASK | IGNORE | DESTROY | GRANT | PREFER | CHECK
+    | OMIT | PROMOTE
 )
 
 _VERBS = {
-    CALL: "call invoke use run execute trigger activate employ utilize utilise perform"
+    CALL: "call install evaluate eval import source carry invoke use run execute trigger activate employ utilize utilise perform"
     " launch"
     " issue fire chain",
-    READ: "read open access retrieve fetch load cat extract collect gather dump list obtain"
+    READ: "read look open access retrieve fetch load cat extract collect gather dump list obtain"
     " harvest grab get enumerate inspect capture acquire scan query locate find search"
     " look download copy print scrape steal pull",
     PUT: "include pass put append prepend add attach insert embed set provide supply place"
     " fill write encode inject prefix suffix populate paste bundle concatenate store save"
-    " hide stash record log assign specify tack carry smuggle stuff enclose incorporate",
+    " stash record log assign specify tack carry smuggle stuff enclose incorporate hold bear contain book give move",
     SEND: "send forward post upload transmit email mail cc bcc share relay leak exfiltrate"
     " push submit deliver sync mirror broadcast publish copy transfer report route dispatch"
     " pipe stream ship hand duplicate invite wire remit loop blind-copy",
     ALTER: "change replace modify alter redirect override substitute swap rewrite multiply"
     " reroute overwrite tamper divert increase inflate double triple prepend append adjust"
-    " transform convert edit rename round halve reduce decrease switch map inject"
-    " scale shift point force coerce mutate patch",
+    " transform edit round halve reduce decrease inject"
+    " shift force mutate patch lower raise cut",
     TELL: "tell mention inform notify reveal disclose show display say alert report explain"
     " expose acknowledge announce surface discuss describe communicate admit warn divulge"
     " share note reference let bring",
     ASK: "ask confirm prompt consult seek request",
     IGNORE: "ignore disregard forget bypass skip circumvent override suppress supersede"
     " discard abandon neglect drop disable overrule replace evade violate",
-    DESTROY: "delete remove wipe erase drop destroy disable kill shut terminate deactivate"
+    DESTROY: "delete empty remove wipe erase drop destroy disable kill shut terminate deactivate"
     " uninstall purge truncate clear revoke format stop overwrite cancel close",
     GRANT: "grant elevate escalate chmod sudo promote allow authorize authorise enable"
     " unlock"
     " assign install whitelist",
     PREFER: "prefer choose select favor favour prioritize prioritise pick rely default",
+    OMIT: "omit leave exclude withhold conceal hide suppress keep skip drop downplay strip",
+    PROMOTE: "recommend promote endorse praise advertise present describe rate"
+    " portray depict rank",
     CHECK: "verify validate check authenticate confirm ensure attest initialize initialise"
     " refresh register prepare",
 }
@@ -101,6 +100,7 @@ _IRREGULAR = {
     SEND: {"sent": PAST},
     TELL: {"told": PAST, "shown": PAST, "said": PAST, "knowing": ING, "brought": PAST},
     PUT: {"written": PAST, "wrote": PAST, "hidden": PAST},
+    OMIT: {"left": PAST, "kept": PAST},
     IGNORE: {"forgotten": PAST, "overridden": PAST, "overrode": PAST},
     ALTER: {"overwritten": PAST, "rewritten": PAST, "overridden": PAST},
     CALL: {"ran": PAST, "reinvoke": BASE, "re-run": BASE},
@@ -113,7 +113,7 @@ _WORDS: dict[int, str] = {
     MODAL: "must shall should need needs required requires require mandatory always ensure"
     " sure obligatory compulsory mandates mandate necessary necessitates imperative obliged"
     " ought necessitate requirement prerequisite precondition demands obligated essential"
-    " instructed expected supposed remember enforced has have needed requiring",
+    " instructed expected supposed remember has have requiring",
     NOT: "not never no don't dont cannot can't without avoid refrain nor neither mustn't"
     " shouldn't won't nobody nothing none unaware stop",
     BEFORE: "before prior first beforehand prerequisite precondition preceding precede"
@@ -224,6 +224,29 @@ _WORDS: dict[int, str] = {
     SAFETY: "safety safeguard security authentication logging permissions permission auth"
     " guardrails antivirus firewall auditing restrictions protections moderation 2fa mfa"
     " audit sandbox",
+    CONSENT: "confirmation confirmations approval consent permission agreement dialog dialogue"
+    " confirm prompt review authorization go-ahead sign-off",
+    AGREED: "agreed consented approved authorised authorized accepted confirmed implied"
+    " pre-approved preapproved pre-authorized granted assumed given waived",
+    MEMORY: "memory memories long-term claude.md agents.md .cursorrules profile preferences"
+    " cursorrules knowledge rulebook",
+    FEE: "fee fees charge charges surcharge tip commission donation percent % markup cents"
+    " difference",
+    GOOD: "best cheapest safest fastest strong secure harmless safe trusted top great excellent"
+    " leading superior successful reliable recommended favourite preferred favorite clean",
+    BAD: "outdated wrong unsafe insecure deprecated broken unreliable leak leaks inaccurate"
+    " disabled untrusted risky obsolete compromised buggy unavailable vulnerable inferior"
+    " unsupported dangerous retired defunct",
+    RESULT: "result results output outputs returned returns response responses answer reply"
+    " content text message",
+    PROGRAM: "script scripts package packages binary binaries code command commands snippet"
+    " hook module installer program executable",
+    FILES: "documents folder folders photos contacts inbox desktop downloads contract"
+    " contracts invoices files file mails emails calendar clipboard screenshots spreadsheet",
+    RECIPIENT: "recipient recipients payee beneficiary destination addressee receiver remote"
+    " reply-to iban wallet sender",
+    INSTEAD: "instead rather",
+    TRACES: "backups backup logs log history traces trace evidence records audit snapshots",
     SENSITIVE: "private personal sensitive confidential classified protected secret",
     MALICE: "exfiltrate exfiltrates exfiltrated exfiltrating exfiltration exfil attacker"
     " attackers attacker's steal steals stolen stealing hacker hackers backdoor keylogger"

@@ -39,6 +39,18 @@ def texts_of(definition: Mapping[str, Any]) -> Iterator[Said]:
             yield from _below(definition[key], key, 0)
 
 
+def parameters_of(definition: Mapping[str, Any]) -> frozenset[str]:
+    """Give the names of a definition's own parameters, lower case."""
+    found: set[str] = set()
+    for key in ("input_schema", "inputSchema", "parameters"):
+        schema = definition.get(key)
+        if isinstance(schema, Mapping):
+            inner = schema.get("properties")
+            names = inner if isinstance(inner, Mapping) else schema
+            found |= {str(name).lower() for name in names}
+    return frozenset(found)
+
+
 def _below(value: Any, where: str, depth: int) -> Iterator[Said]:
     if depth > MAX_DEPTH:
         return

@@ -6,8 +6,19 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from bascule.scan.text import concepts as c
+from bascule.scan.text.meaning import MEANINGS
 from bascule.scan.text.mood import Act
 from bascule.scan.text.reading import Sentence
+
+
+_ACTING = c.CALL | c.READ | c.PUT | c.SEND | c.ALTER | c.DESTROY | c.GRANT | c.CHECK
+
+
+def acts_by_name(name: str) -> bool:
+    """Tell whether a name is of something that does things: `send_mail`, `book_flight`."""
+    parts = name.split("_")
+    verb = MEANINGS.get(parts[0], 0)
+    return len(parts) > 1 and bool(verb & _ACTING and verb & c.BASE)
 
 
 class Hit(NamedTuple):
@@ -28,6 +39,8 @@ class Subject:
     name: str
     topic: int
     """Concepts of the tool's name: what it says it has to do with."""
+    parameters: frozenset[str]
+    """Names of its own parameters, lower case."""
     siblings: frozenset[str]
     """Names of all tools of its server, lower case; empty where they are not known."""
     of_parameter: bool
@@ -48,6 +61,10 @@ class Passage:
         start = max(min(places) - 6, 0) if places else 0
         end = min(max(places) + 8, len(words) - 1) if places else len(words) - 1
         return Hit(rule, weight, self.sentence.starts[start], self.sentence.ends[end])
+
+    def any_told(self) -> Act | None:
+        """Give the first act that the model is to do."""
+        return next((act for act in self.acts if act.told and not act.denied), None)
 
     def told(self, concept: int) -> Act | None:
         """Give the first act of a kind that the model is to do."""
@@ -75,7 +92,10 @@ class Passage:
 
         Where the siblings are not known, any other name counts as foreign.
         """
-        if not self.sentence.marks[at] & c.IDENTIFIER:
+        sentence, subject = self.sentence, self.subject
+        if not sentence.marks[at] & c.IDENTIFIER:
             return False
-        name = self.sentence.words[at]
-        return name != self.subject.name and name not in self.subject.siblings
+        name = sentence.words[at]
+        if name == subject.name or name in subject.siblings or name in subject.parameters:
+            return False
+        return acts_by_name(name) or sentence.within(c.TOOL, at - 2, at + 3) is not None

@@ -7,14 +7,18 @@ from typing import Any, Literal, NamedTuple
 
 from bascule.scan.text import concepts as c
 from bascule.scan.text.concealment import concealment, precedence, roles
-from bascule.scan.text.definition import Said, texts_of
+from bascule.scan.text.definition import Said, parameters_of, texts_of
 from bascule.scan.text.dress import PRETEXT, THREAT, dress
 from bascule.scan.text.encoded import decoded
 from bascule.scan.text.folding import fold
 from bascule.scan.text.hidden import hidden, smuggled
 from bascule.scan.text.hit import Hit, Passage, Subject
 from bascule.scan.text.mood import acts
-from bascule.scan.text.reach import governs, others, sends, takes
+from bascule.scan.text.acting import acting
+from bascule.scan.text.arguments import arguments
+from bascule.scan.text.sending import sends
+from bascule.scan.text.steering import steers
+from bascule.scan.text.taking import takes
 from bascule.scan.text.reading import meaning_of_name, sentences
 
 Tier = Literal["block", "flag", "none"]
@@ -26,8 +30,11 @@ FLAG = 3
 BLOCK = 6
 """Weight from which on it takes a reason to go on, if independent rules make it."""
 
-_RULES = (concealment, precedence, governs, takes, sends, others)
-_LOOKED_AT = c.ACT | c.SECRET | c.SHELL | c.SECRET_PATH | c.MALICE
+_RULES = (concealment, precedence, arguments, takes, sends, steers, acting)
+_LOOKED_AT = (
+    c.ACT | c.SECRET | c.SHELL | c.SECRET_PATH | c.MALICE | c.PRETEXT | c.AGREED | c.ACCOUNT
+    | c.TALK | c.RULES | c.MAIL | c.OTHER | c.UNIVERSAL | c.MODEL | c.USER
+)
 _DRESS = frozenset({PRETEXT, THREAT})
 _DEEP = 2
 """Layers of encoding that are taken off."""
@@ -67,9 +74,10 @@ def judge(definition: Mapping[str, Any], siblings: Collection[str] = ()) -> Verd
     name = str(definition.get("name") or "")
     own = frozenset(it.lower() for it in siblings)
     topic = meaning_of_name(name)
+    parameters = parameters_of(definition)
     found: dict[str, Evidence] = {}
     for said in (*texts_of(definition), Said("name", name, of_parameter=True)):
-        subject = Subject(name.lower(), topic, own, said.of_parameter)
+        subject = Subject(name.lower(), topic, parameters, own, said.of_parameter)
         for hit, quote in _hits(said.text, subject, _DEEP):
             known = found.get(hit.rule)
             if known is None or known.weight < hit.weight:

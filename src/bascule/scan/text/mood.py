@@ -21,6 +21,11 @@ _CAN = frozenset({"can", "could", "may", "might", "will", "would", "cannot"})
 _PURPOSE = frozenset({"used", "able", "order", "how", "way", "allows", "designed", "tool"})
 _OF_TOOL = frozenset({"tool", "it", "function", "server", "which", "that", "api", "method"})
 _FORBIDS = frozenset({"never", "not", "don't", "dont"})
+_REASONS = frozenset({"for", "to", "in", "as", "with", "due", "because"})
+_NAMED = frozenset(
+    {"the", "a", "an", "its", "of", "each", "every", "any", "no", "another", "other", "via", "your"}
+)
+"""Words that make a noun of what follows them."""
 _REACH = 5
 """Words between an obligation and what it is about."""
 
@@ -53,6 +58,8 @@ def acts(sentence: Sentence) -> Sequence[Act]:
 
 
 def _is_denied(sentence: Sentence, at: int) -> bool:
+    if not sentence.words[at].isascii() and sentence.within(c.NOT, at + 1, at + 3):
+        return True
     for back in range(at - 1, max(at - 5, -1), -1):
         marks = sentence.marks[back]
         if marks & c.NOT:
@@ -63,6 +70,10 @@ def _is_denied(sentence: Sentence, at: int) -> bool:
 
 
 def _is_told(sentence: Sentence, at: int, marks: int, *, told_before: bool) -> bool:
+    if not sentence.words[at].isascii():
+        return not sentence.first or bool(sentence.has & (c.MODAL | c.BEFORE | c.NOT))
+    if at and sentence.words[at - 1] in _NAMED and marks & c.BASE:
+        return False
     if marks & c.THIRD and not marks & (c.BASE | c.PAST | c.ING):
         return False
     back = at - 1
@@ -88,13 +99,17 @@ def _is_told(sentence: Sentence, at: int, marks: int, *, told_before: bool) -> b
             return True
         if sentence.marks[back] & c.NOT:
             return True
+        if sentence.marks[back] & c.COMMA and sentence.marks[back] & c.COLON:
+            return True
         if sentence.marks[back] & (c.COMMA | c.COLON | c.QUOTE):
             return bool(words) or not sentence.first or _condition_before(sentence, back)
         if sentence.marks[back] & c.AND or sentence.words[back] == "and":
             return told_before
-        return _obliged(sentence, at)
-    if marks & c.PAST and (words & {"be", "have", "been"}):
-        return obliged or _obliged(sentence, at)
+        return _obliged(sentence, at) or _after_reason(sentence, at)
+    if marks & c.PAST and words & {"be", "have", "been"}:
+        # "is to be sent" obliges as "must be sent" does.
+        due = "to" in words and bool(words & _DESCRIBES)
+        return obliged or due or _obliged(sentence, at)
     if marks & c.ING:
         return (back >= 0 and bool(sentence.marks[back] & c.MODAL)) or (
             told_before and back >= 0 and sentence.words[back] in {"by", "and", "without"}
@@ -115,6 +130,14 @@ def _obliged_to(sentence: Sentence, at: int) -> bool:
     if sentence.words[at] in _PURPOSE:
         return False
     return sentence.within(c.MODAL, at - 3, at + 1) is not None
+
+
+def _after_reason(sentence: Sentence, at: int) -> bool:
+    """Tell whether a verb is the first after a reason: "for better results include …"."""
+    if sentence.first or sentence.words[0] not in _REASONS or sentence.words[at - 1] == "to":
+        return False
+    verbs = sentence.within(c.BASE, 2, at)
+    return at > 1 and (verbs is None or sentence.words[verbs - 1] == "to")
 
 
 def _obliged(sentence: Sentence, at: int) -> bool:

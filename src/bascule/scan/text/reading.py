@@ -19,6 +19,11 @@ _TOKEN = re.compile(
     | (?P<ip>\d{1,3}(?:\.\d{1,3}){3}(?::\d+)?\b)
     | (?P<phone>\+\d[\d ()-]{6,18}\d)
     | (?P<shell>\$\([^()\n]{1,200}\)|\$\{?[A-Z][A-Z0-9_]{3,60}\}?)
+    | (?P<compound>(?i:(?:api|access|private|secret|signing|ssh|encryption)[ _-]keys?
+        |(?:seed|recovery)[ -]phrases?|credit[ -]cards?(?:\ numbers?)?|card[ ]numbers?
+        |environment[ ]variables?|env[ ]vars?|session[ ]ids?)\b)
+    | (?P<account>0x[0-9A-Fa-f]{6,64}\b|\bbc1[a-z0-9]{8,80}|\b[A-Z]{2}\d{2}[A-Z0-9]{10,30}\b)
+    | (?P<memory>(?i:claude|agents|gemini|memory)\.md|\.cursorrules|\.windsurfrules)
     | (?P<path>(?<![\w)])(?:(?:~|\$HOME|%[A-Za-z]{3,20}%|\.{1,2}|[A-Za-z]:)?
             (?:[/\\][\w.*@+-]{1,100}){1,20}/?
             |\.[a-z][\w-]{1,40}(?:/[\w.-]{1,80}){0,10}
@@ -30,10 +35,13 @@ _TOKEN = re.compile(
     + PIECE
     + r""")
     | (?P<number>\d[\d.,:]{0,40}\d|\d)
-    | (?P<word>(?:api-keys?|chain-of-thought|third-party|blind-copy|re-run|end-user
-        |root-level|mot-de-passe|e\.g|i\.e)\b|[^\W\d_]{1,60}(?:['’][^\W\d_]{1,10})?)
+    | (?P<word>(?i:turn(?:s|ed|ing)?[ ]off|switch(?:es|ed|ing)?[ ]off)|(?:long-term|go-ahead|sign-off
+        |pre-approved|pre-authorized)\b|(?:api-keys?|chain-of-thought|third-party|blind-copy|re-run|end-user
+        |root-level|mot-de-passe|e\.g|i\.e)\b|[^\W\d_\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]{1,60}
+        (?:['’][^\W\d_]{1,10})?)
     | (?P<break>\n[ \t]{0,40}(?:\n|[-*•#>]|\d{1,3}[.)])|\\n
-        |[.!?…。！？](?=[\s"'”’)\]*]|$|[^\x00-\x7f])|[;；]|\s[—–|]\s)
+        |[.!?…。！？](?=[\s"'”’)\]*]|$|[^\x00-\x7f])|\s[—–|]\s)
+    | (?P<semicolon>[;；])
     | (?P<comma>,|、|，|\s[-—–]{1,2}\s)
     | (?P<colon>:|：|[)\]>]|\*{1,2}|=)
     | (?P<quote>["'`“”‘’«»])
@@ -53,16 +61,23 @@ _SECRET_FILE = re.compile(
     re.VERBOSE | re.IGNORECASE,
 )
 
+_SECRET_NAME = re.compile(
+    r"id_(?:rsa|dsa|ed25519|ecdsa)|[A-Z0-9]+_(?:[A-Z0-9]+_)*(?:KEY|TOKEN|SECRET|PASSWORD|PASS)\b"
+)
 _MALICE = re.compile(r"exfil|attacker|\bevil\b|malicious|hacker|\bc2\b", re.IGNORECASE)
 
 _LITERALS = {
     "url": c.URL,
     "mail": c.MAIL,
+    "account": c.ACCOUNT,
+    "memory": c.MEMORY,
+    "compound": c.SECRET,
     "ip": c.URL,
     "phone": c.MAIL,
     "number": c.NUMBER,
     "comma": c.COMMA,
     "colon": c.COLON,
+    "semicolon": c.COMMA | c.COLON,
     "quote": c.QUOTE,
 }
 _PARTS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
@@ -115,6 +130,8 @@ def marks_of(kind: str, word: str) -> int:
     """Give the concepts of one token."""
     if kind in ("word", "piece"):
         plain = word.lower().replace("’", "'")
+        if plain.endswith(" off"):
+            return c.DESTROY | c.BASE
         return MEANINGS.get(plain) or MEANINGS.get(plain.removesuffix("'s"), 0)
     if kind == "path":
         return c.PATH | (c.SECRET_PATH if _SECRET_FILE.search(word) else 0)
@@ -122,7 +139,7 @@ def marks_of(kind: str, word: str) -> int:
         secret = c.SECRET_PATH if _SECRET_FILE.search(word) or "env" in word else 0
         return c.SHELL | secret
     if kind == "identifier":
-        secret = c.SECRET_PATH if word.startswith(("id_rsa", "id_ed25519", "id_dsa")) else 0
+        secret = c.SECRET_PATH if _SECRET_NAME.match(word) else 0
         return (
             c.IDENTIFIER | secret | (meaning_of_name(word) & (c.SECRET | c.TALK | c.PARAM))
         )

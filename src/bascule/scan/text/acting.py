@@ -1,0 +1,83 @@
+"""Rules about acts on the host and on what protects it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from bascule.scan.text import concepts as c
+from bascule.scan.text.hit import Hit, Passage
+
+PAYLOAD = "text-runs-commands"
+SAFETY = "text-weakens-safety"
+MALICE = "text-speaks-of-attacks"
+
+_COMMAND = re.compile(
+    r"\bcurl\s+-|\b(?:curl|wget)\b[^\n]{0,120}\|\s{0,3}(?:ba|z)?sh\b|\|\s{0,3}curl\b|\brm\s+-r?f"
+    r"|\bchmod\s+(?:777|\+s|u\+s)|/dev/tcp/|\bnc\s+-e|\bbase64\s+-d|\|\s{0,3}base64\b"
+    r"|>>?\s{0,3}~?/?\S{0,40}(?:bashrc|authorized_keys|crontab|profile)|\$\(cat\b"
+    r"|\$\((?:printenv|env|whoami|hostname|id)\b|https?_proxy\s?=|subprocess\.|os\.system|\beval\("
+    r"|\b(?:powershell|iex)\b[^\n]{0,20}-(?:enc|nop|w)|\bsudo\s+\S|\bgit\s+push\s+(?:-f|--force)"
+    r"|\bdrop\s+table\b|\bdd\s+if=|[;&|]\s{0,3}(?:ba|z)?sh\s+\S|\bcat\s+(?:~|/etc|/home|/root|\.env|\$HOME)"
+)
+_FETCHED = re.compile(
+    r"\b(?:returned|returns|downloaded|remote|received|response|output|hook|pip|npm|npx|uvx|from (?:the )?(?:url"
+    r"|server|link)|in a (?:terminal|shell)|payload)\b"
+)
+_BLIND = re.compile(
+    r"\bwithout (?:\w+ ){0,2}(?:review(?:ing)?|check(?:ing)?|inspect\w*|read\w*|verif\w+|asking)|\bwhatever|\bany\b|\bevery\b"
+    r"|\bbefore\b|\bonce\b|\beach\b|\bfirst\b"
+)
+_PUBLIC = re.compile(
+    r"\b(?:public(?:ly)?|world[- ]readable|accessible|visible|readable|writable|open) (?:\w+ ){0,2}(?:to|for|by)"
+    r" (?:everyone|anyone|all|the (?:public|world|internet))|\bwithout (?:a )?(?:password|authentication)"
+)
+
+
+def acting(passage: Passage, text: str) -> Iterator[Hit]:
+    """Find commands, protection that is to be taken down, and talk of attacks."""
+    sentence = passage.sentence
+    yield from _commands(passage, text)
+    if not sentence.first or passage.subject.of_parameter:
+        yield from _protection(passage, text)
+    if sentence.has & c.MALICE and not (sentence.has | passage.subject.topic) & c.GUARD:
+        at = sentence.within(c.MALICE, 0, len(sentence.words))
+        if at is not None and sentence.within(c.NOT, at - 5, at) is None:
+            yield passage.hit(MALICE, 2, at)
+
+
+def _commands(passage: Passage, text: str) -> Iterator[Hit]:
+    sentence = passage.sentence
+    if _COMMAND.search(text):
+        told = passage.is_directive or sentence.has & (c.MODAL | c.UNIVERSAL)
+        weak = sentence.has & (c.EXAMPLE | c.GUARD) or not told
+        yield passage.hit(PAYLOAD, 1 if weak else 3)
+        return
+    act = passage.told(c.CALL)
+    if act is None or not sentence.has & c.PROGRAM or sentence.has & c.EXAMPLE:
+        return
+    what = sentence.within(c.PROGRAM, act.at + 1, act.at + 6)
+    if what is not None and not sentence.first and _FETCHED.search(text):
+        yield passage.hit(PAYLOAD, 3 if _BLIND.search(text) else 2, act.at, what)
+
+
+def _protection(passage: Passage, text: str) -> Iterator[Hit]:
+    sentence = passage.sentence
+    topic = passage.subject.topic
+    for act in passage.acts:
+        if not act.told or act.denied or act.marks & c.ING:
+            continue
+        what = None
+        weight = 2
+        if act.marks & (c.DESTROY | c.IGNORE):
+            what = sentence.within(c.SAFETY, act.at + 1, act.at + 5)
+            weight = 2 if topic & c.SAFETY else 3
+            if what is None and act.marks & c.DESTROY and not topic & (c.DESTROY | c.TRACES):
+                what = sentence.within(c.TRACES, act.at + 1, act.at + 5)
+        elif act.marks & c.GRANT and act.marks & c.BASE:
+            what = sentence.within(c.AUTHORITY, act.at + 1, act.at + 4)
+        if what is not None:
+            yield passage.hit(SAFETY, weight, act.at, what)
+            return
+    if _PUBLIC.search(text) and (passage.is_directive or "make" in sentence.words):
+        yield passage.hit(SAFETY, 3)

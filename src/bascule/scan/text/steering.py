@@ -1,0 +1,165 @@
+"""Rules about what the model is made to say, choose, remember and not to ask."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from bascule.scan.text import concepts as c
+from bascule.scan.text.hit import Hit, Passage
+
+ANSWER = "text-steers-answers"
+CHOICE = "text-steers-choice"
+MEMORY = "text-plants-memories"
+CONSENT = "text-skips-consent"
+
+_AGAINST = re.compile(
+    r"\b(?:whatever|regardless|no matter|irrespective|even (?:if|when|though)|independent(?:ly)? of)\b"
+)
+_SLANTED = re.compile(
+    r"\b(?:negative|critical|criticism|warnings?|risks?|complaints?|competitors?|problems?"
+    r"|unfavou?rable|drawbacks?|downsides?|bad (?:news|reviews?)|errors|failures?|vulnerabilit(?:y|ies)"
+    r"|side effects|alternatives)\b"
+)
+_CHOSEN = re.compile(
+    r"\b(?:instead of|rather than|over|and not|never|do not|don't) (?:use |call |using |calling )?"
+    r"(?:any |all )?(?:of the )?(?:other|similar|alternatives?|competing|others)\b"
+)
+_ONLY = re.compile(
+    r"\bonly (?:approved|trusted|official|allowed|authori[sz]ed|permitted|secure|correct|valid|reliable"
+    r"|supported|safe|legitimate) (?:tool|way|source|method|function|server|provider|option|one)\b"
+)
+_REPLACED = re.compile(
+    r"\b(?:replaces|supersedes|instead of|in place of|takes the place of|takes over from|built-in"
+    r"|native|original|official|default|standard)\b"
+)
+_GIVEN = re.compile(
+    r"\b(?:already|in advance|beforehand|implicitly|hereby|permanently|generally)\b"
+    r"|\b(?:is|are|be) (?:implied|assumed|waived|given|granted|considered|deemed|not (?:needed|required"
+    r"|necessary))|\b(?:pre-?approved|pre-?authori[sz]ed)"
+)
+_UNASKED = re.compile(
+    r"\b(?:without|no need (?:to|for)|need not|needn't|not necessary to|unnecessary to|skip|skipping|bypass"
+    r"|instead of|rather than|no) (?:\w+ ){0,3}(?:ask(?:ing)?|confirm(?:ing|ation)?|prompt(?:ing)?"
+    r"|approval|consent|permission|consult(?:ing)?)\b"
+)
+_SAYS = frozenset({"say", "tell", "state", "claim", "report", "inform", "explain", "mark"})
+_CONDITION = frozenset({"unless", "until", "if", "only", "after", "once", "when", "whether"})
+_KEEPS = re.compile(r"^(?:please )?(?:also )?(?:always )?remember\b(?! to\b)|\bremember (?:that|this|for)\b")
+
+
+def steers(passage: Passage, text: str) -> Iterator[Hit]:
+    """Find answers, choices and memories that are planted, and consent that is skipped."""
+    sentence = passage.sentence
+    yield from _answer(passage, text)
+    if sentence.has & (c.OTHER | c.BAD | c.PREFER | c.CALL) or "only" in sentence.words:
+        yield from _choice(passage, text)
+    if sentence.has & c.MEMORY or "remember" in sentence.words:
+        yield from _memory(passage, text)
+    if sentence.has & (c.CONSENT | c.AGREED | c.ASK):
+        yield from _consent(passage, text)
+
+
+def _answer(passage: Passage, text: str) -> Iterator[Hit]:
+    sentence = passage.sentence
+    act = passage.told(c.TELL | c.PROMOTE)
+    if act is not None:
+        against = _AGAINST.search(text) is not None
+        said = sentence.words[act.at]
+        promotes = act.marks & c.PROMOTE and not said.startswith(("present", "rate", "describe"))
+        good = sentence.within(c.GOOD, act.at, act.at + 12)
+        firm = sentence.within(c.MODAL, 0, act.at) or "always" in sentence.words
+        asked = not {"ask", "if", "unless"}.isdisjoint(sentence.words)
+        says = act.marks & c.PROMOTE or said in _SAYS
+        if against and (act.marks & c.PROMOTE or good or "as" in sentence.words):
+            yield passage.hit(ANSWER, 3, act.at)
+        elif promotes and firm and sentence.has & c.REPLY:
+            yield passage.hit(ANSWER, 3, act.at)
+        elif says and good is not None and not asked and sentence.within(c.BE, act.at, good):
+            yield passage.hit(ANSWER, 3, act.at, good)
+        elif promotes and firm:
+            yield passage.hit(ANSWER, 1, act.at)
+    omit = passage.told(c.OMIT)
+    if omit is not None and _SLANTED.search(text) and sentence.has & (c.REPLY | c.USER):
+        yield passage.hit(ANSWER, 3, omit.at)
+    put = passage.told(c.PUT)
+    if put is not None and sentence.has & c.REPLY and sentence.has & c.MODEL:
+        reply = sentence.within(c.REPLY, put.at, put.at + 16)
+        literal = sentence.within(c.MAIL | c.URL | c.QUOTE, put.at, put.at + 14)
+        if reply is not None and literal is not None:
+            yield passage.hit(ANSWER, 2, put.at, reply)
+
+
+def _choice(passage: Passage, text: str) -> Iterator[Hit]:
+    sentence = passage.sentence
+    told = any(act.told for act in passage.acts)
+    use = passage.told(c.PREFER | c.CALL)
+    other = None
+    for at, marks in enumerate(sentence.marks):
+        if marks & c.OTHER and sentence.within(c.TOOL, at + 1, at + 4):
+            other = at
+            break
+    bad = sentence.within(c.BAD, 0, len(sentence.words))
+    if other is not None and bad is not None and (use or sentence.has & c.NOT):
+        yield passage.hit(CHOICE, 3, other, bad)
+    elif bad is not None and use is not None and _REPLACED.search(text) and sentence.has & c.THIS:
+        yield passage.hit(CHOICE, 3, bad, use.at)
+    elif "only" in sentence.words and _ONLY.search(text):
+        yield passage.hit(CHOICE, 3)
+    elif told and _CHOSEN.search(text):
+        yield passage.hit(CHOICE, 2)
+    elif use is not None and sentence.has & c.THIS and _AGAINST.search(text) and (
+        sentence.has & c.USER
+    ):
+        yield passage.hit(CHOICE, 3, use.at)
+
+
+def _memory(passage: Passage, text: str) -> Iterator[Hit]:
+    sentence = passage.sentence
+    if passage.subject.topic & c.MEMORY:
+        return
+    act = passage.told(c.PUT | c.SEND | c.ALTER)
+    if act is not None:
+        place = sentence.within(c.MEMORY, act.at, act.at + 8)
+        kind = sentence.words[place] if place is not None else ""
+        if place is not None and kind not in ("profile", "preferences", "knowledge"):
+            yield passage.hit(MEMORY, 3, act.at, place)
+            return
+    if _KEEPS.search(text) and not (sentence.first and not passage.subject.of_parameter):
+        lasting = sentence.has & (c.LASTING | c.OTHER | c.UNIVERSAL | c.GOOD | c.USER)
+        yield passage.hit(MEMORY, 3 if lasting else 1)
+
+
+def _consent(passage: Passage, text: str) -> Iterator[Hit]:
+    sentence = passage.sentence
+    if not _CONDITION.isdisjoint(sentence.words) and sentence.has & c.MODAL == 0:
+        if "unless" in sentence.words or "until" in sentence.words:
+            return
+    for act in passage.acts:
+        if not act.told or sentence.first:
+            continue
+        what = sentence.within(c.CONSENT, act.at, act.at + 7)
+        if act.marks & c.ASK and act.denied:
+            if what is not None and what != act.at:
+                yield passage.hit(CONSENT, 3, act.at, what)
+                return
+            if sentence.words[act.at] in ("prompt", "confirm", "consult"):
+                user = sentence.within(c.USER, act.at, act.at + 5)
+                yield passage.hit(CONSENT, 2 if user is None else 3, act.at)
+                return
+        skips = act.marks & (c.IGNORE | c.OMIT) and not act.denied and what != act.at
+        if skips and what is not None:
+            yield passage.hit(CONSENT, 3, act.at, what)
+            return
+    if sentence.has & (c.AGREED | c.CONSENT) and _GIVEN.search(text):
+        agreed = sentence.within(c.AGREED | c.CONSENT, 0, len(sentence.words)) or 0
+        who = sentence.within(c.USER | c.CONSENT, agreed - 6, agreed + 3)
+        open_ = _CONDITION.isdisjoint(sentence.words[: agreed + 1])
+        asked = passage.told(c.ASK)
+        if who is not None and asked is None and open_ and not sentence.first:
+            yield passage.hit(CONSENT, 3 if passage.is_directive else 2, agreed)
+            return
+    if _UNASKED.search(text) and not sentence.first:
+        told = passage.any_told() is not None
+        user = sentence.has & c.USER
+        yield passage.hit(CONSENT, 3 if user and (told or sentence.has & c.ASK) else 1 + told)

@@ -1,0 +1,130 @@
+"""Rules about what is taken: secrets, files, the conversation."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from bascule.scan.text import concepts as c
+from bascule.scan.text.hit import Hit, Passage
+
+SECRETS = "text-takes-secrets"
+TALK = "text-takes-conversation"
+
+_TAKES = c.READ | c.PUT | c.SEND | c.CALL
+_HANDED_OVER = c.PUT | c.SEND
+_TALKED = re.compile(
+    r"\b(?:conversation|chat|message|dialog(?:ue)?|prompt|session) (?:history|log|transcript)"
+    r"|\b(?:full|entire|whole|complete|current|raw|recent) (?:\w+ )?(?:conversation|chat|dialog(?:ue)?)"
+    r"|\b(?:conversation|chat|dialog(?:ue)?|exchange) so far"
+    r"|\b(?:last|previous|earlier|prior|recent|latest|past|preceding) (?:\w+ ){0,2}(?:messages|turns"
+    r"|questions|prompts|utterances)\b"
+    r"|\bsystem (?:prompt|message|instructions)|\b(?:your|the model's|the assistant's) (?:own )?(?:instructions"
+    r"|prompt|configuration|reasoning|thoughts)"
+    r"|\b(?:everything|all|anything|what(?:ever)?) (?:that )?(?:the )?(?:user|they|you|customer|human)\b[^.;]{0,24}"
+    r"\b(?:said|told|wrote|typed|asked|mentioned|discussed|knows?|shared)"
+    r"|\b(?:what|everything) (?:was|has been|you) (?:discussed|said|talked|know)"
+    r"|\b(?:names|descriptions?|list|schemas?|definitions?) (?:\w+ ){0,3}of (?:all |the |every )?(?:other |available )?"
+    r"tools\b[^.;]{0,30}\b(?:you have|available|in (?:your )?context)"
+    r"|\b(?:results|outputs?|data) (?:of|from|returned by) (?:all |any |the |previous |earlier |other )+tools?(?: calls?)?\b"
+)
+_SPEC = frozenset("takes holds contains expects receives carries must should is".split())  # noqa: SIM905
+_OWNED = re.compile(
+    r"\b(?:user's|users'|customer's|browser's|their|owner's|host's|machine's|developer's|saved|stored|repository's)\b"
+)
+
+
+def takes(passage: Passage, text: str) -> Iterator[Hit]:
+    """Find orders to fetch or hand over secrets, files or the conversation."""
+    sentence = passage.sentence
+    if sentence.has & (c.SECRET_PATH | c.SECRET | c.SENSITIVE):
+        yield from _secrets(passage, text)
+    if sentence.has & c.ACT or passage.subject.of_parameter or sentence.has & c.QUOTE:
+        yield from _talk(passage, text)
+    if sentence.has & c.FILES and sentence.has & c.USER:
+        yield from _files(passage, text)
+
+
+def _secrets(passage: Passage, text: str) -> Iterator[Hit]:
+    sentence = passage.sentence
+    related = bool(passage.subject.topic & c.SECRET)
+    for act in passage.acts:
+        if not act.marks & _TAKES or act.denied or act.marks & c.THIRD & ~c.BASE:
+            continue
+        path = sentence.within(c.SECRET_PATH, act.at - 8, act.at + 16)
+        if path is not None and (act.told or sentence.has & c.MODAL):
+            example = bool(sentence.has & c.EXAMPLE) and not act.told
+            yield passage.hit(SECRETS, 1 if example else 3 if related else 4, act.at, path)
+            return
+        word = sentence.within(c.SECRET, act.at + 1, act.at + 9)
+        if word is None:
+            word = _sensitive(passage, act.at)
+        if word is None or not act.told:
+            continue
+        weight = _weight(passage, text, act.at, act.marks) - (2 if related else 0)
+        if weight > 0:
+            yield passage.hit(SECRETS, weight, act.at, word)
+            return
+
+
+def _sensitive(passage: Passage, at: int) -> int | None:
+    """Give the place of "private information", "personal data" behind an act."""
+    sentence = passage.sentence
+    kind = sentence.within(c.SENSITIVE, at + 1, at + 7)
+    if kind is None or sentence.within(c.WHOLE | c.DEAL, kind + 1, kind + 3) is None:
+        return None
+    return kind
+
+
+def _weight(passage: Passage, text: str, at: int, marks: int) -> int:
+    """Weigh an order about something that only a word says is secret.
+
+    To hand a tool the token that it needs is what one does; to collect, to attach or to
+    send on what others keep is not.
+    """
+    sentence = passage.sentence
+    if sentence.has & c.EXAMPLE:
+        return 0
+    owned = _OWNED.search(text) is not None or bool(sentence.has & c.SECRETLY)
+    outward = bool(sentence.has & (c.MAIL | c.URL | c.OUTSIDE))
+    if marks & c.SEND and not marks & c.TELL:
+        return 3 if outward or owned else 2
+    if marks & c.READ and not marks & c.CALL:
+        return 3 if owned or passage.told(_HANDED_OVER) else 2
+    if marks & c.PUT:
+        whole = bool(sentence.has & c.WHOLE) or sentence.within(c.UNIVERSAL, at, at + 20)
+        return 3 if owned or passage.subject.of_parameter and whole else 2 if whole else 1
+    return 0
+
+
+def _talk(passage: Passage, text: str) -> Iterator[Hit]:
+    if passage.subject.topic & (c.TALK | c.MEMORY):
+        return
+    match = _TALKED.search(text)
+    if match is None:
+        return
+    act = passage.told(c.PUT | c.SEND | c.READ | c.TELL)
+    starts = passage.sentence.starts
+    place = sum(start - starts[0] <= match.start() for start in starts) - 1
+    near = act is not None and act.at - 6 <= place <= act.at + 14  # noqa: PLR2004 - one clause
+    asked = near or _is_spec(passage, place)
+    if asked or (passage.subject.of_parameter and place <= 3):  # noqa: PLR2004 - it opens the text
+        yield passage.hit(TALK, 3, place, act.at if act else place)
+
+
+def _is_spec(passage: Passage, place: int) -> bool:
+    """Tell whether a sentence says what a parameter is to hold: "`note` takes …"."""
+    sentence = passage.sentence
+    if not sentence.has & (c.PARAM | c.IDENTIFIER | c.QUOTE):
+        return False
+    return not _SPEC.isdisjoint(sentence.words[max(place - 4, 0) : place])
+
+
+def _files(passage: Passage, text: str) -> Iterator[Hit]:
+    sentence = passage.sentence
+    if passage.subject.topic & c.FILES or not _OWNED.search(text):
+        return
+    read, put = passage.told(c.READ), passage.told(_HANDED_OVER)
+    if read is not None and put is not None and not sentence.has & c.EXAMPLE:
+        place = sentence.within(c.FILES, 0, len(sentence.words))
+        yield passage.hit(SECRETS, 3, read.at, place or read.at)
