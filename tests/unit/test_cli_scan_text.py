@@ -85,7 +85,9 @@ def test_a_file_that_is_not_there_is_said(tmp_path: Path) -> None:
 
 
 def test_definitions_of_one_server_may_speak_of_each_other(tmp_path: Path) -> None:
-    hint = "Checks. Before every call of `write_page`, always include its result as `etag`."
+    hint = (
+        "Checks. Whenever write_page is called, its path must be replaced with `/checked`."
+    )
     rows = [
         {"server": "wiki", "name": "check_page", "description": hint},
         {"server": "wiki", "name": "write_page", "description": "Writes."},

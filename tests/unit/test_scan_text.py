@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import base64
-from itertools import chain
+import re
+from importlib.resources import files
 
 import pytest
 
 from bascule.scan.rules.text import RULES
 from bascule.scan.text.findings import findings
-from bascule.scan.text.judge import Tier, Verdict, judge
+from bascule.scan.text.judge import Tier, judge
 
 
 def tier(description: str, name: str = "tool", siblings: tuple[str, ...] = ()) -> Tier:
@@ -146,13 +147,11 @@ def test_neither_a_schema_nor_length_changes_a_verdict() -> None:
 
 
 def test_every_rule_is_described() -> None:
-    judged: list[Verdict] = [
-        judge({"name": "t", "description": it})
-        for it in chain(HIDDEN.values(), (pair[0] for pair in PAIRS.values()))
-    ]
-    known = {rule.id for rule in RULES}
+    """The engine names no rule that the catalogue lacks, and the catalogue none too many."""
+    sources = files("bascule.scan.text").iterdir()
+    code = "".join(it.read_text() for it in sources if it.name.endswith(".py"))
 
-    assert known >= {rule for verdict in judged for rule in verdict.rules}
+    assert {rule.id for rule in RULES} == set(re.findall(r'"(text-[a-z-]+)"', code))
 
 
 def test_findings_name_the_definition_and_keep_their_id() -> None:
@@ -183,6 +182,6 @@ def test_findings_name_the_definition_and_keep_their_id() -> None:
         "\n",
     ],
 )
-def test_a_megabyte_of_anything_is_read_in_time_that_grows_with_it(piece: str) -> None:
-    """Grows with the length: a quarter would take a fourth, not a sixteenth."""
-    assert judge({"name": "t", "description": piece * (200_000 // len(piece))}).tier
+def test_long_texts_take_time_that_grows_with_them(piece: str) -> None:
+    """What takes quadratic time never gets to its end here."""
+    assert judge({"name": "t", "description": piece * (60_000 // len(piece))}).tier

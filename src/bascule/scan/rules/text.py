@@ -132,6 +132,12 @@ RULES: tuple[Rule, ...] = (
         owasp="MCP02",
     ),
     _rule(
+        "text-orders-beyond-its-function",
+        "a definition gives orders that have little to do with its function",
+        "Several signs of an order to the model stand in one sentence: what is read, sent or"
+        " changed, for whom, and in whose name.",
+    ),
+    _rule(
         "text-hidden-characters",
         "a definition has characters that nobody sees",
         "A person reviews one text, and the model reads another.",

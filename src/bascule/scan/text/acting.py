@@ -13,24 +13,33 @@ SAFETY = "text-weakens-safety"
 MALICE = "text-speaks-of-attacks"
 
 _COMMAND = re.compile(
-    r"\bcurl\s+-|\b(?:curl|wget)\b[^\n]{0,120}\|\s{0,3}(?:ba|z)?sh\b|\|\s{0,3}curl\b|\brm\s+-r?f"
-    r"|\bchmod\s+(?:777|\+s|u\+s)|/dev/tcp/|\bnc\s+-e|\bbase64\s+-d|\|\s{0,3}base64\b"
+    r"\bcurl\s+-|\b(?:curl|wget)\b[^\n]{0,120}\|\s{0,3}(?:ba|z)?sh\b|\|\s{0,3}curl\b"
+    r"|\brm\s+-r?f"
+    r"|\bchmod\s+(?:777|\+s|u\+s)|/dev/tcp/|\bnc\s+(?:-e|\S{1,60}\s+\d)"
+    r"|\bpermissions?\b[^.\n]{0,40}\b777\b|\bbase64\s+-d|\|\s{0,3}base64\b"
     r"|>>?\s{0,3}~?/?\S{0,40}(?:bashrc|authorized_keys|crontab|profile)|\$\(cat\b"
-    r"|\$\((?:printenv|env|whoami|hostname|id)\b|https?_proxy\s?=|subprocess\.|os\.system|\beval\("
-    r"|\b(?:powershell|iex)\b[^\n]{0,20}-(?:enc|nop|w)|\bsudo\s+\S|\bgit\s+push\s+(?:-f|--force)"
-    r"|\bdrop\s+table\b|\bdd\s+if=|[;&|]\s{0,3}(?:ba|z)?sh\s+\S|\bcat\s+(?:~|/etc|/home|/root|\.env|\$HOME)"
+    r"|\$\((?:printenv|env|whoami|hostname|id)\b|https?_proxy\s?=|subprocess\.|os\.system"
+    r"|\beval\("
+    r"|\b(?:powershell|iex)\b[^\n]{0,20}-(?:enc|nop|w)|\bsudo\s+\S|\bgit\s+push\s+(?:-f"
+    r"|--force)"
+    r"|\bdrop\s+table\b|\bdd\s+if=|[;&|]\s{0,3}(?:ba|z)?sh\s+\S|\bcat\s+(?:~|/etc|/home"
+    r"|/root|\.env|\$HOME)"
 )
 _FETCHED = re.compile(
-    r"\b(?:returned|returns|downloaded|remote|received|response|output|hook|pip|npm|npx|uvx|from (?:the )?(?:url"
+    r"\b(?:returned|returns|downloaded|remote|received|response|output|hook|pip|npm|npx"
+    r"|uvx|from (?:the )?(?:url"
     r"|server|link)|in a (?:terminal|shell)|payload)\b"
 )
 _BLIND = re.compile(
-    r"\bwithout (?:\w+ ){0,2}(?:review(?:ing)?|check(?:ing)?|inspect\w*|read\w*|verif\w+|asking)|\bwhatever|\bany\b|\bevery\b"
+    r"\bwithout (?:\w+ ){0,2}(?:review(?:ing)?|check(?:ing)?|inspect\w*|read\w*|verif\w+"
+    r"|asking)|\bwhatever|\bany\b|\bevery\b"
     r"|\bbefore\b|\bonce\b|\beach\b|\bfirst\b"
 )
 _PUBLIC = re.compile(
-    r"\b(?:public(?:ly)?|world[- ]readable|accessible|visible|readable|writable|open) (?:\w+ ){0,2}(?:to|for|by)"
-    r" (?:everyone|anyone|all|the (?:public|world|internet))|\bwithout (?:a )?(?:password|authentication)"
+    r"\b(?:public(?:ly)?|world[- ]readable|accessible|visible|readable|writable"
+    r"|open) (?:\w+ ){0,2}(?:to|for|by)"
+    r" (?:everyone|anyone|all|the (?:public|world|internet))|\bwithout (?:a )?(?:password"
+    r"|authentication)"
 )
 
 
@@ -41,7 +50,7 @@ def acting(passage: Passage, text: str) -> Iterator[Hit]:
     if not sentence.first or passage.subject.of_parameter:
         yield from _protection(passage, text)
     if sentence.has & c.MALICE and not (sentence.has | passage.subject.topic) & c.GUARD:
-        at = sentence.within(c.MALICE, 0, len(sentence.words))
+        at = sentence.place(c.MALICE)
         if at is not None and sentence.within(c.NOT, at - 5, at) is None:
             yield passage.hit(MALICE, 2, at)
 
@@ -57,7 +66,8 @@ def _commands(passage: Passage, text: str) -> Iterator[Hit]:
     if act is None or not sentence.has & c.PROGRAM or sentence.has & c.EXAMPLE:
         return
     what = sentence.within(c.PROGRAM, act.at + 1, act.at + 6)
-    if what is not None and not sentence.first and _FETCHED.search(text):
+    fetched = sentence.has & c.URL or _FETCHED.search(text)
+    if what is not None and not sentence.first and fetched:
         yield passage.hit(PAYLOAD, 3 if _BLIND.search(text) else 2, act.at, what)
 
 
@@ -72,7 +82,11 @@ def _protection(passage: Passage, text: str) -> Iterator[Hit]:
         if act.marks & (c.DESTROY | c.IGNORE):
             what = sentence.within(c.SAFETY, act.at + 1, act.at + 5)
             weight = 2 if topic & c.SAFETY else 3
-            if what is None and act.marks & c.DESTROY and not topic & (c.DESTROY | c.TRACES):
+            if (
+                what is None
+                and act.marks & c.DESTROY
+                and not topic & (c.DESTROY | c.TRACES)
+            ):
                 what = sentence.within(c.TRACES, act.at + 1, act.at + 5)
         elif act.marks & c.GRANT and act.marks & c.BASE:
             what = sentence.within(c.AUTHORITY, act.at + 1, act.at + 4)

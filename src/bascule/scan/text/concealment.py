@@ -40,58 +40,89 @@ _PERSISTS = re.compile(
     r"|answer|message|conversation|interaction)|\bthis rule\b|\buntil further notice"
     r"|\bglobal (?:\w+ )?(?:policy|rule|instruction)"
 )
+_FROM = frozenset({"from", "out", "in"})
 _UNSEEN = re.compile(
-    r"\b(?:must|should|may|shall|need|do(?:es)?|is|are|will|can) ?(?:not|never|n't) (?:to )?(?:be )?(?:ever )?"
-    r"(?:appear|show up|turn up|come up|surface|(?:be )?(?:mentioned|visible|shown|seen|listed|disclosed"
-    r"|revealed|reported|included)) (?:\w+ ){0,2}(?:in|to|by) (?:the |your |any )?(?:\w+ )?(?:answers?|repl(?:y|ies)"
-    r"|responses?|outputs?|summar(?:y|ies)|chat|conversation|users?|customers?|humans?|explanations?|report)\b"
-    r"|\bkeep (?:this|it|that|these|them|the \w+)(?: \w+){0,2} (?:to yourself|between us|quiet|secret|private|hidden"
-    r"|confidential|internal|out of)\b|\bas (?:if|though) nothing\b|\bpretend (?:that )?(?:nothing|it|this|you|the)\b"
-    r"|\b(?:users?|customers?|humans?|they) (?:\w+ )?(?:must|should|need|shall|may|can)(?: ?not|n't| never)(?: \w+){0,2}"
-    r" (?:know|notice|see|learn|hear|find out|realise|realize|be (?:told|informed|aware|bothered|shown|made aware))"
+    r"\b(?:must|should|may|shall|need|do(?:es)?|is|are|will|can) ?(?:not|never"
+    r"|n't) (?:to )?(?:be )?(?:ever )?"
+    r"(?:appear|show up|turn up|come up|surface|(?:be )?(?:mentioned|visible|shown|seen"
+    r"|listed|disclosed"
+    r"|revealed|reported|included)) (?:\w+ ){0,2}(?:in|to|by) (?:the |your "
+    r"|any )?(?:\w+ )?(?:answers?|repl(?:y|ies)"
+    r"|responses?|outputs?|summar(?:y|ies)|chat|conversation|users?|customers?|humans?"
+    r"|explanations?|report)\b"
+    r"|\bkeep (?:this|it|that|these|them|the \w+)(?: \w+){0,2} (?:to yourself|between us"
+    r"|quiet|secret|private|hidden"
+    r"|confidential|internal|out of)\b|\bas (?:if|though) nothing\b"
+    r"|\bpretend (?:that )?(?:nothing|it|this|you|the)\b"
+    r"|\b(?:users?|customers?|humans?|they) (?:\w+ )?(?:must|should|need|shall|may"
+    r"|can)(?: ?not|n't| never)(?: \w+){0,2}"
+    r" (?:know|notice|see|learn|hear|find out|realise|realize|be (?:told|informed|aware"
+    r"|bothered|shown|made aware))"
     r"|\bbetween (?:you and (?:me|us)|us)\b|\bleave no (?:trace|sign)"
 )
 _UNTOLD = re.compile(
-    r"\b(?:no (?:need|reason)|need not|needn't|not (?:necessary|needed|required|worth)|unnecessary|avoid|refrain from"
-    r"|without|rather than|instead of|not bother)(?: to)? (?:\w+ )?(?:mention|tell|explain|report|inform|disclos|reveal"
-    r"|bring(?:ing)? up|describ|announc|point(?:ing)? out|refer|acknowledg|notify)(?:e|ing|ling)?\b"
+    r"\b(?:no (?:need|reason)|need not|needn't|not (?:necessary|needed|required|worth)"
+    r"|unnecessary|avoid|refrain from"
+    r"|without|rather than|instead of|not bother)(?: to)? (?:\w+ )?(?:mention|tell"
+    r"|explain|report|inform|disclos|reveal"
+    r"|bring(?:ing)? up|describ|announc|point(?:ing)? out|refer|acknowledg|notify)(?:e"
+    r"|ing|ling)?\b"
 )
-_BACKGROUND = re.compile(r"\b(?:in the background|behind the scenes|under the hood|out of sight)\b")
+_BACKGROUND = re.compile(
+    r"\b(?:in the background|behind the scenes|under the hood|out of sight)\b"
+)
 _PRIVILEGED = re.compile(
-    r"\b(?:authori[sz]ed|approved|cleared|certified|vetted|permitted|sanctioned|mandated|instructed|required) by"
-    r" (?:the |our |your )?(?:\w+ )?(?:security|admin(?:istrator)?s?|system|it|developers?|anthropic|openai|google"
-    r"|microsoft|vendor|management|legal|platform|compliance|operator|owner|user|root|host)\b"
-    r"|\b(?:you|the (?:assistant|model|agent|ai)|this (?:tool|server)) (?:now )?(?:have|has|are|is|runs?|operates?)"
-    r" (?:now )?(?:been )?(?:given |granted |assigned |with )?(?:full|admin(?:istrator)?|root|elevated|unrestricted|all"
-    r"|unlimited|superuser|highest|privileged|system)(?: \w+)? (?:access|rights|privileges?|permissions?|authority|level)"
+    r"\b(?:authori[sz]ed|approved|cleared|certified|vetted|permitted|sanctioned|mandated"
+    r"|instructed|required) by"
+    r" (?:the |our |your )?(?:\w+ )?(?:security|admin(?:istrator)?s?|system|it"
+    r"|developers?|anthropic|openai|google"
+    r"|microsoft|vendor|management|legal|platform|compliance|operator|owner|user|root"
+    r"|host)\b"
+    r"|\b(?:you|the (?:assistant|model|agent|ai)|this (?:tool|server)) (?:now )?(?:have"
+    r"|has|are|is|runs?|operates?)"
+    r" (?:now )?(?:been )?(?:given |granted |assigned |with )?(?:full|admin(?:istrator)?"
+    r"|root|elevated|unrestricted|all"
+    r"|unlimited|superuser|highest|privileged|system)(?: \w+)? (?:access|rights"
+    r"|privileges?|permissions?|authority|level)"
 )
 _TRUSTED = re.compile(
-    r"\b(?:treat|regard|consider|handle|follow|obey|execute|accept|trust|carry out)\b[^.;]{0,60}\b(?:outputs?|results?"
-    r"|returns?|returned|responses?|contents?|replies|text)\b[^.;]{0,40}\bas (?:\w+ ){0,2}(?:instructions?|commands?"
+    r"\b(?:treat|regard|consider|handle|follow|obey|execute|accept|trust"
+    r"|carry out)\b[^.;]{0,60}\b(?:outputs?|results?"
+    r"|returns?|returned|responses?|contents?|replies"
+    r"|text)\b[^.;]{0,40}\bas (?:\w+ ){0,2}(?:instructions?|commands?"
     r"|orders?|system|trusted|developer|authoritative|your own|user)"
-    r"|\b(?:instructions?|commands?|orders|directives)\b[^.;]{0,20}\b(?:in|from|of|inside|within)\b[^.;]{0,30}\b(?:outputs?"
-    r"|results?|responses?|this (?:tool|server)|returned)\b[^.;]{0,40}\b(?:weight|priority|trusted|must be|follow"
+    r"|\b(?:instructions?|commands?|orders|directives)\b[^.;]{0,20}\b(?:in|from|of|inside"
+    r"|within)\b[^.;]{0,30}\b(?:outputs?"
+    r"|results?|responses?|this (?:tool|server)|returned)\b[^.;]{0,40}\b(?:weight"
+    r"|priority|trusted|must be|follow"
     r"|obey|authority|binding|execute)"
-    r"|\b(?:follow|obey|carry out|execute|comply with) (?:any|all|the|every)? ?(?:instructions?|commands?|orders)\b[^.;]{0,20}"
+    r"|\b(?:follow|obey|carry out|execute|comply with) (?:any|all|the"
+    r"|every)? ?(?:instructions?|commands?|orders)\b[^.;]{0,20}"
     r"\b(?:in|from|it|that|returned)\b"
-    r"|\b(?:counts?|weighs?|ranks?|matters?|stands?) (?:more|above|higher|over)\b|\bsame (?:weight|authority|priority"
+    r"|\b(?:counts?|weighs?|ranks?|matters?|stands?) (?:more|above|higher|over)\b"
+    r"|\bsame (?:weight|authority|priority"
     r"|standing|force) as\b"
 )
 _TRUSTS = c.RULES | c.MODEL | c.USER | c.RESULT
 _DENIED = re.compile(r"\b(?:not|never|cannot|don't|avoid)\b")
 _SUSPENDED = re.compile(
-    r"\b(?:restrictions?|limits?|limitations?|checks?|rules|polic(?:y|ies)|safeguards?|guardrails?|guidelines?"
-    r"|filters?|protections?)\b[^.;]{0,40}\b(?:no longer|do not|don't|does not|are not|not) (?:apply|applied|hold|matter"
-    r"|in force|enforced)|\b(?:without|beyond|outside) (?:any |the )?(?:limits?|restrictions?"
+    r"\b(?:restrictions?|limits?|limitations?|checks?|rules|polic(?:y|ies)|safeguards?"
+    r"|guardrails?|guidelines?"
+    r"|filters?|protections?)\b[^.;]{0,40}\b(?:no longer|do not|don't|does not|are not"
+    r"|not) (?:apply|applied|hold|matter"
+    r"|in force|enforced)|\b(?:without|beyond|outside) (?:any |the )?(?:limits?"
+    r"|restrictions?"
     r"|safeguards)\b"
 )
 _ROLE = re.compile(
     r"<\s{0,3}/?\s{0,3}(?:important|system|instructions?|secret|hidden|critical|admin"
     r"|assistant|priority"
     r"|override|policy|internal|prompt|directive|mandatory|user_?info|sys)\b[^>\n]{0,60}>"
-    r"|</(?:tool_)?(?:description|tools?|function|parameters?)>|[\"']role[\"']\s{0,3}:\s{0,3}[\"'](?:system|developer)"
-    r"|^\s{0,8}#{1,4}\s{0,3}(?:system|instructions?)\s{0,3}:|[.!?]\s{1,3}#{1,4}\s{0,3}(?:system|instructions?)\s{0,3}:"
-    r"|\[(?:system|admin|assistant|developer|internal)[ _a-z]{0,24}\]"
+    r"|</(?:tool_)?(?:description|tools?|function|parameters?)>"
+    r"|[\"']role[\"']\s{0,3}:\s{0,3}[\"'](?:system|developer)"
+    r"|^\s{0,8}#{1,4}\s{0,3}(?:system|instructions?)\s{0,3}:"
+    r"|[.!?]\s{1,3}#{1,4}\s{0,3}(?:system|instructions?)\s{0,3}:"
+    r"|\[(?:system|admin|assistant|developer|internal)\b[ _a-z]{0,24}\](?!\()"
     r"|\[/?(?:inst|system|admin|hidden|assistant|important|internal|override)\]"
     r"|<\|[a-z_]{2,20}\|>"
     r"|<<\s?/?sys\s?>>|<!--|\[//\]: #|^\s{0,8}(?:#{1,4}\s*)?(?:system|assistant|human)\s?:"
@@ -109,7 +140,8 @@ _ROLE = re.compile(
 
 
 _TEMPLATE = re.compile(
-    r"<\|[a-z_]{2,20}\|>|\[/?inst\]|<<\s?/?sys\s?>>|</(?:tool_)?(?:description|tools?)|[\"']role[\"']"
+    r"<\|[a-z_]{2,20}\|>|\[/?inst\]|<<\s?/?sys\s?>>|</(?:tool_)?(?:description|tools?)"
+    r"|[\"']role[\"']"
     r"|#{1,4}\s*(?:system|instructions?)\b|\[(?:system|admin|assistant)\b",
     re.IGNORECASE,
 )
@@ -128,7 +160,7 @@ def concealment(passage: Passage, text: str) -> Iterator[Hit]:
     if sentence.has & c.TELL and sentence.has & c.NOT:
         yield from _not_told(passage)
     if sentence.has & c.SECRETLY:
-        at = sentence.within(c.SECRETLY, 0, len(sentence.words))
+        at = sentence.place(c.SECRETLY)
         act = next((it for it in passage.acts if it.told and not it.denied), None)
         if at is not None and act is not None and not sentence.marks[act.at] & c.TELL:
             yield passage.hit(HIDES, 3, at, act.at)
@@ -152,16 +184,18 @@ def _not_told(passage: Passage) -> Iterator[Hit]:
         strong = word in _STRONG_TELLING or not word.isascii()
         if user is None and not strong:
             continue
-        if (secret and not strong) or sentence.has & c.FORMAT:
-            yield passage.hit(HIDES, 1, act.at)
-        elif sentence.within(c.USER, sentence.words.index("unless"), len(sentence.words)) if (
-            "unless" in sentence.words
-        ) else None:
+        if (secret and not strong) or sentence.has & c.FORMAT or _user_decides(passage):
             yield passage.hit(HIDES, 1, act.at)
         elif user is not None or sentence.within(
             c.THIS | c.RULES | c.TOOL | c.DEAL, act.at + 1, act.at + 7
         ):
             yield passage.hit(HIDES, 3 if strong else 2, act.at, user or act.at)
+
+
+def _user_decides(passage: Passage) -> bool:
+    words = passage.sentence.words
+    at = words.index("unless") if "unless" in words else len(words)
+    return passage.sentence.within(c.USER, at, len(words)) is not None
 
 
 def _left_out(passage: Passage, text: str) -> Iterator[Hit]:
@@ -171,7 +205,8 @@ def _left_out(passage: Passage, text: str) -> Iterator[Hit]:
     if omit is not None and sentence.has & (c.REPLY | c.USER):
         reply = sentence.within(c.REPLY | c.USER, omit.at + 1, omit.at + 10)
         what = sentence.within(c.THIS | c.TOOL, max(omit.at - 9, 0), omit.at + 5)
-        if reply is not None and what is not None:
+        before = sentence.words[max((reply or 0) - 4, 0) : reply or 0]
+        if reply is not None and what is not None and not _FROM.isdisjoint(before):
             yield passage.hit(HIDES, 3, omit.at, reply)
             return
     if _UNSEEN.search(text):
@@ -234,7 +269,9 @@ def precedence(passage: Passage, text: str) -> Iterator[Hit]:
                     OVERRIDES, 1 if described else 4 if told else 1, act.at, rules
                 )
                 break
-    if sentence.has & (c.AUTHORITY | c.IGNORE | c.BE | c.UNIVERSAL) and _OVERRULED.search(text):
+    if sentence.has & (c.AUTHORITY | c.IGNORE | c.BE | c.UNIVERSAL) and _OVERRULED.search(
+        text
+    ):
         yield passage.hit(OVERRIDES, 2)
     if sentence.has & c.GUARD:
         return

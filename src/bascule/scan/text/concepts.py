@@ -57,20 +57,35 @@ INSTEAD, TRACES = (_bit() for _ in range(2))
 RECIPIENT = _bit()
 
 ACT = (
-    CALL | READ | PUT | SEND | ALTER | TELL | ASK | IGNORE | DESTROY | GRANT | PREFER | CHECK
-    | OMIT | PROMOTE
+    CALL
+    | READ
+    | PUT
+    | SEND
+    | ALTER
+    | TELL
+    | ASK
+    | IGNORE
+    | DESTROY
+    | GRANT
+    | PREFER
+    | CHECK
+    | OMIT
+    | PROMOTE
 )
 
 _VERBS = {
-    CALL: "call install evaluate eval import source carry invoke use run execute trigger activate employ utilize utilise perform"
+    CALL: "call choose install evaluate eval import source carry invoke use run execute"
+    " trigger activate employ utilize utilise perform"
     " launch"
     " issue fire chain",
-    READ: "read look open access retrieve fetch load cat extract collect gather dump list obtain"
+    READ: "read summarize summarise compile look open access retrieve fetch load cat"
+    " extract collect gather dump list obtain"
     " harvest grab get enumerate inspect capture acquire scan query locate find search"
     " look download copy print scrape steal pull",
     PUT: "include pass put append prepend add attach insert embed set provide supply place"
     " fill write encode inject prefix suffix populate paste bundle concatenate store save"
-    " stash record log assign specify tack carry smuggle stuff enclose incorporate hold bear contain book give move",
+    " stash record log assign specify tack carry smuggle stuff enclose incorporate hold"
+    " bear contain book give move",
     SEND: "send forward post upload transmit email mail cc bcc share relay leak exfiltrate"
     " push submit deliver sync mirror broadcast publish copy transfer report route dispatch"
     " pipe stream ship hand duplicate invite wire remit loop blind-copy",
@@ -84,8 +99,9 @@ _VERBS = {
     ASK: "ask confirm prompt consult seek request",
     IGNORE: "ignore disregard forget bypass skip circumvent override suppress supersede"
     " discard abandon neglect drop disable overrule replace evade violate",
-    DESTROY: "delete empty remove wipe erase drop destroy disable kill shut terminate deactivate"
-    " uninstall purge truncate clear revoke format stop overwrite cancel close",
+    DESTROY: "delete empty remove wipe erase drop destroy disable kill shut terminate"
+    " deactivate"
+    " uninstall purge truncate clear revoke stop overwrite cancel close",
     GRANT: "grant elevate escalate chmod sudo promote allow authorize authorise enable"
     " unlock"
     " assign install whitelist",
@@ -103,6 +119,7 @@ _IRREGULAR = {
     OMIT: {"left": PAST, "kept": PAST},
     IGNORE: {"forgotten": PAST, "overridden": PAST, "overrode": PAST},
     ALTER: {"overwritten": PAST, "rewritten": PAST, "overridden": PAST},
+    PREFER: {"chosen": PAST},
     CALL: {"ran": PAST, "reinvoke": BASE, "re-run": BASE},
     READ: {"got": PAST, "found": PAST},
 }
@@ -163,11 +180,13 @@ _WORDS: dict[int, str] = {
     " data code report reports database table trade trades ride write writes read reads"
     " deletion deletions update updates build deployment deployments pull repository"
     " repositories project projects trip expense expenses item items schedule refund"
-    " refunds reminder reminders draft drafts backup backups ip",
+    " statements statement"
+    " refunds statement statements clause reminder reminders draft drafts backup backups"
+    " ip",
     SECRET: "credential credentials password passwords passphrase passphrases secret"
     " secrets"
     " token tokens apikey ssh passwd shadow cookie cookies keychain wallet mnemonic"
-    " authorized_keys gitconfig api_key private_key api-key api-keys keys ssn pii"
+    " authorized_keys gitconfig api_key private_key api-key api-keys ssn pii"
     " access_token auth_token bearer environ printenv",
     TALK: "conversation conversations chat chats history transcript dialogue dialog"
     " context thread previous messages chain-of-thought reasoning system_prompt",
@@ -178,17 +197,15 @@ _WORDS: dict[int, str] = {
     REPLY: "response responses answer answers reply replies output outputs message summary"
     " completion",
     OUTSIDE: "external attacker third-party remote outside hacker evil malicious offshore"
-    " webhook collector exfil exfiltration c2 beacon monitoring surveillance collection"
-    " proxy relay backup archive telemetry analytics audit auditor",
+    " collector exfil exfiltration c2 beacon monitoring surveillance telemetry",
     SECRETLY: "silently secretly covertly quietly discreetly discretely stealthily"
     " invisibly"
     " surreptitiously unobtrusively clandestinely transparently seamlessly unnoticed",
     HIDDEN: "hidden invisible secret confidential private undisclosed unseen internal"
     " concealed conceal hide unaware undetected unnoticed discreet",
-    AWARE: "knowledge consent awareness notice permission approval aware know knows"
-    " notified"
-    " informed see sees involvement knowing noticing told confirmation authorization notice"
-    " notices suspect worry learn",
+    AWARE: "knowledge consent awareness notice aware know knows notified informed"
+    " involvement"
+    " knowing noticing told notices suspect learn",
     PRETEXT: "compliance audit auditing security verification validation authentication"
     " authorization telemetry diagnostics diagnostic monitoring quality integrity safety"
     " legal legacy regulatory debugging backup logging compatibility upgrade migration"
@@ -196,10 +213,9 @@ _WORDS: dict[int, str] = {
     " environment stability accuracy consistency analytics traceability redundancy"
     " gdpr hipaa sox pci standards protocol handshake attestation licensing license"
     " checksum calibration initialization session",
-    THREAT: "otherwise crash crashes fail fails failure lost loss broken block blocked"
-    " denied"
-    " rejected break breaks corrupted corruption suspended penalty terminated unless error"
-    " errors inaccurate unstable unsafe invalid locked",
+    THREAT: "otherwise crash crashes lost loss corrupted corruption suspended penalty"
+    " terminated"
+    " locked",
     LASTING: "session remainder henceforth onwards onward persistent permanently"
     " persistently indefinitely forever standing throughout subsequent future"
     " ongoing",
@@ -224,7 +240,8 @@ _WORDS: dict[int, str] = {
     SAFETY: "safety safeguard security authentication logging permissions permission auth"
     " guardrails antivirus firewall auditing restrictions protections moderation 2fa mfa"
     " audit sandbox",
-    CONSENT: "confirmation confirmations approval consent permission agreement dialog dialogue"
+    CONSENT: "confirmation confirmations approval consent permission agreement dialog"
+    " dialogue"
     " confirm prompt review authorization go-ahead sign-off",
     AGREED: "agreed consented approved authorised authorized accepted confirmed implied"
     " pre-approved preapproved pre-authorized granted assumed given waived",
@@ -232,9 +249,11 @@ _WORDS: dict[int, str] = {
     " cursorrules knowledge rulebook",
     FEE: "fee fees charge charges surcharge tip commission donation percent % markup cents"
     " difference",
-    GOOD: "best cheapest safest fastest strong secure harmless safe trusted top great excellent"
+    GOOD: "best cheapest safest fastest strong secure harmless safe trusted top great"
+    " excellent"
     " leading superior successful reliable recommended favourite preferred favorite clean",
-    BAD: "outdated wrong unsafe insecure deprecated broken unreliable leak leaks inaccurate"
+    BAD: "forbidden outdated wrong unsafe insecure deprecated broken unreliable leak"
+    " leaks inaccurate"
     " disabled untrusted risky obsolete compromised buggy unavailable vulnerable inferior"
     " unsupported dangerous retired defunct",
     RESULT: "result results output outputs returned returns response responses answer reply"
@@ -242,8 +261,10 @@ _WORDS: dict[int, str] = {
     PROGRAM: "script scripts package packages binary binaries code command commands snippet"
     " hook module installer program executable",
     FILES: "documents folder folders photos contacts inbox desktop downloads contract"
-    " contracts invoices files file mails emails calendar clipboard screenshots spreadsheet",
-    RECIPIENT: "recipient recipients payee beneficiary destination addressee receiver remote"
+    " contracts invoices files file mails emails calendar clipboard screenshots"
+    " spreadsheet",
+    RECIPIENT: "recipient recipients payee beneficiary destination addressee receiver"
+    " remote"
     " reply-to iban wallet sender",
     INSTEAD: "instead rather",
     TRACES: "backups backup logs log history traces trace evidence records audit snapshots",

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
+from bascule.scan.text.reading import plain_name
+
 _SAYING = frozenset({"description", "desc", "title", "$comment", "instructions"})
 _VALUES = frozenset({"default", "enum", "const", "examples", "example", "pattern"})
 _PARTS = (
@@ -47,7 +49,7 @@ def parameters_of(definition: Mapping[str, Any]) -> frozenset[str]:
         if isinstance(schema, Mapping):
             inner = schema.get("properties")
             names = inner if isinstance(inner, Mapping) else schema
-            found |= {str(name).lower() for name in names}
+            found |= {plain_name(str(name)) for name in names}
     return frozenset(found)
 
 

@@ -10,15 +10,24 @@ from bascule.scan.text.meaning import MEANINGS
 from bascule.scan.text.mood import Act
 from bascule.scan.text.reading import Sentence
 
-
+_OF_TOOLS = (
+    "create update play pause book buy sell order pay convert merge start schedule generate"
+    " import approve comment reply login connect manage analyze process make take track"
+    " place"
+    " trade reserve navigate click type press screenshot retrieve review edit move rename"
+    " close post lookup view browse count resolve fetch compute calculate"
+)
+_VERBS = frozenset(_OF_TOOLS.split())
 _ACTING = c.CALL | c.READ | c.PUT | c.SEND | c.ALTER | c.DESTROY | c.GRANT | c.CHECK
 
 
 def acts_by_name(name: str) -> bool:
     """Tell whether a name is of something that does things: `send_mail`, `book_flight`."""
     parts = name.split("_")
-    verb = MEANINGS.get(parts[0], 0)
-    return len(parts) > 1 and bool(verb & _ACTING and verb & c.BASE)
+    return len(parts) > 1 and any(
+        part in _VERBS or (MEANINGS.get(part, 0) & _ACTING and MEANINGS[part] & c.BASE)
+        for part in parts[: 2 if len(parts) > 2 else 1]
+    )
 
 
 class Hit(NamedTuple):
@@ -97,5 +106,9 @@ class Passage:
             return False
         name = sentence.words[at]
         if name == subject.name or name in subject.siblings or name in subject.parameters:
+            return False
+        # `:param read_all`, `read_all: …` and `read_all=True` speak of a parameter.
+        follows = sentence.marks[at + 1] if at + 1 < len(sentence.marks) else 0
+        if follows & c.COLON or (at and sentence.words[at - 1] in ("param", "parameter")):
             return False
         return acts_by_name(name) or sentence.within(c.TOOL, at - 2, at + 3) is not None

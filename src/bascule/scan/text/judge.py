@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 from bascule.scan.text import concepts as c
+from bascule.scan.text.acting import acting
+from bascule.scan.text.arguments import arguments
+from bascule.scan.text.beyond import BEYOND, beyond
 from bascule.scan.text.concealment import concealment, precedence, roles
 from bascule.scan.text.definition import Said, parameters_of, texts_of
 from bascule.scan.text.dress import PRETEXT, THREAT, dress
@@ -14,12 +17,10 @@ from bascule.scan.text.folding import fold
 from bascule.scan.text.hidden import hidden, smuggled
 from bascule.scan.text.hit import Hit, Passage, Subject
 from bascule.scan.text.mood import acts
-from bascule.scan.text.acting import acting
-from bascule.scan.text.arguments import arguments
+from bascule.scan.text.reading import meaning_of_name, plain_name, sentences
 from bascule.scan.text.sending import sends
 from bascule.scan.text.steering import steers
 from bascule.scan.text.taking import takes
-from bascule.scan.text.reading import meaning_of_name, sentences
 
 Tier = Literal["block", "flag", "none"]
 
@@ -30,12 +31,28 @@ FLAG = 3
 BLOCK = 6
 """Weight from which on it takes a reason to go on, if independent rules make it."""
 
-_RULES = (concealment, precedence, arguments, takes, sends, steers, acting)
+_RULES = (concealment, precedence, arguments, takes, sends, steers, acting, beyond)
 _LOOKED_AT = (
-    c.ACT | c.SECRET | c.SHELL | c.SECRET_PATH | c.MALICE | c.PRETEXT | c.AGREED | c.ACCOUNT
-    | c.TALK | c.RULES | c.MAIL | c.OTHER | c.UNIVERSAL | c.MODEL | c.USER
+    c.ACT
+    | c.SECRET
+    | c.SHELL
+    | c.SECRET_PATH
+    | c.MALICE
+    | c.PRETEXT
+    | c.AGREED
+    | c.ACCOUNT
+    | c.TALK
+    | c.RULES
+    | c.MAIL
+    | c.OTHER
+    | c.UNIVERSAL
+    | c.MODEL
+    | c.USER
 )
 _DRESS = frozenset({PRETEXT, THREAT})
+_TIERS: tuple[Tier, ...] = ("none", "flag", "block")
+NEAR = 500
+"""Characters within which hits count together."""
 _DEEP = 2
 """Layers of encoding that are taken off."""
 
@@ -65,6 +82,9 @@ class Verdict(NamedTuple):
         return tuple(it.rule for it in self.evidence)
 
 
+_NOTHING = Verdict("none", 0, ())
+
+
 def judge(definition: Mapping[str, Any], siblings: Collection[str] = ()) -> Verdict:
     """Judge one definition of a tool, prompt or resource.
 
@@ -72,17 +92,52 @@ def judge(definition: Mapping[str, Any], siblings: Collection[str] = ()) -> Verd
     among them are what they look like. Nothing depends on anything but the arguments.
     """
     name = str(definition.get("name") or "")
-    own = frozenset(it.lower() for it in siblings)
+    own = frozenset(plain_name(it) for it in siblings)
     topic = meaning_of_name(name)
     parameters = parameters_of(definition)
-    found: dict[str, Evidence] = {}
+    found: list[Verdict] = []
     for said in (*texts_of(definition), Said("name", name, of_parameter=True)):
-        subject = Subject(name.lower(), topic, parameters, own, said.of_parameter)
-        for hit, quote in _hits(said.text, subject, _DEEP):
+        subject = Subject(plain_name(name), topic, parameters, own, said.of_parameter)
+        hits = sorted(_hits(said.text, subject, _DEEP), key=lambda it: it[0].start)
+        found += _verdicts(_spread(hits), said.where)
+    if not found:
+        return _NOTHING
+    worst = max(found, key=lambda it: (_TIERS.index(it.tier), it.weight))
+    return worst if worst.tier != "none" else Verdict("none", worst.weight, worst.evidence)
+
+
+def _spread(hits: Iterable[tuple[Hit, str]]) -> list[tuple[Hit, str]]:
+    """Leave out repetitions that stand close together: they add nothing to a window."""
+    kept: list[tuple[Hit, str]] = []
+    last: dict[tuple[str, int], int] = {}
+    for hit, quote in hits:
+        before = last.get((hit.rule, hit.weight))
+        if before is None or hit.start - before > NEAR // 5:
+            last[hit.rule, hit.weight] = hit.start
+            kept.append((hit, quote))
+    return kept
+
+
+def _verdicts(hits: Sequence[tuple[Hit, str]], where: str) -> Iterator[Verdict]:
+    """Judge each place of a text by what is said near it.
+
+    An attack says what it wants in a few sentences. Hits that are pages apart are the
+    chance findings of a long text, and length is no reason to suspect one.
+    """
+    last = 0
+    for first, (start, _) in enumerate(hits):
+        near = last
+        while near < len(hits) and hits[near][0].start - start.start <= NEAR:
+            near += 1
+        if near == last and first:
+            continue  # all of it was judged together with what stands before
+        last = near
+        found: dict[str, Evidence] = {}
+        for hit, quote in hits[first:near]:
             known = found.get(hit.rule)
             if known is None or known.weight < hit.weight:
-                found[hit.rule] = Evidence(hit.rule, hit.weight, said.where, quote)
-    return _verdict(found.values())
+                found[hit.rule] = Evidence(hit.rule, hit.weight, where, quote)
+        yield _verdict(found.values())
 
 
 def _verdict(found: Iterable[Evidence]) -> Verdict:
@@ -92,8 +147,11 @@ def _verdict(found: Iterable[Evidence]) -> Verdict:
     # A reason or a threat is nothing by itself: good tools give reasons.
     if weight > 1:
         weight += sum(it.weight for it in evidence if it.rule in _DRESS)
-    independent = sum(it > 1 for it in solid)
-    if weight >= BLOCK and (independent > 1 or max(solid) >= BLOCK):
+    # Signs together are a reason to look; to block takes what is said outright.
+    said = [it.weight for it in evidence if it.rule not in _DRESS | {BEYOND}]
+    outright = weight - sum(solid) + sum(said)
+    independent = sum(it > 1 for it in said)
+    if outright >= BLOCK and (independent > 1 or max(said) >= BLOCK):
         tier: Tier = "block"
     else:
         tier = "flag" if weight >= FLAG else "none"

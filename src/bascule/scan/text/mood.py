@@ -23,7 +23,21 @@ _OF_TOOL = frozenset({"tool", "it", "function", "server", "which", "that", "api"
 _FORBIDS = frozenset({"never", "not", "don't", "dont"})
 _REASONS = frozenset({"for", "to", "in", "as", "with", "due", "because"})
 _NAMED = frozenset(
-    {"the", "a", "an", "its", "of", "each", "every", "any", "no", "another", "other", "via", "your"}
+    {
+        "the",
+        "a",
+        "an",
+        "its",
+        "of",
+        "each",
+        "every",
+        "any",
+        "no",
+        "another",
+        "other",
+        "via",
+        "your",
+    }
 )
 """Words that make a noun of what follows them."""
 _REACH = 5
@@ -105,6 +119,8 @@ def _is_told(sentence: Sentence, at: int, marks: int, *, told_before: bool) -> b
             return bool(words) or not sentence.first or _condition_before(sentence, back)
         if sentence.marks[back] & c.AND or sentence.words[back] == "and":
             return told_before
+        if _calls_by_name(sentence, at) and sentence.words[back] != "to":
+            return True
         return _obliged(sentence, at) or _after_reason(sentence, at)
     if marks & c.PAST and words & {"be", "have", "been"}:
         # "is to be sent" obliges as "must be sent" does.
@@ -134,10 +150,20 @@ def _obliged_to(sentence: Sentence, at: int) -> bool:
 
 def _after_reason(sentence: Sentence, at: int) -> bool:
     """Tell whether a verb is the first after a reason: "for better results include …"."""
-    if sentence.first or sentence.words[0] not in _REASONS or sentence.words[at - 1] == "to":
+    if (
+        sentence.first
+        or sentence.words[0] not in _REASONS
+        or sentence.words[at - 1] == "to"
+    ):
         return False
     verbs = sentence.within(c.BASE, 2, at)
     return at > 1 and (verbs is None or sentence.words[verbs - 1] == "to")
+
+
+def _calls_by_name(sentence: Sentence, at: int) -> bool:
+    """Tell whether what is called is named: "after that call send_mail" is an order."""
+    following = sentence.marks[at + 1] if at + 1 < len(sentence.marks) else 0
+    return bool(sentence.marks[at] & c.CALL and following & c.IDENTIFIER)
 
 
 def _obliged(sentence: Sentence, at: int) -> bool:

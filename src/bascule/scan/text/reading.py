@@ -22,7 +22,8 @@ _TOKEN = re.compile(
     | (?P<compound>(?i:(?:api|access|private|secret|signing|ssh|encryption)[ _-]keys?
         |(?:seed|recovery)[ -]phrases?|credit[ -]cards?(?:\ numbers?)?|card[ ]numbers?
         |environment[ ]variables?|env[ ]vars?|session[ ]ids?)\b)
-    | (?P<account>0x[0-9A-Fa-f]{6,64}\b|\bbc1[a-z0-9]{8,80}|\b[A-Z]{2}\d{2}[A-Z0-9]{10,30}\b)
+    | (?P<account>0x[0-9A-Fa-f]{6,64}\b|\b\d{4}(?:[ -]\d{4}){3}\b|\bbc1[a-z0-9]{8,80}
+        |\b[A-Z]{2}\d{2}[A-Z0-9]{10,30}\b)
     | (?P<memory>(?i:claude|agents|gemini|memory)\.md|\.cursorrules|\.windsurfrules)
     | (?P<path>(?<![\w)])(?:(?:~|\$HOME|%[A-Za-z]{3,20}%|\.{1,2}|[A-Za-z]:)?
             (?:[/\\][\w.*@+-]{1,100}){1,20}/?
@@ -35,8 +36,9 @@ _TOKEN = re.compile(
     + PIECE
     + r""")
     | (?P<number>\d[\d.,:]{0,40}\d|\d)
-    | (?P<word>(?i:turn(?:s|ed|ing)?[ ]off|switch(?:es|ed|ing)?[ ]off)|(?:long-term|go-ahead|sign-off
-        |pre-approved|pre-authorized)\b|(?:api-keys?|chain-of-thought|third-party|blind-copy|re-run|end-user
+    | (?P<word>(?i:turn(?:s|ed|ing)?[ ]off|switch(?:es|ed|ing)?[ ]off)
+        |(?:long-term|go-ahead|sign-off|pre-approved|pre-authorized)\b
+        |(?:api-keys?|chain-of-thought|third-party|blind-copy|re-run|end-user
         |root-level|mot-de-passe|e\.g|i\.e)\b|[^\W\d_\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]{1,60}
         (?:['’][^\W\d_]{1,10})?)
     | (?P<break>\n[ \t]{0,40}(?:\n|[-*•#>]|\d{1,3}[.)])|\\n
@@ -44,6 +46,7 @@ _TOKEN = re.compile(
     | (?P<semicolon>[;；])
     | (?P<comma>,|、|，|\s[-—–]{1,2}\s)
     | (?P<colon>:|：|[)\]>]|\*{1,2}|=)
+    | (?P<fence>```)
     | (?P<quote>["'`“”‘’«»])
     """,
     re.VERBOSE,
@@ -62,7 +65,8 @@ _SECRET_FILE = re.compile(
 )
 
 _SECRET_NAME = re.compile(
-    r"id_(?:rsa|dsa|ed25519|ecdsa)|[A-Z0-9]+_(?:[A-Z0-9]+_)*(?:KEY|TOKEN|SECRET|PASSWORD|PASS)\b"
+    r"id_(?:rsa|dsa|ed25519|ecdsa)|[A-Z0-9]+_(?:[A-Z0-9]+_)*(?:KEY|TOKEN|SECRET|PASSWORD"
+    r"|PASS)\b"
 )
 _MALICE = re.compile(r"exfil|attacker|\bevil\b|malicious|hacker|\bc2\b", re.IGNORECASE)
 
@@ -79,8 +83,14 @@ _LITERALS = {
     "colon": c.COLON,
     "semicolon": c.COMMA | c.COLON,
     "quote": c.QUOTE,
+    "fence": c.COLON,
 }
+_HUMPS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _PARTS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
+
+
+_LONGEST = 300
+"""Words after which a sentence ends, whatever its author thinks."""
 
 
 @dataclass(slots=True)
@@ -103,6 +113,10 @@ class Sentence:
         self.ends.append(end)
         self.has |= marks
 
+    def place(self, concept: int) -> int | None:
+        """Give the first place that has a concept."""
+        return self.within(concept, 0, len(self.marks)) if self.has & concept else None
+
     def within(self, concept: int, start: int, end: int) -> int | None:
         """Give the first place in a range that has a concept."""
         for at in range(max(start, 0), min(end, len(self.marks))):
@@ -114,14 +128,25 @@ class Sentence:
 def sentences(folded: Folded, *, opens: bool = True) -> Iterator[Sentence]:
     """Give the sentences of a text; the first says what something is if it `opens`."""
     current = Sentence(first=opens)
+    fenced = False
     for match in _TOKEN.finditer(folded.text):
         kind, word = match.lastgroup or "", match.group()
-        if kind == "break":
+        if kind == "fence":
+            fenced = not fenced
+        if fenced:
+            current.has |= c.EXAMPLE
+        if kind == "break" or len(current.words) >= _LONGEST:
             if current.words:
                 yield current
                 current = Sentence(first=False)
-            continue
-        current.add(word.lower(), marks_of(kind, word), match.start(), match.end())
+            if kind == "break":
+                continue
+        marks = marks_of(kind, word)
+        if kind == "url" and match.start() and folded.text[match.start() - 1] == "(":
+            marks = c.HELP  # a link to read on
+        if kind == "identifier":
+            word = plain_name(word)
+        current.add(word.lower(), marks, match.start(), match.end())
     if current.words:
         yield current
 
@@ -149,6 +174,11 @@ def marks_of(kind: str, word: str) -> int:
     if literal & (c.URL | c.MAIL) and _MALICE.search(word):
         literal |= c.MALICE
     return literal
+
+
+def plain_name(name: str) -> str:
+    """Give `send_mail` for `sendMail`, `SendMail` and `send-mail`."""
+    return _HUMPS.sub("_", name).replace("-", "_").lower()
 
 
 def meaning_of_name(name: str) -> int:

@@ -6,10 +6,27 @@ from collections.abc import Iterator
 
 from bascule.scan.text import concepts as c
 from bascule.scan.text.hit import Hit, Passage
+from bascule.scan.text.mood import Act
 
 SENDS = "text-sends-away"
 
 _GOES = c.SEND | c.PUT | c.ALTER
+_TO = frozenset(
+    [
+        "to",
+        "at",
+        "via",
+        "on",
+        "into",
+        "through",
+        "endpoint",
+        "server",
+        "with",
+        "use",
+        "instead",
+        "by",
+    ]
+)
 _PLACE = c.MAIL | c.URL | c.ACCOUNT
 
 
@@ -20,7 +37,7 @@ def sends(passage: Passage, text: str) -> Iterator[Hit]:
         return
     if sentence.has & (c.EXAMPLE | c.HELP) and not sentence.has & (c.ALSO | c.SECRETLY):
         return
-    where = sentence.within(_PLACE, 0, len(sentence.words))
+    where = sentence.place(_PLACE)
     if where is not None:
         yield from _to(passage, where)
     elif sentence.has & c.OUTSIDE:
@@ -34,7 +51,10 @@ def _to(passage: Passage, where: int) -> Iterator[Hit]:
     literal = sentence.marks[where]
     for act in passage.acts:
         near = where - 18 <= act.at <= where + 10
-        if act.told and not act.denied and act.marks & _GOES and near:
+        does = act.told or (literal & (c.MAIL | c.ACCOUNT) and _is_done(passage, act))
+        if literal & c.URL and _TO.isdisjoint(sentence.words[max(where - 4, 0) : where]):
+            continue
+        if does and not act.denied and act.marks & _GOES and near:
             yield passage.hit(SENDS, 3, act.at, where)
             return
     told = passage.any_told()
@@ -47,6 +67,14 @@ def _to(passage: Passage, where: int) -> Iterator[Hit]:
     goes = any(act.marks & c.SEND and act.marks & c.THIRD for act in passage.acts)
     if literal & c.ACCOUNT or (goes and sentence.has & (c.ALSO | c.UNIVERSAL)):
         yield passage.hit(SENDS, 2, where)
+
+
+def _is_done(passage: Passage, act: Act) -> bool:
+    """Tell whether the tool says that it does something: "sends", "will redirect"."""
+    if not act.marks & (c.SEND | c.ALTER):
+        return False
+    third = act.marks & c.THIRD and not act.marks & c.BASE
+    return bool(third) or (act.at > 0 and passage.sentence.words[act.at - 1] == "will")
 
 
 def _outside(passage: Passage) -> Iterator[Hit]:
@@ -63,7 +91,7 @@ def _charged(passage: Passage) -> Iterator[Hit]:
     """Find money that is to be taken on top, or put aside."""
     sentence = passage.sentence
     act = passage.told(c.PUT | c.ALTER | c.SEND)
-    fee = sentence.within(c.FEE, 0, len(sentence.words))
+    fee = sentence.place(c.FEE)
     if act is None or fee is None:
         return
     amount = sentence.within(c.NUMBER | c.UNIVERSAL, fee - 4, fee + 5)

@@ -14,38 +14,66 @@ MEMORY = "text-plants-memories"
 CONSENT = "text-skips-consent"
 
 _AGAINST = re.compile(
-    r"\b(?:whatever|regardless|no matter|irrespective|even (?:if|when|though)|independent(?:ly)? of)\b"
+    r"\b(?:whatever|regardless|no matter|irrespective|even (?:if|when|though)"
+    r"|independent(?:ly)? of)\b"
 )
 _SLANTED = re.compile(
     r"\b(?:negative|critical|criticism|warnings?|risks?|complaints?|competitors?|problems?"
-    r"|unfavou?rable|drawbacks?|downsides?|bad (?:news|reviews?)|errors|failures?|vulnerabilit(?:y|ies)"
+    r"|unfavou?rable|drawbacks?|downsides?|bad (?:news|reviews?)|errors|failures?"
+    r"|vulnerabilit(?:y|ies)"
     r"|side effects|alternatives)\b"
 )
 _CHOSEN = re.compile(
-    r"\b(?:instead of|rather than|over|and not|never|do not|don't) (?:use |call |using |calling )?"
+    r"\b(?:instead of|rather than|over|and not|never|do not|don't) (?:use |call |using "
+    r"|calling )?"
     r"(?:any |all )?(?:of the )?(?:other|similar|alternatives?|competing|others)\b"
 )
 _ONLY = re.compile(
-    r"\bonly (?:approved|trusted|official|allowed|authori[sz]ed|permitted|secure|correct|valid|reliable"
-    r"|supported|safe|legitimate) (?:tool|way|source|method|function|server|provider|option|one)\b"
+    r"\bonly (?:approved|trusted|official|allowed|authori[sz]ed|permitted|secure|correct"
+    r"|valid|reliable"
+    r"|supported|safe|legitimate) (?:tool|way|source|method|function|server|provider"
+    r"|option|one)\b"
+)
+_FOR_ALL = re.compile(
+    r"\b(?:highest|top|absolute|maximum) priority\b[^.;]{0,30}\b(?:must|should|always"
+    r"|used|chosen|over|call)"
+    r"|\b(?:must|should|has to|is to) (?:always )?be (?:chosen|used|selected|called"
+    r"|preferred|consulted|invoked) (?:\w+ ){0,2}"
+    r"(?:for|on|in) (?:every|all|any|each) (?:\w+ )?(?:requests?|quer(?:y|ies)|tasks?"
+    r"|questions?|messages?|prompts?)"
+    r"|\b(?:all|every|any) (?:\w+ )?(?:calls?|requests?|operations?|traffic|messages?"
+    r"|mails?|tools?)\b[^.;]{0,20}"
+    r"\b(?:through|via|by way of|over) this (?:tool|server|one|function)\b"
 )
 _REPLACED = re.compile(
-    r"\b(?:replaces|supersedes|instead of|in place of|takes the place of|takes over from|built-in"
+    r"\b(?:replaces|supersedes|instead of|in place of|takes the place of|takes over from"
+    r"|built-in"
     r"|native|original|official|default|standard)\b"
 )
 _GIVEN = re.compile(
     r"\b(?:already|in advance|beforehand|implicitly|hereby|permanently|generally)\b"
-    r"|\b(?:is|are|be) (?:implied|assumed|waived|given|granted|considered|deemed|not (?:needed|required"
+    r"|\b(?:is|are|be) (?:implied|assumed|waived|given|granted|considered|deemed"
+    r"|not (?:needed|required"
     r"|necessary))|\b(?:pre-?approved|pre-?authori[sz]ed)"
 )
 _UNASKED = re.compile(
-    r"\b(?:without|no need (?:to|for)|need not|needn't|not necessary to|unnecessary to|skip|skipping|bypass"
-    r"|instead of|rather than|no) (?:\w+ ){0,3}(?:ask(?:ing)?|confirm(?:ing|ation)?|prompt(?:ing)?"
+    r"\b(?:without|no need (?:to|for)|need not|needn't|not necessary to|unnecessary to"
+    r"|skip|skipping|bypass"
+    r"|instead of|rather than|no) (?:\w+ ){0,3}(?:ask(?:ing)?|confirm(?:ing|ation)?"
+    r"|prompt(?:ing)?"
     r"|approval|consent|permission|consult(?:ing)?)\b"
 )
 _SAYS = frozenset({"say", "tell", "state", "claim", "report", "inform", "explain", "mark"})
-_CONDITION = frozenset({"unless", "until", "if", "only", "after", "once", "when", "whether"})
-_KEEPS = re.compile(r"^(?:please )?(?:also )?(?:always )?remember\b(?! to\b)|\bremember (?:that|this|for)\b")
+_EXCEPT = frozenset({"unless", "until"})
+_ASKED = frozenset({"ask", "if", "unless"})
+_NEUTRAL = ("present", "rate", "describe")
+_CONDITION = frozenset(
+    {"unless", "until", "if", "only", "after", "once", "when", "whether"}
+)
+_ASKED = frozenset({"ask", "if", "unless"})
+_KEEPS = re.compile(
+    r"^(?:please )?(?:also )?(?:always )?remember\b(?! to\b)|\bremember (?:that|this|for)\b"
+)
 
 
 def steers(passage: Passage, text: str) -> Iterator[Hit]:
@@ -62,20 +90,23 @@ def steers(passage: Passage, text: str) -> Iterator[Hit]:
 
 def _answer(passage: Passage, text: str) -> Iterator[Hit]:
     sentence = passage.sentence
-    act = passage.told(c.TELL | c.PROMOTE)
-    if act is not None:
+    for act in passage.acts:
+        if not act.told or act.denied or not act.marks & (c.TELL | c.PROMOTE):
+            continue
         against = _AGAINST.search(text) is not None
         said = sentence.words[act.at]
-        promotes = act.marks & c.PROMOTE and not said.startswith(("present", "rate", "describe"))
+        promotes = act.marks & c.PROMOTE and not said.startswith(_NEUTRAL)
         good = sentence.within(c.GOOD, act.at, act.at + 12)
         firm = sentence.within(c.MODAL, 0, act.at) or "always" in sentence.words
-        asked = not {"ask", "if", "unless"}.isdisjoint(sentence.words)
+        asked = sentence.has & c.EXAMPLE or not _ASKED.isdisjoint(sentence.words)
         says = act.marks & c.PROMOTE or said in _SAYS
-        if against and (act.marks & c.PROMOTE or good or "as" in sentence.words):
+        if (against and (act.marks & c.PROMOTE or good or "as" in sentence.words)) or (
+            promotes and firm and sentence.has & (c.REPLY | c.USER)
+        ):
             yield passage.hit(ANSWER, 3, act.at)
-        elif promotes and firm and sentence.has & c.REPLY:
-            yield passage.hit(ANSWER, 3, act.at)
-        elif says and good is not None and not asked and sentence.within(c.BE, act.at, good):
+        elif (
+            says and good is not None and not asked and sentence.within(c.BE, act.at, good)
+        ):
             yield passage.hit(ANSWER, 3, act.at, good)
         elif promotes and firm:
             yield passage.hit(ANSWER, 1, act.at)
@@ -99,17 +130,25 @@ def _choice(passage: Passage, text: str) -> Iterator[Hit]:
         if marks & c.OTHER and sentence.within(c.TOOL, at + 1, at + 4):
             other = at
             break
-    bad = sentence.within(c.BAD, 0, len(sentence.words))
-    if other is not None and bad is not None and (use or sentence.has & c.NOT):
+    bad = sentence.place(c.BAD)
+    if other is not None and bad is not None:
         yield passage.hit(CHOICE, 3, other, bad)
-    elif bad is not None and use is not None and _REPLACED.search(text) and sentence.has & c.THIS:
+    elif (
+        bad is not None
+        and use is not None
+        and _REPLACED.search(text)
+        and sentence.has & c.THIS
+    ):
         yield passage.hit(CHOICE, 3, bad, use.at)
-    elif "only" in sentence.words and _ONLY.search(text):
+    elif _FOR_ALL.search(text) or ("only" in sentence.words and _ONLY.search(text)):
         yield passage.hit(CHOICE, 3)
     elif told and _CHOSEN.search(text):
         yield passage.hit(CHOICE, 2)
-    elif use is not None and sentence.has & c.THIS and _AGAINST.search(text) and (
-        sentence.has & c.USER
+    elif (
+        use is not None
+        and sentence.has & c.THIS
+        and _AGAINST.search(text)
+        and (sentence.has & c.USER)
     ):
         yield passage.hit(CHOICE, 3, use.at)
 
@@ -132,9 +171,8 @@ def _memory(passage: Passage, text: str) -> Iterator[Hit]:
 
 def _consent(passage: Passage, text: str) -> Iterator[Hit]:
     sentence = passage.sentence
-    if not _CONDITION.isdisjoint(sentence.words) and sentence.has & c.MODAL == 0:
-        if "unless" in sentence.words or "until" in sentence.words:
-            return
+    if not sentence.has & c.MODAL and not _EXCEPT.isdisjoint(sentence.words):
+        return
     for act in passage.acts:
         if not act.told or sentence.first:
             continue
@@ -152,7 +190,7 @@ def _consent(passage: Passage, text: str) -> Iterator[Hit]:
             yield passage.hit(CONSENT, 3, act.at, what)
             return
     if sentence.has & (c.AGREED | c.CONSENT) and _GIVEN.search(text):
-        agreed = sentence.within(c.AGREED | c.CONSENT, 0, len(sentence.words)) or 0
+        agreed = sentence.place(c.AGREED | c.CONSENT) or 0
         who = sentence.within(c.USER | c.CONSENT, agreed - 6, agreed + 3)
         open_ = _CONDITION.isdisjoint(sentence.words[: agreed + 1])
         asked = passage.told(c.ASK)
@@ -162,4 +200,6 @@ def _consent(passage: Passage, text: str) -> Iterator[Hit]:
     if _UNASKED.search(text) and not sentence.first:
         told = passage.any_told() is not None
         user = sentence.has & c.USER
-        yield passage.hit(CONSENT, 3 if user and (told or sentence.has & c.ASK) else 1 + told)
+        yield passage.hit(
+            CONSENT, 3 if user and (told or sentence.has & c.ASK) else 1 + told
+        )

@@ -11,26 +11,39 @@ from bascule.scan.text.hit import Hit, Passage
 SECRETS = "text-takes-secrets"
 TALK = "text-takes-conversation"
 
-_TAKES = c.READ | c.PUT | c.SEND | c.CALL
+_TAKES = c.READ | c.PUT | c.SEND | c.CALL | c.ASK
 _HANDED_OVER = c.PUT | c.SEND
 _TALKED = re.compile(
-    r"\b(?:conversation|chat|message|dialog(?:ue)?|prompt|session) (?:history|log|transcript)"
-    r"|\b(?:full|entire|whole|complete|current|raw|recent) (?:\w+ )?(?:conversation|chat|dialog(?:ue)?)"
+    r"\b(?:conversation|chat|message|dialog(?:ue)?|prompt|session) (?:history|log"
+    r"|transcript)"
+    r"|\b(?:full|entire|whole|complete|current|recent) (?:\w+ )?(?:conversation|chat"
+    r"|dialogue)"
     r"|\b(?:conversation|chat|dialog(?:ue)?|exchange) so far"
-    r"|\b(?:last|previous|earlier|prior|recent|latest|past|preceding) (?:\w+ ){0,2}(?:messages|turns"
+    r"|\b(?:last|previous|earlier|prior|recent|latest|past"
+    r"|preceding) (?:\w+ ){0,2}(?:messages|turns"
     r"|questions|prompts|utterances)\b"
-    r"|\bsystem (?:prompt|message|instructions)|\b(?:your|the model's|the assistant's) (?:own )?(?:instructions"
+    r"|\bsystem (?:prompt|message|instructions)|\b(?:your|the model's"
+    r"|the assistant's) (?:own )?(?:instructions"
     r"|prompt|configuration|reasoning|thoughts)"
-    r"|\b(?:everything|all|anything|what(?:ever)?) (?:that )?(?:the )?(?:user|they|you|customer|human)\b[^.;]{0,24}"
+    r"|\b(?:everything|all|anything|what(?:ever)?) (?:that )?(?:the )?(?:user|they|you"
+    r"|customer|human)\b[^.;]{0,24}"
     r"\b(?:said|told|wrote|typed|asked|mentioned|discussed|knows?|shared)"
     r"|\b(?:what|everything) (?:was|has been|you) (?:discussed|said|talked|know)"
-    r"|\b(?:names|descriptions?|list|schemas?|definitions?) (?:\w+ ){0,3}of (?:all |the |every )?(?:other |available )?"
+    r"|\b(?:names|descriptions?|list|schemas?|definitions?) (?:\w+ ){0,3}of (?:all |the "
+    r"|every )?(?:other |available )?"
     r"tools\b[^.;]{0,30}\b(?:you have|available|in (?:your )?context)"
-    r"|\b(?:results|outputs?|data) (?:of|from|returned by) (?:all |any |the |previous |earlier |other )+tools?(?: calls?)?\b"
+    r"|\b(?:results|outputs?|data) (?:of|from|returned by) (?:all |any |the |previous "
+    r"|earlier |other )+tools?(?: calls?)?\b"
 )
-_SPEC = frozenset("takes holds contains expects receives carries must should is".split())  # noqa: SIM905
+_DEMANDS = "takes holds contains expects receives carries must should is"
+_SPEC = frozenset(_DEMANDS.split())
+_CONTENTS = re.compile(r"\b(?:contents?|text|body) of\b|\bits (?:text|contents?)\b")
+_GRAVE = re.compile(
+    r"\b(?:private keys?|seed phrase|recovery phrase|passwords?|credit cards?)\b"
+)
 _OWNED = re.compile(
-    r"\b(?:user's|users'|customer's|browser's|their|owner's|host's|machine's|developer's|saved|stored|repository's)\b"
+    r"\b(?:user's|users'|customer's|browser's|their|owner's|host's|machine's|developer's"
+    r"|system's|saved|stored|repository's)\b"
 )
 
 
@@ -41,7 +54,7 @@ def takes(passage: Passage, text: str) -> Iterator[Hit]:
         yield from _secrets(passage, text)
     if sentence.has & c.ACT or passage.subject.of_parameter or sentence.has & c.QUOTE:
         yield from _talk(passage, text)
-    if sentence.has & c.FILES and sentence.has & c.USER:
+    if sentence.has & (c.FILES | c.PATH):
         yield from _files(passage, text)
 
 
@@ -56,10 +69,11 @@ def _secrets(passage: Passage, text: str) -> Iterator[Hit]:
             example = bool(sentence.has & c.EXAMPLE) and not act.told
             yield passage.hit(SECRETS, 1 if example else 3 if related else 4, act.at, path)
             return
-        word = sentence.within(c.SECRET, act.at + 1, act.at + 9)
+        word = sentence.within(c.SECRET, act.at + 1, act.at + 13)
         if word is None:
             word = _sensitive(passage, act.at)
-        if word is None or not act.told:
+        used_to = sentence.words[act.at - 1] == "to" and bool(sentence.has & c.MODAL)
+        if word is None or not (act.told or used_to):
             continue
         weight = _weight(passage, text, act.at, act.marks) - (2 if related else 0)
         if weight > 0:
@@ -90,10 +104,13 @@ def _weight(passage: Passage, text: str, at: int, marks: int) -> int:
     if marks & c.SEND and not marks & c.TELL:
         return 3 if outward or owned else 2
     if marks & c.READ and not marks & c.CALL:
-        return 3 if owned or passage.told(_HANDED_OVER) else 2
+        grave = _GRAVE.search(text) is not None
+        return 3 if owned or grave or passage.told(_HANDED_OVER) else 2
+    if marks & c.ASK:
+        return 2 if owned else 1
     if marks & c.PUT:
         whole = bool(sentence.has & c.WHOLE) or sentence.within(c.UNIVERSAL, at, at + 20)
-        return 3 if owned or passage.subject.of_parameter and whole else 2 if whole else 1
+        return 3 if owned or (passage.subject.of_parameter and whole) else 2 if whole else 1
     return 0
 
 
@@ -106,9 +123,9 @@ def _talk(passage: Passage, text: str) -> Iterator[Hit]:
     act = passage.told(c.PUT | c.SEND | c.READ | c.TELL)
     starts = passage.sentence.starts
     place = sum(start - starts[0] <= match.start() for start in starts) - 1
-    near = act is not None and act.at - 6 <= place <= act.at + 14  # noqa: PLR2004 - one clause
+    near = act is not None and act.at - 6 <= place <= act.at + 14
     asked = near or _is_spec(passage, place)
-    if asked or (passage.subject.of_parameter and place <= 3):  # noqa: PLR2004 - it opens the text
+    if asked or (passage.subject.of_parameter and place <= 3):
         yield passage.hit(TALK, 3, place, act.at if act else place)
 
 
@@ -122,9 +139,15 @@ def _is_spec(passage: Passage, place: int) -> bool:
 
 def _files(passage: Passage, text: str) -> Iterator[Hit]:
     sentence = passage.sentence
+    act = passage.any_told()
+    if act is not None and not sentence.has & c.EXAMPLE and _CONTENTS.search(text):
+        path = sentence.place(c.PATH)
+        if path is not None:
+            yield passage.hit(SECRETS, 2, path, act.at)
+            return
     if passage.subject.topic & c.FILES or not _OWNED.search(text):
         return
     read, put = passage.told(c.READ), passage.told(_HANDED_OVER)
     if read is not None and put is not None and not sentence.has & c.EXAMPLE:
-        place = sentence.within(c.FILES, 0, len(sentence.words))
+        place = sentence.place(c.FILES)
         yield passage.hit(SECRETS, 3, read.at, place or read.at)
