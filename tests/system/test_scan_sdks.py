@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from system.mcp_server import running
 from twins.judging import look
-from twins.sdks import npm_inspector, npm_sdk, python_sdk
+from twins.sdks import npm_inspector, npm_sdk, playwright, python_sdk
 
 REBINDING = {"host-not-checked", "origin-not-checked"}
 
@@ -44,3 +46,15 @@ def test_the_inspector_before_0_14_1_asks_for_no_token() -> None:
         assert "PATH" not in seen.findings["inspector-open"].evidence
     with npm_inspector("inspector-server-with-tokens") as url:
         assert look(url).findings == {}
+
+
+@pytest.mark.soak
+def test_playwright_before_0_0_40_does_not_check_hosts(tmp_path: Path) -> None:
+    """CVE-2025-9611, in both transports, and known by its own word too."""
+    with playwright(tmp_path, "0.0.39") as url:
+        for path in ("/mcp", "/sse"):
+            found = look(url + path).rules
+            assert found >= {"host-not-checked", "known-vulnerable-product"}
+    with playwright(tmp_path, "0.0.41") as url:
+        for path in ("/mcp", "/sse"):
+            assert look(url + path).rules == {"origin-not-checked"}

@@ -68,6 +68,32 @@ def npm_inspector(package: str) -> Iterator[str]:
 
 
 @contextlib.contextmanager
+def playwright(folder: Path, version: str) -> Iterator[str]:
+    """Serve Playwright's server, which starts no browser before it is told to."""
+    place = folder / f"playwright-{version}"
+    place.mkdir()
+    package = f"@playwright/mcp@{version}"
+    quiet = ["--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error"]
+    subprocess.run(["npm", "install", *quiet, package], cwd=place, check=True)
+    (port,) = free_ports(1)
+    program = place / "node_modules" / "@playwright" / "mcp" / "cli.js"
+    process = subprocess.Popen(
+        [NODE, program, "--port", str(port)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    try:
+        while "Listening" not in process.stderr.readline():
+            assert process.poll() is None, "it has ended"
+        yield f"http://localhost:{port}"
+    finally:
+        process.kill()
+        process.communicate(timeout=10)
+
+
+@contextlib.contextmanager
 def _served(
     command: Sequence[str | Path], environment: Mapping[str, str], *, count: int
 ) -> Iterator[list[int]]:
