@@ -40,7 +40,7 @@ def found() -> dict[str, dict[str, Any]]:
         )
     assert done.returncode == 0, done.stderr
     result: dict[str, dict[str, Any]] = json.loads(done.stdout)
-    assert result.keys() == {*CASES, "nobody"}
+    assert result.keys() == {*CASES, "nobody", "from elsewhere", "by a stranger", "asked"}
     return result
 
 
@@ -99,3 +99,21 @@ def test_nobody_there_is_unknown(found: dict[str, dict[str, Any]]) -> None:
     judged = found["nobody"]
     assert (judged["inward"], judged["findings"]) == ("unknown", [])
     assert judged["not_assessed"]
+
+
+def test_a_vantage_point_lends_its_view(found: dict[str, dict[str, Any]]) -> None:
+    judged = found["from elsewhere"]
+    assert judged["inward"] == "outside"
+    by_way = {it["way"]: it["state"] for it in judged["tried"]}
+    assert by_way["vantage point `north`"] == "open"
+    assert "vantage point `north`" in judged["findings"][0]["evidence"]
+    assert found["asked"]
+
+
+def test_a_vantage_point_that_refuses_us_leaves_it_unknown(
+    found: dict[str, dict[str, Any]],
+) -> None:
+    judged = found["by a stranger"]
+    (tried,) = (it for it in judged["tried"] if it["way"] == "vantage point `north`")
+    assert tried["state"] == "unknown"
+    assert "signed by another key" in tried["why"]

@@ -120,6 +120,14 @@ def test_other_networks_are_other_decisions() -> None:
     assert len(digests) == 3
 
 
+@pytest.mark.parametrize("address", ["office.example:8423", "10.0.0.1", "[::1]"])
+def test_a_vantage_point_is_named_by_its_address(address: str) -> None:
+    text = f'[boundary.vantages.office]\naddress = "{address}"\nfingerprint = "{"0" * 64}"'
+    with pytest.raises(ConfigError, match="with an IP address"):
+        load(text, source="bascule.toml")
+    load(text.replace(address, "[2001:db8::7]:8423"), source="bascule.toml")
+
+
 @pytest.mark.parametrize("network", ["::ffff:10.0.0.0/104", "fe80::%eth0/64"])
 def test_a_network_that_no_client_can_be_in_is_refused(network: str) -> None:
     with pytest.raises(ConfigError, match="holds no client"):

@@ -16,7 +16,13 @@ from bascule.lock.lock_file import read_lock
 from bascule.lock.model import Entry
 from bascule.lock.surface import read_document
 from bascule.scan.boundary import Judged, Outward, judge_remote, judge_stdio
-from bascule.scan.bypass import listening_at, sockets_of, ways_around
+from bascule.scan.bypass import (
+    NOWHERE_ELSE,
+    DialFrom,
+    listening_at,
+    sockets_of,
+    ways_around,
+)
 from bascule.scan.definition_hosts import hosts_of
 from bascule.scan.interfaces import OwnAddress, own_addresses
 from bascule.scan.local_view import LocalView, look
@@ -39,6 +45,8 @@ class Asked:
     """Of stdio servers, by connector."""
     refused: Mapping[str, Mapping[str, UnixTime]] = field(default_factory=dict)
     """What sandboxes refused, by connector and HOST:PORT, and when for the last time."""
+    elsewhere: Mapping[str, DialFrom] = NOWHERE_ELSE
+    """Vantage points, by name."""
 
 
 async def judge_all(asked: Asked) -> dict[str, Judged]:
@@ -56,7 +64,7 @@ async def judge_all(asked: Asked) -> dict[str, Judged]:
             outward = _outward(name, connector, asked, entries.get(name))
             try:
                 if connector.url is not None:
-                    tried = await ways_around(connector.url, own)
+                    tried = await ways_around(connector.url, own, asked.elsewhere)
                     return judge_remote(name, tried, outward)
                 return await _stdio(name, asked, view, own, outward)
             except Exception as exc:  # whatever a server answers

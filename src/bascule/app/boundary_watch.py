@@ -24,6 +24,7 @@ from bascule.app.boundary_probe import Asked, judge_all
 from bascule.app.own_loop import in_own_loop
 from bascule.app.place import Place
 from bascule.app.timers import Timer
+from bascule.app.vantages import dials_of
 from bascule.clock import UnixTime, monotonic, system_clock, system_entropy
 from bascule.config.model import Config
 from bascule.errors import BasculeError
@@ -112,6 +113,7 @@ class BoundaryWatch:
             folder=self._folder,
             processes=self._hosted.processes(),
             refused=self._refusals(config, before),
+            elsewhere=dials_of(config, self._place),
         )
         judged = await in_own_loop(partial(judge_all, asked))
         await asyncio.to_thread(self._keep, config, before, judged)

@@ -1,4 +1,4 @@
-"""`bascule key`: the keys that sign access tokens."""
+"""`bascule key`: the keys that sign access tokens, and orders to vantage points."""
 
 from __future__ import annotations
 
@@ -33,3 +33,18 @@ def rotate(context: CommandContext, compromised: bool, as_json: bool) -> None:
         text=f"new tokens are signed by key {fresh.kid}",
         as_json=as_json,
     )
+
+
+@key.command("vantage")
+@as_json_option
+@click.pass_obj
+def vantage_(context: CommandContext, as_json: bool) -> None:
+    """Print the public key that vantage points know this Bascule by.
+
+    `bascule scan vantage --paired-key` takes it on the other machine. It is made when
+    missing.
+    """
+    from bascule.app.vantages import public_line, vantage_key
+
+    line = public_line(vantage_key(context.place()))
+    emit({"public_key": line}, text=line, as_json=as_json)

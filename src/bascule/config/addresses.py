@@ -34,6 +34,15 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+def is_literal(host: str) -> bool:
+    """Tell whether a host is an IP address, without brackets."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
 def is_network(text: str) -> bool:
     """Tell whether a text is a network in CIDR notation."""
     try:

@@ -96,6 +96,17 @@ class Boundary(Table, frozen=True):
     of others nothing is enforced."""
 
 
+class VantagePoint(Table, frozen=True):
+    """`[boundary.vantages.NAME]`: another machine from where boundaries are probed too."""
+
+    address: str
+    """ADDRESS:PORT where `bascule scan vantage` listens there."""
+    fingerprint: Annotated[
+        str, Meta(pattern=r"^[0-9a-f]{64}$", description="64 hexadecimal digits")
+    ]
+    """SHA-256 of its certificate, as it prints it."""
+
+
 class Boundaries(Table, frozen=True):
     """`[boundary]`: how boundaries are probed, and what follows from a breach."""
 
@@ -105,6 +116,8 @@ class Boundaries(Table, frozen=True):
     every_minutes: Annotated[int, Meta(ge=0, le=1440)] = 10
     """Minutes between two probes of all connectors, beside those at start and after a
     change; 0: never."""
+    vantages: dict[str, VantagePoint] = field(default_factory=dict)
+    """Machines elsewhere that lend their view, by a name of your choice."""
 
 
 class Credential(Table, frozen=True):

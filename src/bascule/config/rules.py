@@ -9,6 +9,7 @@ from urllib.parse import SplitResult
 from bascule.config.addresses import (
     host_and_port,
     is_comparable_network,
+    is_literal,
     is_loopback,
     is_network,
     web_address,
@@ -48,6 +49,11 @@ def broken_rules(config: Config) -> Found:
     yield from _toolsets(config)
     yield from _roles(config)
     yield from _issuers(config)
+    for name, vantage in config.boundary.vantages.items():
+        place = host_and_port(vantage.address)
+        if place is None or not is_literal(place[0]):
+            path = f"{below('boundary.vantages', name)}.address"
+            yield path, "must be ADDRESS:PORT, with an IP address"
     yield from broken_approval_rules(config.approvals)
     yield from broken_call_approval_rules(config.call_approvals)
     yield from broken_flow_rules(config)

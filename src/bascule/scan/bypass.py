@@ -3,28 +3,34 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from bascule.errors import BasculeError
 from bascule.net.resolver import Resolver, SystemResolver
 from bascule.scan import prober
 from bascule.scan.boundary import Listening, Tried
 from bascule.scan.dialler import Dial
-from bascule.scan.exchange import WireError
 from bascule.scan.interfaces import OwnAddress, is_own, plain
 from bascule.scan.judge.tokens import judge_tokens
 from bascule.scan.local_view import Listener, LocalView, ancestors
-from bascule.scan.scope import OutOfScopeError, Scope, entries
+from bascule.scan.scope import Scope, entries
 from bascule.scan.server import State
 from bascule.scan.target import Target, TargetError
+from bascule.scan.vantage import targets_of
 from bascule.scan.wire import Wire
 
 SECONDS = 20.0
 """For one way."""
 MAX_WAYS = 16
+AT_ONCE = 4
+"""Ways to one server that are tried at the same time."""
 RESOLVE_SECONDS = 5.0
 
 OpenWire = Callable[[Scope, Dial | None], Wire]
+DialFrom = Callable[[tuple[str, ...]], Dial]
+"""Gives what connects from a vantage point to these `ADDRESS:PORT`, and nowhere else."""
+NOWHERE_ELSE: Mapping[str, DialFrom] = {}
 
 
 def open_wire(scope: Scope, dial: Dial | None) -> Wire:
@@ -35,6 +41,7 @@ def open_wire(scope: Scope, dial: Dial | None) -> Wire:
 async def ways_around(
     url: str,
     own: Sequence[OwnAddress],
+    elsewhere: Mapping[str, DialFrom] = NOWHERE_ELSE,
     *,
     resolver: Resolver | None = None,
     wire: OpenWire = open_wire,
@@ -43,7 +50,7 @@ async def ways_around(
 
     On this machine it is asked at each of its own addresses, by the name that the URL has:
     who comes from a network chooses what `Host` says. A server elsewhere is asked from each
-    of them. Raises nothing.
+    of them. Both are asked from vantage points, too, by their names. Raises nothing.
     """
     try:
         target = Target.of_url(url)
@@ -59,10 +66,15 @@ async def ways_around(
     )
     if any(is_own(it, own) for it in found):
         ways = [_Way(_named(it), it.reach != "loopback", it.connectable) for it in own]
+        public = [it.address for it in own if it.reach in {"private", "public"}]
     else:
         ways = _outgoing(found[0], own) if found else []
-    limited = ways[:MAX_WAYS]
-    return tuple([await _try(way, target, scope, wire) for way in limited])
+        public = list(found)
+    ways = [*ways[:MAX_WAYS], *_from_elsewhere(elsewhere, public, target.port)]
+    room = asyncio.Semaphore(AT_ONCE)
+    return tuple(
+        await asyncio.gather(*(_try(it, target, scope, wire, room) for it in ways))
+    )
 
 
 def url_place(url: str) -> str:
@@ -80,22 +92,30 @@ class _Way:
     named: str
     beyond: bool
     address: str
-    source: str | None = None
-    """Address of this machine to come from; None: whichever the system takes."""
+    dial: Dial | None = None
+    """What connects from there; None for what connects as usual."""
 
-    @property
-    def dial(self) -> Dial | None:
-        """Give what connects from there; None for what connects as usual."""
-        source = self.source
-        if source is None:
-            return None
 
-        async def from_there(
-            address: str, port: int
-        ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-            return await asyncio.open_connection(address, port, local_addr=(source, 0))
+def _from(source: str) -> Dial:
+    """Connect from one of this machine's addresses."""
 
-        return from_there
+    async def dial(
+        address: str, port: int
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        return await asyncio.open_connection(address, port, local_addr=(source, 0))
+
+    return dial
+
+
+def _from_elsewhere(
+    elsewhere: Mapping[str, DialFrom], addresses: Sequence[str], port: int
+) -> Iterator[_Way]:
+    """Give the ways from vantage points, which may connect to these addresses alone."""
+    places = [(address, port) for address in addresses[:MAX_WAYS]]
+    for name, dial_from in elsewhere.items() if places else ():
+        dial = dial_from(targets_of(places))
+        for address, _ in places:
+            yield _Way(f"vantage point `{name}`", True, address, dial)
 
 
 def _outgoing(address: str, own: Iterable[OwnAddress]) -> list[_Way]:
@@ -109,16 +129,19 @@ def _outgoing(address: str, own: Iterable[OwnAddress]) -> list[_Way]:
     ]
     if len(sources) < 2:
         return [_Way("this machine", True, address)]
-    return [_Way(f"from {_named(it)}", True, address, it.address) for it in sources]
+    return [_Way(f"from {_named(it)}", True, address, _from(it.address)) for it in sources]
 
 
 def _named(own: OwnAddress) -> str:
     return "loopback" if own.reach == "loopback" else f"{own.interface}, {own.network}"
 
 
-async def _try(way: _Way, target: Target, scope: Scope, wire: OpenWire) -> Tried:
+async def _try(
+    way: _Way, target: Target, scope: Scope, wire: OpenWire, room: asyncio.Semaphore
+) -> Tried:
     there = replace(target, addresses=(way.address,))
-    state, why = await state_of(there, wire(scope, way.dial))
+    async with room:
+        state, why = await state_of(there, wire(scope, way.dial))
     place = f"{_bracketed(way.address)}:{target.port}"
     return Tried(way.named, place, way.beyond, state, why)
 
@@ -130,7 +153,7 @@ async def state_of(target: Target, wire: Wire) -> tuple[State, str]:
             probed = await prober.probe(wire, target, (judge_tokens,))
     except TimeoutError:
         return "unknown", f"no answer within {SECONDS:.0f} s"
-    except (OutOfScopeError, WireError) as exc:
+    except BasculeError as exc:  # a vantage point that cannot be used, for instance
         return "unknown", str(exc)
     finally:
         wire.close()
