@@ -112,7 +112,11 @@ def main() -> None:
     print(json.dumps(told))
 
 
-SCANS = {"host": ("host", "--json"), "both": ("--json",)}
+SCANS = {
+    "host": ("scan", "host", "--json"),
+    "both": ("scan", "--json"),
+    "posture": ("posture", "--scan", "--json"),
+}
 
 
 def programs(folder: Path) -> dict[str, list[str]]:
@@ -180,7 +184,7 @@ def inner_listens(folder: Path) -> bool:
 
 def scan(folder: Path, *words: str) -> dict[str, Any]:
     done = subprocess.run(
-        [sys.executable, "-m", "bascule.cli.main", "scan", *words],
+        [sys.executable, "-m", "bascule.cli.main", *words],
         cwd=folder,
         env={**os.environ, "HOME": str(folder / "home")},
         capture_output=True,

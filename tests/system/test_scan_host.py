@@ -168,3 +168,18 @@ def test_a_bare_scan_has_one_row_for_what_a_file_names_and_what_runs(
 def test_a_bare_scan_has_the_findings_of_both(both: dict[str, Any]) -> None:
     rules = {it["rule"] for it in both["findings"]}
     assert {"shadow-server", "open-server", "not-through-bascule"} <= rules
+
+
+def test_posture_names_the_servers_that_nobody_knows(scene: dict[str, Any]) -> None:
+    found = json.loads(scene["posture"]["stdout"])
+    (shadow,) = (
+        it
+        for promise in found["promises"]
+        for it in promise["controls"]
+        if it["id"] == "shadow"
+    )
+    assert shadow["state"] == "not_met"
+    said = " ".join(shadow["evidence"])
+    assert f"http://{LAN}:{OPEN_PORT}/mcp" in said
+    assert "shadow.py" in said
+    assert SECRET not in said

@@ -45,8 +45,8 @@ def gather(context: CommandContext, line: Line, *, scan: bool) -> Gathered:
         log=_log(context, line),
         running=running,
         not_running=why,
-        shadows=None,
         boundaries=_boundaries(context, config),
+        shadows=_shadows(context) if scan else None,
     )
 
 
@@ -103,6 +103,20 @@ def _log(context: CommandContext, line: Line) -> Verdict | None:
     line.say("hashing the log")
     verdict = verify_own(context)
     return verdict if verdict.signed_size or verdict.problems else None
+
+
+def _shadows(context: CommandContext) -> list[str]:
+    """Probe every port of this host; a sentence for each server that nobody knows."""
+    from bascule.cli.scan_host import connectors_of, files_of_clients, look_at_host
+    from bascule.cli.scan_scope import THIS_MACHINE
+    from bascule.scan.rules.host import SHADOW_PROCESS, SHADOW_SERVER
+    from bascule.scan.this_host import named_by_clients
+
+    connectors, _ = connectors_of(context)
+    named = [*named_by_clients(files_of_clients(context).servers), *connectors]
+    found = look_at_host(named, THIS_MACHINE).report.findings
+    shadows = {SHADOW_SERVER.id, SHADOW_PROCESS.id}
+    return [f"{it.target}: {it.evidence}" for it in found if it.rule in shadows]
 
 
 def _running(context: CommandContext, config: Config) -> tuple[Running | None, str]:

@@ -53,6 +53,10 @@ class ScopeOptions:
         )
 
 
+DEFAULT_RATE = 50.0
+THIS_MACHINE = ScopeOptions(file=None, rate=DEFAULT_RATE, owned=False)
+
+
 def scope_options(command: F) -> F:
     """Add what says to whom a scan may send; it comes as `scope: ScopeOptions`."""
 
@@ -78,7 +82,7 @@ _SCOPED = (
     click.option(
         "--rate",
         type=click.FloatRange(0, 10_000, min_open=True),
-        default=50.0,
+        default=DEFAULT_RATE,
         show_default=True,
         help="Connections a second to other machines.",
     ),
