@@ -16,9 +16,9 @@ def test_every_package_of_the_lock_has_its_version() -> None:
     text = RUNTIME.read_text()
     found = dict(read_versions(text))
     assert found["click"]
-    assert len(found) == sum(
-        "==" in line and line[0].isalpha() for line in text.split("\n")
-    )
+    pinned = [it for it in text.split("\n") if "==" in it and it[0].isalpha()]
+    elsewhere = "sys_platform != 'linux'"  # what is for other systems alone
+    assert len(found) == sum(elsewhere not in line for line in pinned)
 
 
 def test_names_are_normalised_and_other_platforms_left_out() -> None:
