@@ -16,13 +16,7 @@ from bascule.lock.lock_file import read_lock
 from bascule.lock.model import Entry
 from bascule.lock.surface import read_document
 from bascule.scan.boundary import Judged, Outward, judge_remote, judge_stdio
-from bascule.scan.bypass import (
-    NOWHERE_ELSE,
-    DialFrom,
-    listening_at,
-    sockets_of,
-    ways_around,
-)
+from bascule.scan.bypass import DialFrom, listening_at, sockets_of, ways_around
 from bascule.scan.definition_hosts import hosts_of
 from bascule.scan.interfaces import OwnAddress, own_addresses
 from bascule.scan.local_view import LocalView, look
@@ -45,7 +39,7 @@ class Asked:
     """Of stdio servers, by connector."""
     refused: Mapping[str, Mapping[str, UnixTime]] = field(default_factory=dict)
     """What sandboxes refused, by connector and HOST:PORT, and when for the last time."""
-    elsewhere: Mapping[str, DialFrom] = NOWHERE_ELSE
+    elsewhere: Mapping[str, DialFrom] = field(default_factory=dict)
     """Vantage points, by name."""
 
 
