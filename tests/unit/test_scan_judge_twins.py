@@ -335,11 +335,45 @@ def test_nothing_is_sent_to_a_registration_of_another_origin() -> None:
     assert any("/containers/create" in it.what for it in found.gaps)
 
 
-def test_a_challenge_does_not_send_the_scan_to_any_path_of_a_neighbour() -> None:
+WELL_KNOWN = "/.well-known/oauth-protected-resource"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/shutdown",
+        f"/shutdown{WELL_KNOWN}/mcp",
+        f"{WELL_KNOWN}/../../shutdown",
+        f"{WELL_KNOWN}/%2e%2e/%2e%2e/shutdown",
+        f"/shutdown?{WELL_KNOWN}/",
+    ],
+)
+def test_a_challenge_does_not_send_the_scan_to_any_path_of_a_neighbour(path: str) -> None:
     with twin() as other:
-        challenge = f'Bearer resource_metadata="{other.origin}/shutdown"'
+        challenge = f'Bearer resource_metadata="{other.origin}{path}"'
         assert seen({"challenge": challenge}).gaps
         assert other.seen == []
+
+
+def test_an_issuer_does_not_either() -> None:
+    with twin() as other:
+        issuer = f"{other.origin}/../../shutdown"
+        found = seen({"resource": {"authorization_servers": [issuer]}})
+        assert other.seen == []
+    (gap,) = [it for it in found.gaps if "shutdown" in it.what]
+    assert "leads back up" in gap.why
+
+
+def test_a_neighbour_is_asked_for_metadata_where_these_are() -> None:
+    with twin() as other:
+        challenge = f'Bearer resource_metadata="{other.origin}{DOCUMENT}"'
+        assert seen({"challenge": challenge}).rules == {"resource-mismatch"}
+        assert {it[1] for it in other.seen} >= {DOCUMENT}
+
+
+def test_a_server_out_of_scope_is_one_gap() -> None:
+    found = seen({"resource": {"authorization_servers": ["https://login.example/tenant"]}})
+    assert len([it for it in found.gaps if "login.example" in it.what]) == 1
 
 
 def test_what_a_registration_is_sent_cannot_be_one() -> None:

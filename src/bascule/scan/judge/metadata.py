@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from bascule.config.addresses import web_address
 from bascule.scan import eras
@@ -104,7 +104,7 @@ async def _resource_document(
         addresses = [at + identity.path.rstrip("/"), at]
         return await _first(wire, identity, list(dict.fromkeys(addresses)))
     own = given.startswith(f"{identity.place.origin}/")
-    if own or f"{WELL_KNOWN_RESOURCE}/" in f"{given}/":
+    if own or _path(given).startswith(f"{WELL_KNOWN_RESOURCE}/"):
         return await _first(wire, identity, [given])
     why = "another server is asked for metadata at well-known addresses alone"
     return None, [_gap(identity, given, why)]
@@ -143,10 +143,17 @@ async def _asked(
         place = await wire.place(target)
         if any(leads_inward(it, reach) for it in (place.host, *place.addresses)):
             return "it was not asked: it leads inward, where the server cannot reach"
+        if ".." in unquote(target.path or "").replace("\\", "/").split("/"):
+            return "it was not asked: its path leads back up"
         asked = {"Accept": "application/json", **headers}
         return await wire.ask(place, method, target.path or "/", asked, body, limits=LIMITS)
     except (TargetError, OutOfScopeError, WireError, ValueError) as exc:
         return f"it was not asked: {exc}"
+
+
+def _path(url: str) -> str:
+    parts = web_address(url)
+    return "" if parts is None else f"{parts.path}/"
 
 
 def _status(answered: Answered) -> str:
@@ -163,8 +170,9 @@ async def _judge_server(wire: Wire, identity: Identity, issuer: str) -> Verdict:
         return []  # what it names is judged to be no web address
     document, gaps = await _first(wire, identity, addresses)
     if document is None:
-        why = "no metadata are where the standards put them"
-        return [*gaps] or [_gap(identity, issuer, why)]
+        whys = dict.fromkeys(it.why for it in gaps)
+        why = "; ".join(whys) or "no metadata are where the standards put them"
+        return [_gap(identity, issuer, why)]
     verdict: Verdict = [
         *judge_issuer(
             document, issuer=issuer, target=named(identity), reach=_reach(identity)
