@@ -88,6 +88,7 @@ def test_cold_calls_disk_and_memory_are_measured_too(report: dict[str, Any]) -> 
     assert report["pss_mb"] > 0
 
 
+@pytest.mark.soak
 def test_a_peer_that_is_missing_is_named_and_the_others_are_measured() -> None:
     tools = replace(find_tools(os.environ["PATH"], packaged=packaged_envoy()), nginx=None)
     told: list[str] = []

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
+from _pytest.mark import ParameterSet
 
 from patience import until
 from system.killing import calls_of, killed_at
@@ -36,6 +37,15 @@ DENIED = {
 }
 BEFORE_THE_RECORD = {"1", "2", "3", "4", "5", "6", "7"}
 AFTER_THE_UPSTREAM = {"12", "12, in mid-stream", "13"}
+IN_EACH_RUN = {"7", "8", "10", "12, in mid-stream", "13"}
+"""Around the record and the upstream; the others are for the long loops."""
+
+
+def steps(found: Iterable[str]) -> list[ParameterSet]:
+    return [
+        pytest.param(it, marks=() if it in IN_EACH_RUN else pytest.mark.soak)
+        for it in found
+    ]
 
 
 @pytest.fixture
@@ -59,7 +69,7 @@ def assert_clean_start(own: Installation, recorder: Recorder) -> None:
     assert (verified["ok"], verified["problems"]) == (True, [])
 
 
-@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("step", steps(STEPS))
 def test_a_server_killed_at_a_step_of_an_allowed_call(
     step: str, own: Installation, recorder: Recorder
 ) -> None:
