@@ -78,9 +78,8 @@ def test_what_a_server_calls_itself_is_shown_and_not_obeyed() -> None:
             assert not OBEYED.search(shown)
 
 
-@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-8"])
-def test_names_that_an_encoding_has_not_stop_no_scan(tmp_path: Path, encoding: str) -> None:
-    name = "日本 é"
+def test_names_that_an_encoding_has_not_stop_no_scan(tmp_path: Path) -> None:
+    name, encoding = "日本 é", "cp1252"
     (tmp_path / ".mcp.json").write_text(json.dumps({"mcpServers": {name: {"url": "x"}}}))
     command = [sys.executable, "-m", "bascule.cli.main", "scan", "configs", "."]
     environment = {**os.environ, "PYTHONIOENCODING": encoding}
