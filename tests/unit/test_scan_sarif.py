@@ -145,6 +145,11 @@ def test_fingerprints_are_those_of_the_finding_whatever_was_seen() -> None:
     assert fingerprint("")["basculeFinding/v1"].startswith("left-open-")
 
 
+def test_runs_of_different_scans_stand_beside_each_other() -> None:
+    ids = [run_of(Report(), name=it)["automationDetails"]["id"] for it in ("host", "url")]
+    assert ids == ["bascule/host/", "bascule/url/"]
+
+
 def test_what_is_accepted_is_suppressed_with_its_reason() -> None:
     scanned = report()
     held = compared(scanned.findings, [accepting(scanned.findings[0])], today=TODAY)

@@ -48,7 +48,8 @@ def finish(
     elif lines:
         _emit(inert(lines))
     for name, path in options.files:
-        _write(path, _document(name, report, held, options.fail_on, now))
+        scan = ctx.info_name or "scan"
+        _write(path, _document(name, report, held, options.fail_on, now, scan))
     if options.write_baseline is not None:
         text = write_baseline(report.findings, options.baseline, today=day_of(now))
         _write(options.write_baseline, text)
@@ -73,13 +74,20 @@ def _fails(report: Report, held: Compared, threshold: Threshold) -> bool:
 
 
 def _document(
-    name: str, report: Report, held: Compared, fail_on: Threshold, now: UnixTime
+    name: str,
+    report: Report,
+    held: Compared,
+    fail_on: Threshold,
+    now: UnixTime,
+    scan: str,
 ) -> str:
     """Write a report in one of `FORMATS`; their modules are imported when they are used."""
     if name == "sarif":
         from bascule.scan.reports.sarif import sarif_report
 
-        return sarif_report(report, held, version=_version(), now=now, root=Path.cwd())
+        return sarif_report(
+            report, held, version=_version(), now=now, root=Path.cwd(), name=scan
+        )
     if name == "html":
         from bascule.app.scan_page import scan_page
         from bascule.web.times import minute

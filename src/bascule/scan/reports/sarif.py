@@ -52,14 +52,17 @@ def sarif_report(
     version: str,
     now: UnixTime,
     root: Path | None = None,
+    name: str = "scan",
     rules: Mapping[str, Rule] = RULES,
 ) -> str:
     """Write the report as one run.
 
-    Files below `root` are named relative to it, as in a repository.
+    Files below `root` are named relative to it, as in a repository. Runs of one `name`
+    take each other's place where they are collected.
     """
     run = {
         "tool": {"driver": _driver(rules, version)},
+        "automationDetails": {"id": f"bascule/{name}/"},
         "taxonomies": [*map(_taxonomy, TAXONOMIES), _weaknesses(rules)],
         "columnKind": "unicodeCodePoints",
         "invocations": [
