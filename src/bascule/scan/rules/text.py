@@ -134,8 +134,8 @@ RULES: tuple[Rule, ...] = (
     _rule(
         "text-orders-beyond-its-function",
         "a definition gives orders that have little to do with its function",
-        "Several signs of an order to the model stand in one sentence: what is read, sent or"
-        " changed, for whom, and in whose name.",
+        "Several signs of an order to the model stand in one sentence: what is read, sent"
+        " or changed, for whom, and in whose name.",
     ),
     _rule(
         "text-hidden-characters",
