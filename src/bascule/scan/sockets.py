@@ -26,8 +26,8 @@ from bascule.scan.summary import unknown
 from bascule.scan.target import Target
 from bascule.scan.wire import Wire
 
-FIRST_LOOK = Limits(connect_seconds=0.6, head_seconds=0.6)
-SECOND_LOOK = Limits(connect_seconds=1.5, head_seconds=1.5)
+FIRST_LOOK = Limits(connect_seconds=0.6, first_seconds=0.6)
+SECOND_LOOK = Limits(connect_seconds=1.5, first_seconds=1.5)
 """For those that said nothing at first."""
 MOST_AT_ONCE = 48
 """Sockets that are probed at the same time."""
@@ -120,8 +120,13 @@ class _Asking:
             await reply.body()
 
     async def _probe(self, address: OwnAddress, target: Target) -> _At:
+        """Probe a socket; on loopback also as `localhost`, where it knows no other name."""
         async with self.turn:
-            return address, await prober.probe(self.wire, target)
+            probed = await prober.probe(self.wire, target)
+            if probed.server.state == "forbidden" and address.reach == "loopback":
+                named = await prober.probe(self.wire, replace(target, host="localhost"))
+                probed = named if named.identity is not None else probed
+            return address, probed
 
     def _hints(self, endpoint: Endpoint) -> tuple[str, ...]:
         """Give the paths of URLs that lead to this port."""
