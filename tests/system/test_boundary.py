@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -137,6 +138,14 @@ def test_a_refusal_is_recorded_with_its_address_and_can_be_looked_up(place: Plac
     (record,) = (it for it in desk.whole_records() if it.get("code") == code)
     assert record["src"]["ip"] == OUTSIDE
     assert record["user"]["sub"] == "alice"
+
+
+def test_the_doctor_says_that_it_is_outside(place: Place) -> None:
+    result = place.bascule.cli("doctor", "--connector", "desk", "--json")
+    assert result.exit_code == 0
+    last = json.loads(result.stdout)["checks"][-1]
+    assert (last["check"], last["ok"]) == ("boundary", True)
+    assert "`boundary.reachable_from`" in last["found"]
 
 
 def test_who_has_no_token_learns_nothing_either_way(place: Place) -> None:

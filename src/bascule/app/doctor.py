@@ -47,6 +47,8 @@ class Patient:
     """Gives the place of the record of a call by that name; None when there is none."""
     check_receipt: Callable[[int], None]
     """Proves that record and checks the proof. Raises `BasculeError`."""
+    bounded: bool = False
+    """It is for some networks alone."""
 
 
 def examine_server(probe: Probe, public_url: str) -> Iterator[Finding]:
@@ -80,6 +82,9 @@ def examine(probe: Probe, patient: Patient) -> Iterator[Finding]:
         reply = probe.list_tools(name, patient.token())
         if _is_unapproved(reply):
             yield _unapproved(name, reply)
+            return
+        if patient.bounded and reply.error_code == INVALID_PARAMS:
+            yield _outside(name)
             return
         yield _list(name, reply)
         yield from _refusal(probe, patient)
@@ -136,6 +141,15 @@ def _said(reply: Reply) -> str:
 def _unapproved(name: str, reply: Reply) -> Finding:
     said, _, fix = _said(reply).partition(": ")
     return finding(name, "approved", False, said, fix)
+
+
+def _outside(name: str) -> Finding:
+    """Say that nothing is wrong, and why no more was tried."""
+    found = (
+        "from this machine it does not exist, as its `boundary.reachable_from` says: run "
+        "the doctor inside to try the rest"
+    )
+    return Finding(name, "boundary", True, found, "")
 
 
 def _list(name: str, reply: Reply) -> Finding:

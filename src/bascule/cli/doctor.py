@@ -125,6 +125,7 @@ def _patient(context: CommandContext, config: Config, name: str) -> Patient:
         unknown_name=unknown,
         record=record,
         check_receipt=check_receipt,
+        bounded=bool(config.connectors[name].boundary.reachable_from),
     )
 
 
