@@ -139,6 +139,50 @@ def test_never_calls_a_tool() -> None:
             }
 
 
+def test_asks_an_older_server_in_the_revision_that_it_offers() -> None:
+    def answer(heard: Heard) -> bytes:
+        if heard.rpc == "initialize" and b"2025-11-25" in heard.body:
+            problem = {
+                "code": -32602,
+                "message": "Unsupported protocol version",
+                "data": {"supported": ["2024-11-05", "2025-03-26"]},
+            }
+            return json("200 OK", {"jsonrpc": "2.0", "id": heard.id, "error": problem})
+        return legacy()(heard)
+
+    found, server, _ = probed(answer)
+    assert found.server.state == "open"
+    assert [it.rpc for it in server.heard if b"2025-03-26" in it.body] == ["initialize"]
+
+
+def test_does_not_call_lists_closed_that_a_newer_server_gives_in_its_own_revision() -> None:
+    def answer(heard: Heard) -> bytes:
+        if heard.method != "POST":
+            return NOT_FOUND
+        data = {"supported": ["2027-06-01"], "requested": "2026-07-28"}
+        problem = {"code": -32022, "message": "no", "data": data}
+        return json("400 Bad Request", {"jsonrpc": "2.0", "id": heard.id, "error": problem})
+
+    found, _, _ = probed(answer)
+    assert found.server.state == "unknown"
+    assert found.identity is not None
+    assert found.identity.versions == ("2027-06-01",)
+    assert found.findings == ()
+
+
+@pytest.mark.parametrize("code", [-32020, -32021, -32022])
+def test_says_that_an_error_of_mcp_alone_is_not_enough(code: int) -> None:
+    found, _, _ = probed(lambda heard: error(heard, code) if heard.body else NOT_FOUND)
+    assert found.server.state == "unknown"
+    assert f"error {code} alone" in found.not_assessed[0].why
+
+
+def test_says_that_an_answer_is_encoded() -> None:
+    found, _, _ = probed(lambda heard: result(heard, DISCOVERED, "Content-Encoding: gzip"))
+    assert found.server.state == "unknown"
+    assert "encoded" in found.not_assessed[0].why
+
+
 def test_follows_cursors_but_not_for_ever() -> None:
     def answer(heard: Heard) -> bytes:
         if heard.rpc == "tools/list":
@@ -314,6 +358,20 @@ def test_tries_paths_that_the_site_names_but_follows_nothing_to_elsewhere() -> N
     assert {it.address for it in sent} == {f"127.0.0.1:{server.port}"}
 
 
+@pytest.mark.parametrize("path", ["", "/mcp"])
+def test_tries_the_path_to_which_the_first_one_leads_at_the_same_place(path: str) -> None:
+    def answer(heard: Heard) -> bytes:
+        if heard.path == "/mcp":
+            return http("307 Temporary Redirect", b"", "Location: /mcp/")
+        if heard.path == "/mcp/":
+            heard.path = "/mcp"
+            return legacy()(heard)
+        return NOT_FOUND
+
+    found, server, _ = probed(answer, path)
+    assert (found.server.state, found.server.url) == ("open", f"{server.url}/mcp/")
+
+
 def test_takes_a_server_that_serves_every_path_for_one() -> None:
     def answer(heard: Heard) -> bytes:
         heard.path = "/mcp"
@@ -430,7 +488,8 @@ def test_reads_an_answer_out_of_a_stream_that_never_ends() -> None:
 def test_is_not_held_by_a_stream_of_events_that_answer_nothing() -> None:
     head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"
     found, _, _ = probed(lambda _: head + b'data: {"x":1}\n\n' * 5)
-    assert found.server.state == "not_mcp"
+    assert found.server.state == "unknown"
+    assert found.not_assessed[0].why == "the answer does not end in time"
 
 
 async def sends_a_gigabyte(
@@ -450,7 +509,9 @@ def test_reads_of_a_gigabyte_no_more_than_may_be_an_answer() -> None:
         async with talking(sends_a_gigabyte) as server, wired(limits=limits) as way:
             return await probe(way, Target.of_url(f"{server.url}/mcp"), judges=())
 
-    assert asyncio.run(run()).server.state == "not_mcp"
+    found = asyncio.run(run())
+    assert found.server.state == "unknown"
+    assert found.not_assessed[0].why == "the answer is larger than 1048576 bytes"
 
 
 def test_finds_tls_where_the_scheme_is_not_known(tmp_path: Path) -> None:
@@ -461,6 +522,34 @@ def test_finds_tls_where_the_scheme_is_not_known(tmp_path: Path) -> None:
     assert found.server.url is not None
     assert str(found.server.url).startswith("https://")
     assert [it.rule for it in found.findings] == ["open-server"]
+
+
+def test_finds_tls_where_the_server_says_so_in_the_clear(tmp_path: Path) -> None:
+    """As nginx and Go do, on the port that speaks TLS."""
+    authority = new_authority()
+    tls = authority.server(tmp_path, "127.0.0.1")
+    words = b"Client sent an HTTP request to an HTTPS server."
+
+    async def run() -> Probed:
+        async with (
+            serving(lambda _: http("400 Bad Request", words), close=True) as clear,
+            serving(modern, tls) as secured,
+        ):
+
+            async def dial(
+                address: str, port: int
+            ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+                first = clear.connections == 0
+                return await asyncio.open_connection(
+                    address, clear.port if first else secured.port
+                )
+
+            async with wired(limits=QUICK, trust=authority.trust, dial=dial) as way:
+                target = Target.of_port("127.0.0.1", 9)
+                return await probe(way, target, judges=())
+
+    found = asyncio.run(run())
+    assert (found.server.state, found.server.url) == ("open", "https://127.0.0.1:9/mcp")
 
 
 def test_reports_a_certificate_for_another_name_and_looks_on(tmp_path: Path) -> None:

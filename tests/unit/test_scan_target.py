@@ -33,6 +33,11 @@ def test_refuses_what_is_no_url(url: str) -> None:
         Target.of_url(url)
 
 
+def test_connects_to_loopback_for_no_address_in_particular() -> None:
+    assert Target.of_url("http://0.0.0.0:8000/mcp").addresses == ("127.0.0.1",)
+    assert Target.of_url("http://[::]:8000/mcp").addresses == ("::1",)
+
+
 def test_leaves_out_what_may_be_a_credential() -> None:
     target = Target.of_url("https://me:canary@a.example/mcp?token=canary#canary")
     assert "canary" not in repr(target)

@@ -184,10 +184,9 @@ async def _own_event(reply: Reply, number: int) -> bytes:
     """Wait for the message that answers; empty where the stream ends without."""
     async with aclosing(events(reply)) as messages:
         async for data in messages:
-            message = read_object(data)
-            if message is None or "method" in message:
-                continue
-            if message.get("id") in {number, None}:
+            message = read_object(data) or {}
+            ids = (number, None) if "error" in message else (number,)
+            if {"error", "result"} & message.keys() and message.get("id") in ids:
                 return data
     return b""
 

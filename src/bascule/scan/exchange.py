@@ -228,6 +228,8 @@ class Reply:
             return
         self.status = status
         self._begun = True
+        if (self.header("content-encoding") or "identity").lower() != "identity":
+            self.cut = "the answer is encoded, which was not asked for"
 
     def on_body(self, data: bytes) -> None:
         """Take a piece."""

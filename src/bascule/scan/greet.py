@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
-from bascule.protocol import modern
+from bascule.protocol import legacy, modern
 from bascule.protocol.message import UNSUPPORTED_VERSION
 from bascule.scan.eras import (
     Era,
@@ -28,6 +28,7 @@ from bascule.scan.eras import (
 from bascule.scan.event_talk import event_talk
 from bascule.scan.wire import Answered, Place, Wire
 
+_HANDSHAKE = (*legacy.SUPPORTED[1:], "2024-11-05")
 SERVER_INFO = "io.modelcontextprotocol/serverInfo"
 
 Ask = Callable[[Question], Awaitable[Outcome]]
@@ -113,6 +114,9 @@ async def greeting(
     first = discover(path) if era == "modern" else initialize(path)
     question = first.with_headers(more)
     outcome = await at_place(question)
+    if era == "legacy" and (older := _older_version(outcome)):
+        question = initialize(path, older).with_headers(more)
+        outcome = await at_place(question)
     greeted = Greeted(era, question, outcome, outcome.answered, at_place)
     await _begin(wire, place, greeted)
     try:
@@ -148,6 +152,13 @@ def offered_versions(outcome: Outcome) -> tuple[str, ...]:
     if outcome.code != UNSUPPORTED_VERSION or not isinstance(data, dict):
         return ()
     return strings(data.get("supported"))
+
+
+def _older_version(outcome: Outcome) -> str:
+    """Give the newest revision that a refusal of ours offers, of those with a handshake."""
+    data = (outcome.error or {}).get("data")
+    offered = strings(data.get("supported")) if isinstance(data, dict) else ()
+    return next((it for it in _HANDSHAKE if it in offered), "")
 
 
 def spoken_versions(greeted: Greeted) -> tuple[str, ...]:

@@ -6,6 +6,11 @@ from collections.abc import AsyncGenerator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 
+from bascule.protocol.message import (
+    HEADER_MISMATCH,
+    MISSING_CAPABILITY,
+    UNSUPPORTED_VERSION,
+)
 from bascule.scan.absent import takes_nothing
 from bascule.scan.auth_state import Refusal, read_refusal
 from bascule.scan.eras import Era, Outcome, Question, discover, initialize
@@ -18,6 +23,7 @@ from bascule.scan.server import Auth, State
 from bascule.scan.target import Target
 from bascule.scan.wire import Answered, Place, Wire
 
+_OWN_ERRORS = frozenset({HEADER_MISMATCH, MISSING_CAPABILITY, UNSUPPORTED_VERSION})
 MAX_TEXT = 4000
 """Characters of instructions that are kept."""
 
@@ -44,6 +50,13 @@ class Sighting:
         self.identity = refused(
             target, place, self.path, question, outcome.answered, self.refusal
         )
+
+    @property
+    def odd(self) -> str:
+        """Say what sounds like MCP without being enough: an error that only MCP has."""
+        codes = (outcome.code for _, outcome in self.answers)
+        code = next((it for it in codes if it in _OWN_ERRORS), None)
+        return "" if code is None else f"it answers with JSON-RPC error {code} alone"
 
     @property
     def first(self) -> Answered:

@@ -6,7 +6,11 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
 
-from bascule.protocol.message import METHOD_NOT_FOUND
+from bascule.protocol.message import (
+    HEADER_MISMATCH,
+    METHOD_NOT_FOUND,
+    UNSUPPORTED_VERSION,
+)
 from bascule.scan.eras import LISTS, Outcome, Question
 from bascule.scan.exchange import WireError
 from bascule.scan.greet import Greeted
@@ -14,6 +18,8 @@ from bascule.scan.greet import Greeted
 MAX_PAGES = 20
 MAX_ENTRIES = 10_000
 NO_SUCH_METHOD = "it has no such method"
+_OF_FORM = frozenset({HEADER_MISMATCH, UNSUPPORTED_VERSION})
+"""Errors about how it was asked, which say nothing of who may ask."""
 _MEMBER = {"tools/list": "tools", "resources/list": "resources", "prompts/list": "prompts"}
 
 
@@ -58,7 +64,7 @@ async def _read(greeted: Greeted, method: str, numbers: count[int], found: Liste
             return
         page = None if outcome.result is None else outcome.result.get(_MEMBER[method])
         if not isinstance(page, list):
-            found.failed |= bool(outcome.answered.cut)
+            found.failed |= bool(outcome.answered.cut) or outcome.code in _OF_FORM
             _stop(found, method, refusal(outcome), begun=method in found.lists)
             return
         entries += [it for it in page if isinstance(it, dict)]

@@ -158,6 +158,10 @@ def _state(met: Walk, ended: str) -> tuple[State, str]:
         return "unknown", ended
     if status in {421, 429} or (status >= 500 and status != 501):
         return "unknown", f"it answers HTTP {status}"
+    if met.first is not None and met.first.cut:
+        return "unknown", met.first.cut
+    if met.odd:
+        return "unknown", met.odd
     return "not_mcp", ""
 
 

@@ -95,7 +95,10 @@ async def _probe_all(
         keep(target, await probe(wire, target, seconds=seconds))
         progress(next(done))
 
-    await each(dict.fromkeys(targets), work, at_once=at_once)
+    try:
+        await each(dict.fromkeys(targets), work, at_once=at_once)
+    finally:
+        wire.close()
 
 
 def _in_scope(

@@ -18,6 +18,10 @@ _SECRET = re.compile(r"(?=[^/]*[0-9])(?=[^/]*[A-Za-z])[A-Za-z0-9_.~=%+-]{20,}")
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
+_ANY_ADDRESS = {"0.0.0.0": ("127.0.0.1",), "::": ("::1",)}  # noqa: S104 - as clients take it
+"""Where a connection to no address in particular goes."""
+
+
 class TargetError(BasculeError):
     """What was named is nothing that can be probed."""
 
@@ -59,6 +63,7 @@ class Target:
             port=parts.port or (443 if secure else 80),
             secure=secure,
             path=parts.path if parts.path.strip("/") else None,
+            addresses=_ANY_ADDRESS.get(parts.hostname, ()),
             withheld=_withheld(parts),
             credential=_credential(parts),
         )

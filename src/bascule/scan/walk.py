@@ -58,6 +58,8 @@ class Walk:
     """One server takes every path for its endpoint, so that no more are tried."""
     stopped: str = ""
     """Why not every path was tried."""
+    odd: str = ""
+    """What sounds like MCP at the named path, and is not enough to tell."""
     redirects: dict[str, str] = field(default_factory=dict)
     """Path → where it sends its callers; of paths that send them to one, the first."""
     elsewhere: dict[str, str] = field(default_factory=dict)
@@ -71,42 +73,51 @@ async def walk(wire: Wire, target: Target, met: Walk, visit: Visit) -> None:
     """
     named = target.path or PATHS[0]
     try:
-        await _first(wire, target, named, met, visit)
+        more = await _first(wire, target, named, met, visit)
     except WireError as exc:
         met.problem = exc
         return
     if target.path is not None and (met.sightings or met.refused is not None):
         return
-    await _others(wire, target, named, met, visit)
+    await _others(wire, target, [named, *more], met, visit)
 
 
-async def _first(wire: Wire, target: Target, path: str, met: Walk, visit: Visit) -> None:
-    """Try the first path, and find the scheme by it. Raises `WireError`."""
+async def _first(
+    wire: Wire, target: Target, path: str, met: Walk, visit: Visit
+) -> tuple[str, ...]:
+    """Try the first path, and find the scheme by it; gives more paths that are named.
+
+    Raises `WireError`.
+    """
     place = await wire.place(target)
     try:
-        await _at(wire, target, place, path, met, visit)
+        more = await _at(wire, target, place, path, met, visit)
     except WireError as exc:
         if target.secure is not None or not _may_be_tls(exc):
             raise
         secured = await wire.place(target, secure=True)
         try:
-            await _at(wire, target, secured, path, met, visit)
+            return await _at(wire, target, secured, path, met, visit)
         except WireError as other:
             raise (other if other.failure == "client_certificate" else exc) from other
-        return
-    if target.secure is None and met.first is not None and _says_tls(met.first):
-        secured = await wire.place(target, secure=True)
-        with suppress(WireError):
-            await _at(wire, target, secured, path, met, visit)
+    if target.secure is not None or met.first is None or not _says_tls(met.first):
+        return more
+    wire.forget(place)
+    met.first = None
+    return await _at(wire, target, await wire.place(target, secure=True), path, met, visit)
 
 
-async def _others(wire: Wire, target: Target, named: str, met: Walk, visit: Visit) -> None:
+async def _others(
+    wire: Wire, target: Target, first: Sequence[str], met: Walk, visit: Visit
+) -> None:
+    """Try the usual paths and those that are named; the first one was tried before."""
     if met.place is None or met.first is None:
         return
     usual = STREAM_PATHS if met.first.status == 501 else PATHS  # 501: it knows no POST
     gone, documented = await _short_cut(wire, met.place, usual)
-    waiting = [*target.hints, *(it for it in usual if it not in gone), *documented]
-    silences, tried = 0, {named}
+    left = (it for it in usual if it not in gone)
+    waiting = [*first[1:], *target.hints, *left, *documented]
+    silences, tried = 0, {first[0]}
     while waiting and not met.any_path and len(met.sightings) < MAX_ENDPOINTS:
         path = waiting.pop(0)
         if path in tried:
@@ -148,6 +159,8 @@ async def _at(
             await visit(seen)
         elif seen.refusal is not None and met.refused is None:
             met.refused, met.refused_path = seen.refusal, path
+        elif thorough:
+            met.odd = met.odd or seen.odd
         answers = (outcome.answered for _, outcome in seen.answers)
         return tuple(it for each in answers for it in hints(place, path, each))
 
