@@ -20,13 +20,12 @@ from bascule.scan.target import Target
 from canned import Heard, http, serving, wired
 
 PLACE = Place("127.0.0.1", 80, False, ("127.0.0.1",))
-WORDS = st.sampled_from(
-    (
-        "jsonrpc id result error code data supported nextCursor capabilities serverInfo "
-        "protocolVersion supportedVersions tools _meta errors resource method name "
-        "authorization_servers"
-    ).split()
+_WORDS = (
+    "jsonrpc id result error code data supported nextCursor capabilities serverInfo "
+    "protocolVersion supportedVersions tools _meta errors resource method name "
+    "authorization_servers"
 )
+WORDS = st.sampled_from(_WORDS.split())
 SCALARS = (
     st.none()
     | st.booleans()

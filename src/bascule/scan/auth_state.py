@@ -60,7 +60,8 @@ def _is_bearer_error(outcome: Outcome) -> bool:
     if outcome.error is not None:
         return True
     said = read_object(outcome.answered.body) or {}
-    return "errors" not in said and said.get("error") in _BEARER_ERRORS
+    error = said.get("error")
+    return "errors" not in said and isinstance(error, str) and error in _BEARER_ERRORS
 
 
 def _asked_for(challenges: tuple[str, ...]) -> Auth | None:
