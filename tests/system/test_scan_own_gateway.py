@@ -41,3 +41,9 @@ def test_an_unknown_connector_looks_the_same(bascule: Installation, judged: Seen
     other = look(f"{bascule.url}/c/nobody/mcp")
     assert other.rules == judged.rules
     assert {it.what for it in other.gaps} == {it.what for it in judged.gaps}
+
+
+def test_no_other_path_of_either_listener_has_findings(bascule: Installation) -> None:
+    for port in (bascule.public, bascule.admin):
+        seen = look(f"http://127.0.0.1:{port}/")
+        assert {it.severity for it in seen.findings.values()} <= {"info"}
