@@ -121,7 +121,7 @@ def twin(kind: Twin | None = None, **switches: Any) -> Iterator[Running]:
     running = Running(server.server_address[1], PATHS[kind.era], secure)
     handler.running = running  # type: ignore[attr-defined]
     handler.live = _Live()  # type: ignore[attr-defined]
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.005,), daemon=True)
     thread.start()
     try:
         yield running

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,16 @@ HARDENED: tuple[dict[str, Any], ...] = (
 def seen(switches: dict[str, Any]) -> Seen:
     with twin(Twin(**switches)) as server:
         return look(server.url)
+
+
+LOOKED: dict[str, Seen] = {}
+
+
+def once(name: str, look_at: Callable[[], Seen]) -> Seen:
+    """Many rules have the same hardened twin: it is looked at once."""
+    if name not in LOOKED:
+        LOOKED[name] = look_at()
+    return LOOKED[name]
 
 
 @pytest.mark.parametrize("switches", HARDENED, ids=str)
@@ -168,8 +179,8 @@ PAIRS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
 def test_a_rule_tells_the_twins_apart(
     rule: str, harmed: dict[str, Any], hardened: dict[str, Any]
 ) -> None:
-    assert seen(harmed).rules - seen(hardened).rules == {rule}
-    assert rule not in seen(hardened).rules
+    clean = once(repr(hardened), lambda: seen(hardened))
+    assert seen(harmed).rules - clean.rules == {rule}
 
 
 def test_each_rule_of_the_judges_has_its_twins() -> None:
