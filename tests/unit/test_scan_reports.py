@@ -69,6 +69,11 @@ def test_what_one_rule_found_in_many_places_is_explained_once() -> None:
     assert all(f"  http://10.1.2.{n}/mcp\n" in text for n in range(40))
 
 
+def test_a_finding_in_a_file_says_the_line() -> None:
+    finding = found(OPEN, "a.json: time", "", path="a.json", line=7)
+    assert "\n  a.json: time (line 7)\n" in as_text(Report(findings=(finding,)))
+
+
 def test_the_last_line_counts_everything() -> None:
     assert as_text(report()).splitlines()[-1] == (
         "2 servers, 2 findings (1 high, 1 medium), 1 not assessed, 1 request sent"

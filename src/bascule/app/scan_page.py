@@ -12,7 +12,7 @@ from msgspec import UNSET
 from bascule.scan.baseline import Compared
 from bascule.scan.finding import Finding
 from bascule.scan.report import Report
-from bascule.scan.reports.causes import by_cause, where
+from bascule.scan.reports.causes import by_cause, target_of, where
 from bascule.scan.reports.plain import plain
 from bascule.scan.reports.reach_map import Guard, Map, guard_of, reach_map, reached_by
 from bascule.scan.rule import SEVERITIES, Promise, Rule, Severity
@@ -160,7 +160,7 @@ def _cause(findings: list[Finding], held: Compared, rule: Rule | None) -> Cause:
 def _seen(finding: Finding, held: Compared) -> Seen:
     entry = held.accepted.get(finding.id)
     why = "" if entry is None else f"until {entry.expires}: {plain(entry.reason)}"
-    return Seen(finding.id, plain(finding.target), plain(finding.evidence), why)
+    return Seen(finding.id, target_of(finding), plain(finding.evidence), why)
 
 
 def _promises(findings: Iterable[Finding]) -> tuple[Bar, ...]:

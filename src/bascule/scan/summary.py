@@ -202,7 +202,7 @@ def _of_state(identity: Identity, target: str) -> Iterator[Finding]:
 def _listing(identity: Identity) -> str:
     """Say what is listed to strangers: numbers, and the names of some tools."""
     counts = ", ".join(
-        f"{len(entries)} {method.partition('/')[0]}"
+        _counted(len(entries), method.partition("/")[0])
         for method, entries in identity.lists.items()
     )
     names = [
@@ -213,6 +213,10 @@ def _listing(identity: Identity) -> str:
     more = len(identity.lists.get("tools/list", ())) - len(names)
     tools = f": {', '.join(names)}{f' and {more} more' if more else ''}" if names else ""
     return f"it lists {counts} without a token{tools}"
+
+
+def _counted(count: int, what: str) -> str:
+    return f"1 {what.removesuffix('s')}" if count == 1 else f"{count} {what}"
 
 
 def _of_tls(answered: Answered, target: str) -> Iterator[Finding]:

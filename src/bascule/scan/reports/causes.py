@@ -1,4 +1,4 @@
-"""Findings by what is wrong, so that it is explained once; servers by where they are."""
+"""Findings by what is wrong, so that it is explained once; where they and servers are."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from itertools import groupby
 from msgspec import UNSET
 
 from bascule.scan.finding import Finding
+from bascule.scan.reports.plain import plain
 from bascule.scan.rule import SEVERITIES
 from bascule.scan.server import Server
 
@@ -20,6 +21,12 @@ def by_cause(findings: Iterable[Finding]) -> Iterator[list[Finding]]:
 
 def _cause(finding: Finding) -> tuple[int, str, str, str]:
     return SEVERITIES.index(finding.severity), finding.rule, finding.title, finding.fix
+
+
+def target_of(finding: Finding) -> str:
+    """Say what a finding is about, and at which line of its file."""
+    target = plain(finding.target)
+    return target if finding.line is UNSET else f"{target} (line {finding.line})"
 
 
 def where(server: Server) -> str:

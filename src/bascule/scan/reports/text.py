@@ -16,7 +16,7 @@ from msgspec import UNSET
 from bascule.scan.baseline import Compared
 from bascule.scan.finding import Finding
 from bascule.scan.report import Gap, Report
-from bascule.scan.reports.causes import by_cause, where
+from bascule.scan.reports.causes import by_cause, target_of, where
 from bascule.scan.reports.plain import plain
 from bascule.scan.rule import SEVERITIES, Rule
 from bascule.scan.rules import RULES
@@ -25,6 +25,7 @@ from bascule.scan.server import Server
 Style = Callable[[str, str], str]
 """Paints a text in the style of that name: `critical` … `info`, `head`, `quiet`."""
 
+_SHORT = {True: "yes", False: "no", None: "?"}
 _WIDEST = 32
 """Of a column; what is longer stands out of it, and is not cut."""
 
@@ -86,7 +87,7 @@ class _Page:
             name = self._style(f"{first.severity.upper():<8}", first.severity)
             yield f"{name}  {self._style(plain(first.title), 'head')}"
             for finding in each:
-                yield f"  {plain(finding.target)}"
+                yield f"  {target_of(finding)}"
                 yield from self._said("seen", finding.evidence)
                 yield self._style(f"    id       {finding.id}", "quiet")
             if rule is not None:
@@ -99,7 +100,7 @@ class _Page:
             if number == 0:
                 yield self._style("Accepted by the baseline", "head")
             entry = held.accepted[finding.id]
-            what = f"{plain(finding.title)}: {plain(finding.target)}"
+            what = f"{plain(finding.title)}: {target_of(finding)}"
             yield f"  {finding.severity:<8}  {what}"
             yield from self._said("until", f"{entry.expires}: {entry.reason}")
         if held.accepted:
@@ -117,11 +118,11 @@ class _Page:
     def servers(self, servers: Iterable[Server]) -> Iterator[str]:
         rows = [_row(it) for it in servers]
         if rows:
-            table = [("Servers", "state", "auth", "Bascule", "where"), *rows]
-            widths = [min(max(len(row[at]) for row in table), _WIDEST) for at in range(4)]
+            table = [("Servers", "state", "auth", "known", "Bascule", "where"), *rows]
+            widths = [min(max(len(row[at]) for row in table), _WIDEST) for at in range(5)]
             for number, row in enumerate(table):
-                cells = [cell.ljust(widths[at]) for at, cell in enumerate(row[:4])]
-                line = "  ".join((*cells, row[4])).rstrip()
+                cells = [cell.ljust(widths[at]) for at, cell in enumerate(row[:5])]
+                line = "  ".join((*cells, row[5])).rstrip()
                 yield self._style(line, "head") if number == 0 else line
             yield ""
 
@@ -152,12 +153,13 @@ def _what_and_why(gap: Gap) -> tuple[str, str]:
     return gap.what, gap.why
 
 
-def _row(server: Server) -> tuple[str, str, str, str, str]:
+def _row(server: Server) -> tuple[str, str, str, str, str, str]:
     return (
         plain(server.name),
         server.state,
         server.auth or "?",
-        {True: "yes", False: "no", None: "?"}[server.through_bascule],
+        _SHORT[server.known],
+        _SHORT[server.through_bascule],
         plain(_where(server)),
     )
 
