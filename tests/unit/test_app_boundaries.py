@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from dataclasses import replace
 
 import msgspec
 import pytest
@@ -109,6 +110,17 @@ def test_what_is_not_approved_is_said_before_what_is_closed() -> None:
     assert gate.shuts(NOW) is Reason.NOT_APPROVED
 
 
+def test_what_another_version_kept_counts_without_its_details() -> None:
+    """In a fleet that is updated host by host, both read the same rows."""
+    newer = replace(kept("outside"), document=b'{"inward":"outside","tried":[{"way":3}]}')
+    found = standings([newer], CONFIG, NOW)["desk"]
+    assert (found.inward, dict(found.seen)) == ("outside", {})
+    assert inward(replace(newer, inward="beside")) == "unknown"
+    closed = with_closed({"desk": None, "time": None}, [newer], CONFIG, NOW)["desk"]
+    assert closed is not None
+    assert closed.closed
+
+
 def test_rows_are_replaced_and_forgotten(store: Store) -> None:
     for it in (kept("inside"), kept("outside"), kept("inside", "there", age=50)):
         store.run(lambda conn, it=it: boundary_verdicts.put(conn, it))
@@ -124,6 +136,13 @@ def test_rows_are_replaced_and_forgotten(store: Store) -> None:
         )
     )
     assert [it.place for it in store.read(boundary_verdicts.every)] == ["here"]
+    store.run(
+        lambda conn: boundary_verdicts.forget(
+            conn, connectors=["desk"], before=UnixTime(0), place="elsewhere"
+        )
+    )
+    assert store.read(boundary_verdicts.every) == []
+    store.run(lambda conn: boundary_verdicts.put(conn, kept("outside")))
     store.run(
         lambda conn: boundary_verdicts.forget(conn, connectors=[], before=UnixTime(0))
     )

@@ -29,7 +29,7 @@ class Standing:
     inward: Verdict
     outward: Verdict
     seen: Mapping[str, Judged]
-    """By place."""
+    """By place; without what another version of Bascule kept in another shape."""
     checked_at: UnixTime | None
     """The oldest of the probes that count; None: there is none."""
 
@@ -58,21 +58,29 @@ def stale_before(config: Config, now: UnixTime) -> UnixTime:
     return UnixTime(now - seconds)
 
 
+def judged_of(kept: Kept) -> Judged | None:
+    """Read what a probe found; None where another version of Bascule kept it otherwise."""
+    try:
+        return msgspec.json.decode(kept.document, type=Judged)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+
+
 def _standing(name: str, each: list[Kept]) -> Standing:
-    seen = {it.place: msgspec.json.decode(it.document, type=Judged) for it in each}
+    seen = {it.place: judged_of(it) for it in each}
     return Standing(
         name,
-        _worst([it.inward for it in seen.values()]),
-        _worst([it.outward for it in seen.values()]),
-        seen,
+        _worst([it.inward for it in each]),
+        _worst([it.outward for it in each]),
+        {place: judged for place, judged in seen.items() if judged is not None},
         min((it.checked_at for it in each), default=None),
     )
 
 
-def _worst(verdicts: list[Verdict]) -> Verdict:
+def _worst(verdicts: list[str]) -> Verdict:
     if "outside" in verdicts:
         return "outside"
-    return "inside" if verdicts and "unknown" not in verdicts else "unknown"
+    return "inside" if verdicts and set(verdicts) == {"inside"} else "unknown"
 
 
 def with_closed(gates: Gates, kept: Iterable[Kept], config: Config, now: UnixTime) -> Gates:

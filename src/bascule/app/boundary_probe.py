@@ -24,6 +24,7 @@ from bascule.scan.report import Gap
 
 log = logging.getLogger("bascule")
 
+_DOES_NOT_RUN = "it does not run now, and no sandbox will enclose it"
 AT_ONCE = 4
 """Connectors that are probed at the same time."""
 
@@ -83,8 +84,8 @@ async def _stdio(
 ) -> Judged:
     processes = asked.processes.get(name, frozenset())
     if not processes:
-        # What does not run takes no connections.
-        return judge_stdio(name, (), "", outward)
+        # In a sandbox it will have a network of its own; else nobody knows what it will do.
+        return judge_stdio(name, (), "" if outward.enclosed else _DOES_NOT_RUN, outward)
     if view is None:
         return judge_stdio(name, (), "the system does not say what listens", outward)
     listening = await listening_at(sockets_of(processes, view), own)

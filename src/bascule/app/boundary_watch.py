@@ -19,7 +19,7 @@ import msgspec
 from msgspec.structs import replace
 
 from bascule.app import state
-from bascule.app.boundaries import stale_before, standings, subject_of
+from bascule.app.boundaries import judged_of, stale_before, standings, subject_of
 from bascule.app.boundary_probe import Asked, judge_all
 from bascule.app.own_loop import in_own_loop
 from bascule.app.place import Place
@@ -129,8 +129,8 @@ class BoundaryWatch:
         known = _of_here(before, config, self._here)
         found: dict[str, dict[str, UnixTime]] = {}
         for name in config.connectors:
-            last = known.get(name)
-            earlier = {} if last is None else _judged(last).refused
+            last = judged_of(known[name]) if name in known else None
+            earlier = {} if last is None else last.refused
             both = {**earlier, **self._refused.get(name, {})}
             found[name] = {it: UnixTime(at) for it, at in both.items() if at >= since}
         return found
@@ -144,8 +144,9 @@ class BoundaryWatch:
         known = _of_here(before, config, self._here)
         for name, it in judged.items():
             last = known.get(name)
-            found = it if last is None else _not_forgotten(it, _judged(last))
-            self._tell(name, None if last is None else _judged(last), found)
+            before_it = None if last is None else judged_of(last)
+            found = it if before_it is None else _not_forgotten(it, before_it)
+            self._tell(name, before_it, found)
             same = last is not None and last.inward == found.inward
             kept = Kept(
                 connector=name,
@@ -163,6 +164,8 @@ class BoundaryWatch:
                 boundary_verdicts.forget,
                 connectors=config.connectors,
                 before=stale_before(config, now),
+                # The host of a state that no other has was called otherwise once.
+                place=None if self._place.is_shared else self._here,
             )
         )
         after = self._kept()
@@ -195,10 +198,6 @@ class BoundaryWatch:
 def _share() -> float:
     """Give a random part of one."""
     return int.from_bytes(system_entropy(4)) / 2**32
-
-
-def _judged(kept: Kept) -> Judged:
-    return msgspec.json.decode(kept.document, type=Judged)
 
 
 def _of_here(kept: Iterable[Kept], config: Config, here: str) -> dict[str, Kept]:

@@ -23,6 +23,8 @@ from bascule.scan.wire import Wire
 SECONDS = 20.0
 """For one way."""
 MAX_WAYS = 16
+MAX_ADDRESSES = 4
+"""Of a server elsewhere."""
 AT_ONCE = 4
 """Ways to one server that are tried at the same time."""
 RESOLVE_SECONDS = 5.0
@@ -68,7 +70,7 @@ async def ways_around(
         ways = [_Way(_named(it), it.reach != "loopback", it.connectable) for it in own]
         public = [it.address for it in own if it.reach in {"private", "public"}]
     else:
-        ways = _outgoing(found[0], own) if found else []
+        ways = [way for it in found[:MAX_ADDRESSES] for way in _outgoing(it, own)]
         public = list(found)
     ways = [*ways[:MAX_WAYS], *_from_elsewhere(elsewhere, public, target.port)]
     room = asyncio.Semaphore(AT_ONCE)

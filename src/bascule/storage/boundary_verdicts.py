@@ -67,7 +67,18 @@ def put(conn: Connection, kept: Kept) -> None:
     )
 
 
-def forget(conn: Connection, *, connectors: Collection[str], before: UnixTime) -> None:
-    """Forget what is of no connector that there is, and what is older than a time."""
-    gone = table.c.connector.not_in(list(connectors))
-    conn.execute(delete(table).where(gone | (table.c.checked_at < before)))
+def forget(
+    conn: Connection,
+    *,
+    connectors: Collection[str],
+    before: UnixTime,
+    place: str | None = None,
+) -> None:
+    """Forget what is of no connector that there is, and what is older than a time.
+
+    `place`: the only one that there is; None for one of many.
+    """
+    gone = table.c.connector.not_in(list(connectors)) | (table.c.checked_at < before)
+    if place is not None:
+        gone |= table.c.place != place
+    conn.execute(delete(table).where(gone))
