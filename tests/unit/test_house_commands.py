@@ -13,6 +13,7 @@ from bascule.cli.main import COMMANDS, main
 WITHOUT_JSON = {
     ("up",),
     ("run",),
+    ("scan", "vantage"),
     ("config", "schema"),
     ("schema",),
     ("audit", "prove"),

@@ -181,8 +181,7 @@ async def test_tls_goes_end_to_end_and_the_vantage_point_sees_none_of_it(
         canned.serving(lambda _heard: canned.http("204 No Content"), context) as target,
         point(tmp_path, target.port) as it,
     ):
-        wire = it.wire()
-        wire.trust = authority.trust
+        wire = Wire(scope=Scope(), dial=it.vantage.dial, trust=authority.trust)
         answered = await wire.ask(replace(target.place, secure=True), "GET", "/")
         wire.close()
     assert answered.tls is not None

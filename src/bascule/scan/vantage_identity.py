@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import datetime
 import hashlib
 import os
@@ -19,6 +20,8 @@ from cryptography.x509.oid import NameOID
 
 from bascule.clock import Entropy, UnixTime
 from bascule.errors import BasculeError
+from bascule.lock import sshsig
+from bascule.lock.sshsig import SignatureError
 from bascule.storage.private_files import refuse_readable_by_others
 
 _YEARS = datetime.timedelta(days=3650)
@@ -68,3 +71,15 @@ def _make(path: Path, now: UnixTime, entropy: Entropy) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "wb") as file:
         file.write(private + certificate.public_bytes(Encoding.PEM))
+
+
+def paired_point(line: str) -> bytes:
+    """Read what `bascule key vantage` prints. Raises `BasculeError`."""
+    kind, _, rest = line.strip().partition(" ")
+    try:
+        key = sshsig.parse_public_key(base64.b64decode(rest.split(" ")[0], validate=True))
+    except (ValueError, SignatureError) as exc:
+        raise BasculeError("--paired-key is no key as `ssh-ed25519 AAAA…`") from exc
+    if kind != sshsig.PLAIN.decode() or key.application is not None:
+        raise BasculeError("--paired-key is no key as `ssh-ed25519 AAAA…`")
+    return key.point
