@@ -87,6 +87,8 @@ def test_reasons_are_not_written_over_unread(scan: Scan, tmp_path: Path) -> None
     refused = scan("--write-baseline", str(file))
     assert refused.exit_code == 3
     assert "give it as --baseline too" in refused.stderr
+    other = scan("--write-baseline", str(file), "--baseline", str(tmp_path / "none"))
+    assert other.exit_code == 3
     assert file.read_text() == text
     scan("--baseline", str(file), "--write-baseline", str(file))
     assert file.read_text() == text

@@ -65,7 +65,9 @@ def report_options(command: F) -> F:
 
 def _spare(new: Path | None, read: Path | None) -> None:
     """Refuse to write over reasons that have not been read."""
-    if new is not None and new.exists() and (read is None or not read.samefile(new)):
+    if new is None or not new.exists():
+        return
+    if read is None or not read.exists() or not read.samefile(new):
         raise BasculeError(
             f"`{new}` is there: give it as --baseline too, so that its reasons are kept, "
             "or name another file"
