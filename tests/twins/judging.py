@@ -35,12 +35,12 @@ class Seen:
         return set(self.findings) - OF_STATE
 
 
-def look(url: str) -> Seen:
-    return asyncio.run(_look(url))
+def look(url: str, limits: Limits = LIMITS) -> Seen:
+    return asyncio.run(_look(url, limits))
 
 
-async def _look(url: str) -> Seen:
-    wire = Wire(scope=Scope(own=own_addresses()), limits=LIMITS)
+async def _look(url: str, limits: Limits) -> Seen:
+    wire = Wire(scope=Scope(own=own_addresses()), limits=limits)
     try:
         probed = await probe(wire, Target.of_url(url))
     finally:

@@ -47,8 +47,6 @@ class Twin:
     """Say what it is without one."""
     takes: Literal["own", "any", "any_jwt", "unsigned_jwt"] = "own"
     """Which bearer tokens are good."""
-    takes_query: bool = False
-    """Take them in the query too."""
     checks_origin: bool = True
     checks_host: bool = True
     refuses_with: int = 403
@@ -85,6 +83,8 @@ class Twin:
         default_factory=dict
     )
     """Other answers to GET, by path."""
+    hangs_at: str = ""
+    """A path that has no answer before the client goes."""
 
 
 @dataclass(slots=True)
@@ -165,14 +165,17 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         parts = self._begin()
-        if parts.path in self.twin.documents:
+        if parts.path == self.twin.hangs_at:
+            self.connection.recv(1)
+            self.close_connection = True
+        elif parts.path in self.twin.documents:
             status, headers, body = self.twin.documents[parts.path]
             self._send(status, body, **headers)
         elif (document := self._document(parts.path)) is not None:
             self._json(200, document)
         elif parts.path != self.running.path:
             self._json(404, {"error": "not found"})
-        elif self._admitted(parts.query):
+        elif self._admitted():
             if self.twin.era == "sse":
                 self._stream()
             elif self.twin.runs_get and "method" in (query := parse_qs(parts.query)):
@@ -205,7 +208,7 @@ class _Handler(BaseHTTPRequestHandler):
         except ValueError:
             self._json(400, _error(None, -32700, "not JSON"))
             return
-        if self._admitted(parts.query, str(message.get("method"))):
+        if self._admitted(str(message.get("method"))):
             self._take(message, parts.query)
 
     def _begin(self) -> Any:
@@ -216,7 +219,7 @@ class _Handler(BaseHTTPRequestHandler):
         )
         return urlsplit(self.path)
 
-    def _admitted(self, query: str, method: str = "") -> bool:
+    def _admitted(self, method: str = "") -> bool:
         """Answer who may not go on, and tell who may."""
         origin, host = self.headers.get("Origin"), self.headers.get("Host")
         if self.live.banned:
@@ -225,7 +228,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._refuse("host")
         elif self.twin.checks_origin and origin not in (None, self.running.origin):
             self._refuse("origin")
-        elif not self._known(query) and not (
+        elif not self._known() and not (
             self.twin.tells and method in {"initialize", "server/discover"}
         ):
             self._json(401, self.twin.refusal, **self._challenge())
@@ -243,13 +246,11 @@ class _Handler(BaseHTTPRequestHandler):
         self.live.banned = self.twin.bans
         self._json(self.twin.refuses_with, {"error": why})
 
-    def _known(self, query: str) -> bool:
+    def _known(self) -> bool:
         if not self.twin.token:
             return True
         scheme, _, token = self.headers.get("Authorization", "").partition(" ")
-        if scheme.lower() != "bearer" and self.twin.takes_query:
-            token = parse_qs(query).get("access_token", [""])[0]
-        return self._good(token)
+        return scheme.lower() == "bearer" and self._good(token)
 
     def _good(self, token: str) -> bool:
         if token == TOKEN or (token and self.twin.takes == "any"):

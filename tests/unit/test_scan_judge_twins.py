@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from bascule.scan.exchange import Limits
 from bascule.scan.rules import browser, identity, serving
 from certificates import new_authority
 from twins.judging import Seen, look
@@ -327,6 +328,14 @@ def test_metadata_that_are_none_are_a_gap(
     (gap,) = [it for it in found.gaps if DOCUMENT in it.what]
     assert gap.why.isprintable()
     assert all(it.address.startswith("127.0.0.1:") for it in found.sent)
+
+
+@pytest.mark.parametrize("path", [DOCUMENT, "/.well-known/oauth-authorization-server"])
+def test_metadata_that_never_come_are_a_gap(path: str) -> None:
+    with twin(hangs_at=path) as server:
+        found = look(server.url, Limits(head_seconds=0.5, body_seconds=0.5))
+    assert found.rules == set()
+    assert any("never answers" in it.why for it in found.gaps)
 
 
 def test_of_many_authorization_servers_few_are_asked() -> None:

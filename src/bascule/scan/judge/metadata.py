@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from bascule.config.addresses import web_address
 from bascule.scan import eras
-from bascule.scan.exchange import Limits, WireError
+from bascule.scan.exchange import WireError
 from bascule.scan.finding import Finding, found
 from bascule.scan.interfaces import Reach, reach_of
 from bascule.scan.judge.documents import (
@@ -37,7 +38,8 @@ from bascule.scan.wire import Answered, Wire
 
 MAX_SERVERS = 3
 """Authorization servers of one resource that are asked."""
-LIMITS = Limits(head_seconds=3.0, body_seconds=3.0, body_bytes=256 << 10)
+MAX_BYTES = 256 << 10
+"""Of one document."""
 WELL_KNOWN_RESOURCE = "/.well-known/oauth-protected-resource"
 NOT_JSON = b"bascule-probe asks who may register; this is no registration"
 """Nothing can come of it: RFC 7591 §3.1 wants a JSON object."""
@@ -146,7 +148,8 @@ async def _asked(
         if ".." in unquote(target.path or "").replace("\\", "/").split("/"):
             return "it was not asked: its path leads back up"
         asked = {"Accept": "application/json", **headers}
-        return await wire.ask(place, method, target.path or "/", asked, body, limits=LIMITS)
+        limits = replace(wire.limits, body_bytes=min(MAX_BYTES, wire.limits.body_bytes))
+        return await wire.ask(place, method, target.path or "/", asked, body, limits=limits)
     except (TargetError, OutOfScopeError, WireError, ValueError) as exc:
         return f"it was not asked: {exc}"
 
