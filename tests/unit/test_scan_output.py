@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -161,3 +163,28 @@ def test_addresses_stay_as_they_are() -> None:
     text = scanning(Report(findings=(finding,)))().output
     assert "  ::1\n" in text
     assert "[::]:80 and ::ffff:10.0.0.1" in text
+
+
+def test_help_waits_for_nothing_that_only_a_scan_needs() -> None:
+    code = (
+        "import sys\n"
+        "from click.testing import CliRunner\n"
+        "from bascule.cli.main import main\n"
+        "assert CliRunner().invoke(main, ['scan', '--help']).exit_code == 0\n"
+        "print(*{it.partition('.')[0] for it in sys.modules})\n"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    loaded = set(result.stdout.split())
+    assert "click" in loaded
+    late = {
+        "cryptography",
+        "jinja2",
+        "sqlalchemy",
+        "starlette",
+        "tomlkit",
+        "uvloop",
+        "yaml",
+    }
+    assert loaded & late == set()
