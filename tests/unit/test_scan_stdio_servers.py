@@ -103,6 +103,13 @@ def test_a_launcher_and_what_it_starts_are_one_server() -> None:
     assert second.process == other
 
 
+def test_a_program_that_somebody_names_is_a_server_whatever_it_is_called() -> None:
+    view = LocalView({10: process("/opt/acme/ledger", "--stdio")}, (), ())
+    assert stdio_servers(view) == []
+    (found,) = stdio_servers(view, lambda command: command[0] == "/opt/acme/ledger")
+    assert found.sign == "by the command that names it"
+
+
 def test_a_server_that_a_server_starts_is_one_of_its_own() -> None:
     """As aggregators do: the outer one writes what the inner one reads."""
     outer = process("mcp-proxy", pid=30, hears="pipe:[7] pipe:[9]")

@@ -39,7 +39,7 @@ async def scan_host(wire: Wire, around: Surroundings, *, done: Done) -> HostScan
     pids = {it.server.pid for it in running}
     running += [
         speaking(it, around)
-        for it in stdio_servers(around.view)
+        for it in stdio_servers(around.view, around.names_command)
         if not any(member.pid in pids for member in it.family)
     ]
     gaps += [*around.view.not_assessed, *_unclear(asked)]

@@ -7,7 +7,7 @@ called, and by the program that they run, which is read and never started.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -47,12 +47,17 @@ class StdioServer:
         return self.family[0]
 
 
-def stdio_servers(view: LocalView) -> list[StdioServer]:
-    """Give the MCP servers among the processes that may speak over pipes."""
+def stdio_servers(
+    view: LocalView, is_named: Callable[[Sequence[str]], bool] = lambda _command: False
+) -> list[StdioServer]:
+    """Give the MCP servers among the processes that may speak over pipes.
+
+    `is_named` tells whether somebody has named a command as that of a server.
+    """
     signs = {
         process.pid: sign
         for process in view.processes.values()
-        if _may_speak(process) and (sign := _sign(process))
+        if _may_speak(process) and (sign := _sign(process, is_named))
     }
     families: dict[int, list[Process]] = {}
     for pid in signs:
@@ -125,7 +130,9 @@ def is_bascule(command: Sequence[str]) -> bool:
     return program == "bascule"
 
 
-def _sign(process: Process) -> str:
+def _sign(process: Process, is_named: Callable[[Sequence[str]], bool]) -> str:
+    if is_named(process.command):
+        return "by the command that names it"
     if _names_mcp(process.command):
         return "by its name"
     script = _script(process)

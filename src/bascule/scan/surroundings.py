@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from bascule.lock.invisible import visible
@@ -39,6 +39,10 @@ class Surroundings:
         """Give who names a server that is these processes."""
         commands = [it.command for it in family]
         return tuple(it for it in self.named if any(map(it.starts, commands)))
+
+    def names_command(self, command: Sequence[str]) -> bool:
+        """Tell whether somebody names a command as that of a server."""
+        return any(it.starts(command) for it in self.named)
 
     def may_be_named_elsewhere(self, user_id: int | None) -> bool:
         """Tell whether the files of a program's user were not looked through."""
