@@ -154,11 +154,24 @@ class Gateway:
         Streams that clients listen on are ended where another surface was approved: what
         comes on them was to be compared with the one before.
         """
-        before, self.snapshot = self.snapshot.gates, snapshot
+        before, self.snapshot = self.snapshot, snapshot
         for name, upstream in self.upstreams.items():
-            if _compares(before.get(name)) != _compares(snapshot.gates.get(name)):
+            if _compares(before.gates.get(name)) != _compares(snapshot.gates.get(name)):
                 upstream.pool.end_listening()
+        self._end_outside(before)
         self.end_invalid()
+
+    def _end_outside(self, before: Snapshot) -> None:
+        """Close what is open for clients that are outside of a boundary by now.
+
+        Who was outside before is being refused, and is to have that answer.
+        """
+        for work in list(self.work):
+            if work.caller is None:
+                continue
+            where = work.caller.connector, work.exchange.peer
+            if self.snapshot.is_outside(*where) and not before.is_outside(*where):
+                work.interrupt(OutsideError())
 
     def end_invalid(self) -> None:
         """Close what is open for callers, and at connectors, that are no longer valid."""
@@ -173,9 +186,6 @@ class Gateway:
                 work.interrupt(RevokedError())
                 continue
             connector = work.caller.connector
-            if self.snapshot.is_outside(connector, work.exchange.peer):
-                work.interrupt(OutsideError())
-                continue
             gate = self.snapshot.gates.get(connector)
             shut = None if gate is None else gate.shuts(now)
             if shut is not None:
