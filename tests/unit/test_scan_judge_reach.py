@@ -9,10 +9,11 @@ import pytest
 from bascule.scan.eras import discover
 from bascule.scan.finding import Finding
 from bascule.scan.judge.serving import judge_cleartext
+from bascule.scan.place import Answered, Place
 from bascule.scan.probed import Identity
 from bascule.scan.scope import Scope
 from bascule.scan.target import Target
-from bascule.scan.wire import Answered, Place, Wire
+from bascule.scan.wire import Wire
 
 
 def reached_at(address: str, *, secure: bool = False) -> Identity:

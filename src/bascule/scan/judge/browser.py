@@ -22,9 +22,10 @@ from bascule.scan.judge.legs import (
     had_answer,
     named,
 )
+from bascule.scan.place import Answered
 from bascule.scan.probed import Identity
 from bascule.scan.rules import browser as rules
-from bascule.scan.wire import Answered, Wire
+from bascule.scan.wire import Wire
 
 NOBODY = "rebind-probe.invalid"
 """A name that nobody can have (RFC 6761 §6.4): it is nowhere on a list of allowed ones."""

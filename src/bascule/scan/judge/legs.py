@@ -17,11 +17,12 @@ from bascule.scan.event_talk import event_talk
 from bascule.scan.exchange import WireError
 from bascule.scan.finding import Finding
 from bascule.scan.greet import confirms
+from bascule.scan.place import Answered
 from bascule.scan.probed import Identity
 from bascule.scan.report import Gap
 from bascule.scan.rule import Rule
 from bascule.scan.target import shown
-from bascule.scan.wire import Answered, Wire
+from bascule.scan.wire import Wire
 
 Verdict = list[Finding | Gap]
 

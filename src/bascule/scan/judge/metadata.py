@@ -29,12 +29,13 @@ from bascule.scan.judge.documents import (
     strings,
 )
 from bascule.scan.judge.legs import Verdict, named
+from bascule.scan.place import Answered
 from bascule.scan.probed import Identity
 from bascule.scan.report import Gap
 from bascule.scan.rules import identity as rules
 from bascule.scan.scope import OutOfScopeError
 from bascule.scan.target import Target, TargetError
-from bascule.scan.wire import Answered, Wire
+from bascule.scan.wire import Wire
 
 MAX_SERVERS = 3
 """Authorization servers of one resource that are asked."""

@@ -7,10 +7,11 @@ from bascule.scan.exchange import WireError
 from bascule.scan.finding import Finding, found
 from bascule.scan.judge.documents import clipped
 from bascule.scan.judge.legs import Verdict, named
+from bascule.scan.place import Place
 from bascule.scan.probed import Identity
 from bascule.scan.rules import serving as rules
 from bascule.scan.target import shown
-from bascule.scan.wire import Place, Wire
+from bascule.scan.wire import Wire
 
 _PACKAGES = {"Playwright": "@playwright/mcp"}
 """Package at npm by `serverInfo.name`, where that is not the package's name.
