@@ -37,7 +37,7 @@ from bascule.storage.store import StateUnavailableError
 
 log = logging.getLogger("bascule")
 
-TICK_SECONDS = 1.0
+TICK_SECONDS = 0.25
 SPREAD_SECONDS = 30.0
 """Replicas that start together begin to probe within this time."""
 RETRY_SECONDS = 60.0
