@@ -22,6 +22,8 @@ def test_a_rule_is_mapped_to_what_is_there(rule: Rule) -> None:
 @pytest.mark.parametrize("rule", RULES.values(), ids=lambda it: it.id)
 def test_a_rule_is_written_for_people(rule: Rule) -> None:
     assert rule.title.isprintable()
+    assert not rule.title[0].islower()
+    assert not rule.title.endswith(".")
     for sentence in (rule.why, rule.fix):
         assert sentence.isprintable()
         assert sentence.endswith("."), sentence

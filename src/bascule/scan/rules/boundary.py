@@ -8,7 +8,7 @@ BYPASS = Rule(
     id="boundary-bypass",
     severity="critical",
     promise="bounded",
-    title="the server answers without Bascule",
+    title="The server answers without Bascule",
     why=(
         "Whoever reaches that address uses every tool of the server: no identity, no "
         "right, no approval and no record stands in between."
@@ -27,7 +27,7 @@ LISTENS = Rule(
     id="boundary-listens",
     severity="high",
     promise="bounded",
-    title="a process of a stdio server takes connections",
+    title="A process of a stdio server takes connections",
     why=(
         "A stdio server is spoken to by its pipe, where Bascule stands. A socket is "
         "another way in, which nobody declared and nobody guards."
@@ -46,7 +46,7 @@ REFUSED = Rule(
     id="boundary-reach-refused",
     severity="medium",
     promise="bounded",
-    title="the server wanted to reach what it may not",
+    title="The server wanted to reach what it may not",
     why=(
         "The sandbox refused it. A server that tries another host than it was approved "
         "for sends data somewhere else, fetches code, or was not described in full."
@@ -65,7 +65,7 @@ NAMES_HOST = Rule(
     id="boundary-names-host",
     severity="low",
     promise="bounded",
-    title="a tool names a host that the server may not reach",
+    title="A tool names a host that the server may not reach",
     why=(
         "What its definitions say it touches and what was declared differ: the tool does "
         "not work, or the declaration is not the whole truth."

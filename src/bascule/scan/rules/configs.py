@@ -8,7 +8,7 @@ FLOATING_VERSION = Rule(
     id="floating-version",
     severity="medium",
     promise="approved",
-    title="the server's version is open",
+    title="The server's version is open",
     why="The registry decides at each start what runs. Who takes over the package, or "
     "only publishes a bad release, runs code as this user the next time the client "
     "starts.",
@@ -24,7 +24,7 @@ PLAIN_SECRET = Rule(
     id="plain-secret",
     severity="high",
     promise="known",
-    title="a secret stands in the file in plain text",
+    title="A secret stands in the file in plain text",
     why="Whatever reads the file has the secret: each program of this user, a backup, a "
     "repository it is committed to, and every agent that may read files.",
     fix="Revoke it and take a new one; refer to it by `${NAME}` or the client's prompt "
@@ -40,7 +40,7 @@ AUTO_APPROVE = Rule(
     id="auto-approve",
     severity="medium",
     promise="entitled",
-    title="tools are called without a question",
+    title="Tools are called without a question",
     why="What a model is talked into by a page or a ticket it then does at once: no "
     "person sees the call before it happens.",
     fix="Take the tools off the list, or leave only those that read; what may be called "
@@ -55,7 +55,7 @@ CONFIGURED_CLEARTEXT = Rule(
     id="configured-cleartext",
     severity="high",
     promise="known",
-    title="the client calls a server beyond this machine without TLS",
+    title="The client calls a server beyond this machine without TLS",
     why="Everybody on the way reads the token and all data, and can answer in the "
     "server's place.",
     fix="Use the server's `https` address; where it has none, put Bascule or a proxy with"
@@ -70,7 +70,7 @@ PRIVILEGED_CONTAINER = Rule(
     id="privileged-container",
     severity="high",
     promise="bounded",
-    title="the server's container can do what the host can",
+    title="The server's container can do what the host can",
     why="The container bounds nothing: whoever controls the server, or tells it what to "
     "do, controls this machine.",
     fix="Take the option away; mount only the folder that the server needs, read-only "
@@ -85,7 +85,7 @@ PROJECT_AUTO_ENABLE = Rule(
     id="project-auto-enable",
     severity="high",
     promise="approved",
-    title="servers of any project start without a question",
+    title="Servers of any project start without a question",
     why="A repository that somebody clones brings its own servers, and so its own code, "
     "which runs as this user when the client opens it (CVE-2026-21852).",
     fix="Take `enableAllProjectMcpServers` out, and name in `enabledMcpjsonServers` what "
@@ -100,7 +100,7 @@ SERVERS_IMPORTED = Rule(
     id="servers-imported",
     severity="low",
     promise="approved",
-    title="the client takes over servers of other clients' files",
+    title="The client takes over servers of other clients' files",
     why="A server that was let into one client starts in this one too, and nobody was "
     "asked here.",
     fix="Switch `chat.mcp.discovery.enabled` off, and name the servers that this client "
@@ -115,7 +115,7 @@ NOT_THROUGH_BASCULE = Rule(
     id="not-through-bascule",
     severity="low",
     promise="bounded",
-    title="the client reaches the server around Bascule",
+    title="The client reaches the server around Bascule",
     why="Nobody decides what may be called there, nothing of it is recorded, and it "
     "cannot be stopped for all at once.",
     fix="Add it (`bascule add NAME …`), and put the connector's address, or `bascule "
@@ -130,7 +130,7 @@ LOOKALIKE_PACKAGE = Rule(
     id="lookalike-package",
     severity="medium",
     promise="approved",
-    title="the package has nearly the name of a well-known one",
+    title="The package has nearly the name of a well-known one",
     why="Packages with such names are published for those who mistype, and run as this "
     "user.",
     fix="Compare the name with the server's documentation; if it is meant, approve it "
@@ -145,7 +145,7 @@ VULNERABLE_VERSION = Rule(
     id="vulnerable-version",
     severity="high",
     promise="approved",
-    title="the version has a known vulnerability",
+    title="The version has a known vulnerability",
     why="How to attack it is published.",
     fix="Use the version that is named as fixed, or a later one.",
     owasp=("MCP04",),
@@ -158,7 +158,7 @@ MALICIOUS_RELEASE = Rule(
     id="malicious-release",
     severity="critical",
     promise="approved",
-    title="the package was published to do harm",
+    title="The package was published to do harm",
     why="Releases of it were made to steal or to spread; it has had whatever this user "
     "has.",
     fix="Remove it; take every secret that this user has for known to others, and replace"
@@ -173,7 +173,7 @@ SHELL_COMMAND = Rule(
     id="shell-command",
     severity="medium",
     promise="approved",
-    title="a shell runs a text of several commands",
+    title="A shell runs a text of several commands",
     why="What starts is decided when it starts; nobody can pin it, lock it or tell "
     "whether it changed.",
     fix="Put the program itself and its arguments into the file, without a shell.",
@@ -187,7 +187,7 @@ CONFIG_WRITABLE = Rule(
     id="config-writable-by-others",
     severity="high",
     promise="approved",
-    title="every user of this machine may write the file",
+    title="Every user of this machine may write the file",
     why="Whoever writes a command into it has it run as the owner of the file, the next "
     "time the client starts.",
     fix="Take the permission away: `chmod o-w FILE`.",
@@ -201,7 +201,7 @@ TLS_UNVERIFIED = Rule(
     id="tls-unverified",
     severity="high",
     promise="known",
-    title="certificates are not checked",
+    title="Certificates are not checked",
     why="Anybody on the way can answer in the place of the server or of the registry, and"
     " read what is sent.",
     fix="Take the setting away; let the program trust the authority that signed the "
@@ -216,7 +216,7 @@ LISTENS_BEYOND = Rule(
     id="configured-to-listen-beyond",
     severity="medium",
     promise="bounded",
-    title="the server is told to listen beyond this machine",
+    title="The server is told to listen beyond this machine",
     why="Who is in the same network can call it, past the client and its questions.",
     fix="Let it listen on 127.0.0.1; who is elsewhere comes through Bascule.",
     owasp=("MCP07", "MCP09"),
@@ -229,7 +229,7 @@ CLIENT_CONFIG_CHANGED = Rule(
     id="client-config-changed",
     severity="medium",
     promise="approved",
-    title="a client's server is another than at the last scan",
+    title="A client's server is another than at the last scan",
     why="Programs write servers into clients' files, and so does malware; the client "
     "starts them without telling that they are new.",
     fix="If nobody here meant it, take it out, and find out what wrote it; the next scan "
