@@ -49,6 +49,8 @@ class Twin:
     """Which bearer tokens are good."""
     checks_origin: bool = True
     checks_host: bool = True
+    compares: Literal["all", "beginning"] = "all"
+    """How it holds Origin and Host against its own."""
     refuses_with: int = 403
     """What a foreign Origin or Host gets."""
     bans: bool = False
@@ -221,12 +223,19 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _admitted(self, method: str = "") -> bool:
         """Answer who may not go on, and tell who may."""
-        origin, host = self.headers.get("Origin"), self.headers.get("Host")
+        running = self.running
+        origin, host = self.headers.get("Origin"), self.headers.get("Host", "")
         if self.live.banned:
             self._json(403, {"error": "banned"})
-        elif self.twin.checks_host and host != f"127.0.0.1:{self.running.port}":
+        elif self.twin.checks_host and self._is_foreign(
+            host, running.origin.partition("://")[2]
+        ):
             self._refuse("host")
-        elif self.twin.checks_origin and origin not in (None, self.running.origin):
+        elif (
+            self.twin.checks_origin
+            and origin is not None
+            and self._is_foreign(origin, running.origin)
+        ):
             self._refuse("origin")
         elif not self._known() and not (
             self.twin.tells and method in {"initialize", "server/discover"}
@@ -241,6 +250,11 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             return True
         return False
+
+    def _is_foreign(self, said: str, own: str) -> bool:
+        if self.twin.compares == "beginning":
+            return not said.startswith(own.rpartition(":")[0])
+        return said != own
 
     def _refuse(self, why: str) -> None:
         self.live.banned = self.twin.bans

@@ -241,6 +241,14 @@ def test_a_password_in_the_url_is_one_too() -> None:
     assert "CANARY" not in f"{found}"
 
 
+@pytest.mark.parametrize("era", ["modern", "legacy", "sse"])
+def test_a_list_that_is_compared_by_its_beginning_checks_nothing(era: str) -> None:
+    found = seen({**OPEN, "era": era, "compares": "beginning"})
+    assert found.rules == {"origin-not-checked", "host-not-checked"}
+    assert "127.0.0.1.rebind-probe.invalid" in found.findings["host-not-checked"].evidence
+    assert found.findings["host-not-checked"].severity == "high"
+
+
 # What cannot be told is said, and is no finding.
 
 

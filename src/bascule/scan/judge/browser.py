@@ -24,6 +24,7 @@ from bascule.scan.judge.legs import (
 )
 from bascule.scan.place import Answered
 from bascule.scan.probed import Identity
+from bascule.scan.rule import Severity
 from bascule.scan.rules import browser as rules
 from bascule.scan.wire import Wire
 
@@ -57,11 +58,15 @@ async def _foreign(wire: Wire, identity: Identity) -> Legs:
     """Greet from origins that are not the server's, the stranger's first."""
     origins = [STRANGER]
     if had_answer(identity):
-        # Lists that are compared by their beginning let the last one in.
-        host = "localhost" if ":" in identity.place.host else identity.place.host
         scheme = identity.place.origin.partition(":")[0]
-        origins += ["null", f"{scheme}://{host}.{NOBODY}"]
+        origins += ["null", f"{scheme}://{_lookalike(identity)}"]
     return {it: await greet(wire, identity, {"Origin": it}) for it in origins}
+
+
+def _lookalike(identity: Identity) -> str:
+    """Give a name of nobody that lists let in which compare beginnings."""
+    host = "localhost" if ":" in identity.place.host else identity.place.host
+    return f"{host}.{NOBODY}"
 
 
 async def _judge_origin(wire: Wire, identity: Identity, legs: Legs) -> Verdict:
@@ -94,24 +99,37 @@ async def _judge_host(wire: Wire, identity: Identity) -> Verdict:
     if place.secure:
         return []
     host = replace(place, host=NOBODY).authority
-    rebound = await greet(wire, identity, {"Host": host, "Origin": f"http://{host}"})
+    rebound = await _rebound(wire, identity, host)
     if not had_answer(identity):
         clear = rebound.outcome == "refused"
         return [] if clear else [gap(identity, rule, NEEDS_TOKEN)]
-    public = _is_public(identity.baseline.address)
+    if rebound.outcome != "accepted":
+        other = replace(place, host=_lookalike(identity)).authority
+        leg = await _rebound(wire, identity, other)
+        host, rebound = (other, leg) if leg.outcome == "accepted" else (host, rebound)
     if rebound.outcome == "accepted":
         seen = f"answered with `Host: {host}` and `Origin: http://{host}` as without"
-        severity = "low" if public else rule.severity
-        return [found(rule, named(identity), seen, severity=severity)]
+        return [_of_host(identity, seen, rule.severity)]
     bare = await greet(wire, identity, {"Host": host})
     if bare.outcome == "accepted":
         seen = f"answered with `Host: {host}`; only an Origin beside it is refused"
-        severity = "low" if public else "medium"
-        return [found(rule, named(identity), seen, severity=severity)]
-    if "unclear" in {rebound.outcome, bare.outcome}:
-        seen = rebound.seen if rebound.outcome == "unclear" else bare.seen
-        return [gap(identity, rule, f"`Host: {host}` gets: {seen}, not 421 or 403")]
-    return []
+        return [_of_host(identity, seen, "medium")]
+    unclear = next((it for it in (rebound, bare) if it.outcome == "unclear"), None)
+    if unclear is None:
+        return []
+    return [gap(identity, rule, f"`Host: {host}` gets: {unclear.seen}, not 421 or 403")]
+
+
+def _of_host(identity: Identity, seen: str, severity: Severity) -> Finding:
+    """Weigh it: at a public address a page does nothing that its owner could not."""
+    address = identity.baseline.address.rpartition(":")[0].strip("[]")
+    weighed = "low" if reach_of(address) == "public" else severity
+    return found(rules.HOST_NOT_CHECKED, named(identity), seen, severity=weighed)
+
+
+async def _rebound(wire: Wire, identity: Identity, host: str) -> Leg:
+    """Greet as a page does whose own name points to the server."""
+    return await greet(wire, identity, {"Host": host, "Origin": f"http://{host}"})
 
 
 async def _judge_cors(wire: Wire, identity: Identity, leg: Leg) -> Verdict:
@@ -220,8 +238,3 @@ def _list_question(identity: Identity) -> eras.Question:
 
 def _is_list(result: dict[str, object] | None) -> bool:
     return isinstance((result or {}).get("tools"), list)
-
-
-def _is_public(address: str) -> bool:
-    literal = address.rpartition(":")[0].strip("[]")
-    return reach_of(literal) == "public"
