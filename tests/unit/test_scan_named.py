@@ -102,6 +102,13 @@ def test_another_command_does_not(written: str, running: str) -> None:
     assert not Named(name="x", command=tuple(written.split())).starts(words)
 
 
+def test_a_file_with_many_references_does_not_hold_up_the_scan() -> None:
+    """As a pattern with gaps it would be tried in more ways than there are atoms."""
+    written = "${A}x" * 60 + "z"
+    assert not Named(name="x", command=("a", written)).starts(["a", "x" * 20_000])
+    assert Named(name="x", command=("a", written)).starts(["a", "x" * 20_000 + "z"])
+
+
 def test_what_a_file_holds_is_not_shown() -> None:
     """Commands and URLs hold secrets; an error or a log that shows one must not."""
     named = Named(name="x", command=("a", "--token=S3CRET"), url="http://u:S3CRET@h/")

@@ -153,6 +153,17 @@ def test_a_port_that_has_a_socket_for_each_version_is_asked_once_at_each_address
     assert addresses(*both) == [("127.0.0.1", "10.0.0.1"), ("::1", "fd00::1")]
 
 
+def test_an_address_with_a_socket_of_its_own_leads_to_that_one() -> None:
+    both = (Listener("127.0.0.1", 80, 0, None), Listener(ANY, 80, 0, None))
+    assert addresses(*both) == [("127.0.0.1",), ("10.0.0.1",)]
+
+
+def test_a_socket_that_no_address_leads_to_is_said_to_be_so() -> None:
+    found, (gap,) = endpoints([Listener(ANY, 80, 0, None)], ())
+    assert found == []
+    assert "no address" in gap.why
+
+
 def test_sockets_that_share_an_address_are_one() -> None:
     assert len(addresses(*(Listener("127.0.0.1", 80, 0, None) for _ in range(4)))) == 1
 

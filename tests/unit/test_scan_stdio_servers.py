@@ -191,5 +191,6 @@ def test_a_program_that_cannot_be_read_is_not_waited_for(tmp_path: Path) -> None
     """A device that never ends, a pipe that nobody writes to, a directory, nothing."""
     (tmp_path / "zero.py").symlink_to("/dev/zero")
     subprocess.run(["mkfifo", tmp_path / "fifo.py"], check=True)
-    for name in ("zero.py", "fifo.py", ".", "missing.py"):
+    (tmp_path / "kernel.py").symlink_to("/proc/kmsg")
+    for name in ("zero.py", "fifo.py", "kernel.py", ".", "missing.py", "nul\0.py"):
         assert seen(process("python3", name, directory=str(tmp_path))) == []

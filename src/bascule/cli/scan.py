@@ -46,6 +46,7 @@ def _scan_here(ctx: click.Context, scope: ScopeOptions, report: ReportOptions) -
         connectors_of,
         files_of_clients,
         look_at_host,
+        ports_of_bascule,
         with_more,
     )
     from bascule.cli.scan_output import finish
@@ -56,5 +57,6 @@ def _scan_here(ctx: click.Context, scope: ScopeOptions, report: ReportOptions) -
     files = files_of_clients(context)
     clients = named_by_clients(files.servers)
     connectors, unread = connectors_of(context)
-    found = joined(files, clients, look_at_host([*clients, *connectors], scope))
+    named, ports = [*clients, *connectors], ports_of_bascule(context)
+    found = joined(files, clients, look_at_host(named, scope, bascule_ports=ports))
     finish(ctx, with_more(found, unread), report)

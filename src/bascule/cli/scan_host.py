@@ -35,7 +35,8 @@ def host(ctx: click.Context, *, scope: ScopeOptions, report: ReportOptions) -> N
     context = ctx.ensure_object(CommandContext)
     connectors, unread = connectors_of(context)
     named = [*named_by_clients(files_of_clients(context).servers), *connectors]
-    finish(ctx, with_more(look_at_host(named, scope).report, unread), report)
+    found = look_at_host(named, scope, bascule_ports=ports_of_bascule(context))
+    finish(ctx, with_more(found.report, unread), report)
 
 
 def files_of_clients(context: CommandContext) -> Scanned:
@@ -50,11 +51,16 @@ def _public_urls(context: CommandContext) -> tuple[str, ...]:
     try:
         return (context.config().server.public_url,)
     except BasculeError:
+        if context.named_config is not None:
+            raise
         return ()  # `connectors_of` says that it cannot be read
 
 
 def connectors_of(context: CommandContext) -> tuple[list[Named], Report]:
-    """Give the connectors of the configuration; and that it cannot be read, where so."""
+    """Give the connectors of the configuration; and that it cannot be read, where so.
+
+    Raises `BasculeError` for one that was named and cannot be read.
+    """
     from bascule.scan.local_view import HERE
     from bascule.scan.named import Named
     from bascule.scan.report import Gap, Report
@@ -62,6 +68,8 @@ def connectors_of(context: CommandContext) -> tuple[list[Named], Report]:
     try:
         config = context.config()
     except BasculeError as exc:
+        if context.named_config is not None:
+            raise
         gap = Gap(target=HERE, what="which servers Bascule guards", why=str(exc))
         return [], Report(not_assessed=(gap,))
     path = str(context.config_path)
@@ -72,7 +80,22 @@ def connectors_of(context: CommandContext) -> tuple[list[Named], Report]:
     return named, Report()
 
 
-def look_at_host(named: list[Named], scope: ScopeOptions) -> HostScan:
+def ports_of_bascule(context: CommandContext) -> frozenset[int]:
+    """Give the port at which clients are to reach Bascule."""
+    from bascule.config.addresses import host_and_port
+    from bascule.config.model import Server
+
+    try:
+        server = context.config().server
+    except BasculeError:
+        server = Server()  # `connectors_of` says that it cannot be read
+    place = host_and_port(server.listen)
+    return frozenset() if place is None else frozenset({place[1]})
+
+
+def look_at_host(
+    named: list[Named], scope: ScopeOptions, *, bascule_ports: frozenset[int] = frozenset()
+) -> HostScan:
     """Scan this machine, with a line that says how far it is. Raises `BasculeError`."""
     from bascule.cli.progress import Line
     from bascule.scan.sweep import PATIENT
@@ -85,7 +108,10 @@ def look_at_host(named: list[Named], scope: ScopeOptions) -> HostScan:
 
         try:
             wire = scope.wire((), PATIENT, max_open=most_open())
-            return run_scan(scan_this_host(wire, named, user_id=whose_files(), done=done))
+            work = scan_this_host(
+                wire, named, user_id=whose_files(), bascule_ports=bascule_ports, done=done
+            )
+            return run_scan(work)
         except OSError as exc:
             raise BasculeError(f"this system does not say what runs here: {exc}") from exc
 

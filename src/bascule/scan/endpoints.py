@@ -35,13 +35,23 @@ def endpoints(
     gaps = [
         Gap(
             target=f"port {it.listener.port}",
+            what=f"whether MCP is spoken at {bound(it.listener)}",
+            why="no address of this machine leads there",
+        )
+        for it in found
+        if not it.addresses
+    ]
+    gaps += [
+        Gap(
+            target=f"port {it.listener.port}",
             what=f"{len(it.addresses) - MOST_ADDRESSES} of its addresses",
             why=f"no more than {MOST_ADDRESSES} are asked",
         )
         for it in found
         if len(it.addresses) > MOST_ADDRESSES
     ]
-    return found, [*gaps, *_elsewhere(listeners)]
+    asked = [it for it in found if it.addresses]
+    return asked, [*gaps, *_elsewhere(listeners)]
 
 
 def bound(listener: Listener) -> str:
@@ -55,12 +65,14 @@ def _addresses(
     here: Mapping[tuple[str, int], Listener],
     own: Sequence[OwnAddress],
 ) -> tuple[OwnAddress, ...]:
+    # An address that has a socket of its own at this port leads to that one.
+    free = [it for it in own if (it.address, listener.port) not in here]
     if listener.address == ANY_V4:
-        return tuple(it for it in own if plain(it.address).version == 4)
+        return tuple(it for it in free if plain(it.address).version == 4)
     if listener.address == ANY_V6:
         # It takes IPv4 as well, unless another socket does that at this port.
         both = (ANY_V4, listener.port) not in here
-        return tuple(it for it in own if both or plain(it.address).version == 6)
+        return tuple(it for it in free if both or plain(it.address).version == 6)
     exact = tuple(it for it in own if plain(it.address) == plain(listener.address))
     return exact or (_of_listener(listener),)
 

@@ -84,7 +84,8 @@ def listening(answers: Answers, around: Surroundings) -> Running:
     if not named and around.may_be_named_elsewhere(listener.user_id):
         known = None
     _address, probed = answers.most_open
-    ours = process is not None and is_bascule(process.command)
+    named_so = process is not None and is_bascule(process.command)
+    ours = named_so and listener.port in around.bascule_ports
     server = _called(
         replace(
             probed.server,

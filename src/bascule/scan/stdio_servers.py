@@ -6,7 +6,9 @@ called, and by the program that they run, which is read and never started.
 
 from __future__ import annotations
 
+import os
 import re
+import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -24,6 +26,7 @@ _SERVER_CODE = re.compile(
     rb"\bmcp\.server\b|\bfastmcp\b|\bFastMCP\b|modelcontextprotocol/(?:sdk/)?server"
     rb"|\bStdioServerTransport\b|\bstdio_server\b"
 )
+_NOT_WAITING = getattr(os, "O_NONBLOCK", 0)
 _MAX_CODE = 1 << 18
 """Bytes of a program that are looked through: what it imports stands at its beginning."""
 
@@ -192,10 +195,18 @@ def _script(process: Process) -> Path | None:
 
 
 def _is_server_code(script: Path) -> bool:
+    """Look through a program; for what is no file, or has no end, nobody waits."""
     try:
-        if not script.is_file():
+        descriptor = os.open(script, os.O_RDONLY | _NOT_WAITING)
+    except (OSError, ValueError):
+        return False
+    try:
+        info = os.fstat(descriptor)
+        # Files of the kernel that are written while one reads say that they are empty.
+        if not stat.S_ISREG(info.st_mode) or not info.st_size:
             return False
-        with script.open("rb") as file:
-            return _SERVER_CODE.search(file.read(_MAX_CODE)) is not None
+        return _SERVER_CODE.search(os.read(descriptor, _MAX_CODE)) is not None
     except OSError:
         return False
+    finally:
+        os.close(descriptor)

@@ -23,6 +23,8 @@ class Surroundings:
     named: tuple[Named, ...] = ()
     host_names: tuple[str, ...] = ()
     """What this machine calls itself, in lower case."""
+    bascule_ports: frozenset[int] = frozenset()
+    """Where Bascule's own configuration lets clients reach it."""
     user_id: int | None = None
     """Whose files were looked through for names; None: those of all users."""
 

@@ -24,6 +24,7 @@ async def scan_this_host(
     named: Sequence[Named],
     *,
     user_id: int | None,
+    bascule_ports: frozenset[int] = frozenset(),
     done: Done = lambda _done, _all: None,
 ) -> HostScan:
     """Scan this machine; `user_id` is whose files gave the names, None for all users'.
@@ -35,6 +36,7 @@ async def scan_this_host(
         own=wire.scope.own,
         named=tuple(named),
         host_names=tuple(_host_names()),
+        bascule_ports=bascule_ports,
         user_id=user_id,
     )
     try:
@@ -46,7 +48,13 @@ async def scan_this_host(
 def named_by_clients(servers: Iterable[Configured]) -> list[Named]:
     """Give what clients' files name."""
     return [
-        Named(name=it.name, command=it.command, url=it.url, client=it.client, path=it.path)
+        Named(
+            name=it.shown_name,
+            command=it.command,
+            url=it.url,
+            client=it.client,
+            path=it.path,
+        )
         for it in servers
     ]
 

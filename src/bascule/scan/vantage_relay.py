@@ -55,6 +55,8 @@ class Relay:
     rate: float = 50.0
     """Connections to targets a second."""
     _open: int = field(init=False, default=0)
+    _refused_at: int = field(init=False, default=0)
+    _unrecorded: int = field(init=False, default=0)
     _pace: Pace = field(init=False)
 
     def __post_init__(self) -> None:
@@ -64,7 +66,12 @@ class Relay:
     async def listen(self, host: str, port: int, tls: ssl.SSLContext) -> asyncio.Server:
         """Take connections at an address. Raises OSError."""
         return await asyncio.start_server(
-            self.serve, host, port, ssl=tls, limit=MAX_LINE_BYTES
+            self.serve,
+            host,
+            port,
+            ssl=tls,
+            limit=MAX_LINE_BYTES,
+            ssl_handshake_timeout=ORDER_SECONDS,
         )
 
     async def serve(
@@ -96,7 +103,7 @@ class Relay:
             order = verified(received, paired=self.paired, nonce=nonce, now=self.clock())
             address, port = self._allowed(order)
         except OrderError as exc:
-            self._note("refused", peer, why=str(exc))
+            self._note_refusal(peer, str(exc))
             writer.write(line(Reply(False, "forbidden", str(exc))))
             await writer.drain()
             return
@@ -142,6 +149,13 @@ class Relay:
             await _relay((reader, outer), (inner, writer))
             return
         await writer.drain()
+
+    def _note_refusal(self, peer: str, why: str) -> None:
+        """Write a refusal down, at most one a second: strangers must not fill the disk."""
+        self._unrecorded += 1
+        if self.clock() > self._refused_at:
+            self._note("refused", peer, why=why, number=self._unrecorded)
+            self._refused_at, self._unrecorded = self.clock(), 0
 
     def _note(self, event: str, peer: str, **more: object) -> None:
         self.record({"at": self.clock(), "event": event, "peer": peer, **more})
