@@ -203,6 +203,42 @@ def test_redacting_never_raises_and_never_shows_what_follows_a_token(
     assert SENTINEL not in redacted(f"{before} API_TOKEN={SENTINEL} {after}")
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["mysql-mcp", "-p", "hunter2"],
+        ["mysql-mcp", "-phunter2"],
+        ["curl-mcp", "-k", "hunter2"],
+        ["tool.exe", "/p:hunter2"],
+        ["docker", "run", "img", "https://x.example/mcp;token=hunter2"],
+    ],
+)
+def test_what_may_be_a_password_by_a_short_option_is_not_shown(command: list[str]) -> None:
+    assert all("hunter2" not in word for word in redacted_command(command))
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("npx", "-p", "@scope/tool", "tool"),
+        ("/usr/bin/uvx", "-p", "3.12", "tool"),
+        ("docker", "run", "-p", "127.0.0.1:8080:80/tcp", "img"),
+        ("server", "-port", "8080", "-k", "/etc/key.pem"),
+        ("server", "-p", "${PASSWORD}"),
+    ],
+)
+def test_ports_packages_and_paths_of_short_options_stay_readable(
+    command: tuple[str, ...],
+) -> None:
+    assert redacted_command(command) == command
+
+
+def test_parameters_of_a_path_are_left_out() -> None:
+    assert redacted_url("https://x.example/mcp;token=hunter2;v=1/tools") == (
+        f"https://x.example/mcp;token={LEFT_OUT};v=1/tools"
+    )
+
+
 def test_what_is_no_secret_stays_readable() -> None:
     command = ("npx", "-y", "@acme/tool@1.2.3", "--port", "3000", "/home/alice/My Files")
     assert redacted_command(command) == command

@@ -29,6 +29,19 @@ _TAKES_SECRET = frozenset(
     {"-e", "--env", "-H", "--header", "--headers", "--build-arg", "--set"}
 )
 """Options whose value has a name of its own, and is often a secret."""
+_SHORT = re.compile(
+    r"(?P<name>-[pk](?!(?:ort|ath|arams?|rofile|roject|roto|roxy|refix|lugin|ython|ass"
+    r"|ackage|ersist|ublic|ublish|ool|ing|ersona|rint|retty|ube|ey|eep|ind)\b)|/[pPkK]:)"
+    r"(?P<value>.*)",
+    re.DOTALL,
+)
+"""Options that are a password or a key for many programs; not long ones with one dash."""
+_NAME_PACKAGES = frozenset({"npx", "npm", "pnpm", "pnpx", "bunx", "uv", "uvx"})
+"""For these `-p` is a package, or a version of Python."""
+_NO_PASSWORD = re.compile(
+    r"(?:[0-9.]+:|\[[0-9a-fA-F:]+\]:)?[0-9-]+(?::[0-9-]+)?(?:/tcp|/udp)?|[/~.][/.].*|/.*|"
+)
+"""Ports as they are published, and paths."""
 _ASSIGNED = re.compile(
     r"(?P<name>-{0,2}[A-Za-z_][\w.-]*)(?P<sign>\s*[=:]\s*)(?P<value>.+)", re.DOTALL
 )
@@ -57,8 +70,10 @@ def redacted_command(words: Sequence[str]) -> tuple[str, ...]:
     """Give a command's words with the secrets left out."""
     shown: list[str] = []
     before = ""
+    names_packages = not _NAME_PACKAGES.isdisjoint(map(_program, words[:3]))
     for word in words[:_MOST_WORDS]:
-        shown.append(_word(before, word))
+        short = None if names_packages else _after_short(before, word)
+        shown.append(_word(before, word) if short is None else short)
         before = word
     return tuple(shown)
 
@@ -113,6 +128,22 @@ def _word(before: str, word: str) -> str:
     return _assigned(word, always=False)
 
 
+def _program(word: str) -> str:
+    return re.split(r"[/\\\\]", word)[-1].lower().removesuffix(".exe").removesuffix(".cmd")
+
+
+def _after_short(before: str, word: str) -> str | None:
+    """Leave out the value of `-p VALUE`, `-pVALUE` or `/p:VALUE`; None for all else."""
+    if before in ("-p", "-k") and not word.startswith("-"):
+        name, value = "", word
+    elif (match := _SHORT.fullmatch(word)) is not None:
+        name, value = match["name"], match["value"]
+    else:
+        return None
+    is_shown = _NO_PASSWORD.fullmatch(value) or _is_reference(value) or "://" in value
+    return None if is_shown else f"{name}{LEFT_OUT}"
+
+
 def _assigned(word: str, *, always: bool) -> str:
     """Leave out the value of `NAME=VALUE`, `--name=VALUE` and `Name: value`."""
     if "://" in word.partition("=")[0]:
@@ -165,6 +196,10 @@ def _unless_random(match: re.Match[str]) -> str:
 
 
 def _segment(part: str) -> str:
+    part, semicolon, parameters = part.partition(";")
+    if semicolon:
+        shown = ";".join(map(_parameter, parameters.split(";")))
+        return f"{_segment(part)};{shown}"
     plain = unquote(part)
     is_secret = KNOWN_SECRET.search(plain) or looks_random(plain) or _UUID.fullmatch(plain)
     return LEFT_OUT if is_secret else part
