@@ -70,6 +70,8 @@ def test_with_a_scope_file_nothing_else_is_in_scope() -> None:
     [
         "169.254.169.254",
         "::ffff:169.254.169.254",
+        "64:ff9b::169.254.169.254",
+        "2002:a9fe:a9fe::1",
         "168.63.129.16",
         "100.100.100.200",
         "fd00:ec2::254",
@@ -80,7 +82,7 @@ def test_with_a_scope_file_nothing_else_is_in_scope() -> None:
     ],
 )
 def test_metadata_services_and_groups_are_nobodys_servers(address: str) -> None:
-    listed = entries([address, "169.254.0.0/16"])
+    listed = entries([address, "169.254.0.0/16", "64:ff9b::a9fe:a900/120"])
     assert not allowed(Scope(own=OWN, named=listed, listed=listed, owned=True), address)
 
 
@@ -125,6 +127,7 @@ def test_reads_networks_hosts_and_urls(named: str, host: str, port: int | None) 
         ("0.0.0.0/0", "nobody owns all of that"),
         ("8.0.0.0/8", "nobody owns all of that"),
         ("::/0", "nobody owns all of that"),
+        ("64:ff9b::/96", "nobody owns all of that"),
         ("10.0.0.0/7", "nobody owns all of that"),
         ("10.0.0.1/24", "write 10.0.0.0/24"),
         ("ftp://x.example", "is no CIDR"),

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from bascule.config.addresses import host_and_port, web_address
 from bascule.errors import BasculeError
-from bascule.net.addresses import Address, is_public, literal
+from bascule.net.addresses import Address, is_public, literal, unmapped
 from bascule.scan.interfaces import OwnAddress, is_own, plain
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -24,6 +24,8 @@ MAX_SCOPE_BYTES = 1 << 20
 WIDEST_PUBLIC = {4: 20, 6: 48}
 """The shortest prefix that a line may have which reaches into the public internet."""
 
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+"""All of IPv4, behind a translator (RFC 6052)."""
 _NEVER = tuple(
     ipaddress.ip_network(text)
     for text in (
@@ -103,7 +105,7 @@ class Scope:
     def check(self, address: str, host: str, port: int) -> None:
         """Raise `OutOfScopeError` unless a literal may be asked for a host and port."""
         target = plain(address)
-        if any(target.version == it.version and target in it for it in _NEVER):
+        if _is_never(target) or _is_never(unmapped(target)):
             raise OutOfScopeError(
                 f"{target} is never probed: it is no server of yours, whoever's scope it is"
             )
@@ -178,6 +180,10 @@ def entries(named: Iterable[str]) -> tuple[Entry, ...]:
     return tuple(entry(it) for it in named)
 
 
+def _is_never(address: Address) -> bool:
+    return any(address.version == it.version and address in it for it in _NEVER)
+
+
 def _any_holds(found: Iterable[Entry], address: Address, host: str, port: int) -> bool:
     return any(it.holds(address, host, port) for it in found)
 
@@ -197,6 +203,8 @@ def _network(text: str) -> Network | None:
 
 def _check_width(named: str, network: Network) -> None:
     widest = WIDEST_PUBLIC[network.version]
+    if network.overlaps(_NAT64):
+        widest = _NAT64.prefixlen + WIDEST_PUBLIC[4]
     if network.prefixlen < widest and _reaches_public(network):
         raise ScopeError(
             f"`{named}` reaches into the public internet and is wider than /{widest}: "
