@@ -84,6 +84,12 @@ async def serving(
     """Run a server that answers each request by a function; `close`: one a connection."""
     canned = Canned()
 
+    handle = _answering(answer, canned, close=close)
+    async with listening(handle, canned, tls):
+        yield canned
+
+
+def _answering(answer: Answer, canned: Canned, *, close: bool = False) -> Raw:
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         canned.connections += 1
         with contextlib.suppress(OSError, asyncio.IncompleteReadError, ssl.SSLError):
@@ -100,8 +106,12 @@ async def serving(
                     break
         writer.close()
 
-    async with listening(handle, canned, tls):
-        yield canned
+    return handle
+
+
+async def listening_at(answer: Answer, address: str, port: int) -> asyncio.Server:
+    """Answer at an address and a port as long as the loop runs."""
+    return await asyncio.start_server(_answering(answer, Canned()), address, port)
 
 
 @contextlib.asynccontextmanager

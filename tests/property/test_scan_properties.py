@@ -18,7 +18,14 @@ from bascule.scan.place import Answered, Place
 from bascule.scan.prober import probe
 from bascule.scan.target import Target
 from canned import Heard, http, serving, wired
+from canned import result as answer_to
 
+GREETING = {
+    "protocolVersion": "2025-11-25",
+    "supportedVersions": ["2026-07-28"],
+    "capabilities": {},
+    "serverInfo": {},
+}
 PLACE = Place("127.0.0.1", 80, False, ("127.0.0.1",))
 _WORDS = (
     "jsonrpc id result error code data supported nextCursor capabilities serverInfo "
@@ -81,15 +88,23 @@ def test_confirms_nothing_that_lacks_one_of_the_marks(result: dict[str, Any]) ->
 
 
 @settings(max_examples=25)
-@given(st.lists(st.tuples(JSON, STATUSES, TYPES, HEADERS), min_size=1, max_size=6))
+@given(
+    st.lists(st.tuples(JSON, STATUSES, TYPES, HEADERS), min_size=1, max_size=6),
+    st.sampled_from(["", "server/discover", "initialize"]),
+    st.dictionaries(WORDS, JSON, max_size=3),
+)
 def test_no_server_breaks_a_probe(
     answers: list[tuple[Any, int, str, list[tuple[str, str]]]],
+    greets: str,
+    more: dict[str, Any],
 ) -> None:
-    """A real server that gives one strange answer after the other."""
+    """A real server that gives one strange answer after the other, also after MCP's own."""
     turn = 0
 
     def answer(heard: Heard) -> bytes:
         nonlocal turn
+        if greets and heard.rpc == greets:
+            return answer_to(heard, {**GREETING, **more})
         value, status, kind, headers = answers[turn % len(answers)]
         turn += 1
         body = msgspec.json.encode(value)

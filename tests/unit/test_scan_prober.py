@@ -358,18 +358,40 @@ def test_tries_paths_that_the_site_names_but_follows_nothing_to_elsewhere() -> N
     assert {it.address for it in sent} == {f"127.0.0.1:{server.port}"}
 
 
-@pytest.mark.parametrize("path", ["", "/mcp"])
-def test_tries_the_path_to_which_the_first_one_leads_at_the_same_place(path: str) -> None:
-    def answer(heard: Heard) -> bytes:
-        if heard.path == "/mcp":
-            return http("307 Temporary Redirect", b"", "Location: /mcp/")
-        if heard.path == "/mcp/":
-            heard.path = "/mcp"
-            return legacy()(heard)
-        return NOT_FOUND
+def leads_on(heard: Heard) -> bytes:
+    if heard.path == "/mcp":
+        return http("307 Temporary Redirect", b"", "Location: /mcp/")
+    if heard.path == "/mcp/":
+        heard.path = "/mcp"
+        return legacy()(heard)
+    return NOT_FOUND
 
-    found, server, _ = probed(answer, path)
+
+def test_tries_the_path_to_which_the_first_one_leads_at_the_same_place() -> None:
+    found, server, _ = probed(leads_on, "")
     assert (found.server.state, found.server.url) == ("open", f"{server.url}/mcp/")
+
+
+def test_a_named_url_has_a_row_of_its_own_beside_what_is_found_elsewhere() -> None:
+    found, server, _ = probed(leads_on, "/mcp")
+    assert (found.server.state, found.server.url) == ("not_mcp", f"{server.url}/mcp")
+    (other,) = found.others
+    assert (other.server.state, other.server.url) == ("open", f"{server.url}/mcp/")
+
+
+@pytest.mark.parametrize("status", ["403 Forbidden", "421 Misdirected Request"])
+@pytest.mark.parametrize("path", ["", "/mcp"])
+def test_asks_as_localhost_who_knows_no_address(status: str, path: str) -> None:
+    """As servers do that check `Host` against the one name that people type."""
+
+    def answer(heard: Heard) -> bytes:
+        named = heard.headers["host"].startswith("localhost:")
+        return modern(heard) if named else http(status)
+
+    found, server, sent = probed(answer, path)
+    assert found.server.state == "open"
+    assert found.server.url == f"{server.url}/mcp"
+    assert {it.address for it in sent} == {f"127.0.0.1:{server.port}"}
 
 
 def test_takes_a_server_that_serves_every_path_for_one() -> None:

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 
+from msgspec import structs
+
+from bascule.net.addresses import literal
 from bascule.scan.exchange import WireError
 from bascule.scan.finding import Finding
 from bascule.scan.identify import Sighting
@@ -14,7 +18,7 @@ from bascule.scan.probed import Probed
 from bascule.scan.report import Gap
 from bascule.scan.scope import OutOfScopeError
 from bascule.scan.summary import described, judged, summed_up, unknown
-from bascule.scan.target import Target
+from bascule.scan.target import Target, shown
 from bascule.scan.walk import Walk, walk
 from bascule.scan.wire import Wire
 
@@ -32,15 +36,40 @@ async def probe(
     """Find out what is at a target, and judge it: by all judges, unless some are named.
 
     No tool is called, and no credential sent. Whatever the target does, it raises nothing:
-    what cannot be told is in `not_assessed`.
+    what cannot be told is in `not_assessed`. A server on loopback that refuses an address
+    is asked by name too: some know `localhost` alone.
     """
+    found = await _once(wire, target, JUDGES if judges is None else judges, seconds)
+    refuses = found.failure is None and found.server.state in {"forbidden", "unknown"}
+    if not (refuses and found.identity is None and _is_loopback_literal(target.host)):
+        return found
+    by_name = replace(target, host="localhost", addresses=_addresses(target))
+    named = await _once(wire, by_name, JUDGES if judges is None else judges, seconds)
+    if named.identity is None:
+        return found
+    url = shown(f"{target.origin}{named.identity.path}")
+    return replace(named, server=structs.replace(named.server, url=url))
+
+
+def _is_loopback_literal(host: str) -> bool:
+    address = literal(host)
+    return address is not None and address.is_loopback
+
+
+def _addresses(target: Target) -> tuple[str, ...]:
+    return target.addresses or (target.host,)
+
+
+async def _once(
+    wire: Wire, target: Target, judges: Sequence[Judge], seconds: float
+) -> Probed:
     met, probed, ended = Walk(), list[Probed](), ""
     tools: list[Finding | Gap] = []
 
     async def visit(seen: Sighting) -> None:
         assert seen.identity is not None  # noqa: S101 - only those are visited
         probed.append(described(seen, seen.identity))
-        for judge in JUDGES if judges is None else judges:
+        for judge in judges:
             number = len(probed) - 1
             results = await _ask(judge, wire, seen)
             probed[number] = judged(probed[number], results)

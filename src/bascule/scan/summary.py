@@ -106,7 +106,7 @@ def summed_up(target: Target, met: Walk, probed: list[Probed], ended: str) -> Pr
     ]
     whys = [it for it in (met.stopped, ended) if it]
     gaps += [Gap(target=name, what="its other paths", why=why) for why in whys]
-    if probed:
+    if probed and (target.path is None or _path(probed[0]) == target.path):
         first = probed[0]
         if target.credential:
             first = _with_token_in_url(first, target)
@@ -130,7 +130,12 @@ def summed_up(target: Target, met: Walk, probed: list[Probed], ended: str) -> Pr
         findings=findings,
         not_assessed=tuple(gaps),
         failure=None if met.problem is None else met.problem.failure,
+        others=tuple(probed),
     )
+
+
+def _path(probed: Probed) -> str:
+    return "" if probed.identity is None else probed.identity.path
 
 
 def _with_token_in_url(probed: Probed, target: Target) -> Probed:
