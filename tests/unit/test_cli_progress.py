@@ -13,17 +13,20 @@ SHOWS, TAKES_AWAY = "\r\x1b[K", "\r\x1b[K"
 
 
 def shown(*texts: str) -> str:
-    """Give what a person at a terminal gets."""
+    """Give what a person at a terminal gets, until the program lets go of it."""
     person, program = pty.openpty()
-    try:
-        with os.fdopen(program, "w") as file, contextlib.redirect_stderr(file):
-            with Line(pause=0) as line:
-                for text in texts:
-                    line.say(text)
-            os.set_blocking(person, False)
-            return os.read(person, 10_000).decode()
-    finally:
-        os.close(person)
+    with (
+        os.fdopen(program, "w") as file,
+        contextlib.redirect_stderr(file),
+        Line(pause=0) as line,
+    ):
+        for text in texts:
+            line.say(text)
+    told = b""
+    with os.fdopen(person, "rb", buffering=0) as terminal, contextlib.suppress(OSError):
+        while more := terminal.read(10_000):
+            told += more
+    return told.decode()
 
 
 def test_a_terminal_is_told_and_the_line_is_gone_at_the_end() -> None:
