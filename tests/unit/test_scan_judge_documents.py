@@ -14,6 +14,7 @@ from bascule.scan.judge.documents import (
     judge_issuer,
     judge_resource,
     leads_inward,
+    names_another_place,
     same_resource,
 )
 
@@ -161,6 +162,30 @@ def test_an_address_leads_inward_when_it_is_nearer_than_the_server(
 )
 def test_other_spellings_of_a_resource_are_the_same(said: str) -> None:
     assert same_resource(said, URL)
+
+
+def test_loopback_is_one_host_on_each_port() -> None:
+    assert same_resource("http://localhost:8420/mcp", "http://127.0.0.1:8420/mcp")
+    assert same_resource("http://[::1]:8420/mcp", "http://localhost:8420/mcp")
+    assert not same_resource("http://localhost:8421/mcp", "http://127.0.0.1:8420/mcp")
+    assert not same_resource("http://localhost:8420/x", "http://127.0.0.1:8420/mcp")
+
+
+@pytest.mark.parametrize(
+    ("said", "url", "another"),
+    [
+        ("https://mcp.example/mcp", "http://127.0.0.1:8420/mcp", True),
+        ("https://mcp.example/mcp", "http://10.0.0.5/mcp", True),
+        ("https://mcp.example/mcp", "http://localhost:8420/mcp", True),
+        ("http://127.0.0.1:8420/other", "http://127.0.0.1:8420/mcp", False),
+        ("http://localhost:8420/mcp", "http://127.0.0.1:8420/mcp", False),
+        ("https://other.example/mcp", "https://mcp.example/mcp", False),
+        (None, "http://127.0.0.1:8420/mcp", False),
+        ("no URL", "http://127.0.0.1:8420/mcp", False),
+    ],
+)
+def test_a_name_may_be_the_one_of_a_proxy(said: object, url: str, another: bool) -> None:
+    assert names_another_place(said, url) is another
 
 
 @pytest.mark.parametrize(

@@ -184,6 +184,14 @@ def test_a_rule_tells_the_twins_apart(
     assert seen(harmed).rules - clean.rules == {rule}
 
 
+def test_to_do_without_oauth_weighs_less_than_to_promise_it() -> None:
+    rule = "no-resource-metadata"
+    without = seen({"resource": None, "challenge": "Bearer"})
+    promised = seen({"resource": None})
+    assert without.findings[rule].severity == "info"
+    assert promised.findings[rule].severity == "low"
+
+
 def test_each_rule_of_the_judges_has_its_twins() -> None:
     elsewhere = {"cleartext", "inspector-open"}
     rules = {it.id for area in (identity, browser, serving) for it in area.RULES}
@@ -286,6 +294,11 @@ def test_behind_a_token_only_what_comes_before_it_is_known(era: str) -> None:
     assert {"origin-not-checked", "host-not-checked"} <= whats(
         {"era": era, "checks_origin": False, "checks_host": False}
     )
+
+
+@pytest.mark.parametrize("name", ["https://mcp.example/mcp", "https://10.1.2.3/x/mcp"])
+def test_a_resource_that_a_proxy_may_serve_under_its_name_is_a_gap(name: str) -> None:
+    assert "resource-mismatch" in whats({"resource": {"resource": name}})
 
 
 def test_metadata_outside_of_the_scope_are_not_fetched() -> None:

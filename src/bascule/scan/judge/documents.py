@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from bascule.config.addresses import is_loopback, web_address
 from bascule.lock.invisible import visible
-from bascule.net.addresses import literal, unmapped
+from bascule.net.addresses import literal, spells_loopback, unmapped
 from bascule.scan.finding import Finding, found
 from bascule.scan.interfaces import REACHES, Reach, reach_of
 from bascule.scan.rules import identity as rules
@@ -74,13 +74,10 @@ def judge_resource(
     `reach`: from where the server itself is reached.
     """
     resource = document.get("resource")
-    if not isinstance(resource, str) or not same_resource(resource, url):
-        said = clipped(resource) if isinstance(resource, str) else "none"
-        yield found(
-            rules.RESOURCE_MISMATCH,
-            target,
-            f"`resource` is {said}, the server is `{shown(url)}`",
-        )
+    said = clipped(resource) if isinstance(resource, str) else "none"
+    if not names_another_place(resource, url) and not same_resource(resource, url):
+        seen = f"`resource` is {said}, the server is `{shown(url)}`"
+        yield found(rules.RESOURCE_MISMATCH, target, seen)
     servers = strings(document.get("authorization_servers"))
     if not servers:
         yield found(
@@ -188,19 +185,41 @@ def _reach_of_literal(host: str) -> Reach | None:
     return "loopback" if address.is_unspecified else reach_of(str(address))
 
 
-def same_resource(said: str, url: str) -> bool:
-    """Compare resource identifiers: scheme and host in any case, one slash at the end."""
-    return _canonical(said) == _canonical(url)
+def same_resource(said: Any, url: str) -> bool:
+    """Compare resource identifiers: scheme and host in any case, one slash at the end.
+
+    Loopback is one host, whether it is written as a name or as an address.
+    """
+    return isinstance(said, str) and _canonical(said) == _canonical(url)
 
 
-def _canonical(url: str) -> tuple[str, str, str, str]:
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return "", url, "", ""
-    port = {"http": ":80", "https": ":443"}.get(parts.scheme.lower(), "")
-    place = parts.netloc.lower().removesuffix(port or "\0")
-    return parts.scheme.lower(), place, parts.path.removesuffix("/"), parts.query
+def names_another_place(said: Any, url: str) -> bool:
+    """Tell whether a resource has a name, where the server was reached by its address.
+
+    It may be the name under which a proxy serves it: nobody can tell from here.
+    """
+    parts = web_address(said) if isinstance(said, str) else None
+    host = (urlsplit(url).hostname or "").lower()
+    return (
+        parts is not None
+        and spells_loopback(host) | (literal(host) is not None)
+        and not spells_loopback(parts.hostname or "")
+        and parts.hostname != host
+    )
+
+
+def _canonical(url: str) -> tuple[str, str, int | None, str, str]:
+    parts = web_address(url)
+    if parts is None:
+        return "", url, None, "", ""
+    host = (parts.hostname or "").lower()
+    return (
+        parts.scheme,
+        "localhost" if spells_loopback(host) else host,
+        parts.port or {"http": 80, "https": 443}[parts.scheme],
+        parts.path.removesuffix("/"),
+        parts.query,
+    )
 
 
 def _judge_pkce(document: Mapping[str, Any], issuer: str, target: str) -> Iterator[Finding]:

@@ -26,9 +26,10 @@ from bascule.scan.judge.documents import (
     judge_resource,
     judge_scopes,
     leads_inward,
+    names_another_place,
     strings,
 )
-from bascule.scan.judge.legs import Verdict, named
+from bascule.scan.judge.legs import Verdict, gap, named
 from bascule.scan.place import Answered
 from bascule.scan.probed import Identity
 from bascule.scan.report import Gap
@@ -66,6 +67,10 @@ async def judge_metadata(wire: Wire, identity: Identity) -> Verdict:
     if document is None:
         return [*verdict, *gaps] if gaps else [*verdict, _no_metadata(identity, given)]
     verdict += judge_resource(document, url=identity.url, target=target, reach=reach)
+    resource = document.get("resource")
+    if names_another_place(resource, identity.url):
+        why = f"it says it is {clipped(str(resource))}: probe it by that URL too"
+        verdict.append(gap(identity, rules.RESOURCE_MISMATCH, why))
     servers = strings(document.get("authorization_servers"))
     for issuer in servers[:MAX_SERVERS]:
         verdict += await _judge_server(wire, identity, issuer)
@@ -216,11 +221,15 @@ def _origin(url: str) -> str:
 
 
 def _no_metadata(identity: Identity, given: str | None) -> Finding:
-    where = (
-        f"{WELL_KNOWN_RESOURCE} has none" if given is None else f"{clipped(given)} is gone"
-    )
-    said = "the challenge names no `resource_metadata`, " if given is None else ""
-    return found(rules.NO_RESOURCE_METADATA, named(identity), f"{said}{where}")
+    """Weigh it: no OAuth at all is a choice, and to promise it a mistake."""
+    rule, target = rules.NO_RESOURCE_METADATA, named(identity)
+    if given is None:
+        seen = (
+            "the challenge names no `resource_metadata`, and nothing is at "
+            f"{WELL_KNOWN_RESOURCE}"
+        )
+        return found(rule, target, seen, severity="info")
+    return found(rule, target, f"{clipped(given)}, which the challenge names, is not there")
 
 
 def _gap(identity: Identity, address: str, why: str) -> Gap:
