@@ -9,7 +9,13 @@ from dataclasses import replace
 import msgspec
 import pytest
 
-from bascule.app.boundaries import STALE_SECONDS, standings, subject_of, with_closed
+from bascule.app.boundaries import (
+    STALE_SECONDS,
+    for_nobody,
+    standings,
+    subject_of,
+    with_closed,
+)
 from bascule.clock import UnixTime
 from bascule.config.load import load
 from bascule.config.model import Config
@@ -108,6 +114,29 @@ def test_a_breach_closes_by_rule_whatever_the_mode(mode: str | None) -> None:
 def test_what_is_not_approved_is_said_before_what_is_closed() -> None:
     gate = Gate(mode="enforce", missing=Reason.NOT_APPROVED, closed=True)
     assert gate.shuts(NOW) is Reason.NOT_APPROVED
+
+
+@pytest.mark.parametrize(
+    ("server", "networks", "named"),
+    [
+        ("", ["10.0.0.0/8"], True),
+        ("", ["10.0.0.0/8", "127.0.0.1"], False),
+        ("", ["::1"], False),
+        ("", ["0.0.0.0/0"], False),
+        ("", [], False),
+        ('behind_proxy = ["127.0.0.1"]', ["10.0.0.0/8"], False),
+        ('listen = "10.0.0.1:8420"', ["10.0.0.0/8"], False),
+    ],
+)
+def test_a_boundary_that_leaves_everybody_out_is_named(
+    server: str, networks: list[str], named: bool
+) -> None:
+    text = (
+        f'[server]\n{server}\n[connectors.desk]\nurl = "https://desk.example/mcp"\n'
+        f"boundary = {{ reachable_from = {networks} }}\n"
+    )
+    found = for_nobody(load(text, source="bascule.toml"))
+    assert found == (["desk"] if named else [])
 
 
 def test_what_another_version_kept_counts_without_its_details() -> None:

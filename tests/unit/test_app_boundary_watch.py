@@ -17,10 +17,12 @@ from bascule.app.boundary_watch import BoundaryWatch, _not_forgotten
 from bascule.app.files import data_directory
 from bascule.app.own_loop import in_own_loop
 from bascule.app.place import Place
+from bascule.app.stdio import StdioHosts
 from bascule.audit.query import Filter, rows
 from bascule.clock import UnixTime, system_clock
 from bascule.config.load import load
 from bascule.config.model import Config
+from bascule.launch.sandbox.backend import Reached
 from bascule.scan.boundary import Judged
 from bascule.scan.bypass import listening_at, sockets_of
 from bascule.scan.finding import found
@@ -92,6 +94,18 @@ def test_what_a_sandbox_refused_is_recorded_once_and_outlives_a_start(
     other = load('[connectors.time]\ncommand = ["other"]\n', source="bascule.toml")
     probe(place, tmp_path, Hosted(), other)
     assert rules_of(place, other) == []
+
+
+def test_what_sandboxes_refuse_is_told_once(place: Place, tmp_path: Path) -> None:
+    hosts = StdioHosts(place, CONFIG, tmp_path / "bascule.toml")
+    refused = Reached("evil.example", 443, allowed=False, reason="not in `may_reach`")
+    asyncio.run(hosts._reached("time", refused))
+    asyncio.run(hosts._reached("time", Reached("good.example", 443, allowed=True)))
+    (places,) = hosts.kept_off().values()
+    assert list(places) == ["evil.example:443"]
+    assert hosts.kept_off() == {}
+    assert recorded(place, "egress.refuse") == 1
+    assert hosts.processes() == {"time": frozenset()}
 
 
 def test_nothing_is_probed_where_the_rule_is_never(place: Place, tmp_path: Path) -> None:

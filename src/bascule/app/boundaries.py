@@ -10,13 +10,16 @@ import msgspec
 
 from bascule.clock import UnixTime
 from bascule.config.model import Config, Connector
+from bascule.config.rules import is_exposed
 from bascule.decision.gate import Gate
+from bascule.decision.networks import Networks
 from bascule.decision.snapshot import Gates
 from bascule.scan.boundary import Judged, Verdict
 from bascule.storage.boundary_verdicts import Kept
 
 STALE_SECONDS = 3600
 """A verdict counts so long at least without another probe from its place."""
+_LOOPBACK = ("127.0.0.1", "::1")
 MISSED = 3
 """Probes that a place may miss before what it saw last counts no more."""
 
@@ -81,6 +84,22 @@ def _worst(verdicts: list[str]) -> Verdict:
     if "outside" in verdicts:
         return "outside"
     return "inside" if verdicts and set(verdicts) == {"inside"} else "unknown"
+
+
+def for_nobody(config: Config) -> list[str]:
+    """Name the connectors that no client can use: only this machine reaches Bascule.
+
+    Behind a proxy clients have other addresses than the listener's.
+    """
+    server = config.server
+    if is_exposed(server.listen) or server.behind_proxy:
+        return []
+    return [
+        name
+        for name, it in config.connectors.items()
+        if it.boundary.reachable_from
+        and not any(map(Networks(it.boundary.reachable_from).holds, _LOOPBACK))
+    ]
 
 
 def with_closed(gates: Gates, kept: Iterable[Kept], config: Config, now: UnixTime) -> Gates:

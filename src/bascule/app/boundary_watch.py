@@ -19,7 +19,13 @@ import msgspec
 from msgspec.structs import replace
 
 from bascule.app import state
-from bascule.app.boundaries import judged_of, stale_before, standings, subject_of
+from bascule.app.boundaries import (
+    for_nobody,
+    judged_of,
+    stale_before,
+    standings,
+    subject_of,
+)
 from bascule.app.boundary_probe import Asked, judge_all
 from bascule.app.own_loop import in_own_loop
 from bascule.app.place import Place
@@ -75,6 +81,7 @@ class BoundaryWatch:
         self._hosted = hosted
         self._here = socket.gethostname()
         self._probed: Config | None = None
+        self._warned: Config | None = None
         self._due = monotonic() + (SPREAD_SECONDS * _share() if place.is_shared else 0)
         self._refused: dict[str, dict[str, UnixTime]] = {}
         self.counts: Mapping[str, int] = {}
@@ -87,6 +94,7 @@ class BoundaryWatch:
 
     async def _probe_when_due(self) -> None:
         config = self._config()
+        self._warn(config)
         changed = self._probed is not None and self._probed is not config
         if config.boundary.every_minutes == 0 or not (changed or monotonic() >= self._due):
             return
@@ -103,6 +111,18 @@ class BoundaryWatch:
             return
         minutes = config.boundary.every_minutes * (0.9 + 0.2 * _share())
         self._due = monotonic() + minutes * 60
+
+    def _warn(self, config: Config) -> None:
+        """Say once of each configuration what nobody can use."""
+        if self._warned is config:
+            return
+        self._warned = config
+        for name in for_nobody(config):
+            log.warning(
+                "connector `%s` can be used by nobody: Bascule listens on loopback, which "
+                "its `boundary.reachable_from` does not have",
+                name,
+            )
 
     async def _probe(self, config: Config) -> None:
         for name, places in self._hosted.kept_off().items():
