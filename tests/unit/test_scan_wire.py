@@ -281,9 +281,13 @@ class Rebinding:
         return [self.answers.pop(0)] if self.answers else ["169.254.169.254"]
 
 
+def owning(*named: str) -> Scope:
+    return Scope(owned=True, named=entries(named))
+
+
 def test_looks_a_name_up_once_and_connects_to_what_was_checked() -> None:
     async def run() -> None:
-        resolver, owned = Rebinding("127.0.0.1"), Scope(owned=True)
+        resolver, owned = Rebinding("127.0.0.1"), owning("rebinds.example")
         async with serving(fine) as server, wired(scope=owned, resolver=resolver) as wire:
             target = Target.of_url(f"http://rebinds.example:{server.port}/mcp")
             place = await wire.place(target)
@@ -305,13 +309,18 @@ def test_does_not_even_look_up_a_strangers_name() -> None:
             assert resolver.asked == 0
             await wire.place(Target.of_url("http://localhost/mcp"))
             assert resolver.asked == 1
+        async with wired(scope=owning("ours.example"), resolver=resolver) as wire:
+            with pytest.raises(OutOfScopeError, match="was not named"):
+                await wire.place(Target.of_url("http://named-by-a-server.example/as"))
+            assert resolver.asked == 1
 
     asyncio.run(run())
 
 
 def test_refuses_a_name_that_leads_to_the_metadata_service_whoever_owns_it() -> None:
     async def run() -> None:
-        async with wired(scope=Scope(owned=True), resolver=Rebinding()) as wire:
+        owned = owning("rebinds.example")
+        async with wired(scope=owned, resolver=Rebinding()) as wire:
             with pytest.raises(OutOfScopeError, match="never probed"):
                 await wire.place(Target.of_url("http://rebinds.example/mcp"))
             assert wire.sent == []

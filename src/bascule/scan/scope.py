@@ -92,14 +92,21 @@ class Scope:
     def check_name(self, host: str) -> None:
         """Raise `OutOfScopeError` unless a name may be looked up.
 
-        Who answers for a name learns that somebody asks, so that strangers' names are not
-        even looked up without their owner's word.
+        Who answers for a name learns that somebody asks. So names of other machines are
+        looked up only with their owner's word, and only those that a person has written:
+        not the ones that a server names.
         """
-        is_own = host in {"localhost", socket.gethostname().lower()} or literal(host)
-        if not (self.owned or is_own):
+        if host in {"localhost", socket.gethostname().lower()} or literal(host):
+            return
+        if not self.owned:
             raise OutOfScopeError(
                 f"`{host}` may be another machine, and is not even looked up: add "
                 "--i-own-this if it is yours to probe"
+            )
+        if host not in {it.host for it in (*self.named, *(self.listed or ()))}:
+            raise OutOfScopeError(
+                f"`{host}` was not named, and is not even looked up: list it in a scope "
+                "file (--scope FILE)"
             )
 
     def check(self, address: str, host: str, port: int) -> None:
