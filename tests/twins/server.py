@@ -71,6 +71,8 @@ class Twin:
     )
     refusal: Mapping[str, Any] = field(default_factory=lambda: {"error": "invalid_token"})
     """What it says to whom it does not know."""
+    status: int = 401
+    """What it says it with."""
     challenge: str | None = None
     """`WWW-Authenticate`, with `{origin}` in it; empty for none, None for the right one."""
     resource: Mapping[str, Any] | None = field(default_factory=dict)
@@ -240,7 +242,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif not self._known() and not (
             self.twin.tells and method in {"initialize", "server/discover"}
         ):
-            self._json(401, self.twin.refusal, **self._challenge())
+            self._json(self.twin.status, self.twin.refusal, **self._challenge())
         elif (
             method
             and self.twin.checks_type

@@ -208,6 +208,13 @@ def test_a_plain_refusal_does_not_hide_that_any_token_is_taken(era: str) -> None
     assert found.probed.server.state == "garbage_accepted"
 
 
+def test_who_is_forbidden_is_not_told_that_a_token_is_asked_for() -> None:
+    refusal = {"jsonrpc": "2.0", "id": None, "error": {"code": -32000, "message": "no"}}
+    found = seen({**PLAIN, "status": 403, "refusal": refusal})
+    assert found.probed.server.state == "forbidden"
+    assert found.rules == set()
+
+
 def test_a_plain_refusal_that_stays_one_is_no_mcp_server() -> None:
     found = seen(PLAIN)
     assert found.probed.identity is None

@@ -52,7 +52,8 @@ _PARAMETER = r'(?:^|[\s,]){}\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s",]+))'
 
 async def judge_metadata(wire: Wire, identity: Identity) -> Verdict:
     """Judge the challenge, the resource's metadata, and those of who issues its tokens."""
-    if identity.state not in _ASKS:
+    asks_nothing = identity.state == "forbidden" and not identity.challenges
+    if identity.state not in _ASKS or asks_nothing:
         return []
     target, reach = named(identity), _reach(identity)
     given = parameter(identity.challenges, "resource_metadata")
