@@ -87,7 +87,7 @@ def gathered(
         snapshot=snapshot,
         tests=tests,
         owner=NOBODY,
-        verified=(Verified("desk", True, "carol"),),
+        verified=(Verified("desk", True, "carol"), Verified("time", True, "carol")),
         entries={},
         log=WHOLE,
         running=None,
@@ -349,8 +349,29 @@ def test_what_drifted_is_named() -> None:
     found = by_id(replace(gathered(), verified=(drifted,)))["bytes"]
     assert (found.state, found.evidence) == (
         "not_met",
-        ("`desk`: not as it was locked: tree",),
+        ("`desk`: not as it was locked: tree", "`time` is not locked"),
     )
+
+
+def test_where_there_is_nothing_to_look_at_nothing_is_met() -> None:
+    config = load("", source="bascule.toml")
+    snapshot = build_snapshot(config, {}, {})
+    nothing = replace(gathered(), config=config, snapshot=snapshot, verified=())
+    of_connectors = {
+        *("enforced", "bytes", "declared", "sandbox", "credentials", "separate"),
+        *("consent", "arguments", "reach"),
+    }
+    assert of_connectors <= states(by_id(nothing), "not_assessed")
+
+
+def test_who_waits_for_a_person_is_unknown_of_definitions_that_nobody_approved() -> None:
+    missing = Gate(mode="enforce", missing=Reason.NOT_APPROVED)
+    for gate in (None, missing):
+        found = judged(time=gate)["consent"]
+        assert (found.state, found.evidence) == (
+            "not_assessed",
+            ("no definitions are approved of `time`",),
+        )
 
 
 def test_a_log_that_does_not_verify_is_not_whole_and_none_is_not_assessed() -> None:

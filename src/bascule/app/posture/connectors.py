@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from urllib.parse import urlsplit
 
 from bascule.app.posture.control import Control, Subject
@@ -63,9 +63,17 @@ def approved_controls(
     gates: Mapping[str, Gate | None], verified: Sequence[Verified]
 ) -> Iterator[Control]:
     """Judge what is served."""
-    yield ENFORCED.judged(_unapproved(gates))
-    drifted = [f"`{it.connector}`: {_drift(it)}" for it in verified if it.drift]
-    yield BYTES.judged(drifted)
+    yield ENFORCED.judged_of(gates, _unapproved(gates))
+    yield BYTES.judged_of(gates, _drifted(gates, verified))
+
+
+def _drifted(names: Iterable[str], verified: Sequence[Verified]) -> Iterator[str]:
+    found = {it.connector: it for it in verified}
+    for name in names:
+        if name not in found:
+            yield f"`{name}` is not locked"
+        elif found[name].drift:
+            yield f"`{name}`: {_drift(found[name])}"
 
 
 def _drift(found: Verified) -> str:
@@ -85,8 +93,8 @@ def placed_controls(config: Config, entries: Mapping[str, Entry]) -> Iterator[Co
     """Judge where listeners and servers stand."""
     yield TRANSPORT.judged(_cleartext(config))
     yield BINDING.judged(_wide(config))
-    yield DECLARED.judged(_undeclared(config))
-    yield SANDBOX.judged(_unenclosed(config, entries))
+    yield DECLARED.judged_of(config.connectors, _undeclared(config))
+    yield SANDBOX.judged_of(config.connectors, _unenclosed(config, entries))
 
 
 def _cleartext(config: Config) -> Iterator[str]:

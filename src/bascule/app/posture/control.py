@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Literal
 
 from msgspec import Struct
@@ -42,6 +42,12 @@ class Subject(Struct, frozen=True):
         state: State = "not_met" if against else "met"
         fix = self.fix if against else ""
         return Control(self.promise, self.id, self.title, state, self.probe, against, fix)
+
+    def judged_of(self, connectors: Collection[str], evidence: Iterable[str]) -> Control:
+        """Give it as met likewise, unless there is nothing that it would be said of."""
+        if not connectors:
+            return self.unseen("there are no connectors yet")
+        return self.judged(evidence)
 
     def unseen(self, why: str, fix: str = "") -> Control:
         """Give it as not assessed."""

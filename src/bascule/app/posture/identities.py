@@ -68,9 +68,9 @@ def identity_controls(
 ) -> Iterator[Control]:
     """Judge who acts as whom; `owner`: None where this system does not tell."""
     yield _operator(owner)
-    yield CREDENTIALS.judged(_shared(config, snapshot))
+    yield CREDENTIALS.judged_of(config.connectors, _shared(config, snapshot))
     yield SECRETS.judged(_secrets(config))
-    yield SEPARATE.judged(_together(config))
+    yield SEPARATE.judged_of(config.connectors, _together(config))
 
 
 def _operator(owner: Owner | None) -> Control:

@@ -47,8 +47,8 @@ def rights_controls(
     yield from (_reach(of, reaching) for of in get_args(Reach))
     state, said = tests
     yield TESTED.judged([said] if state == "not_met" else [])
-    yield CONSENT.judged(_destroying(snapshot))
-    yield ARGUMENTS.judged(_unchecked(config, snapshot))
+    yield _consent(config, snapshot)
+    yield ARGUMENTS.judged_of(config.connectors, _unchecked(config, snapshot))
 
 
 def _written(snapshot: Snapshot) -> dict[str, Policy]:
@@ -90,6 +90,17 @@ def _is_of(found: Breadth, reach: Reach) -> bool:
 
 def _place(found: Breadth) -> str:
     return f"policy `{found.policy}`" if found.policy else f"`{dotted(found.where)}`"
+
+
+def _consent(config: Config, snapshot: Snapshot) -> Control:
+    """Judge it by what was approved; of what was not, nobody knows what destroys."""
+    destroying = list(_destroying(snapshot))
+    gates = ((name, snapshot.gates.get(name)) for name in config.connectors)
+    unknown = [f"`{name}`" for name, gate in gates if gate is None or gate.missing]
+    if unknown and not destroying:
+        why = f"no definitions are approved of {', '.join(unknown)}"
+        return CONSENT.unseen(why, "lock and approve them: `bascule approve NAME`")
+    return CONSENT.judged_of(config.connectors, destroying)
 
 
 def _destroying(snapshot: Snapshot) -> Iterator[str]:
