@@ -233,6 +233,20 @@ def test_ports_packages_and_paths_of_short_options_stay_readable(
     assert redacted_command(command) == command
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "htt~s://bob:hunter2@x.example/mcp",
+        "bob:hunter2@x.example/mcp",
+        "x.example/mcp?token=hunter2",
+        "//bob:hunter2@x.example/mcp",
+        "https:/bob:hunter2@x.example/mcp",
+    ],
+)
+def test_what_is_no_url_shows_no_password_either(url: str) -> None:
+    assert "hunter2" not in redacted_url(url)
+
+
 def test_parameters_of_a_path_are_left_out() -> None:
     assert redacted_url("https://x.example/mcp;token=hunter2;v=1/tools") == (
         f"https://x.example/mcp;token={LEFT_OUT};v=1/tools"

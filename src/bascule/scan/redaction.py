@@ -63,6 +63,7 @@ _USER = re.compile(r"((?:^|\s)(?:-u|--user)[ =]+[^\s:]+:)(?!\d+(?:\s|$))\S+")
 _RANDOM = re.compile(r"sha256:[0-9a-f]{64}(?![0-9A-Za-z])|[A-Za-z0-9+/_=.~-]{20,}")
 _PLAIN_QUERY = re.compile(r"[a-z0-9_.,-]{1,12}|[A-Za-z]{1,8}")
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+_USER_AND_PASSWORD = re.compile(r"(?<![^\s/])[^\s/@]+:[^\s/@]+@")
 _CREDENTIALS = re.compile(r"(//)[^/?#@\s]*@")
 
 
@@ -86,6 +87,8 @@ def redacted_url(url: str) -> str:
         credentials = parts.netloc.rpartition("@")[0]
     except ValueError:
         return LEFT_OUT
+    if not parts.netloc:  # it is none, and may still hold what one does
+        return redacted(_USER_AND_PASSWORD.sub(f"{LEFT_OUT}@", url))
     if credentials:
         is_reference = not without_references(credentials).strip(":")
         host = f"{credentials if is_reference else LEFT_OUT}@{host}"
