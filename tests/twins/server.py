@@ -73,6 +73,8 @@ class Twin:
     """What it says to whom it does not know."""
     status: int = 401
     """What it says it with."""
+    breaks_on_tokens: bool = False
+    """Answer 500 to tokens that it does not know."""
     challenge: str | None = None
     """`WWW-Authenticate`, with `{origin}` in it; empty for none, None for the right one."""
     resource: Mapping[str, Any] | None = field(default_factory=dict)
@@ -242,7 +244,9 @@ class _Handler(BaseHTTPRequestHandler):
         elif not self._known() and not (
             self.twin.tells and method in {"initialize", "server/discover"}
         ):
-            self._json(self.twin.status, self.twin.refusal, **self._challenge())
+            breaks = self.twin.breaks_on_tokens and "Authorization" in self.headers
+            status = 500 if breaks else self.twin.status
+            self._json(status, self.twin.refusal, **self._challenge())
         elif (
             method
             and self.twin.checks_type

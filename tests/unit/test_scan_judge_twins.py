@@ -308,6 +308,11 @@ def test_a_resource_that_a_proxy_may_serve_under_its_name_is_a_gap(name: str) ->
     assert "resource-mismatch" in whats({"resource": {"resource": name}})
 
 
+@pytest.mark.parametrize("era", ["modern", "legacy", "sse"])
+def test_a_server_that_breaks_on_a_token_has_not_refused_it(era: str) -> None:
+    assert "garbage-bearer-accepted" in whats({"era": era, "breaks_on_tokens": True})
+
+
 def test_metadata_outside_of_the_scope_are_not_fetched() -> None:
     challenge = 'Bearer resource_metadata="http://10.9.8.7/meta"'
     found = seen({"challenge": challenge})

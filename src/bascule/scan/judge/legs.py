@@ -59,13 +59,13 @@ async def greet(wire: Wire, identity: Identity, headers: Mapping[str, str]) -> L
     return leg_of(outcome, accepted=era is not None and confirms(era, outcome))
 
 
-def leg_of(outcome: Outcome, *, accepted: bool) -> Leg:
+def leg_of(outcome: Outcome, *, accepted: bool, refusals: frozenset[int] = REFUSED) -> Leg:
     """Read an answer; that it is a success is for who asked to tell."""
     code = "" if outcome.code is None else f" with error {outcome.code}"
     seen = f"status {outcome.answered.status}{code}"
     if accepted:
         return Leg("accepted", seen, outcome.answered)
-    refused = outcome.answered.status in REFUSED
+    refused = outcome.answered.status in refusals
     return Leg("refused" if refused else "unclear", seen, outcome.answered)
 
 

@@ -29,6 +29,9 @@ SECONDS = 60
 ERAS: tuple[Era, ...] = ("modern", "legacy", "sse")
 """Where it is not known: a server that asks for a token first does not say."""
 
+UNAUTHORIZED = frozenset({401, 403})
+"""Statuses that say: not with this token (RFC 6750 §3.1)."""
+
 _ASKED = frozenset({"token_required", "forbidden", "discovery_open", "garbage_accepted"})
 
 
@@ -44,6 +47,8 @@ async def judge_tokens(wire: Wire, identity: Identity) -> Verdict:
     if leg.outcome == "accepted":
         seen = f"the tools come for `Bearer {GARBAGE}`, and not without a token"
         return [_found(rules.GARBAGE_BEARER, identity, seen)]
+    if leg.outcome == "unclear":
+        return [gap(identity, rules.GARBAGE_BEARER, f"`Bearer {GARBAGE}` gets: {leg.seen}")]
     now = UnixTime(wire.clock() // 1_000_000)
     for kind, token in (
         ("signed by a key of nobody", foreign_token(now)),
@@ -59,13 +64,17 @@ async def judge_tokens(wire: Wire, identity: Identity) -> Verdict:
 
 
 async def let_in(wire: Wire, identity: Identity, token: str) -> Leg:
-    """Ask for the tools with a token, in each era that the server may speak."""
-    tried = ERAS if identity.era is None else (identity.era,)
-    for era in tried:
+    """Ask for the tools with a token, in each era that the server may speak.
+
+    Accepted in one is enough; refused means that one of them said so, and none accepted.
+    """
+    legs = []
+    for era in ERAS if identity.era is None else (identity.era,):
         leg = await _list(wire, identity, era, {"Authorization": f"Bearer {token}"})
         if leg.outcome == "accepted":
-            break
-    return leg
+            return leg
+        legs.append(leg)
+    return next((it for it in legs if it.outcome == "refused"), legs[0])
 
 
 async def _list(
@@ -75,12 +84,12 @@ async def _list(
     try:
         async with greeting(wire, identity.place, identity.path, era, headers) as greeted:
             if not greeted.confirmed:
-                return leg_of(greeted.outcome, accepted=False)
+                return leg_of(greeted.outcome, accepted=False, refusals=UNAUTHORIZED)
             outcome = await greeted.ask(greeted.question_of(2, "tools/list", {}))
     except WireError as exc:
         return Leg("unclear", f"no answer: {exc}")
     listed = isinstance((outcome.result or {}).get("tools"), list)
-    return leg_of(outcome, accepted=listed)
+    return leg_of(outcome, accepted=listed, refusals=UNAUTHORIZED)
 
 
 def foreign_token(now: UnixTime) -> str:
