@@ -11,11 +11,15 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import resource
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
+
+import uvloop
 
 from bascule.clock import monotonic
 from canned import Heard, http, result
@@ -25,12 +29,13 @@ from system.host_scene import listens
 PORTS, SERVERS = 1000, 20
 FIRST = 10_000
 KINDS = ("web", "silent", "closing", "banner")
+LENGTH = re.compile(rb"content-length: (\d+)", re.IGNORECASE)
 INFO = {"name": "one-of-many", "version": "1"}
 
 
 def main() -> None:
     if sys.argv[1] == "serve":
-        asyncio.run(serve())
+        uvloop.run(serve())
         return
     folder = Path(sys.argv[1])
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
@@ -65,45 +70,45 @@ def main() -> None:
         "requests": len(report["requests"]),
         "not_assessed": [it["why"] for it in report["not_assessed"]],
     }
+    (folder / "report.json").write_text(done.stdout)
     print(json.dumps(found))
 
 
 async def serve() -> None:
+    loop = asyncio.get_running_loop()
     for at in range(PORTS):
         kind = "mcp" if at % (PORTS // SERVERS) == 0 else KINDS[at % len(KINDS)]
-        handler = _Handler(kind)
-        await asyncio.start_server(handler, "127.0.0.1", FIRST + at, backlog=16)
+        await loop.create_server(partial(_Server, kind), "127.0.0.1", FIRST + at)
     await asyncio.Event().wait()
 
 
-class _Handler:
-    """Answers as one kind of server does."""
+class _Server(asyncio.Protocol):
+    """Answers as one kind of server does, also several requests that come at once."""
 
     def __init__(self, kind: str) -> None:
         self._kind = kind
+        self._received = b""
 
-    async def __call__(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> None:
-        if self._kind == "silent":
-            await reader.read(-1)
-        elif self._kind == "banner":
-            writer.write(b"220 ready\r\n")
-            await reader.read(4096)
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport: Any = transport
+        if self._kind == "banner":
+            self._transport.write(b"220 ready\r\n")
+
+    def data_received(self, data: bytes) -> None:
+        if self._kind == "closing":
+            self._transport.close()
         elif self._kind in {"web", "mcp"}:
-            await self._http(reader, writer)
-        writer.close()
-
-    async def _http(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> None:
-        while head := await _head(reader):
-            first, *lines = head.decode().split("\r\n")[:-2]
-            pairs = (line.partition(": ") for line in lines)
-            headers = {name.lower(): value for name, _, value in pairs}
-            body = await reader.readexactly(int(headers.get("content-length", 0)))
-            method, path, _ = first.split(" ")
-            writer.write(self._answer(Heard(method, path, headers, body)))
+            self._received += data
+            while b"\r\n\r\n" in self._received:
+                head, _, rest = self._received.partition(b"\r\n\r\n")
+                length = LENGTH.search(head)
+                size = 0 if length is None else int(length[1])
+                if len(rest) < size:
+                    return
+                self._received = rest[size:]
+                method, path, _version = head.decode().split("\r\n")[0].split(" ")
+                heard = Heard(method, path, {}, rest[:size])
+                self._transport.write(self._answer(heard))
 
     def _answer(self, heard: Heard) -> bytes:
         if self._kind == "web" or heard.path != "/mcp" or heard.method != "POST":
@@ -119,13 +124,6 @@ class _Handler:
         if heard.rpc not in answers:
             return http("202 Accepted") if heard.rpc.startswith("notif") else http("400 No")
         return result(heard, answers[heard.rpc])
-
-
-async def _head(reader: asyncio.StreamReader) -> bytes:
-    try:
-        return await reader.readuntil(b"\r\n\r\n")
-    except (asyncio.IncompleteReadError, OSError):
-        return b""
 
 
 if __name__ == "__main__":

@@ -26,8 +26,8 @@ from bascule.scan.summary import unknown
 from bascule.scan.target import Target
 from bascule.scan.wire import Wire
 
-FIRST_LOOK = Limits(connect_seconds=0.6, first_seconds=0.6)
-SECOND_LOOK = Limits(connect_seconds=1.5, first_seconds=1.5)
+FIRST_LOOK = Limits(connect_seconds=0.6, first_seconds=0.6, head_seconds=0.6)
+SECOND_LOOK = Limits(connect_seconds=1.5, first_seconds=1.5, head_seconds=1.5)
 """For those that said nothing at first."""
 MOST_AT_ONCE = 48
 """Sockets that are probed at the same time."""
@@ -37,8 +37,6 @@ Done = Callable[[int, int], None]
 _At = tuple[OwnAddress, Probed]
 Probes = Sequence[_At]
 """What a socket gave, by the address that it was asked at."""
-
-_MAY_BE_TLS = frozenset({"closed", "tls"})
 
 
 async def ask_all(
@@ -97,27 +95,38 @@ class _Asking:
     async def _look(self, address: OwnAddress, target: Target) -> _At:
         """Probe a socket, unless it does not answer, or in another language."""
         try:
-            try:
-                await self._first_word(target, FIRST_LOOK)
-            except WireError as exc:
-                if exc.failure not in {"silent", "unreachable"}:
-                    raise
-                await self._first_word(target, SECOND_LOOK)
+            problem = await self._problem(target)
         except OutOfScopeError as exc:
             return address, unknown(target, str(exc))
-        except WireError as exc:
-            if not _may_be_tls(exc):
-                return address, _of_failure(target, exc)
+        if problem is not None:
+            return address, _of_failure(target, problem)
         return await self._probe(address, target)
 
-    async def _first_word(self, target: Target, limits: Limits) -> None:
-        """Ask what any MCP server answers somehow. Raises `WireError`."""
-        place = await self.wire.place(target)
+    async def _problem(self, target: Target) -> WireError | None:
+        """Say why nobody needs to probe a socket: it speaks neither HTTP nor TLS."""
+        problem = await self._first_word(target, FIRST_LOOK)
+        if problem is not None and problem.failure in {"silent", "unreachable"}:
+            problem = await self._first_word(target, SECOND_LOOK)
+        if problem is None or not _may_be_tls(problem):
+            return problem
+        secured = await self._first_word(target, SECOND_LOOK, secure=True)
+        speaks_tls = secured is None or secured.failure != "tls"
+        return None if speaks_tls else problem
+
+    async def _first_word(
+        self, target: Target, limits: Limits, *, secure: bool = False
+    ) -> WireError | None:
+        """Ask what any MCP server answers somehow; gives why no answer came."""
         question = discover(PATHS[0])
-        async with self.wire.send(
-            place, "POST", question.path, question.headers, question.body, limits=limits
-        ) as reply:
-            await reply.body()
+        try:
+            place = await self.wire.place(target, secure=secure)
+            async with self.wire.send(
+                place, "POST", question.path, question.headers, question.body, limits=limits
+            ) as reply:
+                await reply.body()
+        except WireError as exc:
+            return exc
+        return None
 
     async def _probe(self, address: OwnAddress, target: Target) -> _At:
         """Probe a socket; on loopback also as `localhost`, where it knows no other name."""
@@ -138,7 +147,7 @@ class _Asking:
 def _may_be_tls(problem: WireError) -> bool:
     if problem.failure == "not_http":
         return problem.seen.startswith(b"\x15\x03")  # an alert
-    return problem.failure in _MAY_BE_TLS
+    return problem.failure == "closed"
 
 
 def _of_failure(target: Target, problem: WireError) -> Probed:
