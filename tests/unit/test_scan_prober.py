@@ -611,6 +611,8 @@ class Events:
     def __init__(self, endpoint: str = "/messages?session_id=77c0ffee") -> None:
         self.endpoint = endpoint
         self.posted: list[str] = []
+        self.waited = 0
+        """Messages without a session, which have no answer at all."""
         self.stream: asyncio.StreamWriter | None = None
 
     async def __call__(
@@ -627,6 +629,9 @@ class Events:
                 writer.write(head + f"event: endpoint\ndata: {self.endpoint}\n\n".encode())
                 await reader.read()
                 return
+            if heard.path == self.endpoint.partition("?")[0]:
+                self.waited += 1
+                await reader.read()
             writer.write(self._answer(heard))
 
     def _answer(self, heard: Heard) -> bytes:
@@ -657,6 +662,8 @@ def test_finds_a_server_of_2024_11_05(path: str) -> None:
     assert found.server.name == "old"
     assert events.posted[:2] == ["initialize", "notifications/initialized"]
     assert "tools/list" in events.posted
+    assert events.waited == 0
+    assert found.others == ()
 
 
 def test_does_not_post_where_a_stream_says_if_that_is_elsewhere() -> None:

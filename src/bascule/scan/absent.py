@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from bascule.scan.asked import Asked
 from bascule.scan.burst import burst
 from bascule.scan.eras import Outcome, discover, read_outcome
-from bascule.scan.paths import STREAM_PATHS, WELL_KNOWN, hints
+from bascule.scan.paths import MESSAGE_PATHS, STREAM_PATHS, WELL_KNOWN, hints
 from bascule.scan.place import Answered, Place
 from bascule.scan.wire import Wire
 
@@ -22,14 +22,17 @@ async def absent(
 
     For places on this machine alone; of all that is not plain nothing is said.
     """
-    posts = [_greeting(path) for path in paths]
+    # What may have no end or no answer comes last: whatever follows it has none either.
+    last = [_greeting(path) for path in paths if path in MESSAGE_PATHS]
+    posts = [_greeting(path) for path in paths if path not in MESSAGE_PATHS]
     gets = [
         Asked("GET", path, {"Accept": "text/event-stream, application/json, text/html"})
-        for path in (*WELL_KNOWN, *STREAM_PATHS)
+        for path in (*WELL_KNOWN, *reversed(STREAM_PATHS))
     ]
-    answers = await burst(wire, place, [*posts, *gets])
-    posted = _by_path(posts, answers)
-    got = _by_path(gets, answers[len(posts) :])
+    asked = [*posts, *gets, *last]
+    answers = await burst(wire, place, asked)
+    posted = _by_path("POST", asked, answers)
+    got = _by_path("GET", asked, answers)
     gone = frozenset(
         path
         for path, answered in posted.items()
@@ -59,7 +62,11 @@ def _greeting(path: str) -> Asked:
 
 
 def _by_path(
-    asked: Sequence[Asked], answers: Sequence[Answered | None]
+    method: str, asked: Sequence[Asked], answers: Sequence[Answered | None]
 ) -> dict[str, Answered]:
-    pairs = zip(asked, answers, strict=False)
-    return {it.path: answered for it, answered in pairs if answered is not None}
+    pairs = zip(asked, answers, strict=True)
+    return {
+        it.path: answered
+        for it, answered in pairs
+        if answered is not None and it.method == method
+    }

@@ -19,6 +19,8 @@ from bascule.scan.exchange import READ_BYTES, Stream, WireError
 from bascule.scan.place import Answered, Place
 from bascule.scan.wire import Wire
 
+SECONDS = 2.0
+"""For all answers together; what has none by then is asked again by itself."""
 MAX_BYTES = 1 << 20
 """Of all answers together."""
 
@@ -35,7 +37,7 @@ async def burst(
             numbers = [wire.note(place, stream.address, it) for it in requests]
             stream.writer.write(b"".join(it.written(place) for it in requests))
             answers = _Answers(stream)
-            await answers.read(len(requests), wire.limits.head_seconds)
+            await answers.read(len(requests), min(SECONDS, wire.limits.head_seconds))
             stream.whole = len(answers.found) == len(requests) and answers.keep_alive
             for number, answered in zip(numbers, answers.found, strict=False):
                 wire.note_status(number, answered.status, answered.address)

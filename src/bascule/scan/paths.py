@@ -30,6 +30,10 @@ PATHS = (
 STREAM_PATHS = ("/sse", "/mcp/sse", "/")
 """Those where a stream of 2024-11-05 is looked for unasked."""
 
+MESSAGE_PATHS = ("/messages", "/message")
+"""Those where a server of 2024-11-05 usually takes messages; without a session some say
+nothing at all."""
+
 NOWHERE = "/bascule-probe-finds-nothing-here"
 """What a server that answers it like an endpoint takes any path for one."""
 
