@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import socket
 import subprocess
 import sys
@@ -158,15 +159,24 @@ def test_work_on_a_loop_of_its_own_ends_with_who_waits() -> None:
         finally:
             ended.set()
 
+    complaints: list[str] = []
+
     async def main() -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _, it: complaints.append(it["message"]))
         waiting = asyncio.create_task(in_own_loop(work))
         await asyncio.to_thread(begun.wait)
         waiting.cancel()
         await asyncio.wait([waiting])
         assert waiting.cancelled()
         assert await asyncio.to_thread(ended.wait, 60)
+        # The thread ends with the default executor, which this waits for.
+        await loop.shutdown_default_executor()
+        await asyncio.sleep(0)
+        gc.collect()
 
     asyncio.run(main())
+    assert complaints == []
 
 
 def test_a_loop_of_its_own_gives_what_comes_of_it() -> None:

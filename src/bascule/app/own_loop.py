@@ -34,6 +34,13 @@ async def in_own_loop(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
     try:
         return await asyncio.shield(running)
     except asyncio.CancelledError:
+        running.add_done_callback(_seen)
         with contextlib.suppress(RuntimeError):  # it has just ended
             loop.call_soon_threadsafe(cancel)
         raise
+
+
+def _seen(ended: asyncio.Future[T]) -> None:
+    """Take note of how it ended, so that nobody complains of what nobody waits for."""
+    if not ended.cancelled():
+        ended.exception()
