@@ -11,7 +11,7 @@ import msgspec
 from bascule.scan import drift
 from bascule.scan.config_files import ConfigFileError, read_small_file
 from bascule.scan.configs import Scanned
-from bascule.scan.configured import clean
+from bascule.scan.entry_words import clean
 from bascule.scan.finding import Finding
 from bascule.scan.report import Gap, Report, merged
 

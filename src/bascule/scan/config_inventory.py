@@ -14,8 +14,9 @@ from bascule.scan.clients.matching import matching
 from bascule.scan.clients.places import Home, is_absolute, places
 from bascule.scan.config_files import ConfigFileError, Document, read_document
 from bascule.scan.config_shapes import Misshapen, Raw, entries_elsewhere, entries_of
-from bascule.scan.configured import MOST_VALUES, Configured, clean, configured, values_in
+from bascule.scan.configured import MOST_VALUES, Configured, configured, values_in
 from bascule.scan.containers_configured import of_compose, of_registry
+from bascule.scan.entry_words import clean
 from bascule.scan.opened import opened
 from bascule.scan.project_walk import Patterns, Walk
 from bascule.scan.report import Gap

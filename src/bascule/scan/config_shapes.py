@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bascule.scan.clients import Location
-from bascule.scan.configured import clean, looks_like_server
+from bascule.scan.entry_words import clean, looks_like_server
 from bascule.scan.redaction import redacted
 
 OTHER_KEYS = (

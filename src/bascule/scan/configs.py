@@ -9,7 +9,8 @@ from bascule.scan.clients.places import Home
 from bascule.scan.config_checks import Check, Subject, packages, reach, secrets, settings
 from bascule.scan.config_files import Document
 from bascule.scan.config_inventory import Inventory, inventory
-from bascule.scan.configured import Configured, clean
+from bascule.scan.configured import Configured
+from bascule.scan.entry_words import clean
 from bascule.scan.finding import Finding
 from bascule.scan.report import Report, merged
 from bascule.scan.started import what_starts

@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 import msgspec
 from msgspec import Struct, field
 
-from bascule.scan.configured import Configured, clean
+from bascule.scan.configured import Configured
+from bascule.scan.entry_words import clean
 from bascule.scan.finding import Finding, found
 from bascule.scan.plain_secrets import secret_in
 from bascule.scan.redaction import redacted, redacted_url

@@ -10,14 +10,9 @@ import re
 from collections.abc import Iterator, Sequence
 from urllib.parse import unquote, urlsplit, urlunsplit
 
-from bascule.scan.plain_secrets import (
-    KNOWN_SECRET,
-    looks_random,
-    names_secret,
-    names_weakly,
-    secret_in,
-    without_references,
-)
+from bascule.scan.known_secrets import KNOWN_SECRET
+from bascule.scan.plain_secrets import looks_random, secret_in, without_references
+from bascule.scan.secret_names import names_secret, names_weakly
 
 LEFT_OUT = "[redacted]"
 

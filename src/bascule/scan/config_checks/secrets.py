@@ -6,11 +6,13 @@ from collections.abc import Iterator
 from itertools import islice
 
 from bascule.scan.config_checks import Subject
-from bascule.scan.configured import MOST_VALUES, clean
+from bascule.scan.configured import MOST_VALUES
+from bascule.scan.entry_words import clean
 from bascule.scan.finding import Finding
-from bascule.scan.plain_secrets import names_secret, secret_in
+from bascule.scan.plain_secrets import secret_in
 from bascule.scan.redaction import named_values, redacted
 from bascule.scan.rules.configs import PLAIN_SECRET
+from bascule.scan.secret_names import names_secret
 
 _DEEPEST = 8
 _MOST = 50

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from bascule.scan.clients import Location
 from bascule.scan.config_files import Document
 from bascule.scan.config_shapes import at
-from bascule.scan.configured import clean
+from bascule.scan.entry_words import clean
 from bascule.scan.finding import Finding, found
 from bascule.scan.plain_secrets import secret_in
 from bascule.scan.redaction import redacted
