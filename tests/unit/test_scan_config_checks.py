@@ -112,6 +112,11 @@ def test_the_rules_of_this_area_are_all_tested() -> None:
          {"enableAllProjectMcpServers": False}, "project-auto-enable"),
         (".claude/settings.json", {"permissions": {"allow": ["mcp__github"]}},
          {"permissions": {"allow": ["mcp__github__get_issue"]}}, "auto-approve"),
+        (".claude/settings.json", {"env": {"ANTHROPIC_API_KEY": "hunter22"}},
+         {"env": {"ANTHROPIC_API_KEY": "${KEY}", "MAX_TOKENS": "5"}}, "plain-secret"),
+        (".config/Code/User/mcp.json", {"inputs": [{"id": "x", "password": True,
+          "default": "hunter22"}]}, {"inputs": [{"id": "x", "password": True}]},
+         "plain-secret"),
         (".config/Code/User/settings.json", {"chat.mcp.discovery.enabled": True},
          {"chat.mcp.discovery.enabled": {"cursor": False}}, "servers-imported"),
         (".config/Code/User/settings.json", {"chat": {"tools": {"autoApprove": True}}},
@@ -267,6 +272,14 @@ def test_incidents_keep_their_sources_and_ranges() -> None:
     versions = ("0.6.2", "0.6.3", "2025.6.9", "2025.7.1")
     told = [affects(filesystem, "npm", filesystem.package or "", it) for it in versions]
     assert told == [True, False, True, False]
+
+
+def test_an_incident_without_versions_is_said_to_be_open(tmp_path: Path) -> None:
+    server = {"command": "uvx", "args": ["mcp-atlassian==0.11.0"]}
+    (gap,) = scan(tmp_path, one=server).not_assessed
+    assert "CVE-2026-27825" in gap.what
+    report = scan_configs([Home(str(tmp_path), "linux")], advisories=lambda _: {}).report
+    assert report.not_assessed == ()
 
 
 def test_an_imported_advisory_is_held_against_exact_versions(tmp_path: Path) -> None:

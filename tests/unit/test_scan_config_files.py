@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from msgspec.json import encode
@@ -192,17 +195,28 @@ def test_a_link_that_leads_nowhere_or_to_itself_is_told(
     assert "cannot be read" in reason
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
-def test_what_may_not_be_read_is_told(tmp_path: Path) -> None:
-    put(tmp_path, ".cursor/mcp.json", GOOD).chmod(0)
-    closed = tmp_path / ".kiro"
-    closed.mkdir(mode=0)
-    found = told(scan(tmp_path))
-    closed.chmod(0o700)
-    assert {target for target, _ in found} == {
-        str(tmp_path / ".cursor/mcp.json"),
-        str(closed),
-    }
+@contextmanager
+def somebody() -> Iterator[Path]:
+    """Be a user whom permissions hold, in a folder of that user's own."""
+    with TemporaryDirectory() as folder:
+        user = os.geteuid() or 65_534
+        os.chown(folder, user, -1)
+        before = os.geteuid()
+        os.seteuid(user)
+        try:
+            yield Path(folder)
+        finally:
+            os.seteuid(before)
+
+
+def test_what_may_not_be_read_is_told() -> None:
+    with somebody() as home:
+        put(home, ".cursor/mcp.json", GOOD).chmod(0)
+        closed = home / ".kiro"
+        closed.mkdir(mode=0)
+        found = told(scan(home))
+    assert {target for target, _ in found} == {f"{home}/.cursor/mcp.json", str(closed)}
+    assert {why for _, why in found} == {"it cannot be read: permission denied"}
 
 
 def test_the_search_for_projects_ends_and_says_where(tmp_path: Path) -> None:
@@ -211,6 +225,16 @@ def test_the_search_for_projects_ends_and_says_where(tmp_path: Path) -> None:
     found = inventory([Home(str(tmp_path), "linux")], walk=10)
     assert 0 < len(found.servers) < 30
     assert any("ended before" in gap.why for gap in found.gaps)
+
+
+def test_hidden_folders_are_searched_last(tmp_path: Path) -> None:
+    for number in range(50):
+        put(tmp_path, f".tool/x{number}/y", b"")
+    put(tmp_path, "code/group/project/.mcp.json", GOOD)
+    put(tmp_path, ".dotfiles/project/.mcp.json", GOOD)
+    assert len(scan(tmp_path).servers) == 2
+    few = inventory([Home(str(tmp_path), "linux")], walk=5).servers
+    assert [it.path for it in few] == [f"{tmp_path}/code/group/project/.mcp.json"]
 
 
 def test_folders_of_tools_are_not_searched(tmp_path: Path) -> None:

@@ -14,13 +14,17 @@ from bascule.scan.clients.matching import matching
 from bascule.scan.clients.places import Home, is_absolute, places
 from bascule.scan.config_files import ConfigFileError, Document, read_document
 from bascule.scan.config_shapes import Misshapen, Raw, entries_elsewhere, entries_of
-from bascule.scan.configured import MOST_VALUES, Configured, configured, values_in
+from bascule.scan.configured import Configured, configured
 from bascule.scan.containers_configured import of_compose, of_registry
 from bascule.scan.entry_words import clean
 from bascule.scan.opened import opened
 from bascule.scan.project_walk import Patterns, Walk
+from bascule.scan.pruning import Budget, pruned
 from bascule.scan.report import Gap
 
+_VALUES, _CHARACTERS = 20_000, 1 << 20
+"""Of the servers of one file, and of one server, that are looked at."""
+_VALUES_OF_ONE, _CHARACTERS_OF_ONE = 2_000, 1 << 16
 _MOST_LEVELS = 6
 """Folders between a home and a client's file."""
 _ENDINGS: dict[str, Format] = {
@@ -179,23 +183,29 @@ class _Reading:
             self._add(entries_elsewhere(document.value, first), first.client, shown)
 
     def _add(self, each: Iterable[Raw | Misshapen], client: str, path: str) -> None:
+        budget = Budget(_VALUES, _CHARACTERS)
         known = {(it.path, it.where) for it in self.found.servers if it.path == path}
         for entry in each:
             if isinstance(entry, Misshapen):
                 self._tell(path, entry.why, f"servers of {client}")
             elif (path, entry.where) not in known:
-                server = configured(
-                    entry.name,
-                    entry.value,
-                    client=client,
-                    path=path,
-                    where=clean(entry.where),
-                    project=entry.project,
-                )
-                self.found.servers.append(server)
-                if values_in(entry.value, MOST_VALUES + 1) > MOST_VALUES:
-                    why = f"it holds more than {MOST_VALUES} texts: left out the rest"
-                    self._tell(server.target, why, "secrets in plain text")
+                self._add_one(entry, client, path, budget)
+
+    def _add_one(self, entry: Raw, client: str, path: str, budget: Budget) -> None:
+        part = budget.share(_VALUES_OF_ONE, _CHARACTERS_OF_ONE)
+        value = pruned(entry.value, part)
+        budget.give_back(part)
+        server = configured(
+            entry.name,
+            value if isinstance(value, dict) else {},
+            client=client,
+            path=path,
+            where=clean(entry.where),
+            project=entry.project,
+        )
+        self.found.servers.append(server)
+        if part.was_cut:
+            self._tell(server.target, "it holds more than is looked at: left out the rest")
 
     def _within(self, folder: str) -> Iterator[tuple[str, Location]]:
         """Give the files of a folder that is a home, or a client's own folder in one."""

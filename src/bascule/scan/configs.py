@@ -12,7 +12,7 @@ from bascule.scan.config_inventory import Inventory, inventory
 from bascule.scan.configured import Configured
 from bascule.scan.entry_words import clean
 from bascule.scan.finding import Finding
-from bascule.scan.report import Report, merged
+from bascule.scan.report import Gap, Report, merged
 from bascule.scan.started import what_starts
 from bascule.scan.through import DEFAULT, through_bascule
 
@@ -66,7 +66,7 @@ def scan_configs(
             for it in subjects
         ),
         findings=tuple(findings),
-        not_assessed=tuple(found.gaps),
+        not_assessed=(*found.gaps, *_undecided(subjects, advisories)),
     )
     files = dict.fromkeys(document.path for document, _ in found.documents)
     return Scanned(merged([report]), tuple(it.server for it in subjects), tuple(files))
@@ -95,6 +95,11 @@ def _of_servers(subjects: Sequence[Subject]) -> Iterator[Finding]:
         for check in _CHECKS:
             yield from check(subject)
         yield from reach.around_bascule(subject, is_used=is_used)
+
+
+def _undecided(subjects: Sequence[Subject], known: packages.Known | None) -> Iterator[Gap]:
+    for subject in subjects if known is None else ():
+        yield from packages.undecided(subject)
 
 
 def _of_advisories(subjects: Sequence[Subject], known: packages.Known) -> Iterator[Finding]:

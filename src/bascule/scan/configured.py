@@ -15,8 +15,6 @@ from bascule.scan.redaction import redacted, redacted_command, redacted_url
 from bascule.scan.secret_names import names_secret
 from bascule.scan.server import Auth, Server, Transport
 
-MOST_VALUES = 2_000
-"""Texts of one entry that are looked at."""
 _LONGEST_NAME = 200
 _MOST_WORDS = 1_000
 
@@ -128,20 +126,6 @@ def configured(
         approved=entry_words.approved_in(raw),
         project=project,
     )
-
-
-def values_in(value: object, most: int) -> int:
-    """Count the texts in a value, up to `most`."""
-    waiting, count = [value], 0
-    while waiting and count < most:
-        each = waiting.pop()
-        if isinstance(each, dict):
-            waiting += each.values()
-        elif isinstance(each, list):
-            waiting += each
-        elif isinstance(each, str):
-            count += 1
-    return count
 
 
 def _has_token(url: str) -> bool:

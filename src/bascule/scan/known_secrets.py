@@ -48,13 +48,13 @@ _ALONE = r"(?<![A-Za-z0-9])"
 """Not within a word: `task-…` is no key that begins with `sk-`."""
 KNOWN_SECRET = re.compile(f"{_ALONE}(?:{'|'.join(pattern for _, pattern in KNOWN)})")
 
-_KINDS = tuple((kind, re.compile(f"{_ALONE}(?:{pattern})")) for kind, pattern in KNOWN)
-
 
 def known_secret(text: str) -> str | None:
     """Say what known secret a text holds, in words; None when it holds none."""
-    for kind, pattern in _KINDS:
-        match = pattern.search(text)
+    if KNOWN_SECRET.search(text) is None:
+        return None
+    for kind, pattern in KNOWN:
+        match = re.search(f"{_ALONE}(?:{pattern})", text)
         if match and not _is_template(match.group()):
             return kind
     return None

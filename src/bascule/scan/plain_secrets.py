@@ -44,7 +44,7 @@ _SCHEME = re.compile(r"(?:bearer|basic|token|apikey|bot|key)[ :]+", re.IGNORECAS
 
 _SHORTEST = 4
 _SHORTEST_RANDOM = 20
-_LONGEST_LOOKED_AT = 16_384
+_LONGEST_LOOKED_AT = 8_192
 _BITS = 3.5
 """Of entropy in each character, from which on a long word looks random."""
 

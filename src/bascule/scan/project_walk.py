@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from bascule.scan.clients import Location, Table
@@ -36,6 +36,22 @@ _NOT_PROJECTS = SKIPPED | {
     *("workspaceStorage", "globalStorage", "blob_storage", "Cache", "CachedData"),
 }
 """Folders where tools keep what they made or fetched; projects are elsewhere."""
+_OF_EDITORS = frozenset({"extensions"})
+"""In hidden folders: extensions are looked for where the table says."""
+_OF_KERNEL = frozenset(
+    {
+        "proc",
+        "sysfs",
+        "devtmpfs",
+        "devpts",
+        "cgroup",
+        "cgroup2",
+        "debugfs",
+        "tracefs",
+        "bpf",
+    }
+    | {"securityfs", "mqueue", "pstore", "configfs", "fusectl", "hugetlbfs"}
+)
 _OVER_NETWORK = frozenset(
     {"nfs", "nfs4", "cifs", "smb3", "smbfs", "autofs", "afs", "ceph", "fuse.sshfs", "davfs"}
     | {"fuse.rclone", "fuse.gvfsd-fuse", "fuse.s3fs", "fuse.davfs2"}
@@ -90,12 +106,14 @@ class Walk:
                 yield from self._found(folder, entry.name)
 
     def below(self, root: str) -> Iterator[tuple[str, Location]]:
-        """Give the files of all projects in a folder and below it."""
-        waiting = deque([root])
-        links = _Links(root)
-        remote = _network_mounts()
-        while waiting:
-            folder = waiting.popleft()
+        """Give the files of all projects in a folder and below it.
+
+        Hidden folders come last: tools have thousands, and people few.
+        """
+        waiting, hidden = deque([root]), deque[str]()
+        links, mounts = _Links(root), _mounts_below(root)
+        while waiting or hidden:
+            folder = waiting.popleft() if waiting else hidden.popleft()
             if self.left <= 0:
                 self._stopped(root, folder)
                 break
@@ -104,7 +122,8 @@ class Walk:
             for entry in found:
                 if entry.name in self.patterns.by_name or "." in entry.name[1:]:
                     yield from self._found(folder, entry.name)
-            waiting.extend(self._folders(found, links, remote))
+            for path in self._folders(folder, found, links, mounts):
+                (hidden if "/." in path.removeprefix(root) else waiting).append(path)
         links.told(self.tell)
 
     def _found(self, folder: str, name: str) -> Iterator[tuple[str, Location]]:
@@ -113,22 +132,30 @@ class Walk:
                 yield path, location
 
     def _folders(
-        self, found: Iterable[os.DirEntry[str]], links: _Links, remote: frozenset[str]
+        self,
+        folder: str,
+        found: Sequence[os.DirEntry[str]],
+        links: _Links,
+        mounts: Mapping[str, str],
     ) -> Iterator[str]:
-        each = list(found)
-        if any(entry.name == "pyvenv.cfg" for entry in each):
+        if any(entry.name == "pyvenv.cfg" for entry in found):
             return
-        for entry in each:
-            if entry.name in _NOT_PROJECTS:
+        of_tools = _NOT_PROJECTS | _OF_EDITORS if "/." in folder else _NOT_PROJECTS
+        for entry in found:
+            if entry.name in of_tools:
                 continue
             if entry.is_symlink():
                 links.note(entry)
-            elif entry.path in remote:
-                self.tell(
-                    entry.path, "it is on the network, and was not searched for projects"
-                )
+            elif entry.path in mounts:
+                yield from self._mounted(entry.path, mounts[entry.path])
             elif entry.is_dir(follow_symlinks=False):
                 yield entry.path
+
+    def _mounted(self, path: str, kind: str) -> Iterator[str]:
+        if kind in _OVER_NETWORK:
+            self.tell(path, "it is on the network, and was not searched for projects")
+        elif kind not in _OF_KERNEL:
+            yield path
 
     def _stopped(self, root: str, folder: str) -> None:
         self.tell(
@@ -167,16 +194,17 @@ class _Links:
         )
 
 
-def _network_mounts() -> frozenset[str]:
-    """Give where file systems of other machines are: one that hangs would hold the scan."""
+def _mounts_below(root: str) -> Mapping[str, str]:
+    """Give what is mounted below a folder, and its kind: what hangs must not be touched."""
     try:
         with open("/proc/self/mountinfo", encoding="utf-8", errors="replace") as file:  # noqa: PTH123
             lines = file.read().splitlines()
     except OSError:
-        return frozenset()
-    found = set()
+        return {}
+    found, real = {}, os.path.realpath(root or "/").rstrip("/")
     for line in lines:
         before, _, after = line.partition(" - ")
-        if after.partition(" ")[0] in _OVER_NETWORK:
-            found.add(before.split()[4].replace("\\040", " "))
-    return frozenset(found)
+        path = before.split()[4].replace("\\040", " ")
+        if path.startswith(f"{real}/"):
+            found[root + path.removeprefix(real)] = after.partition(" ")[0]
+    return found

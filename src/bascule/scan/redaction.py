@@ -43,16 +43,14 @@ _ASSIGNED = re.compile(
 _URL = re.compile(
     r"[A-Za-z][A-Za-z0-9+.-]*://[^\s\"'<>`|\\^{}]+(?:\$\{[^{}]*\}[^\s\"'<>`]*)*"
 )
-_VALUE = (
-    r"(?=(?P<value>(?:(?:bearer|basic|token)\s+)?"
-    r"(?:\\?\"[^\"]{0,400}\"|'[^']{0,400}'|[^\s,;&}\"'\\]+)))"
+_NAMED = (
+    re.compile(r"(?P<name>-{0,2}[A-Za-z_][\w.-]{0,100})\\?[\"']?\s*[=:]\s*"),
+    re.compile(r"(?P<name>--?[A-Za-z][\w-]{0,100})\s+(?!-)"),
 )
-"""Only looked at: what is a value of one name may hold the name of another."""
-_INNER = (
-    re.compile(
-        r"(?P<name>-{0,2}[A-Za-z_][\w.-]*)\\?[\"']?\s*[=:]\s*" + _VALUE, re.IGNORECASE
-    ),
-    re.compile(r"(?P<name>--?[A-Za-z][\w-]*)\s+(?!-)" + _VALUE, re.IGNORECASE),
+_VALUE = re.compile(
+    r"(?:(?:bearer|basic|token)\s+)?"
+    r"(?:\\?\"[^\"]{0,400}\"|'[^']{0,400}'|[^\s,;&}\"'\\]+)",
+    re.IGNORECASE,
 )
 _USER = re.compile(r"((?:^|\s)(?:-u|--user)[ =]+[^\s:]+:)(?!\d+(?:\s|$))\S+")
 _RANDOM = re.compile(r"sha256:[0-9a-f]{64}(?![0-9A-Za-z])|[A-Za-z0-9+/_=.~-]{20,}")
@@ -94,9 +92,9 @@ def redacted_url(url: str) -> str:
 
 
 def named_values(text: str) -> Iterator[tuple[str, str]]:
-    """Give names and values within a text: `TOKEN=x`, `--token x`, `"token": x`."""
-    for match in _matches(text[:_LONGEST]):
-        yield match["name"], match["value"].strip("\\\"'")
+    """Give what within a text has the name of a secret: `TOKEN=x`, `--token x`."""
+    for name, start, end in _secrets_named(text[:_LONGEST]):
+        yield name, text[start:end].strip("\\\"'")
 
 
 def redacted(text: str) -> str:
@@ -168,20 +166,19 @@ def _is_reference(value: str) -> bool:
     return not without_references(value).strip(" \"'")
 
 
-def _matches(text: str) -> Iterator[re.Match[str]]:
-    for pattern in _INNER:
-        yield from pattern.finditer(text)
+def _secrets_named(text: str) -> Iterator[tuple[str, int, int]]:
+    """Give each name of a secret, and where its value begins and ends."""
+    for pattern in _NAMED:
+        for match in pattern.finditer(text):
+            value = _VALUE.match(text, match.end()) if _names(match["name"]) else None
+            if value is not None and not _is_reference(value.group()):
+                yield match["name"], value.start(), value.end()
 
 
 def _without(text: str) -> str:
     """Leave out the values of names of secrets; one may be within another."""
-    spans = sorted(
-        match.span("value")
-        for match in _matches(text)
-        if _names(match["name"]) and not _is_reference(match["value"])
-    )
     kept, at = [], 0
-    for start, end in spans:
+    for start, end in sorted((start, end) for _, start, end in _secrets_named(text)):
         if start >= at:
             kept += [text[at:start], LEFT_OUT]
         at = max(at, end)

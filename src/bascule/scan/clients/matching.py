@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from fnmatch import fnmatchcase
 
@@ -45,9 +46,9 @@ def _matching(folder: str, parts: Sequence[str], tell: Tell) -> Iterator[str]:
 
 
 def _below(folder: str, tell: Tell) -> Iterator[str]:
-    waiting, seen = [folder], 0
+    waiting, seen = deque([folder]), 0
     while waiting:
-        each = waiting.pop(0)
+        each = waiting.popleft()
         seen += 1
         if seen > MOST_FOLDERS:
             tell(
@@ -55,7 +56,7 @@ def _below(folder: str, tell: Tell) -> Iterator[str]:
             )
             return
         yield each
-        waiting += (
+        waiting.extend(
             entry.path
             for entry in entries(each, tell)
             if entry.name not in SKIPPED and entry.is_dir(follow_symlinks=False)

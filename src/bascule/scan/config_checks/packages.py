@@ -17,6 +17,7 @@ from bascule.scan import incidents
 from bascule.scan.config_checks import Subject
 from bascule.scan.finding import Finding
 from bascule.scan.redaction import redacted
+from bascule.scan.report import Gap
 from bascule.scan.rules.configs import (
     FLOATING_VERSION,
     LOOKALIKE_PACKAGE,
@@ -108,6 +109,25 @@ def shipped_incidents(subject: Subject) -> Iterator[Finding]:
                 if incident.fixed
                 else None,
             )
+
+
+def undecided(subject: Subject) -> Iterator[Gap]:
+    """Tell of which incidents the shipped table knows the package, and not the versions."""
+    package, version = package_of(subject), subject.started.version
+    if package is None or not version:
+        return
+    ids = [
+        incident.id
+        for incident in incidents.about(*package)
+        if incidents.affects(incident, *package, version) is None
+    ]
+    if ids:
+        yield Gap(
+            target=subject.server.target,
+            what=f"whether {', '.join(ids)} concerns {subject.started.package} {version}",
+            why="the versions are not in the table that is shipped: import advisories with "
+            "`bascule import osv`, and name the data directory",
+        )
 
 
 def imported_advisories(

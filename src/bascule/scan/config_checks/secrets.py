@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import islice
 
 from bascule.scan.config_checks import Subject
-from bascule.scan.configured import MOST_VALUES
 from bascule.scan.entry_words import clean
 from bascule.scan.finding import Finding
 from bascule.scan.plain_secrets import secret_in
@@ -28,7 +26,7 @@ def plain_secrets(subject: Subject) -> Iterator[Finding]:
     """Find secrets in every text of the entry, whatever its name."""
     seen: set[str] = set()
     texts = _texts(subject.server.raw, subject.server.shown_where, "", 0)
-    for where, name, value in islice(texts, MOST_VALUES):
+    for where, name, value in texts:
         kind = secret_in(name, value) or _within(value)
         if kind is None or where in seen or len(seen) >= _MOST:
             continue

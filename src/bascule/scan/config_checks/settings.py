@@ -35,6 +35,8 @@ def of_document(document: Document, location: Location) -> Iterator[Finding]:
         yield from _of_claude(value, location, path)
     if location.reads == "values":
         yield from _of_values(value, path, "", 0)
+    yield from _of_values(value.get("env"), path, "env", 1)
+    yield from _of_inputs(value.get("inputs"), path)
     for key in _UNASKED:
         setting = at(value, key)
         if setting is not None and setting[0] is True:
@@ -69,6 +71,19 @@ def _allows_whole_server(rule: str) -> bool:
     """Tell whether a rule names a server (`mcp__NAME`) and no tool of it."""
     parts = rule.split("__")
     return parts[0] == "mcp" and (len(parts) == 2 or parts[2:] == ["*"])
+
+
+def _of_inputs(inputs: object, path: str) -> Iterator[Finding]:
+    """Find what is offered as the answer where a client asks for a secret."""
+    for place, each in enumerate(inputs if isinstance(inputs, list) else ()):
+        offered = each.get("default") if isinstance(each, dict) else None
+        if not isinstance(offered, str):
+            continue
+        name = "password" if each.get("password") is True else str(each.get("id"))
+        kind = secret_in(name, offered)
+        if kind is not None:
+            where = f"inputs[{place}].default"
+            yield found(PLAIN_SECRET, path, f"`{where}` holds {kind}", key=where, path=path)
 
 
 def _of_values(value: object, path: str, where: str, depth: int) -> Iterator[Finding]:
