@@ -54,6 +54,8 @@ GOOD = b'{"mcpServers": {"one": {"command": "x", "env": {"T": "sentinel-7f3a9c"}
         (".cursor/mcp.json", b'{"mcpServers": {"one": [true]}}', "is a list and no server"),
         (".codex/config.toml", b"[mcp_servers.one\ncommand = 'sentinel-7f3a9c'", "no TOML"),
         (".codex/config.toml", b"a = " + b"[" * 5_000, "nested too deep"),
+        (".codex/config.toml", b"a" + b".a" * 100_000 + b" = 1", "nested too deep"),
+        (".codex/config.toml", b"'a'" + b" . 'a'" * 90 + b" = 1", "nested too deep"),
         (".continue/config.yaml", b"mcpServers: &a [*a]", "anchor within itself"),
         (".continue/config.yaml", b"mcpServers: {a: &a {b: *a}}", "anchor within itself"),
         (".continue/config.yaml", b"a: !!python/object/apply:os.system [x]", "data alone"),

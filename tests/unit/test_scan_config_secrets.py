@@ -291,7 +291,9 @@ def test_values_of_variables_and_headers_are_never_shown(tmp_path: Path) -> None
 
 def test_an_entry_without_end_is_told(tmp_path: Path) -> None:
     report = report_of(tmp_path, {"command": "x", "args": ["word"] * 3_000})
-    assert ["more than is looked at" in gap.why for gap in report.not_assessed] == [True]
+    assert ["`one`: more than is looked at" in gap.why for gap in report.not_assessed] == [
+        True
+    ]
 
 
 def test_a_secret_in_dockers_settings_is_found(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ INTRODUCTION = """\
 - A link within the home is followed. One that leads out of it is told, and not followed;
   name the file on the command line to have it read.
 - All JSON may have comments, trailing commas and a byte order mark. A file may be 8 MiB of
-  JSON, or 1 MiB of TOML or YAML.
+  JSON, 1 MiB of YAML, or 256 KiB of TOML.
 - Where a file holds its servers under the key of another client, they are found too.
 
 Places marked *unverified* are general knowledge; all others were read in the source or the

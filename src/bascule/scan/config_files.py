@@ -18,7 +18,7 @@ from bascule.scan.config_parsers import UnparsableError, parse
 LIMITS: Mapping[Format, int] = {
     "json": 8 << 20,
     "jsonc": 8 << 20,
-    "toml": 1 << 20,
+    "toml": 256 << 10,
     "yaml": 1 << 20,
 }
 """Bytes of a file; one that keeps a client's history as well has some millions."""

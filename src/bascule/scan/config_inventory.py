@@ -25,6 +25,7 @@ from bascule.scan.report import Gap
 _VALUES, _CHARACTERS = 20_000, 1 << 20
 """Of the servers of one file, and of one server, that are looked at."""
 _VALUES_OF_ONE, _CHARACTERS_OF_ONE = 2_000, 1 << 16
+_NAMES_TOLD = 5
 _MOST_LEVELS = 6
 """Folders between a home and a client's file."""
 _ENDINGS: dict[str, Format] = {
@@ -185,27 +186,20 @@ class _Reading:
     def _add(self, each: Iterable[Raw | Misshapen], client: str, path: str) -> None:
         budget = Budget(_VALUES, _CHARACTERS)
         known = {(it.path, it.where) for it in self.found.servers if it.path == path}
+        cut = []
         for entry in each:
             if isinstance(entry, Misshapen):
                 self._tell(path, entry.why, f"servers of {client}")
             elif (path, entry.where) not in known:
-                self._add_one(entry, client, path, budget)
-
-    def _add_one(self, entry: Raw, client: str, path: str, budget: Budget) -> None:
-        part = budget.share(_VALUES_OF_ONE, _CHARACTERS_OF_ONE)
-        value = pruned(entry.value, part)
-        budget.give_back(part)
-        server = configured(
-            entry.name,
-            value if isinstance(value, dict) else {},
-            client=client,
-            path=path,
-            where=clean(entry.where),
-            project=entry.project,
-        )
-        self.found.servers.append(server)
-        if part.was_cut:
-            self._tell(server.target, "it holds more than is looked at: left out the rest")
+                part = budget.share(_VALUES_OF_ONE, _CHARACTERS_OF_ONE)
+                server = _configured(entry, client, path, part)
+                self.found.servers.append(server)
+                budget.give_back(part)
+                cut += [server.shown_name] if part.was_cut else []
+        if cut:
+            some = ", ".join(f"`{name}`" for name in cut[:_NAMES_TOLD])
+            more = f" and {len(cut) - _NAMES_TOLD} more" if len(cut) > _NAMES_TOLD else ""
+            self._tell(path, f"{some}{more}: more than is looked at: left out the rest")
 
     def _within(self, folder: str) -> Iterator[tuple[str, Location]]:
         """Give the files of a folder that is a home, or a client's own folder in one."""
@@ -249,3 +243,15 @@ class _Reading:
 
     def _tell(self, path: str, why: str, what: str = "servers of clients") -> None:
         self.found.gaps.append(Gap(target=clean(path), what=what, why=clean(why)))
+
+
+def _configured(entry: Raw, client: str, path: str, budget: Budget) -> Configured:
+    value = pruned(entry.value, budget)
+    return configured(
+        entry.name,
+        value if isinstance(value, dict) else {},
+        client=client,
+        path=path,
+        where=clean(entry.where),
+        project=entry.project,
+    )

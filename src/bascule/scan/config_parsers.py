@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from typing import Any
 
@@ -16,6 +17,8 @@ DEEPEST = 64
 MOST_NODES = 200_000
 """Of a YAML document, each alias counted as what it stands for."""
 
+_DOTTED = re.compile(r"(?<![\w\"'-])(?:[\"']?[\w-]++[\"']?\s*+\.\s*+){16}")
+"""A key of so many parts costs their square."""
 _MARKS = (
     (b"\xef\xbb\xbf", "utf-8-sig"),
     (b"\xff\xfe", "utf-16"),
@@ -77,6 +80,8 @@ def _json_for_people(text: str) -> object:
 
 
 def _toml(text: str) -> object:
+    if _DOTTED.search(text):
+        raise UnparsableError("it is nested too deep")
     try:
         return tomllib.loads(text)
     except ValueError as exc:

@@ -23,10 +23,6 @@ FORMAT = 1
 LARGEST = 16 << 20
 """Bytes of the file that is kept."""
 
-_DEEPEST = 16
-_PART = 4_096
-"""Characters that are looked at together."""
-
 
 class Kept(Struct, frozen=True, forbid_unknown_fields=True):
     """What is kept of a server."""
@@ -120,27 +116,19 @@ def _change(path: str, where: str, old: Kept | None, new: Kept | None) -> Iterat
 
 
 def _digest(raw: Mapping[str, object]) -> str:
-    data = msgspec.json.encode(_without_secrets("", raw, 0), order="sorted")
+    data = msgspec.json.encode(_without_secrets("", raw), order="sorted")
     return hashlib.sha256(data).hexdigest()
 
 
-def _text(text: str) -> list[str]:
-    parts = range(0, len(text), _PART)
-    return [redacted(text[start : start + _PART]) for start in parts]
-
-
-def _without_secrets(name: str, value: object, depth: int) -> object:
-    if depth > _DEEPEST:
-        return None
+def _without_secrets(name: str, value: object) -> object:
     if isinstance(value, str):
-        return secret_in(name, value) or _text(clean(value))
+        return secret_in(name, value) or redacted(clean(value))
     if isinstance(value, dict):
         return {
-            clean(str(key)): _without_secrets(str(key), each, depth + 1)
-            for key, each in value.items()
+            clean(str(key)): _without_secrets(str(key), each) for key, each in value.items()
         }
     if isinstance(value, list):
         names = ["", *(it if isinstance(it, str) else "" for it in value)]
         pairs = zip(names, value, strict=False)
-        return [_without_secrets(before, each, depth + 1) for before, each in pairs]
+        return [_without_secrets(before, each) for before, each in pairs]
     return value if isinstance(value, bool | int | float | None) else clean(str(value))

@@ -11,10 +11,10 @@ KNOWN = (
     ("a GitLab token", r"gl(?:pat|dt|rt|ptt|agent|oas|ft)-[A-Za-z0-9_.-]{16,}"),
     ("an Anthropic key", r"sk-ant-[A-Za-z0-9_-]{8,}"),
     ("a Stripe key", r"[rs]k_(?:live|test)_[A-Za-z0-9]{10,}"),
-    ("a key of a model's provider", r"sk-(?=[A-Za-z_-]*[0-9])[A-Za-z0-9_-]{16,}"),
+    ("a key of a model's provider", r"sk-(?=[A-Za-z_-]{0,40}[0-9])[A-Za-z0-9_-]{16,}"),
     (
         "a key of a model's provider",
-        r"(?:gsk_|xai-|pplx-|nvapi-|r8_|hf_)(?=[A-Za-z_-]*[0-9])[A-Za-z0-9_-]{16,}",
+        r"(?:gsk_|xai-|pplx-|nvapi-|r8_|hf_)(?=[A-Za-z_-]{0,40}[0-9])[A-Za-z0-9_-]{16,}",
     ),
     ("a Slack token", r"xox[abeoprs]-[A-Za-z0-9-]{8,}|xapp-[A-Za-z0-9-]{10,}"),
     ("a Slack webhook", r"hooks\.slack\.com/services/[A-Za-z0-9/]{16,}"),

@@ -11,6 +11,7 @@ from collections import Counter
 from urllib.parse import parse_qsl, urlsplit
 
 from bascule.scan.known_secrets import known_secret
+from bascule.scan.pruning import LONGEST_TEXT
 from bascule.scan.secret_names import names_hash, names_secret, names_weakly
 
 _REFERENCE = re.compile(
@@ -44,7 +45,6 @@ _SCHEME = re.compile(r"(?:bearer|basic|token|apikey|bot|key)[ :]+", re.IGNORECAS
 
 _SHORTEST = 4
 _SHORTEST_RANDOM = 20
-_LONGEST_LOOKED_AT = 8_192
 _BITS = 3.5
 """Of entropy in each character, from which on a long word looks random."""
 
@@ -54,7 +54,7 @@ def secret_in(name: str, value: str) -> str | None:
 
     `name` is that of the variable, header or option. For any strings.
     """
-    rest = without_references(value[:_LONGEST_LOOKED_AT]).strip().strip("\"'")
+    rest = without_references(value[:LONGEST_TEXT]).strip().strip("\"'")
     rest = _SCHEME.sub("", rest, count=1).strip()
     if not rest or _REFERENCE_WHOLE.fullmatch(rest):
         return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 DEEPEST = 16
+LONGEST_TEXT = 8_192
 
 
 @dataclass(slots=True)
@@ -33,8 +34,9 @@ class Budget:
 def pruned(value: object, budget: Budget, depth: int = 0) -> object:
     """Give a value without what goes beyond a budget, or is nested too deep."""
     if isinstance(value, str):
-        budget.was_cut |= len(value) > budget.characters
-        kept = value[: budget.characters]
+        room = min(budget.characters, LONGEST_TEXT)
+        budget.was_cut |= len(value) > room
+        kept = value[:room]
         budget.characters -= len(kept)
         return kept
     if not isinstance(value, dict | list):

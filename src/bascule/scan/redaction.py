@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from bascule.scan.known_secrets import KNOWN_SECRET
@@ -16,7 +17,7 @@ from bascule.scan.secret_names import names_secret, names_weakly
 
 LEFT_OUT = "[redacted]"
 
-_LONGEST = 4_096
+_LONGEST = 8_192
 """Characters of a word that are shown."""
 _MOST_WORDS = 256
 
@@ -41,12 +42,13 @@ _ASSIGNED = re.compile(
     r"(?P<name>-{0,2}[A-Za-z_][\w.-]*)(?P<sign>\s*[=:]\s*)(?P<value>.+)", re.DOTALL
 )
 _URL = re.compile(
-    r"[A-Za-z][A-Za-z0-9+.-]*://[^\s\"'<>`|\\^{}]+(?:\$\{[^{}]*\}[^\s\"'<>`]*)*"
+    r"(?<![A-Za-z0-9+.-])[A-Za-z][A-Za-z0-9+.-]*+://[^\s\"'<>`|\\^{}]+(?:\$\{[^{}]*\}[^\s\"'<>`]*)*"
 )
 _NAMED = (
-    re.compile(r"(?P<name>-{0,2}[A-Za-z_][\w.-]{0,100})\\?[\"']?\s*[=:]\s*"),
-    re.compile(r"(?P<name>--?[A-Za-z][\w-]{0,100})\s+(?!-)"),
+    re.compile(r"(?<![\w-])(?P<name>-{0,2}[A-Za-z_][\w.-]*+)\\?[\"']?\s*+[=:]\s*+"),
+    re.compile(r"(?<![\w-])(?P<name>--?[A-Za-z][\w-]*+)\s++(?!-)"),
 )
+"""With a colon or a sign; an option by a space. They never go back over what they read."""
 _VALUE = re.compile(
     r"(?:(?:bearer|basic|token)\s+)?"
     r"(?:\\?\"[^\"]{0,400}\"|'[^']{0,400}'|[^\s,;&}\"'\\]+)",
@@ -97,6 +99,7 @@ def named_values(text: str) -> Iterator[tuple[str, str]]:
         yield name, text[start:end].strip("\\\"'")
 
 
+@lru_cache(maxsize=1024)
 def redacted(text: str) -> str:
     """Give any text with what is or may be a secret left out."""
     text = text[:_LONGEST]
