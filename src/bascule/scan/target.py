@@ -9,7 +9,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from bascule.config.addresses import web_address
 from bascule.errors import BasculeError
-from bascule.scan.plain_secrets import names_secret, names_weakly
+from bascule.scan.secret_names import names_secret, names_weakly
 
 HIDDEN = "…"
 """Stands for what is not shown."""
