@@ -129,13 +129,8 @@ class _Asking:
         return None
 
     async def _probe(self, address: OwnAddress, target: Target) -> _At:
-        """Probe a socket; on loopback also as `localhost`, where it knows no other name."""
         async with self.turn:
-            probed = await prober.probe(self.wire, target)
-            if probed.server.state == "forbidden" and address.reach == "loopback":
-                named = await prober.probe(self.wire, replace(target, host="localhost"))
-                probed = named if named.identity is not None else probed
-            return address, probed
+            return address, await prober.probe(self.wire, target)
 
     def _hints(self, endpoint: Endpoint) -> tuple[str, ...]:
         """Give the paths of URLs that lead to this port."""
