@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from bascule.scan.boundary import (
     judge_remote,
     judge_stdio,
 )
+from bascule.scan.bypass import ways_around
 from bascule.scan.definition_hosts import hosts_of
 from bascule.scan.server import State
 
@@ -73,6 +75,26 @@ def test_a_way_around_is_worse_for_others_than_for_programs_of_this_machine() ->
     assert severities(far) == [("boundary-bypass", "critical")]
     assert near.findings[0].id == far.findings[0].id
     assert "192.0.2.0:9000 (way 0)" in near.findings[0].evidence
+
+
+@pytest.mark.parametrize(
+    ("url", "problem", "why"),
+    [
+        ("https://desk.example/mcp", OSError(-2, "x"), "its name has no address"),
+        ("https://desk.example/mcp", TimeoutError(), "its name has no address"),
+        ("https://desk\\.example", None, "is no URL to probe"),
+    ],
+)
+def test_a_server_that_cannot_be_found_is_unknown(
+    url: str, problem: Exception | None, why: str
+) -> None:
+    async def resolver(host: str, port: int) -> list[str]:
+        raise problem or AssertionError("no name is looked up")
+
+    tried = asyncio.run(ways_around(url, (), resolver=resolver))
+    assert [it.state for it in tried] == ["unreachable"]
+    assert why in tried[0].why
+    assert judge_remote("desk", tried, ELSEWHERE).inward == "unknown"
 
 
 def test_any_token_is_no_better_than_none() -> None:

@@ -59,7 +59,7 @@ async def ways_around(
         async with asyncio.timeout(RESOLVE_SECONDS):
             found = await (resolver or SystemResolver())(target.host, target.port)
     except (TargetError, OSError, TimeoutError, UnicodeError) as exc:
-        why = str(exc) or "its name has no address"
+        why = str(exc) if isinstance(exc, TargetError) else "its name has no address"
         return (Tried("this machine", url_place(url), False, "unreachable", why),)
     scope = Scope(
         own=tuple(own),
