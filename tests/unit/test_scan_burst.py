@@ -22,8 +22,9 @@ def bodies(answer: object, *, close: bool = False) -> tuple[list[bytes | None], 
 
     async def run() -> tuple[list[bytes | None], int, int]:
         async with serving(answer, close=close) as server, wired(limits=QUICK) as wire:  # type: ignore[arg-type]
+            await wire.ask(server.place, "GET", "/first")
             found = await burst(wire, server.place, ASKED)
-            noted = [it.status for it in wire.sent[: len(ASKED)]]
+            noted = [it.status for it in wire.sent[1 : len(ASKED) + 1]]
             assert noted == [None if it is None else it.status for it in found]
             await wire.ask(server.place, "GET", "/again")
             got = [None if it is None else it.body for it in found]
@@ -37,13 +38,28 @@ def says_path(heard: Heard) -> bytes:
 
 
 def test_gives_each_answer_to_its_request_on_one_connection() -> None:
-    assert bodies(says_path) == ([b"/0", b"/1", b"/2", b"/3", b"/4", b"/5"], 1, 7)
+    assert bodies(says_path) == ([b"/0", b"/1", b"/2", b"/3", b"/4", b"/5"], 1, 8)
 
 
-def test_has_no_answer_where_a_server_closes_after_each() -> None:
-    found, connections, _ = bodies(says_path, close=True)
-    assert found == [b"/0", None, None, None, None, None]
+def test_has_no_answer_where_a_server_closes_meanwhile() -> None:
+    def answer(heard: Heard) -> bytes:
+        closes = ["Connection: close"] if heard.path == "/1" else []
+        return http("200 OK", heard.path.encode(), *closes)
+
+    found, connections, _ = bodies(answer)
+    assert found[:2] == [b"/0", b"/1"]
     assert connections == 2
+
+
+def test_sends_nothing_where_a_server_closes_after_each_answer() -> None:
+    async def run() -> None:
+        closing = http("200 OK", b"", "Connection: close")
+        async with serving(lambda _: closing) as server, wired() as wire:
+            await wire.ask(server.place, "GET", "/")
+            assert await burst(wire, server.place, ASKED) == [None] * len(ASKED)
+            assert (len(server.heard), len(wire.sent)) == (1, 1)
+
+    asyncio.run(run())
 
 
 def test_stops_at_a_stream_of_events() -> None:
@@ -65,6 +81,8 @@ def test_waits_no_longer_than_for_one_answer() -> None:
 def test_reads_no_more_than_answers_may_be() -> None:
     async def floods(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
+        writer.write(http("200 OK"))
+        await reader.readuntil(b"\r\n\r\n")
         writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
         while not reader.at_eof():
             writer.write(b"10000\r\n" + b"x" * 0x10000 + b"\r\n")
@@ -72,6 +90,7 @@ def test_reads_no_more_than_answers_may_be() -> None:
 
     async def run() -> None:
         async with talking(floods) as server, wired() as wire:
+            await wire.ask(server.place, "GET", "/")
             assert await burst(wire, server.place, ASKED) == [None] * len(ASKED)
 
     asyncio.run(run())
@@ -80,6 +99,7 @@ def test_reads_no_more_than_answers_may_be() -> None:
 def gone(answer: object) -> tuple[frozenset[str], tuple[str, ...]]:
     async def run() -> tuple[frozenset[str], tuple[str, ...]]:
         async with serving(answer) as server, wired(limits=QUICK) as wire:  # type: ignore[arg-type]
+            await wire.ask(server.place, "GET", "/first")
             return await absent(wire, server.place, PATHS)
 
     return asyncio.run(run())

@@ -208,16 +208,12 @@ def test_says_that_discovery_is_open_where_lists_are_closed() -> None:
 
 def test_does_not_take_silence_for_a_closed_list() -> None:
     def answer(heard: Heard) -> bytes | None:
-        return None if heard.rpc.endswith("/list") else modern(heard)
+        return None if heard.rpc == "tools/list" else modern(heard)
 
     found, _, _ = probed(answer)
     assert found.server.state == "unknown"
     assert found.findings == ()
-    assert [it.what for it in found.not_assessed] == [
-        "`tools/list`",
-        "`resources/list`",
-        "`prompts/list`",
-    ]
+    assert [it.what for it in found.not_assessed] == ["`tools/list`"]
 
 
 def test_takes_the_weakest_of_two_ways_in() -> None:

@@ -19,7 +19,7 @@ from bascule.scan.exchange import READ_BYTES, Stream, WireError
 from bascule.scan.place import Answered, Place
 from bascule.scan.wire import Wire
 
-SECONDS = 2.0
+SECONDS = 1.5
 """For all answers together; what has none by then is asked again by itself."""
 MAX_BYTES = 1 << 20
 """Of all answers together."""
@@ -30,8 +30,11 @@ async def burst(
 ) -> list[Answered | None]:
     """Send requests in one go; gives what came of each, None where nothing whole did.
 
-    A stream of events ends the reading: what comes after it has no answer.
+    A stream of events ends the reading: what comes after it has no answer. Nothing is sent
+    where no connection is kept, as by servers that close it after each answer.
     """
+    if not wire.keeps(place):
+        return [None] * len(requests)
     with suppress(WireError):
         async with wire.stream(place) as stream:
             numbers = [wire.note(place, stream.address, it) for it in requests]

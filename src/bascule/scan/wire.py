@@ -144,6 +144,10 @@ class Wire:
                 keep = reply.complete and reply.keep_alive
                 self._put_back(place, reply.stream, keep=keep)
 
+    def keeps(self, place: Place) -> bool:
+        """Tell whether a connection to a place is kept for the next request."""
+        return place in self._idle
+
     def forget(self, place: Place) -> None:
         """End the connection that was kept for a place."""
         stream = self._idle.pop(place, None)
