@@ -45,9 +45,11 @@ async def ask(*ports: int, named: Sequence[Named] = ()) -> list[Probes]:
     places = [Endpoint(Listener("127.0.0.1", port, 0, None), (LOOPBACK,)) for port in ports]
     told: list[tuple[int, int]] = []
     async with canned.wired() as wire:
-        found = await ask_all(wire, places, named, lambda done, of: told.append((done, of)))
+        found = await ask_all(
+            wire, places, named, lambda _place, probes: probes, lambda *it: told.append(it)
+        )
     assert told == [(at + 1, len(ports)) for at in range(len(ports))]
-    return [probes for _place, probes in found]
+    return found
 
 
 def state(probes: Probes) -> str:

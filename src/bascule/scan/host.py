@@ -25,6 +25,16 @@ class HostScan:
     report: Report
 
 
+@dataclass(frozen=True, slots=True)
+class _Socket:
+    """What is kept of a socket that was asked."""
+
+    place: str
+    running: tuple[Running, ...]
+    why_unclear: str
+    """Why it is not known whether MCP is spoken there; empty when it is."""
+
+
 async def scan_host(wire: Wire, around: Surroundings, *, done: Done) -> HostScan:
     """Ask all that listens here, and look at what speaks over pipes.
 
@@ -32,17 +42,21 @@ async def scan_host(wire: Wire, around: Surroundings, *, done: Done) -> HostScan
     server could cause.
     """
     places, gaps = endpoints(around.view.listeners, around.own)
-    asked = await ask_all(wire, places, around.named, done)
-    running = [
-        listening(it, around) for place, probes in asked for it in _by_path(place, probes)
-    ]
+
+    def keep(place: Endpoint, probes: Probes) -> _Socket:
+        answers = _by_path(place, probes)
+        running = tuple(listening(it, around) for it in answers)
+        return _Socket(bound(place.listener), running, _why_unclear(probes))
+
+    sockets = await ask_all(wire, places, around.named, keep, done)
+    running = [it for socket in sockets for it in socket.running]
     pids = {it.server.pid for it in running}
     running += [
         speaking(it, around)
         for it in stdio_servers(around.view, around.names_command)
         if not any(member.pid in pids for member in it.family)
     ]
-    gaps += [*around.view.not_assessed, *_unclear(asked)]
+    gaps += [*around.view.not_assessed, *_unclear(sockets)]
     return HostScan(tuple(running), _report(wire, running, gaps))
 
 
@@ -67,14 +81,19 @@ def _by_path(endpoint: Endpoint, probes: Probes) -> list[Answers]:
     return [Answers(endpoint.listener, found) for found in paths.values()]
 
 
-def _unclear(asked: Iterable[tuple[Endpoint, Probes]]) -> Iterable[Gap]:
+def _why_unclear(probes: Probes) -> str:
+    if not is_unclear(probes):
+        return ""
+    whys = (it.why for _address, probed in probes for it in probed.not_assessed)
+    return next(whys, "it gives no answer")
+
+
+def _unclear(sockets: Iterable[_Socket]) -> Iterable[Gap]:
     """Say which sockets gave no answer, by the reason."""
     reasons: dict[str, set[str]] = {}
-    for endpoint, probes in asked:
-        if is_unclear(probes):
-            whys = (it.why for _address, probed in probes for it in probed.not_assessed)
-            why = next(whys, "it gives no answer")
-            reasons.setdefault(why, set()).add(bound(endpoint.listener))
+    for socket in sockets:
+        if socket.why_unclear:
+            reasons.setdefault(socket.why_unclear, set()).add(socket.place)
     for why, places in reasons.items():
         what = f"whether MCP is spoken at {', '.join(sorted(places))}"
         yield Gap(target=HERE, what=what, why=why)

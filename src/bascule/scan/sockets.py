@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 from msgspec import structs
 
@@ -26,12 +27,19 @@ from bascule.scan.summary import unknown
 from bascule.scan.target import Target
 from bascule.scan.wire import Wire
 
-FIRST_LOOK = Limits(connect_seconds=0.6, first_seconds=0.6, head_seconds=0.6)
-SECOND_LOOK = Limits(connect_seconds=1.5, first_seconds=1.5, head_seconds=1.5)
+FIRST_LOOK = Limits(
+    connect_seconds=0.6,
+    first_seconds=0.6,
+    head_seconds=0.6,
+    body_seconds=0.6,
+    body_bytes=1 << 14,
+)
+SECOND_LOOK = replace(FIRST_LOOK, connect_seconds=1.5, first_seconds=1.5, head_seconds=1.5)
 """For those that said nothing at first."""
 MOST_AT_ONCE = 48
 """Sockets that are probed at the same time."""
 
+T = TypeVar("T")
 Done = Callable[[int, int], None]
 """Is told how many of how many sockets have been asked."""
 _At = tuple[OwnAddress, Probed]
@@ -40,11 +48,22 @@ Probes = Sequence[_At]
 
 
 async def ask_all(
-    wire: Wire, places: Sequence[Endpoint], named: Sequence[Named], done: Done
-) -> list[tuple[Endpoint, Probes]]:
-    """Ask each socket. Raises nothing that a server could cause."""
+    wire: Wire,
+    places: Sequence[Endpoint],
+    named: Sequence[Named],
+    keep: Callable[[Endpoint, Probes], T],
+    done: Done,
+) -> list[T]:
+    """Ask each socket, and give what is to be kept of its answers, which may be large.
+
+    Raises nothing that a server could cause.
+    """
     asking = _Asking(wire, named, len(places), done)
-    return list(zip(places, await asyncio.gather(*map(asking.ask, places)), strict=True))
+
+    async def ask(place: Endpoint) -> T:
+        return keep(place, await asking.ask(place))
+
+    return await asyncio.gather(*map(ask, places))
 
 
 def is_unclear(probes: Probes) -> bool:
