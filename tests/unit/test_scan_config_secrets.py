@@ -241,6 +241,7 @@ def test_ports_packages_and_paths_of_short_options_stay_readable(
         "x.example/mcp?token=hunter2",
         "//bob:hunter2@x.example/mcp",
         "https:/bob:hunter2@x.example/mcp",
+        "file:///bob:hunter2@x.example/mcp",
     ],
 )
 def test_what_is_no_url_shows_no_password_either(url: str) -> None:

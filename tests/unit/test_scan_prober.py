@@ -107,6 +107,25 @@ def test_finds_a_server_of_2026_07_28_that_lists_without_a_token() -> None:
     assert first.headers["accept"] == "application/json, text/event-stream"
 
 
+def test_shows_no_secret_of_what_a_server_says_of_itself() -> None:
+    secret = "Zq8Wx3Cv6Bn9Ml2Kj5Hg"
+    info = {"name": f"https://bob:{secret}@x.example/?token={secret}", "version": "1"}
+    tool = {"name": f"get?api_key={secret}", "inputSchema": {}}
+
+    def answer(heard: Heard) -> bytes:
+        if heard.rpc == "initialize":
+            return result(heard, {**INITIALIZED, "serverInfo": info})
+        if heard.rpc == "tools/list":
+            return result(heard, {"tools": [tool]})
+        return legacy()(heard)
+
+    found, _, _ = probed(answer)
+    assert found.server.name == "https://[redacted]@x.example/?token=[redacted]"
+    (finding,) = found.findings
+    assert "get?api_key" in finding.evidence
+    assert secret not in finding.evidence
+
+
 @pytest.mark.parametrize("session", ["", "0123456789abcdef"])
 def test_asks_an_older_server_for_its_lists_whether_or_not_a_session_came(
     session: str,

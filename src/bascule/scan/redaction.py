@@ -83,7 +83,7 @@ def redacted_url(url: str) -> str:
     except ValueError:
         return LEFT_OUT
     if not parts.netloc:  # it is none, and may still hold what one does
-        return redacted(_USER_AND_PASSWORD.sub(f"{LEFT_OUT}@", url))
+        return _words_redacted(_USER_AND_PASSWORD.sub(f"{LEFT_OUT}@", url))
     if credentials:
         is_reference = not without_references(credentials).strip(":")
         host = f"{credentials if is_reference else LEFT_OUT}@{host}"
@@ -103,7 +103,10 @@ def named_values(text: str) -> Iterator[tuple[str, str]]:
 def redacted(text: str) -> str:
     """Give any text with what is or may be a secret left out."""
     text = text[:_LONGEST]
-    text = _URL.sub(lambda match: redacted_url(match.group()), text)
+    return _words_redacted(_URL.sub(lambda match: redacted_url(match.group()), text))
+
+
+def _words_redacted(text: str) -> str:
     text = KNOWN_SECRET.sub(LEFT_OUT, text)
     text = _CREDENTIALS.sub(rf"\1{LEFT_OUT}@", text)
     text = _USER.sub(rf"\1{LEFT_OUT}", text)

@@ -17,6 +17,7 @@ from bascule.scan.interfaces import Reach, reach_of
 from bascule.scan.judge.documents import clipped, leads_inward
 from bascule.scan.lists import NO_SUCH_METHOD
 from bascule.scan.probed import Identity, Probed
+from bascule.scan.redaction import redacted
 from bascule.scan.report import Gap
 from bascule.scan.rule import Severity
 from bascule.scan.rules import probe as rules
@@ -182,7 +183,7 @@ def _row(identity: Identity, target: str, seen: Sighting) -> Server:
     if identity.era is None and seen.refusal is not None:
         auth = seen.refusal.auth or "other"
     return Server(
-        name=visible(identity.name[:MAX_NAME]) or target,
+        name=visible(redacted(identity.name)[:MAX_NAME]) or target,
         transport=transport,
         url=target,
         auth=auth,

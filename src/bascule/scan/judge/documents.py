@@ -14,6 +14,7 @@ from bascule.lock.invisible import visible
 from bascule.net.addresses import literal, spells_loopback, unmapped
 from bascule.scan.finding import Finding, found
 from bascule.scan.interfaces import REACHES, Reach, reach_of
+from bascule.scan.redaction import redacted
 from bascule.scan.rules import identity as rules
 from bascule.scan.target import shown
 
@@ -61,7 +62,8 @@ def strings(value: Any) -> tuple[str, ...]:
 
 
 def clipped(text: str) -> str:
-    """Write what somebody else wrote, so that it is short and hides nothing."""
+    """Write what somebody else wrote: short, with nothing unseen, and no secret in it."""
+    text = redacted(text)
     short = text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
     return f"`{visible(short)}`"
 
