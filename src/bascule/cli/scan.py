@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 
 import click
@@ -42,19 +43,20 @@ def scan(ctx: click.Context, *, scope: ScopeOptions, report: ReportOptions) -> N
 
 
 def _scan_here(ctx: click.Context, scope: ScopeOptions, report: ReportOptions) -> None:
+    from bascule.cli.scan_configs import scanned_configs
     from bascule.cli.scan_host import (
         connectors_of,
-        files_of_clients,
         look_at_host,
         ports_of_bascule,
         with_more,
     )
     from bascule.cli.scan_output import finish
+    from bascule.scan.clients.homes import own_homes
     from bascule.scan.joined import joined
     from bascule.scan.this_host import named_by_clients
 
     context = ctx.ensure_object(CommandContext)
-    files = files_of_clients(context)
+    files = scanned_configs(context, own_homes(os.environ))
     clients = named_by_clients(files.servers)
     connectors, unread = connectors_of(context)
     named, ports = [*clients, *connectors], ports_of_bascule(context)

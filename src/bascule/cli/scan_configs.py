@@ -17,7 +17,7 @@ from bascule.errors import BasculeError
 if TYPE_CHECKING:
     from bascule.scan.clients.places import Home
     from bascule.scan.config_checks.packages import Known
-    from bascule.scan.report import Report
+    from bascule.scan.configs import Scanned
 
 
 @click.command()
@@ -66,7 +66,7 @@ def configs(
         scanned_homes = own_homes(os.environ)
     context = ctx.ensure_object(CommandContext)
     found = scanned_configs(context, scanned_homes, paths, public_urls, state)
-    finish(ctx, found, report)
+    finish(ctx, found.report, report)
 
 
 def scanned_configs(
@@ -75,8 +75,11 @@ def scanned_configs(
     paths: Sequence[Path] = (),
     public_urls: Sequence[str] = (),
     state: Path | None = None,
-) -> Report:
-    """Scan files of clients, with what this machine's Bascule knows beside."""
+) -> Scanned:
+    """Scan files of clients, with what this machine's Bascule knows beside.
+
+    What changed since the last such scan is among the findings.
+    """
     from bascule.cli.scan_state import with_changes
     from bascule.scan.configs import scan_configs
 

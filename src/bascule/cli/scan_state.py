@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -16,7 +17,7 @@ from bascule.scan.finding import Finding
 from bascule.scan.report import Gap, Report, merged
 
 
-def with_changes(scanned: Scanned, roots: tuple[str, ...], named: Path | None) -> Report:
+def with_changes(scanned: Scanned, roots: tuple[str, ...], named: Path | None) -> Scanned:
     """Compare a scan with the last one of the same homes or paths, and keep it.
 
     What is kept is in `$XDG_STATE_HOME/bascule/client-configs.json` unless a file was
@@ -37,7 +38,8 @@ def with_changes(scanned: Scanned, roots: tuple[str, ...], named: Path | None) -
         _write(path, state, key, drift.joined(before or {}, now, os.path.lexists))
     except (OSError, ValueError, ConfigFileError) as exc:
         gaps = [_gap(path, f"{_reason(exc)}: name another with --state")]
-    return merged([scanned.report, Report(findings=found, not_assessed=tuple(gaps))])
+    since = Report(findings=found, not_assessed=tuple(gaps))
+    return replace(scanned, report=merged([scanned.report, since]))
 
 
 def _default() -> Path:
