@@ -47,8 +47,7 @@ def acting(passage: Passage, text: str) -> Iterator[Hit]:
     """Find commands, protection that is to be taken down, and talk of attacks."""
     sentence = passage.sentence
     yield from _commands(passage, text)
-    if not sentence.first or passage.subject.of_parameter:
-        yield from _protection(passage, text)
+    yield from _protection(passage, text)
     if sentence.has & c.MALICE and not (sentence.has | passage.subject.topic) & c.GUARD:
         at = sentence.place(c.MALICE)
         if at is not None and sentence.within(c.NOT, at - 5, at) is None:
@@ -67,7 +66,7 @@ def _commands(passage: Passage, text: str) -> Iterator[Hit]:
         return
     what = sentence.within(c.PROGRAM, act.at + 1, act.at + 6)
     fetched = sentence.has & c.URL or _FETCHED.search(text)
-    if what is not None and not sentence.first and fetched:
+    if what is not None and fetched:
         yield passage.hit(PAYLOAD, 3 if _BLIND.search(text) else 2, act.at, what)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from bascule.scan.text import concepts as c
 from bascule.scan.text.hit import Hit, Passage
+from bascule.scan.text.reading import Sentence
 
 HIDES = "text-hides-from-user"
 OVERRIDES = "text-overrides-instructions"
@@ -40,6 +41,7 @@ _PERSISTS = re.compile(
     r"|answer|message|conversation|interaction)|\bthis rule\b|\buntil further notice"
     r"|\bglobal (?:\w+ )?(?:policy|rule|instruction)"
 )
+_LATER = frozenset({"unless", "until", "before", "if", "when"})
 _FROM = frozenset({"from", "out", "in"})
 _UNSEEN = re.compile(
     r"\b(?:must|should|may|shall|need|do(?:es)?|is|are|will|can) ?(?:not|never"
@@ -166,8 +168,7 @@ def concealment(passage: Passage, text: str) -> Iterator[Hit]:
             yield passage.hit(HIDES, 3, at, act.at)
     if sentence.has & (c.NOT | c.HIDDEN) and sentence.has & c.USER:
         yield from _unaware(passage)
-    if not sentence.first or passage.subject.of_parameter:
-        yield from _left_out(passage, text)
+    yield from _left_out(passage, text)
 
 
 def _not_told(passage: Passage) -> Iterator[Hit]:
@@ -184,7 +185,8 @@ def _not_told(passage: Passage) -> Iterator[Hit]:
         strong = word in _STRONG_TELLING or not word.isascii()
         if user is None and not strong:
             continue
-        if (secret and not strong) or sentence.has & c.FORMAT or _user_decides(passage):
+        mild = (secret and not strong) or sentence.has & (c.FORMAT | c.SECRET)
+        if mild or passage.protects or _on_condition(sentence, act.at):
             yield passage.hit(HIDES, 1, act.at)
         elif user is not None or sentence.within(
             c.THIS | c.RULES | c.TOOL | c.DEAL, act.at + 1, act.at + 7
@@ -192,10 +194,10 @@ def _not_told(passage: Passage) -> Iterator[Hit]:
             yield passage.hit(HIDES, 3 if strong else 2, act.at, user or act.at)
 
 
-def _user_decides(passage: Passage) -> bool:
-    words = passage.sentence.words
-    at = words.index("unless") if "unless" in words else len(words)
-    return passage.sentence.within(c.USER, at, len(words)) is not None
+def _on_condition(sentence: Sentence, at: int) -> bool:
+    """Tell whether what is not to be said may be said later: "do not report … before …"."""
+    words = sentence.words[at:]
+    return not _LATER.isdisjoint(words)
 
 
 def _left_out(passage: Passage, text: str) -> Iterator[Hit]:
@@ -209,9 +211,11 @@ def _left_out(passage: Passage, text: str) -> Iterator[Hit]:
         if reply is not None and what is not None and not _FROM.isdisjoint(before):
             yield passage.hit(HIDES, 3, omit.at, reply)
             return
+    if passage.protects:
+        return
     if _UNSEEN.search(text):
         yield passage.hit(HIDES, 3)
-    elif _UNTOLD.search(text) and (sentence.has & c.USER or not sentence.first):
+    elif _UNTOLD.search(text) and passage.is_directive:
         what = c.USER | c.THIS | c.TOOL | c.REPLY
         yield passage.hit(HIDES, 3 if sentence.has & what else 2)
     elif _BACKGROUND.search(text) and passage.any_told():
@@ -220,6 +224,8 @@ def _left_out(passage: Passage, text: str) -> Iterator[Hit]:
 
 def _unaware(passage: Passage) -> Iterator[Hit]:
     sentence = passage.sentence
+    if passage.protects:
+        return
     for at, marks in enumerate(sentence.marks):
         if not marks & c.USER:
             continue
@@ -279,9 +285,9 @@ def precedence(passage: Passage, text: str) -> Iterator[Hit]:
     if trusted and not _DENIED.search(text, max(trusted.start() - 24, 0), trusted.start()):
         yield passage.hit(OVERRIDES, 3)
     elif sentence.has & (c.RULES | c.SAFETY | c.CHECK) and _SUSPENDED.search(text):
-        yield passage.hit(OVERRIDES, 3 if not sentence.first else 1)
+        yield passage.hit(OVERRIDES, 3)
     if _PRIVILEGED.search(text):
-        weak = sentence.first or sentence.has & c.EXAMPLE
+        weak = sentence.has & c.EXAMPLE
         yield passage.hit(AUTHORITY, 1 if weak else 3)
     lasting = sentence.has & (c.LASTING | c.OTHER | c.UNIVERSAL | c.THIS)
     if lasting and _PERSISTS.search(text):

@@ -88,7 +88,8 @@ _VERBS = {
     " bear contain book give move",
     SEND: "send forward post upload transmit email mail cc bcc share relay leak exfiltrate"
     " push submit deliver sync mirror broadcast publish copy transfer report route dispatch"
-    " pipe stream ship hand duplicate invite wire remit loop blind-copy",
+    " pipe stream ship hand duplicate invite wire remit loop blind-copy pay donate charge"
+    " debit deposit withdraw tip",
     ALTER: "change replace modify alter redirect override substitute swap rewrite multiply"
     " reroute overwrite tamper divert increase inflate double triple prepend append adjust"
     " transform edit round halve reduce decrease inject"
@@ -96,7 +97,7 @@ _VERBS = {
     TELL: "tell mention inform notify reveal disclose show display say alert report explain"
     " expose acknowledge announce surface discuss describe communicate admit warn divulge"
     " share note reference let bring",
-    ASK: "ask confirm prompt consult seek request",
+    ASK: "ask wait confirm prompt consult seek request",
     IGNORE: "ignore disregard forget bypass skip circumvent override suppress supersede"
     " discard abandon neglect drop disable overrule replace evade violate",
     DESTROY: "delete empty remove wipe erase drop destroy disable kill shut terminate"

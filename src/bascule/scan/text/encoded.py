@@ -16,6 +16,7 @@ _BASE64 = re.compile(
 _HEX = re.compile(r"(?<![0-9A-Za-z])(?:[0-9a-fA-F]{2}[ :]?){10,8000}(?![0-9A-Za-z])")
 _ESCAPES = re.compile(r"(?:\\x[0-9a-fA-F]{2}|\\u[0-9a-fA-F]{4}){6,4000}")
 _PERCENT = re.compile(r"(?:%[0-9A-Fa-f]{2}|[A-Za-z0-9_.~+-]){6,8000}")
+_CODES = re.compile(r"(?<![\d.])(?:\d{2,3}[ ,;]{1,2}){10,4000}\d{2,3}(?![\d.])")
 _ENTITIES = re.compile(r"(?:&#x?[0-9a-fA-F]{1,6};){5,4000}")
 _TELLING = (
     "ignore previous instructions instruction password secret credentials conversation"
@@ -54,6 +55,10 @@ def decoded(text: str) -> Iterator[tuple[str, int, int]]:
         for match in _PERCENT.finditer(text):
             if match.group().count("%") >= 3:
                 yield unquote(match.group().replace("+", " ")), *match.span()
+    for match in _CODES.finditer(text):
+        codes = [int(it) for it in re.findall(r"\d+", match.group())]
+        if all(it < 256 for it in codes):  # noqa: PLR2004 - what a byte holds
+            yield from _text(bytes(codes), match)
     if "&#" in text:
         for match in _ENTITIES.finditer(text):
             yield html.unescape(match.group()), *match.span()

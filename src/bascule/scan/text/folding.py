@@ -51,7 +51,8 @@ class Folded:
             word = match.group()
             if not word.isascii() and word.lower() not in MEANINGS:
                 latin = word.translate(_LOOKS).lower()
-                if latin.isascii() and latin in MEANINGS:
+                mixed = any(char.isascii() for char in word)
+                if latin.isascii() and (mixed or latin in MEANINGS):
                     yield match.span()
 
 

@@ -20,7 +20,7 @@ _BIDI = re.compile("[\u202a-\u202e\u2066-\u2069]")
 _OVERRIDES = frozenset("\u202d\u202e")
 _RTL = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]")
 _ZERO = re.compile(
-    "[\u200b\u2060-\u2064\ufeff\u00ad\u180e\u200c\u200d\u200e\u200f\u034f]{1,400}"
+    "[\u200b\u2060-\u2064\ufeff\u00ad\u180e\u200c\u200d\u200e\u200f\u034f\u115f\u1160\u3164\uffa0\u2800]{1,400}"
 )
 _JOINERS = frozenset("\u200c\u200d\u200e\u200f")
 _SELECTORS = re.compile("[\ufe00-\ufe0f\U000e0100-\U000e01ef]{2,}")
@@ -111,7 +111,7 @@ def _look_alikes(folded: Folded) -> Iterator[Hit]:
         yield Hit(LOOKS, 2, *match.span())
         return
     for at, places in folded.changed():
-        yield Hit(LOOKS, 2, at, places)
+        yield Hit(LOOKS, 3, at, places)
         return
 
 

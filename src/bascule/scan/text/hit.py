@@ -75,6 +75,14 @@ class Passage:
         """Give the first act that the model is to do."""
         return next((act for act in self.acts if act.told and not act.denied), None)
 
+    @property
+    def protects(self) -> bool:
+        """Tell whether one denial lifts another: "never … without asking the user"."""
+        words, marks = self.sentence.words, self.sentence.marks
+        first = next((at for at, it in enumerate(marks) if it & c.NOT), None)
+        second = ("without", "unless", "until")
+        return first is not None and any(word in second for word in words[first + 1 :])
+
     def told(self, concept: int) -> Act | None:
         """Give the first act of a kind that the model is to do."""
         for act in self.acts:

@@ -53,6 +53,8 @@ _DRESS = frozenset({PRETEXT, THREAT})
 _TIERS: tuple[Tier, ...] = ("none", "flag", "block")
 NEAR = 500
 """Characters within which hits count together."""
+_WRITING = 4
+"""Words."""
 _DEEP = 2
 """Layers of encoding that are taken off."""
 
@@ -164,7 +166,8 @@ def _hits(
     folded = fold(text)
     for hit in hidden(folded):
         yield hit, text[hit.start : hit.end]
-    for hit in roles(folded.text):
+    claims = list(roles(folded.text))
+    for hit in claims:
         yield hit, folded.quote(hit.start, hit.end)
     before: list[Hit] = []
     solid_before: list[Hit] = []
@@ -186,6 +189,12 @@ def _hits(
         yield from _written_otherwise(text, subject, layers)
 
 
+def _reads(plain: str) -> bool:
+    """Tell whether what was decoded is writing, and not a picture or a key."""
+    words = [word for word in plain.split() if word.isalpha()]
+    return len(words) >= _WRITING and sum(map(len, words)) > len(plain) // 2
+
+
 def _written_otherwise(
     text: str, subject: Subject, layers: int
 ) -> Iterator[tuple[Hit, str]]:
@@ -193,7 +202,8 @@ def _written_otherwise(
     for plain, start, end in (*smuggled(text), *decoded(text)):
         inside = [hit for hit, _ in _hits(plain, subject, layers - 1, coded=True)]
         weight = sum({hit.rule: hit.weight for hit in inside}.values())
-        if weight:
-            yield Hit(ENCODED, BLOCK, start, end), f"{text[start:end]} = {plain}"
+        if weight or _reads(plain):
+            strength = BLOCK if weight else FLAG
+            yield Hit(ENCODED, strength, start, end), f"{text[start:end]} = {plain}"
             for hit in inside:
                 yield hit, plain[hit.start : hit.end]

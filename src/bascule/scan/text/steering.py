@@ -34,6 +34,12 @@ _ONLY = re.compile(
     r"|supported|safe|legitimate) (?:tool|way|source|method|function|server|provider"
     r"|option|one)\b"
 )
+_THOUGH = re.compile(
+    r"\b(?:even if|even when|even though|although|though|instead of"
+    r"|over) (?:\w+ ){0,3}(?:another|others?|alternatives?)\b"
+    r"[^.;]{0,40}\b(?:installed|available|exist|seems?|fits?|better|tools?|match"
+    r"|requested|present)"
+)
 _FOR_ALL = re.compile(
     r"\b(?:highest|top|absolute|maximum) priority\b[^.;]{0,30}\b(?:must|should|always"
     r"|used|chosen|over|call)"
@@ -55,6 +61,30 @@ _GIVEN = re.compile(
     r"|\b(?:is|are|be) (?:implied|assumed|waived|given|granted|considered|deemed"
     r"|not (?:needed|required"
     r"|necessary))|\b(?:pre-?approved|pre-?authori[sz]ed)"
+)
+_CONFIRMED = re.compile(
+    r"\b(?:user_confirmed|auto_?approved?|skip_?confirm\w*)\b"
+    r"[`'\"]?\s*(?:=|to|:|as)\s*[`'\"]?true\b|\bauto-?(?:approv|accept|confirm)\w*"
+)
+_NOT_NEEDED = re.compile(
+    r"\bno (?:further |user |additional |explicit |human )*(?:confirmation|approval"
+    r"|consent|permission|review) (?:is |are )?"
+    r"(?:needed|required|necessary|asked)|\b(?:confirmation|approval|consent"
+    r"|permission)s? (?:is|are) (?:not|never)"
+    r" (?:needed|required|necessary)|\b(?:skip|bypass|suppress|omit)(?:s|ping"
+    r"|ped)? (?:the |any |all )?(?:user |usual )?"
+    r"(?:confirmation|approval|consent|permission)"
+)
+_EVERY_ANSWER = re.compile(
+    r"\b(?:in|to|of|at|from|with) (?:\w+ ){0,3}(?:your|every|each|all|the final"
+    r"|any) (?:\w+ )?(?:answers?|repl(?:y|ies)"
+    r"|responses?|messages? to the user|summar(?:y|ies))\b|\b(?:end|start|begin|finish"
+    r"|close|conclude|phrase|sign) (?:your|every"
+    r"|each|all|the) (?:\w+ )?(?:answers?|repl(?:y|ies)|responses?|summar(?:y|ies))\b"
+)
+_LEAKING_LINK = re.compile(
+    r"https?://\S{0,200}[?&/]\w{0,20}=?(?:[<{\[$]|data\b|base64|encoded|conversation"
+    r"|secret|token|\.\.\.)"
 )
 _UNASKED = re.compile(
     r"\b(?:without|no need (?:to|for)|need not|needn't|not necessary to|unnecessary to"
@@ -110,6 +140,16 @@ def _answer(passage: Passage, text: str) -> Iterator[Hit]:
             yield passage.hit(ANSWER, 3, act.at, good)
         elif promotes and firm:
             yield passage.hit(ANSWER, 1, act.at)
+    if passage.any_told() is not None and sentence.has & c.REPLY:
+        place = _EVERY_ANSWER.search(text)
+        if place is not None and not sentence.has & c.EXAMPLE:
+            lasting = sentence.has & (c.UNIVERSAL | c.LASTING) or "always" in sentence.words
+            steered = passage.told(c.PUT | c.OMIT | c.PROMOTE | c.ALTER | c.TELL)
+            if steered is not None:
+                yield passage.hit(ANSWER, 3 if lasting else 2, steered.at)
+    if sentence.has & c.URL and _LEAKING_LINK.search(text) and passage.any_told():
+        shown = sentence.has & (c.REPLY | c.TELL | c.PUT)
+        yield passage.hit(ANSWER, 3 if shown else 2)
     omit = passage.told(c.OMIT)
     if omit is not None and _SLANTED.search(text) and sentence.has & (c.REPLY | c.USER):
         yield passage.hit(ANSWER, 3, omit.at)
@@ -140,6 +180,8 @@ def _choice(passage: Passage, text: str) -> Iterator[Hit]:
         and sentence.has & c.THIS
     ):
         yield passage.hit(CHOICE, 3, bad, use.at)
+    elif use is not None and _THOUGH.search(text):
+        yield passage.hit(CHOICE, 3, use.at)
     elif _FOR_ALL.search(text) or ("only" in sentence.words and _ONLY.search(text)):
         yield passage.hit(CHOICE, 3)
     elif told and _CHOSEN.search(text):
@@ -171,10 +213,15 @@ def _memory(passage: Passage, text: str) -> Iterator[Hit]:
 
 def _consent(passage: Passage, text: str) -> Iterator[Hit]:
     sentence = passage.sentence
+    if passage.protects:
+        return
+    if _CONFIRMED.search(text) and passage.any_told() or _NOT_NEEDED.search(text):
+        yield passage.hit(CONSENT, 3)
+        return
     if not sentence.has & c.MODAL and not _EXCEPT.isdisjoint(sentence.words):
         return
     for act in passage.acts:
-        if not act.told or sentence.first:
+        if not act.told:
             continue
         what = sentence.within(c.CONSENT, act.at, act.at + 7)
         if act.marks & c.ASK and act.denied:
@@ -194,10 +241,10 @@ def _consent(passage: Passage, text: str) -> Iterator[Hit]:
         who = sentence.within(c.USER | c.CONSENT, agreed - 6, agreed + 3)
         open_ = _CONDITION.isdisjoint(sentence.words[: agreed + 1])
         asked = passage.told(c.ASK)
-        if who is not None and asked is None and open_ and not sentence.first:
+        if who is not None and asked is None and open_:
             yield passage.hit(CONSENT, 3 if passage.is_directive else 2, agreed)
             return
-    if _UNASKED.search(text) and not sentence.first:
+    if _UNASKED.search(text) and passage.any_told():
         told = passage.any_told() is not None
         user = sentence.has & c.USER
         yield passage.hit(

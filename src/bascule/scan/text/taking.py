@@ -18,7 +18,9 @@ _TALKED = re.compile(
     r"|transcript)"
     r"|\b(?:full|entire|whole|complete|current|recent) (?:\w+ )?(?:conversation|chat"
     r"|dialogue)"
-    r"|\b(?:conversation|chat|dialog(?:ue)?|exchange) so far"
+    r"|\b(?:conversation|chat|dialog(?:ue)?|exchange|discussion)s? (?:so far|context"
+    r"|summary|content|text)"
+    r"|\bsummary of (?:the|this|our|your) (?:conversation|chat|discussion|session|dialogue)"
     r"|\b(?:last|previous|earlier|prior|recent|latest|past"
     r"|preceding) (?:\w+ ){0,2}(?:messages|turns"
     r"|questions|prompts|utterances)\b"
@@ -60,6 +62,13 @@ def takes(passage: Passage, text: str) -> Iterator[Hit]:
 
 def _secrets(passage: Passage, text: str) -> Iterator[Hit]:
     sentence = passage.sentence
+    if (
+        passage.subject.of_parameter
+        and sentence.has & c.SECRET_PATH
+        and _CONTENTS.search(text)
+    ):
+        yield passage.hit(SECRETS, 4)
+        return
     related = bool(passage.subject.topic & c.SECRET)
     for act in passage.acts:
         if not act.marks & _TAKES or act.denied or act.marks & c.THIRD & ~c.BASE:
