@@ -149,8 +149,26 @@ _TEMPLATE = re.compile(
 )
 
 
+_HINTS = (
+    "<",
+    "[",
+    "#",
+    "system",
+    "assistant",
+    "human",
+    "instructions",
+    " mode",
+    "note to",
+    "role",
+)
+"""Of which what passes itself off has at least one."""
+
+
 def roles(text: str) -> Iterator[Hit]:
     """Find what passes itself off as a message of the system or of somebody in charge."""
+    lower = text.lower()
+    if not any(it in lower for it in _HINTS):
+        return
     for match in _ROLE.finditer(text):
         weight = 3 if _TEMPLATE.match(match.group()) else 2
         yield Hit(AUTHORITY, weight, match.start(), min(match.end() + 80, len(text)))

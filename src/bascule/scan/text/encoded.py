@@ -25,16 +25,10 @@ _TELLING = (
     " must"
 )
 _TURNED_WORDS = _TELLING.split()
-_ROT = re.compile(
-    r"\b(?:"
-    + "|".join(codecs.encode(it, "rot13") for it in _TURNED_WORDS if len(it) > 3)
-    + r")\b",
-    re.IGNORECASE,
-)
-_BACK = re.compile(
-    r"\b(?:" + "|".join(it[::-1] for it in _TURNED_WORDS if len(it) > 4) + r")\b",
-    re.IGNORECASE,
-)
+_ROT_WORDS = frozenset(codecs.encode(it, "rot13") for it in _TURNED_WORDS if len(it) > 3)
+_BACK_WORDS = frozenset(it[::-1] for it in _TURNED_WORDS if len(it) > 4)
+_ROT = re.compile(r"\b(?:" + "|".join(sorted(_ROT_WORDS)) + r")\b", re.IGNORECASE)
+_BACK = re.compile(r"\b(?:" + "|".join(sorted(_BACK_WORDS)) + r")\b", re.IGNORECASE)
 _SOME = 2
 _PRINTABLE = 0.9
 _SHORTEST = 10
@@ -62,7 +56,13 @@ def decoded(text: str) -> Iterator[tuple[str, int, int]]:
     if "&#" in text:
         for match in _ENTITIES.finditer(text):
             yield html.unescape(match.group()), *match.span()
-    for turned, turn in ((_ROT, _rot13), (_BACK, _reversed)):
+    written = frozenset(text.lower().split())
+    for words, turned, turn in (
+        (_ROT_WORDS, _ROT, _rot13),
+        (_BACK_WORDS, _BACK, _reversed),
+    ):
+        if len(words & written) < _SOME:
+            continue
         found = [match.span() for match in turned.finditer(text)]
         if len(found) >= _SOME:
             start, end = found[0][0], found[-1][1]

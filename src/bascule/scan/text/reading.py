@@ -14,14 +14,12 @@ from bascule.scan.text.meaning import MEANINGS, PIECE
 
 _TOKEN = re.compile(
     r"""
-      (?P<url>(?:https?|ftp|wss?|data|file|javascript)://[^\s<>"'`)\]]{1,2000})
+      (?P<plain>(?:[A-Z]?[a-z]{1,60}|[A-Z]{1,60})(?=[ ,;)]))
+    | (?P<url>(?:https?|ftp|wss?|data|file|javascript)://[^\s<>"'`)\]]{1,2000})
     | (?P<mail>[\w.+-]{1,64}@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63}){1,6})
     | (?P<ip>\d{1,3}(?:\.\d{1,3}){3}(?::\d+)?\b)
     | (?P<phone>\+\d[\d ()-]{6,18}\d)
     | (?P<shell>\$\([^()\n]{1,200}\)|\$\{?[A-Z][A-Z0-9_]{3,60}\}?)
-    | (?P<compound>(?i:(?:api|access|private|secret|signing|ssh|encryption)[ _-]keys?
-        |(?:seed|recovery)[ -]phrases?|credit[ -]cards?(?:\ numbers?)?|card[ ]numbers?
-        |environment[ ]variables?|env[ ]vars?|session[ ]ids?)\b)
     | (?P<account>0x[0-9A-Fa-f]{6,64}\b|(?i:\baccounts?(?:[ ]number)?[ ]\#?\d[\d-]{3,30}\b)|\b\d{4}(?:[ -]\d{4}){3}\b|\bbc1[a-z0-9]{8,80}
         |\b[A-Z]{2}\d{2}[A-Z0-9]{10,30}\b)
     | (?P<money>[$€£]\s?\d[\d.,]{0,12}|\d[\d.,]{0,12}\s?(?:usd|eur|gbp|eth|btc|usdt|dollars|euros|%)(?!\w))
@@ -37,8 +35,7 @@ _TOKEN = re.compile(
     + PIECE
     + r""")
     | (?P<number>\d[\d.,:]{0,40}\d|\d)
-    | (?P<word>(?i:turn(?:s|ed|ing)?[ ]off|switch(?:es|ed|ing)?[ ]off)
-        |(?:long-term|go-ahead|sign-off|pre-approved|pre-authorized)\b
+    | (?P<word>(?:long-term|go-ahead|sign-off|pre-approved|pre-authorized)\b
         |(?:api-keys?|chain-of-thought|third-party|blind-copy|re-run|end-user
         |root-level|mot-de-passe|e\.g|i\.e)\b|[^\W\d_\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]{1,60}
         (?:['’][^\W\d_]{1,10})?)
@@ -77,7 +74,6 @@ _LITERALS = {
     "account": c.ACCOUNT,
     "memory": c.MEMORY,
     "money": c.FEE | c.NUMBER,
-    "compound": c.SECRET,
     "ip": c.URL,
     "phone": c.MAIL,
     "number": c.NUMBER,
@@ -91,6 +87,19 @@ _HUMPS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _PARTS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
 
 
+_KEYS = frozenset("api access private secret signing ssh encryption".split())  # noqa: SIM905
+_OFF = frozenset("turn turned turning switch switched switching".split())  # noqa: SIM905
+_PAIRS: dict[str, tuple[frozenset[str], int]] = {
+    "key": (_KEYS, c.SECRET),
+    "keys": (_KEYS, c.SECRET),
+    "phrase": (frozenset({"seed", "recovery"}), c.SECRET),
+    "card": (frozenset({"credit", "debit"}), c.SECRET),
+    "cards": (frozenset({"credit", "debit"}), c.SECRET),
+    "variable": (frozenset({"environment", "env"}), c.SECRET),
+    "variables": (frozenset({"environment", "env"}), c.SECRET),
+    "off": (_OFF, c.DESTROY | c.BASE),
+}
+"""Words that mean something else behind others."""
 _LONGEST = 300
 """Words after which a sentence ends, whatever its author thinks."""
 
@@ -114,6 +123,10 @@ class Sentence:
         self.starts.append(start)
         self.ends.append(end)
         self.has |= marks
+
+    def joined(self, before: frozenset[str], marks: int) -> int:
+        """Give the concepts that a word has behind another one: "private key"."""
+        return marks if self.words and self.words[-1] in before else 0
 
     def place(self, concept: int) -> int | None:
         """Give the first place that has a concept."""
@@ -144,6 +157,8 @@ def sentences(folded: Folded, *, opens: bool = True) -> Iterator[Sentence]:
             if kind == "break":
                 continue
         marks = marks_of(kind, word)
+        if kind == "plain" and (pair := _PAIRS.get(word.lower())):
+            marks |= current.joined(*pair)
         if kind == "url" and match.start() and folded.text[match.start() - 1] == "(":
             marks = c.HELP  # a link to read on
         if kind == "identifier":
@@ -155,10 +170,10 @@ def sentences(folded: Folded, *, opens: bool = True) -> Iterator[Sentence]:
 
 def marks_of(kind: str, word: str) -> int:
     """Give the concepts of one token."""
+    if kind == "plain":
+        return MEANINGS.get(word.lower(), 0)
     if kind in ("word", "piece"):
         plain = word.lower().replace("’", "'")
-        if plain.endswith(" off"):
-            return c.DESTROY | c.BASE
         return MEANINGS.get(plain) or MEANINGS.get(plain.removesuffix("'s"), 0)
     if kind == "path":
         return c.PATH | (c.SECRET_PATH if _SECRET_FILE.search(word) else 0)
