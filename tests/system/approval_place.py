@@ -60,11 +60,19 @@ class ApprovalPlace:
         found: dict[str, Any] = json.loads(self.run(*words, "--json").stdout)
         return found
 
-    def lock(self, *, tools: str = "now", requested: str = "", surface: bool = True) -> str:
+    def lock(
+        self,
+        *,
+        tools: str = "now",
+        requested: str = "",
+        surface: bool = True,
+        description: str = "",
+    ) -> str:
         """Lock the connector as it is configured; gives the entry's digest."""
         context = CommandContext(self.config, self.data)
         config = context.config()
-        document = Document(FORMAT, Context(), tools={tools: ({"name": tools},)})
+        tool = {"name": tools} | ({"description": description} if description else {})
+        document = Document(FORMAT, Context(), tools={tools: (tool,)})
         entry = Entry(
             source=Source("http", "http://127.0.0.1:9/mcp", requested),
             launch=launch_of(config.connectors["time"]),

@@ -59,6 +59,11 @@ reason_option = click.option("--reason", required=True, help="Why; is signed and
 @click.option("--expires", help="30d, 12h or 45m [default: the longest that is allowed].")
 @click.option("--finding", "findings", multiple=True, help="Advisory that you accept.")
 @click.option(
+    "--accept-texts",
+    is_flag=True,
+    help="Approve although a definition speaks to the model as attacks do; --reason says why.",
+)
+@click.option(
     "--break-glass",
     is_flag=True,
     help="Approve alone in an emergency, for 24 hours at most.",
@@ -87,6 +92,7 @@ def approve(
     wanted: str | None,
     expires: str | None,
     findings: tuple[str, ...],
+    accept_texts: bool,
     break_glass: bool,
     proposed: bool,
     signers: bool,
@@ -108,6 +114,7 @@ def approve(
         return
     _refuse_another(desk, _connector(name), wanted)
     _refuse_drift(context, desk, name, proposed=proposed)
+    _refuse_texts(desk, name, accepted=accept_texts)
     wish = Wish(
         "break_glass" if break_glass else "approve",
         reason,
@@ -202,6 +209,28 @@ def _refuse_drift(
         click.echo(told, err=True)
     if found.drift:
         click.echo("not approved: this is not what is locked", err=True)
+        click.get_current_context().exit(FOUND)
+
+
+def _refuse_texts(desk: Desk, name: str, *, accepted: bool) -> None:
+    """Show what the definitions say; end with exit code 1 for what is not accepted."""
+    from bascule.cli.texts_read import told
+    from bascule.lock.surface import read_document
+    from bascule.scan.text.served import read_surface
+
+    surface = desk.lock.connectors[name].surface
+    if surface is None:
+        return
+    folder = desk.documents or desk.config_path.parent
+    found = read_surface(read_document(folder, name, surface))
+    if found:
+        click.echo(told(found, name), err=True)
+    if not accepted and any(it.verdict.tier == "block" for it in found):
+        click.echo(
+            "not approved: a definition speaks to the model as attacks do; if you have read "
+            "it and it is well meant, say so with --accept-texts",
+            err=True,
+        )
         click.get_current_context().exit(FOUND)
 
 

@@ -55,8 +55,20 @@ def diff(context: CommandContext, name: str, sides: str | None, as_json: bool) -
         click.echo(msgspec.json.encode(compared(name, found)).decode())
     else:
         click.echo(page(name, found))
+        _tell_texts(name, found)
     if found.diff.classes:
         click.get_current_context().exit(FOUND)
+
+
+def _tell_texts(name: str, found: Comparison) -> None:
+    """Show what new and changed definitions say that a person has to look at."""
+    from bascule.cli.texts_read import told
+    from bascule.scan.text.served import read_surface
+
+    document = found.after.document
+    read = () if document is None else read_surface(document, found.before.document)
+    if read:
+        click.echo(f"\nwhat new definitions say:\n{told(read, name)}")
 
 
 def compared(name: str, found: Comparison) -> Compared:

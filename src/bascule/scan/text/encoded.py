@@ -51,7 +51,7 @@ def decoded(text: str) -> Iterator[tuple[str, int, int]]:
                 yield unquote(match.group().replace("+", " ")), *match.span()
     for match in _CODES.finditer(text):
         codes = [int(it) for it in re.findall(r"\d+", match.group())]
-        if all(it < 256 for it in codes):  # noqa: PLR2004 - what a byte holds
+        if all(it < 256 for it in codes):
             yield from _text(bytes(codes), match)
     if "&#" in text:
         for match in _ENTITIES.finditer(text):

@@ -105,7 +105,7 @@ def judge(definition: Mapping[str, Any], siblings: Collection[str] = ()) -> Verd
     if not found:
         return _NOTHING
     worst = max(found, key=lambda it: (_TIERS.index(it.tier), it.weight))
-    return worst if worst.tier != "none" else Verdict("none", worst.weight, worst.evidence)
+    return worst if worst.tier != "none" else Verdict("none", worst.weight, ())
 
 
 def _spread(hits: Iterable[tuple[Hit, str]]) -> list[tuple[Hit, str]]:

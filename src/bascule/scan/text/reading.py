@@ -20,9 +20,12 @@ _TOKEN = re.compile(
     | (?P<ip>\d{1,3}(?:\.\d{1,3}){3}(?::\d+)?\b)
     | (?P<phone>\+\d[\d ()-]{6,18}\d)
     | (?P<shell>\$\([^()\n]{1,200}\)|\$\{?[A-Z][A-Z0-9_]{3,60}\}?)
-    | (?P<account>0x[0-9A-Fa-f]{6,64}\b|(?i:\baccounts?(?:[ ]number)?[ ]\#?\d[\d-]{3,30}\b)|\b\d{4}(?:[ -]\d{4}){3}\b|\bbc1[a-z0-9]{8,80}
+    | (?P<account>0x[0-9A-Fa-f]{6,64}\b
+        |(?i:\baccounts?(?:[ ]number)?[ ]\#?\d[\d-]{3,30}\b)
+        |\b\d{4}(?:[ -]\d{4}){3}\b|\bbc1[a-z0-9]{8,80}
         |\b[A-Z]{2}\d{2}[A-Z0-9]{10,30}\b)
-    | (?P<money>[$€£]\s?\d[\d.,]{0,12}|\d[\d.,]{0,12}\s?(?:usd|eur|gbp|eth|btc|usdt|dollars|euros|%)(?!\w))
+    | (?P<money>[$€£]\s?\d[\d.,]{0,12}|\d[\d.,]{0,12}\s?
+        (?:usd|eur|gbp|eth|btc|usdt|dollars|euros|%)(?!\w))
     | (?P<memory>(?i:claude|agents|gemini|memory)\.md|\.cursorrules|\.windsurfrules)
     | (?P<path>(?<![\w)])(?:(?:~|\$HOME|%[A-Za-z]{3,20}%|\.{1,2}|[A-Za-z]:)?
             (?:[/\\][\w.*@+-]{1,100}){1,20}/?

@@ -215,7 +215,7 @@ def _consent(passage: Passage, text: str) -> Iterator[Hit]:
     sentence = passage.sentence
     if passage.protects:
         return
-    if _CONFIRMED.search(text) and passage.any_told() or _NOT_NEEDED.search(text):
+    if (_CONFIRMED.search(text) and passage.any_told()) or _NOT_NEEDED.search(text):
         yield passage.hit(CONSENT, 3)
         return
     if not sentence.has & c.MODAL and not _EXCEPT.isdisjoint(sentence.words):
