@@ -61,7 +61,7 @@ reason_option = click.option("--reason", required=True, help="Why; is signed and
 @click.option(
     "--accept-texts",
     is_flag=True,
-    help="Approve although a definition speaks to the model as attacks do; --reason says why.",
+    help="Approve although definitions speak to the model as attacks do: see --reason.",
 )
 @click.option(
     "--break-glass",
@@ -227,8 +227,8 @@ def _refuse_texts(desk: Desk, name: str, *, accepted: bool) -> None:
         click.echo(told(found, name), err=True)
     if not accepted and any(it.verdict.tier == "block" for it in found):
         click.echo(
-            "not approved: a definition speaks to the model as attacks do; if you have read "
-            "it and it is well meant, say so with --accept-texts",
+            "not approved: a definition speaks to the model as attacks do; if you have "
+            "read it and it is well meant, say so with --accept-texts",
             err=True,
         )
         click.get_current_context().exit(FOUND)

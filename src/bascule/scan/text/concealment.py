@@ -300,9 +300,9 @@ def precedence(passage: Passage, text: str) -> Iterator[Hit]:
     if sentence.has & c.GUARD:
         return
     trusted = _TRUSTED.search(text) if sentence.has & _TRUSTS else None
-    if (
-        trusted and not _DENIED.search(text, max(trusted.start() - 24, 0), trusted.start())
-    ) or (sentence.has & (c.RULES | c.SAFETY | c.CHECK) and _SUSPENDED.search(text)):
+    before = 0 if trusted is None else max(trusted.start() - 24, 0)
+    suspends = sentence.has & (c.RULES | c.SAFETY | c.CHECK) and _SUSPENDED.search(text)
+    if (trusted and not _DENIED.search(text, before, trusted.start())) or suspends:
         yield passage.hit(OVERRIDES, 3)
     if _PRIVILEGED.search(text):
         weak = sentence.has & c.EXAMPLE
