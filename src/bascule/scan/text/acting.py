@@ -15,7 +15,8 @@ MALICE = "text-speaks-of-attacks"
 _COMMAND = re.compile(
     r"\bcurl\s+-|\b(?:curl|wget)\b[^\n]{0,120}\|\s{0,3}(?:ba|z)?sh\b|\|\s{0,3}curl\b"
     r"|\brm\s+-r?f"
-    r"|\bchmod\s+(?:777|\+s|u\+s)|/dev/tcp/|\bnc\s+(?:-e|\S{1,60}\s+\d)"
+    r"|\bchmod\s+(?:777|\+s|u\+s)|/dev/tcp/|\bssh-(?:ed25519|rsa)\s+aaaa|\bpython3? -c\b"
+    r"|\bnohup\b|\bchmod \+x|--trusted-host|--unsafe-perm|\bnc\s+(?:-e|\S{1,60}\s+\d)"
     r"|\bpermissions?\b[^.\n]{0,40}\b777\b|\bbase64\s+-d|\|\s{0,3}base64\b"
     r"|>>?\s{0,3}~?/?\S{0,40}(?:bashrc|authorized_keys|crontab|profile)|\$\(cat\b"
     r"|\$\((?:printenv|env|whoami|hostname|id)\b|https?_proxy\s?=|subprocess\.|os\.system"
@@ -24,6 +25,10 @@ _COMMAND = re.compile(
     r"|--force)"
     r"|\bdrop\s+table\b|\bdd\s+if=|[;&|]\s{0,3}(?:ba|z)?sh\s+\S|\bcat\s+(?:~|/etc|/home"
     r"|/root|\.env|\$HOME)"
+)
+_INSTALLS = re.compile(
+    r"\b(?:pip3?|npm|pnpm|yarn|uv|apt(?:-get)?|brew|gem|cargo) (?:install|i|add)\b"
+    r"|\bnpx -y\b"
 )
 _FETCHED = re.compile(
     r"\b(?:returned|returns|downloaded|remote|received|response|output|hook|pip|npm|npx"
@@ -61,6 +66,9 @@ def _commands(passage: Passage, text: str) -> Iterator[Hit]:
         weak = sentence.has & (c.EXAMPLE | c.GUARD) or not told
         yield passage.hit(PAYLOAD, 1 if weak else 3)
         return
+    if _INSTALLS.search(text) and (passage.is_directive or sentence.has & c.COLON):
+        weak = sentence.has & c.EXAMPLE or not _BLIND.search(text)
+        yield passage.hit(PAYLOAD, 1 if weak else 3)
     act = passage.told(c.CALL)
     if act is None or not sentence.has & c.PROGRAM or sentence.has & c.EXAMPLE:
         return

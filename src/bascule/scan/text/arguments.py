@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from bascule.scan.text import concepts as c
 from bascule.scan.text.hit import Hit, Passage
+from bascule.scan.text.reading import meaning_of_name
 
 GOVERNS = "text-governs-other-tools"
 ARGUMENTS = "text-changes-arguments"
@@ -14,7 +15,7 @@ ARGUMENTS = "text-changes-arguments"
 _DISTORTS = (
     "prepend append replace redirect substitute swap rewrite reroute multiply divert"
     " override"
-    " modify alter change inject duplicate overwrite inflate double lower raise round shift"
+    " modify alter change inject overwrite inflate double lower raise round shift"
     " adjust increase reduce decrease offset prefix suffix omit"
 )
 _DISTORTING = frozenset(_DISTORTS.split())
@@ -24,7 +25,7 @@ _LOOKS_UP = (
     " count inspect resolve"
 )
 _READS = frozenset(_LOOKS_UP.split())
-_DOES = "delete remove grant buy sell transfer pay push drop wipe clear disable"
+_DOES = "stop delete remove grant buy sell transfer pay push drop wipe clear disable"
 _DANGERS = frozenset(_DOES.split())
 _OWN_RESULT = frozenset({"returned", "result", "results", "returns", "output", "response"})
 _WHATEVER = re.compile(
@@ -69,6 +70,8 @@ def arguments(passage: Passage, text: str) -> Iterator[Hit]:
     sentence = passage.sentence
     if passage.names_sibling() or sentence.has & c.EXAMPLE:
         return
+    if passage.subject.name in sentence.words and "_" in passage.subject.name:
+        return
     other = _any_tool(passage)
     if other is not None:
         yield from _governed(passage, text, other)
@@ -92,7 +95,12 @@ def _named_tools(passage: Passage) -> list[int]:
     """Give the places of names of tools that are not of this server."""
     if not passage.sentence.has & c.IDENTIFIER:
         return []
-    return [at for at in range(len(passage.sentence.words)) if passage.is_foreign(at)]
+    sentence = passage.sentence
+    found = [at for at in range(len(sentence.words)) if passage.is_foreign(at)]
+    # What a sentence begins with may be the heading of an entry.
+    return [
+        at for at in found if at or sentence.within(c.MODAL | c.BE | c.TOOL | c.COLON, 1, 3)
+    ]
 
 
 def _governed(passage: Passage, text: str, tool: int) -> Iterator[Hit]:
@@ -131,6 +139,7 @@ def _dictated(passage: Passage, text: str, tool: int) -> Iterator[Hit]:
     if not (value or verb in _DANGERS or distorts or sentence.has & c.PATH):
         return
     signs += value
+    signs += 2 * bool(verb in _DANGERS and meaning_of_name(sentence.words[tool]) & c.SAFETY)
     signs += sentence.place(c.PARAM) is not None
     signs += bool(sentence.has & (c.WHEN | c.BEFORE | c.UNIVERSAL))
     signs += bool(sentence.has & c.PRETEXT)
@@ -155,7 +164,7 @@ def _changed(passage: Passage, text: str, other: int | None) -> Iterator[Hit]:
     if _AGAINST_INPUT.search(text) and sentence.has & (c.PARAM | c.RECIPIENT):
         yield passage.hit(ARGUMENTS, 3, alter)
         return
-    if kind == 1 and not sentence.has & _PLACES:
+    if (kind == 1 or passage.subject.of_parameter) and not sentence.has & _PLACES:
         return
     deal = _every_deal(passage)
     signs = kind

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from bascule.scan.text import concepts as c
 from bascule.scan.text.hit import Hit, Passage
+from bascule.scan.text.meaning import MEANINGS
 from bascule.scan.text.reading import Sentence
 
 HIDES = "text-hides-from-user"
@@ -42,7 +43,9 @@ _PERSISTS = re.compile(
     r"|\bglobal (?:\w+ )?(?:policy|rule|instruction)"
 )
 _LATER = frozenset({"unless", "until", "before", "if", "when"})
-_FROM = frozenset({"from", "out", "in"})
+_ARTICLES = frozenset({"the", "a", "an", "to", "any", "your"})
+_ABOUT = frozenset({"that", "about", "anything", "these", "what", "of", "how"})
+_FROM = frozenset({"from", "of"})
 _UNSEEN = re.compile(
     r"\b(?:must|should|may|shall|need|do(?:es)?|is|are|will|can) ?(?:not|never"
     r"|n't) (?:to )?(?:be )?(?:ever )?"
@@ -54,7 +57,8 @@ _UNSEEN = re.compile(
     r"|explanations?|report)\b"
     r"|\bkeep (?:this|it|that|these|them|the \w+)(?: \w+){0,2} (?:to yourself|between us"
     r"|quiet|secret|private|hidden"
-    r"|confidential|internal|out of)\b|\bas (?:if|though) nothing\b"
+    r"|confidential|internal|out of (?:\w+ ){0,2}(?:repl|answer|chat|summar|response"
+    r"|conversation|sight|view))|\bas (?:if|though) nothing\b"
     r"|\bpretend (?:that )?(?:nothing|it|this|you|the)\b"
     r"|\b(?:users?|customers?|humans?|they) (?:\w+ )?(?:must|should|need|shall|may"
     r"|can)(?: ?not|n't| never)(?: \w+){0,2}"
@@ -179,11 +183,12 @@ def concealment(passage: Passage, text: str) -> Iterator[Hit]:
     sentence = passage.sentence
     if sentence.has & c.TELL and sentence.has & c.NOT:
         yield from _not_told(passage)
-    if sentence.has & c.SECRETLY:
-        at = sentence.place(c.SECRETLY)
-        act = next((it for it in passage.acts if it.told and not it.denied), None)
-        if at is not None and act is not None and not sentence.marks[act.at] & c.TELL:
-            yield passage.hit(HIDES, 3, at, act.at)
+    if sentence.has & c.SECRETLY and not passage.protects:
+        for act in passage.acts:
+            how = sentence.within(c.SECRETLY, act.at - 3, act.at + 8)
+            if act.told and not act.denied and how is not None and not act.marks & c.TELL:
+                yield passage.hit(HIDES, 3, how, act.at)
+                break
     if sentence.has & (c.NOT | c.HIDDEN) and sentence.has & c.USER:
         yield from _unaware(passage)
     yield from _left_out(passage, text)
@@ -197,8 +202,8 @@ def _not_told(passage: Passage) -> Iterator[Hit]:
             continue
         word = sentence.words[act.at]
         told = act.told or (act.marks & c.ING and passage.is_directive)
-        if not told:
-            continue
+        if not told or "to" in sentence.words[max(act.at - 2, 0) : act.at]:
+            continue  # "in order not to notify", "set it to not notify": a setting
         user = sentence.within(c.USER, act.at - 5, act.at + 9)
         strong = word in _STRONG_TELLING or not word.isascii()
         if user is None and not strong:
@@ -206,10 +211,25 @@ def _not_told(passage: Passage) -> Iterator[Hit]:
         mild = (secret and not strong) or sentence.has & (c.FORMAT | c.SECRET)
         if mild or passage.protects or _on_condition(sentence, act.at):
             yield passage.hit(HIDES, 1, act.at)
-        elif user is not None or sentence.within(
-            c.THIS | c.RULES | c.TOOL | c.DEAL, act.at + 1, act.at + 7
-        ):
+        elif _own_act(sentence, act.at):
             yield passage.hit(HIDES, 3 if strong else 2, act.at, user or act.at)
+        else:
+            yield passage.hit(HIDES, 1, act.at)
+
+
+def _own_act(sentence: Sentence, at: int) -> bool:
+    """Tell whether what is not to be said is what the model, or the tool, does.
+
+    Endings of stories, names and numbers are kept quiet for good reasons.
+    """
+    other = sentence.within(c.OTHER, at + 1, at + 4)
+    said = sentence.within(c.THIS | c.TOOL | c.DEAL | c.MODEL | c.RULES, at + 1, at + 8)
+    words = sentence.words[at + 1 : at + 8]
+    told = not _ABOUT.isdisjoint(words) or not sentence.words[at].isascii()
+    rest = [it for it in words if it not in _ARTICLES]
+    ends = not rest or sentence.within(c.COMMA, at + 1, at + 4) is not None
+    ends = ends or all(MEANINGS.get(it, 0) & c.USER for it in rest)
+    return other is None and (said is not None or told or ends)
 
 
 def _on_condition(sentence: Sentence, at: int) -> bool:
@@ -258,7 +278,10 @@ def _unaware(passage: Passage) -> Iterator[Hit]:
             return
         hidden = sentence.within(c.HIDDEN, at - 5, at)
         from_user = sentence.words[max(at - 2, 0) : at]
-        if hidden is not None and ("from" in from_user or "to" in from_user):
+        kept = hidden is not None and sentence.within(
+            c.BE | c.OMIT | c.MODAL, hidden - 4, hidden + 1
+        )
+        if kept and ("from" in from_user or "to" in from_user):
             yield passage.hit(HIDES, 3, hidden, at)
             return
 

@@ -84,7 +84,8 @@ _VERBS = {
     " look download copy print scrape steal pull",
     PUT: "include pass put append prepend add attach insert embed set provide supply place"
     " fill write encode inject prefix suffix populate paste bundle concatenate store save"
-    " stash record log assign specify tack carry smuggle stuff enclose incorporate hold"
+    " stash persist record log assign specify tack carry smuggle stuff enclose"
+    " incorporate hold"
     " bear contain book give move",
     SEND: "send forward post upload transmit email mail cc bcc share relay leak exfiltrate"
     " push submit deliver sync mirror broadcast publish copy transfer report route dispatch"
@@ -161,10 +162,9 @@ _WORDS: dict[int, str] = {
     " copilot cursor gemini your yourself bot",
     THIS: "this it",
     TOOL: "tool tools function functions operation operations command commands call calls"
-    " action actions api endpoint endpoints method methods task tasks invocation"
-    " invocations interaction interactions workflow workflows execution server servers"
-    " functionality process processes activity activities procedure service services mcp"
-    " plugin plugins step",
+    " action actions method methods invocation invocations server servers mcp plugin"
+    " plugins"
+    " integration integrations",
     PARAM: "parameter parameters argument arguments param params arg args field fields"
     " value"
     " values recipient recipients path paths amount amounts body destination address"
@@ -180,11 +180,15 @@ _WORDS: dict[int, str] = {
     " comment comments reply replies upload uploads download downloads search searches"
     " data code report reports database table trade trades ride write writes read reads"
     " deletion deletions update updates build deployment deployments pull repository"
-    " repositories project projects trip expense expenses item items schedule refund"
+    " repositories project projects api endpoint endpoints task tasks interaction"
+    " interactions workflow workflows execution functionality process processes activity"
+    " activities procedure service services step steps trip expense expenses item items"
+    " schedule refund"
     " statements statement"
     " refunds statement statements clause reminder reminders draft drafts backup backups"
     " ip",
-    SECRET: "credential credentials password passwords passphrase passphrases secret"
+    SECRET: "kubeconfig passcode otp passport credential credentials password passwords"
+    " passphrase passphrases secret"
     " secrets"
     " token tokens apikey ssh passwd shadow cookie cookies keychain wallet mnemonic"
     " authorized_keys gitconfig api_key private_key api-key api-keys ssn pii"
@@ -223,7 +227,7 @@ _WORDS: dict[int, str] = {
     AUTHORITY: "system admin administrator root override mandate policy directive priority"
     " supersedes supersede precedence overrides privileged superuser developer global"
     " enforced authority root-level highest",
-    EXAMPLE: "example examples e.g eg instance sample format such like demo default"
+    EXAMPLE: "usage example examples e.g eg instance sample format such like demo default"
     " defaults"
     " see docs documentation reference refer placeholder syntax i.e namely",
     GUARD: "detect detects detecting block blocks prevent prevents preventing scan scans"
@@ -246,8 +250,9 @@ _WORDS: dict[int, str] = {
     " confirm prompt review authorization go-ahead sign-off",
     AGREED: "agreed consented approved authorised authorized accepted confirmed implied"
     " pre-approved preapproved pre-authorized granted assumed given waived",
-    MEMORY: "memory memories long-term claude.md agents.md .cursorrules profile preferences"
-    " cursorrules knowledge rulebook",
+    MEMORY: "memory memories long-term claude.md agents.md .cursorrules cursorrules"
+    " rulebook"
+    " alwaysallow",
     FEE: "fee fees charge charges surcharge tip commission donation percent % markup cents"
     " difference",
     GOOD: "best cheapest safest fastest strong secure harmless safe trusted top great"

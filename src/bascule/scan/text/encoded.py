@@ -14,7 +14,7 @@ _BASE64 = re.compile(
     r"(?<![A-Za-z0-9+/_=-])[A-Za-z0-9+/_-]{16,20000}={0,2}(?![A-Za-z0-9+/_=-])"
 )
 _HEX = re.compile(r"(?<![0-9A-Za-z])(?:[0-9a-fA-F]{2}[ :]?){10,8000}(?![0-9A-Za-z])")
-_ESCAPES = re.compile(r"(?:\\x[0-9a-fA-F]{2}|\\u[0-9a-fA-F]{4}){6,4000}")
+_ESCAPES = re.compile(r"(?:\\(?:x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4})[ ,.~/:;@-]{0,3}){6,4000}")
 _PERCENT = re.compile(r"(?:%[0-9A-Fa-f]{2}|[A-Za-z0-9_.~+-]){6,8000}")
 _CODES = re.compile(r"(?<![\d.])(?:\d{2,3}[ ,;]{1,2}){10,4000}\d{2,3}(?![\d.])")
 _ENTITIES = re.compile(r"(?:&#x?[0-9a-fA-F]{1,6};){5,4000}")
@@ -96,8 +96,8 @@ def _from_base64(coded: str) -> bytes | None:
 
 
 def _unescaped(coded: str) -> bytes:
-    codes = re.findall(r"\\[xu]([0-9a-fA-F]{2,4})", coded)
-    return "".join(chr(int(it, 16)) for it in codes).encode("utf-8", "replace")
+    plain = re.sub(r"\\[xu]([0-9a-fA-F]{2,4})", lambda it: chr(int(it[1], 16)), coded)
+    return plain.encode("utf-8", "replace")
 
 
 def _rot13(text: str) -> str:

@@ -24,6 +24,8 @@ _SPELT = re.compile(
     r"(?<![A-Za-z0-9])(?=[A-Za-z]{0,12}[0134578@$!|])[A-Za-z0134578@$!|]{4,20}"
 )
 _SPACED = re.compile(r"(?<!\w)(?:[A-Za-z](?:[ ._-])){4,40}[A-Za-z](?!\w)")
+_LETTERS = re.compile(r"(?<!\w)(?:[A-Za-z][ ._-]){2,40}[A-Za-z](?!\w)")
+"""Shorter words too, where one long word is spelt so."""
 _LEFT_OUT = frozenset({"Cf", "Mn", "Me", "Cc", "Co"})
 
 
@@ -108,7 +110,7 @@ def _joined(text: str, places: list[int] | None) -> tuple[str, list[int]]:
     letters: list[str] = []
     kept: list[int] = []
     done = 0
-    for match in _SPACED.finditer(text):
+    for match in _LETTERS.finditer(text):
         letters.append(text[done : match.start()])
         kept += places[done : match.start()]
         word = match.group()[::2]

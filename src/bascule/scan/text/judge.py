@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
@@ -16,7 +17,7 @@ from bascule.scan.text.encoded import decoded
 from bascule.scan.text.folding import fold
 from bascule.scan.text.hidden import hidden, smuggled
 from bascule.scan.text.hit import Hit, Passage, Subject
-from bascule.scan.text.mood import acts
+from bascule.scan.text.mood import Act, acts
 from bascule.scan.text.reading import meaning_of_name, plain_name, sentences
 from bascule.scan.text.sending import sends
 from bascule.scan.text.steering import steers
@@ -53,6 +54,9 @@ _DRESS = frozenset({PRETEXT, THREAT})
 _TIERS: tuple[Tier, ...] = ("none", "flag", "block")
 NEAR = 500
 """Characters within which hits count together."""
+_REACHING = c.SEND | c.READ | c.IGNORE | c.DESTROY | c.GRANT
+_ORDERED = 120
+"""Characters behind markup in which an order belongs to it."""
 _WRITING = 4
 """Words."""
 _DEEP = 2
@@ -167,8 +171,7 @@ def _hits(
     for hit in hidden(folded):
         yield hit, text[hit.start : hit.end]
     claims = list(roles(folded.text))
-    for hit in claims:
-        yield hit, folded.quote(hit.start, hit.end)
+    orders: list[int] = []
     before: list[Hit] = []
     solid_before: list[Hit] = []
     for sentence in sentences(folded, opens=not coded and not subject.of_parameter):
@@ -176,6 +179,7 @@ def _hits(
             before = []
             continue
         passage = Passage(sentence, tuple(acts(sentence)), subject)
+        orders += [sentence.starts[it.at] for it in passage.acts if _moves(passage, it)]
         passed = folded.text[sentence.starts[0] : sentence.ends[-1]].lower()
         solid = [hit for rule in _RULES for hit in rule(passage, passed)]
         for hit in (*solid, *(before if solid else ())):
@@ -185,8 +189,24 @@ def _hits(
             for hit in dressed:
                 yield hit, folded.quote(hit.start, hit.end)
         before, solid_before = dressed, solid
+    for hit in claims:
+        # Markup that is followed by an order to do something is no mere emphasis.
+        at = bisect_left(orders, hit.start)
+        ordered = at < len(orders) and orders[at] <= hit.end + _ORDERED
+        yield (
+            hit._replace(weight=max(hit.weight, 3 if ordered else 0)),
+            folded.quote(hit.start, hit.end),
+        )
     if layers:
         yield from _written_otherwise(text, subject, layers)
+
+
+def _moves(passage: Passage, act: Act) -> bool:
+    """Tell whether the model is to do something that reaches beyond the answer."""
+    if not act.told or act.denied:
+        return False
+    hands_over = act.marks & c.PUT and passage.sentence.has & c.WHOLE
+    return bool(act.marks & _REACHING or hands_over)
 
 
 def _reads(plain: str) -> bool:
@@ -203,7 +223,7 @@ def _written_otherwise(
         inside = [hit for hit, _ in _hits(plain, subject, layers - 1, coded=True)]
         weight = sum({hit.rule: hit.weight for hit in inside}.values())
         if weight or _reads(plain):
-            strength = BLOCK if weight else FLAG
+            strength = BLOCK if weight else FLAG - 1
             yield Hit(ENCODED, strength, start, end), f"{text[start:end]} = {plain}"
             for hit in inside:
                 yield hit, plain[hit.start : hit.end]

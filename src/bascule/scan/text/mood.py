@@ -104,7 +104,7 @@ def _is_told(sentence: Sentence, at: int, marks: int, *, told_before: bool) -> b
         if obliged or words & _FORBIDS:
             return True
         if back < 0:
-            return bool(words - {"to"}) or not sentence.first
+            return "to" not in words and (bool(words) or not sentence.first)
         if sentence.marks[back] & c.MODAL:
             return True
         if "to" in words:

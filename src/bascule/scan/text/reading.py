@@ -42,8 +42,9 @@ _TOKEN = re.compile(
         |(?:api-keys?|chain-of-thought|third-party|blind-copy|re-run|end-user
         |root-level|mot-de-passe|e\.g|i\.e)\b|[^\W\d_\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]{1,60}
         (?:['’][^\W\d_]{1,10})?)
-    | (?P<break>\n[ \t]{0,40}(?:\n|[-*•#>]|\d{1,3}[.)])|\\n
-        |[.!?…。！？](?=[\s"'”’)\]*]|$|[^\x00-\x7f])|\s[—–|]\s)
+    | (?P<break>\n[ \t]{0,40}(?:\n|[-*•#>]|\d{1,3}[.)]
+        |(?=[\w*`]{1,40}(?:\ \([^()\n]{1,60}\))?:\s))|\\n
+        |[.!?…。！？](?=[\s"'”’)\]*]|$|[^\x00-\x7f])|\s[—–]\s)
     | (?P<semicolon>[;；])
     | (?P<comma>,|、|，|\s[-—–]{1,2}\s)
     | (?P<colon>:|：|[)\]>]|\*{1,2}|=)
@@ -100,9 +101,13 @@ _PAIRS: dict[str, tuple[frozenset[str], int]] = {
     "cards": (frozenset({"credit", "debit"}), c.SECRET),
     "variable": (frozenset({"environment", "env"}), c.SECRET),
     "variables": (frozenset({"environment", "env"}), c.SECRET),
+    "string": (frozenset({"connection"}), c.SECRET),
+    "header": (frozenset({"authorization", "cookie"}), c.SECRET),
+    "headers": (frozenset({"authorization", "cookie"}), c.SECRET),
     "off": (_OFF, c.DESTROY | c.BASE),
 }
 """Words that mean something else behind others."""
+_DIGITS = str.maketrans("013457", "oieast")
 _LONGEST = 300
 """Words after which a sentence ends, whatever its author thinks."""
 
@@ -177,9 +182,15 @@ def marks_of(kind: str, word: str) -> int:
         return MEANINGS.get(word.lower(), 0)
     if kind in ("word", "piece"):
         plain = word.lower().replace("’", "'")
-        return MEANINGS.get(plain) or MEANINGS.get(plain.removesuffix("'s"), 0)
+        known = MEANINGS.get(plain) or MEANINGS.get(plain.removesuffix("'s"), 0)
+        if known or "'" not in plain:
+            return known
+        before, _, after = plain.partition("'")
+        return MEANINGS.get(before, 0) | MEANINGS.get(after, 0)
     if kind == "path":
-        return c.PATH | (c.SECRET_PATH if _SECRET_FILE.search(word) else 0)
+        spelt = word.translate(_DIGITS)
+        secret = _SECRET_FILE.search(word) or _SECRET_FILE.search(spelt)
+        return c.PATH | (c.SECRET_PATH if secret else 0)
     if kind == "shell":
         secret = c.SECRET_PATH if _SECRET_FILE.search(word) or "env" in word else 0
         return c.SHELL | secret

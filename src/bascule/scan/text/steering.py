@@ -34,6 +34,59 @@ _ONLY = re.compile(
     r"|supported|safe|legitimate) (?:tool|way|source|method|function|server|provider"
     r"|option|one)\b"
 )
+_SHADOWS = re.compile(
+    r"\b(?:replaces|in (?:the )?place of|takes? the place of|instead of|alias (?:of|for)"
+    r"|drop-in|successor|works around|stands in"
+    r"|(?:patched|updated|new|improved|secure|fixed) (?:\w+ )?(?:edition|version"
+    r"|release) of|takes over|meant for)\b"
+)
+_THEIRS = re.compile(
+    r"\b(?:\w+ server(?:'s)?|built-in|official|other (?:\w+ )?(?:tools?|servers?"
+    r"|search|mail)|original|native|vendor's)\b"
+)
+_WITHDRAWN = re.compile(
+    r"\b(?:withdrawn|retired|deprecated|broken|buggy?|bug|unsafe|insecure|poisoned"
+    r"|vulnerab\w+|compromised|ignored|obsolete"
+    r"|outdated|unreliable|disabled|loses|(?:must|should) (?:not|no longer) be used"
+    r"|even where|even if)\b"
+)
+_CLAIMED = re.compile(
+    r"\b(?:permission|approval|confirmation|consent)s?(?: (?:prompts?|dialogs?|requests?"
+    r"|checks?))? (?:is|are|was|were) (?:redundant"
+    r"|unnecessary|superfluous|implied|a formality|given|assumed|not needed|handled)"
+    r"|\b(?:treat|consider|regard"
+    r"|take)\b[^.;]{0,60}\bas (?:already )?(?:pre-?)?(?:approved|authori[sz]ed|confirmed"
+    r"|agreed|consent\w*)"
+    r"|\banswer\b[^.;]{0,60}\b(?:dialogs?|prompts?|questions?)\b[^.;]{0,40}\b(?:yes|allow"
+    r"|approve)"
+    r"|\b(?:users?|customers?|operators?|person) (?:\w+ ){0,8}(?:has|have"
+    r"|had) (?:\w+ )?(?:consented|agreed|approved|opted out)\b"
+    r"|\busers?\b[^.;]{0,20}\b(?:would agree|consents to|agrees to)|\bno questions asked"
+    r"|\bstate that it was given"
+    r"|\b(?:needs?|requires?) no (?:\w+ )?(?:consent|approval|confirmation|permission)"
+    r"|\bsilence (?:as|is|means) (?:consent|agreement)"
+)
+_ON = re.compile(r"\b(?:if|when|once|after|until|unless|whether|where)\b|\bticket\b")
+_LIES = re.compile(
+    r"\b(?:claim|pretend|exaggerate|invent|fabricate|lie|make up|made-up|play down"
+    r"|downplay)\b"
+    r"|\b(?:reported|shown|called|listed|described|presented|labell?ed|marked|declared"
+    r"|rated) (?:to be |always )?(?:as )?[\"'“]?"
+    r"(?:none|safe|clean|successful|approved|harmless|the only|the best|best|cheapest|\d)"
+    r"|\b(?:say|state|tell (?:the user|them)|report|answer must say|claim) that (?:no"
+    r"|nothing|none|it (?:has|was|is)|the|there)\b"
+)
+_DENIED = re.compile(r"\b(?:not|never|don't|cannot|no)\b")
+_EACH_TURN = re.compile(
+    r"\b(?:before|prior to|ahead of|preceding)(?: and after)? (?:every|each|any"
+    r"|all) (?:single )?(?:response|repl(?:y|ies)|answers?"
+    r"|messages?|turns?|prompts?|responses|user messages?|use of any tool|tool use)\b"
+    r"|\bahead of everything|\bbefore everything"
+    r"|\bbefore (?:you )?(?:answer|answering|reply|replying|respond|responding|think"
+    r"|thinking) (?:to )?(?:anything|any|every|each|at all|about it)"
+    r"|\bon (?:each|every) (?:message|turn|prompt|request of the user)\b"
+    r"|\bevery (?:response|reply|answer) (?:has|must|needs|starts)"
+)
 _THOUGH = re.compile(
     r"\b(?:even if|even when|even though|although|though|instead of"
     r"|over) (?:\w+ ){0,3}(?:another|others?|alternatives?)\b"
@@ -89,7 +142,8 @@ _LEAKING_LINK = re.compile(
 _UNASKED = re.compile(
     r"\b(?:without|no need (?:to|for)|need not|needn't|not necessary to|unnecessary to"
     r"|skip|skipping|bypass"
-    r"|instead of|rather than|no) (?:\w+ ){0,3}(?:ask(?:ing)?|confirm(?:ing|ation)?"
+    r"|instead of|rather than|no) (?:\w+ ){0,3}(?:ask(?:ing)?(?=$|\W*$"
+    r"| (?:\w+ ){0,4}(?:confirm|permission|approval|consent|first))|confirm(?:ing|ation)?"
     r"|prompt(?:ing)?"
     r"|approval|consent|permission|consult(?:ing)?)\b"
 )
@@ -110,11 +164,20 @@ def steers(passage: Passage, text: str) -> Iterator[Hit]:
     """Find answers, choices and memories that are planted, and consent that is skipped."""
     sentence = passage.sentence
     yield from _answer(passage, text)
-    if sentence.has & (c.OTHER | c.BAD | c.PREFER | c.CALL) or "only" in sentence.words:
+    if (
+        sentence.has & (c.OTHER | c.BAD | c.PREFER | c.CALL | c.TOOL | c.IDENTIFIER)
+        or "only" in sentence.words
+    ):
         yield from _choice(passage, text)
+    turn = (
+        _EACH_TURN.search(text) if sentence.has & (c.REPLY | c.DEAL | c.UNIVERSAL) else None
+    )
+    if turn is not None and _DENIED.search(text, 0, turn.start()) is None:
+        obliged = passage.any_told() is not None or sentence.has & c.MODAL
+        yield passage.hit(CHOICE, 3 if obliged else 1)
     if sentence.has & c.MEMORY or "remember" in sentence.words:
         yield from _memory(passage, text)
-    if sentence.has & (c.CONSENT | c.AGREED | c.ASK):
+    if sentence.has & (c.CONSENT | c.AGREED | c.ASK | c.USER):
         yield from _consent(passage, text)
 
 
@@ -130,7 +193,7 @@ def _answer(passage: Passage, text: str) -> Iterator[Hit]:
         firm = sentence.within(c.MODAL, 0, act.at) or "always" in sentence.words
         asked = sentence.has & c.EXAMPLE or not _ASKED.isdisjoint(sentence.words)
         says = act.marks & c.PROMOTE or said in _SAYS
-        if (against and (act.marks & c.PROMOTE or good or "as" in sentence.words)) or (
+        if (against and (act.marks & c.PROMOTE or good)) or (
             promotes and firm and sentence.has & (c.REPLY | c.USER)
         ):
             yield passage.hit(ANSWER, 3, act.at)
@@ -153,6 +216,14 @@ def _answer(passage: Passage, text: str) -> Iterator[Hit]:
     omit = passage.told(c.OMIT)
     if omit is not None and _SLANTED.search(text) and sentence.has & (c.REPLY | c.USER):
         yield passage.hit(ANSWER, 3, omit.at)
+    lie = None if sentence.has & c.GUARD or sentence.first else _LIES.search(text)
+    if (
+        lie is not None
+        and _DENIED.search(text, max(lie.start() - 16, 0), lie.start()) is None
+    ):
+        unconditional = _ASKED.isdisjoint(sentence.words) and "when" not in sentence.words
+        if passage.is_directive or sentence.has & c.MODAL:
+            yield passage.hit(ANSWER, 3 if unconditional else 1)
     put = passage.told(c.PUT)
     if put is not None and sentence.has & c.REPLY and sentence.has & c.MODEL:
         reply = sentence.within(c.REPLY, put.at, put.at + 16)
@@ -171,6 +242,11 @@ def _choice(passage: Passage, text: str) -> Iterator[Hit]:
             other = at
             break
     bad = sentence.place(c.BAD)
+    theirs = _THEIRS.search(text) or any(
+        map(passage.is_foreign, range(len(sentence.words)))
+    )
+    if theirs and _SHADOWS.search(text):
+        yield passage.hit(CHOICE, 3 if _WITHDRAWN.search(text) else 2)
     if other is not None and bad is not None:
         yield passage.hit(CHOICE, 3, other, bad)
     elif (
@@ -215,6 +291,13 @@ def _consent(passage: Passage, text: str) -> Iterator[Hit]:
     sentence = passage.sentence
     if passage.protects:
         return
+    claimed = None if sentence.has & c.GUARD else _CLAIMED.search(text)
+    if claimed is not None and not _ON.search(text, 0, claimed.start()):
+        yield passage.hit(CONSENT, 3 if "no " not in claimed.group() else 2)
+        return
+    opens = sentence.starts[0] == 0 and passage.subject.of_parameter
+    if opens and not sentence.has & c.NOT and "always" not in sentence.words:
+        return  # what a parameter is for, not what is to be done
     if (_CONFIRMED.search(text) and passage.any_told()) or _NOT_NEEDED.search(text):
         yield passage.hit(CONSENT, 3)
         return

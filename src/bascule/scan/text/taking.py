@@ -40,6 +40,11 @@ _TALKED = re.compile(
 _DEMANDS = "takes holds contains expects receives carries must should is"
 _SPEC = frozenset(_DEMANDS.split())
 _CONTENTS = re.compile(r"\b(?:contents?|text|body) of\b|\bits (?:text|contents?)\b")
+_CONFIGURES = frozenset({"set", "provide", "specify", "supply", "run", "use", "using"})
+_AGREED = re.compile(
+    r"\b(?:if|when|unless|once) the (?:user|customer) (?:agrees|allows|wants|consents)"
+)
+_YOURS = re.compile(r"\b(?:your|current|own|full|complete|entire|verbatim)\b")
 _GRAVE = re.compile(
     r"\b(?:private keys?|seed phrase|recovery phrase|passwords?|credit cards?)\b"
 )
@@ -74,6 +79,11 @@ def _secrets(passage: Passage, text: str) -> Iterator[Hit]:
         if not act.marks & _TAKES or act.denied or act.marks & c.THIRD & ~c.BASE:
             continue
         path = sentence.within(c.SECRET_PATH, act.at - 8, act.at + 16)
+        named = path is not None and sentence.marks[path] & (c.IDENTIFIER | c.SHELL)
+        if path is not None and sentence.within(c.NOT, path - 4, path) is not None:
+            return
+        if named and (not act.told or sentence.words[act.at] in _CONFIGURES):
+            continue
         if path is not None and (act.told or sentence.has & c.MODAL):
             example = bool(sentence.has & c.EXAMPLE) and not act.told
             yield passage.hit(SECRETS, 1 if example else 3 if related else 4, act.at, path)
@@ -81,6 +91,10 @@ def _secrets(passage: Passage, text: str) -> Iterator[Hit]:
         word = sentence.within(c.SECRET, act.at + 1, act.at + 13)
         if word is None:
             word = _sensitive(passage, act.at)
+        if sentence.words[act.at] == "access" or sentence.within(c.NOT, act.at, word or 0):
+            continue
+        if passage.subject.of_parameter and word == act.at + 1:
+            continue  # "Access password": a name, and no order
         used_to = sentence.words[act.at - 1] == "to" and bool(sentence.has & c.MODAL)
         if word is None or not (act.told or used_to):
             continue
@@ -127,14 +141,20 @@ def _talk(passage: Passage, text: str) -> Iterator[Hit]:
     if passage.subject.topic & (c.TALK | c.MEMORY):
         return
     match = _TALKED.search(text)
-    if match is None:
+    if match is None or _AGREED.search(text):
         return
     act = passage.told(c.PUT | c.SEND | c.READ | c.TELL)
     starts = passage.sentence.starts
     place = sum(start - starts[0] <= match.start() for start in starts) - 1
-    near = act is not None and act.at - 6 <= place <= act.at + 14
-    asked = near or _is_spec(passage, place)
-    if asked or (passage.subject.of_parameter and place <= 3):
+    asked = (act is not None and act.at - 6 <= place <= act.at + 14) or _is_spec(
+        passage, place
+    )
+    described = any(it.marks & _HANDED_OVER and it.marks & c.THIRD for it in passage.acts)
+    asked = asked or (described and bool(passage.sentence.has & c.ALSO))
+    if passage.subject.of_parameter and not asked:
+        # A tool that runs models has a parameter for their prompt; this is about yours.
+        asked = not match.group().startswith("system") or _YOURS.search(text) is not None
+    if asked:
         yield passage.hit(TALK, 3, place, act.at if act else place)
 
 
