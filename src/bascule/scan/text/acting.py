@@ -40,6 +40,14 @@ _BLIND = re.compile(
     r"|asking)|\bwhatever|\bany\b|\bevery\b"
     r"|\bbefore\b|\bonce\b|\beach\b|\bfirst\b"
 )
+_BIDES = re.compile(
+    r"\b(?:after|once|post-?|following"
+    r"|only)\b[^.;]{0,50}\bapprov\w+\b[^.;]{0,90}\b(?:begin|start|activat|swap|switch"
+    r"|execut|recorded)"
+    r"|\b(?:swap|activat|switch|begin|start)\w*\b[^.;]{0,50}\b(?:post-?approval"
+    r"|after (?:the )?(?:approval|review))"
+    r"|\bduring review\b[^.;]{0,60}\bactivat"
+)
 _PUBLIC = re.compile(
     r"\b(?:public(?:ly)?|world[- ]readable|accessible|visible|readable|writable"
     r"|open) (?:\w+ ){0,2}(?:to|for|by)"
@@ -56,7 +64,10 @@ def acting(passage: Passage, text: str) -> Iterator[Hit]:
     if sentence.has & c.MALICE and not (sentence.has | passage.subject.topic) & c.GUARD:
         at = sentence.place(c.MALICE)
         if at is not None and sentence.within(c.NOT, at - 5, at) is None:
-            yield passage.hit(MALICE, 2, at)
+            grave = sentence.has & (c.SECRET | c.SECRET_PATH | c.TALK)
+            yield passage.hit(MALICE, 3 if grave else 2, at)
+    if _BIDES.search(text):
+        yield passage.hit(MALICE, 3)
 
 
 def _commands(passage: Passage, text: str) -> Iterator[Hit]:

@@ -45,7 +45,7 @@ _SLANTS = c.PUT | c.TELL | c.OMIT | c.PROMOTE
 _OFFICIAL = c.AUTHORITY | c.SAFETY | c.PRETEXT
 _SECRETS = c.SECRET | c.SECRET_PATH | c.SENSITIVE
 _MOVES = c.SEND | c.PUT
-WEIGHTS = {7: 3, 6: 3, 5: 3, 4: 2, 3: 1}
+WEIGHTS = {7: 3, 6: 3, 5: 3, 4: 3, 3: 2, 2: 1}
 
 
 def points(passage: Passage, text: str) -> int:
@@ -105,7 +105,7 @@ def beyond(passage: Passage, text: str) -> Iterator[Hit]:
     if (
         sentence.first
         or passage.subject.of_parameter
-        or not (passage.is_directive or _DUE.search(text))
+        or not (passage.any_told() or _DUE.search(text))
     ):
         return
     weight = WEIGHTS.get(min(points(passage, text), 7), 0)

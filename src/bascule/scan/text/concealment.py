@@ -109,6 +109,10 @@ _TRUSTED = re.compile(
     r"|\bsame (?:weight|authority|priority"
     r"|standing|force) as\b"
 )
+_ABOVE = re.compile(
+    r"\b(?:ignore|disregard|forget|discard)\b (?:\w+ ){0,2}(?:above|preceding"
+    r"|everything (?:said|written|before))\b"
+)
 _TRUSTS = c.RULES | c.MODEL | c.USER | c.RESULT
 _DENIED = re.compile(r"\b(?:not|never|cannot|don't|avoid)\b")
 _SUSPENDED = re.compile(
@@ -148,7 +152,8 @@ _ROLE = re.compile(
 _TEMPLATE = re.compile(
     r"<\|[a-z_]{2,20}\|>|\[/?inst\]|<<\s?/?sys\s?>>|</(?:tool_)?(?:description|tools?)"
     r"|[\"']role[\"']"
-    r"|#{1,4}\s*(?:system|instructions?)\b|\[(?:system|admin|assistant)\b",
+    r"|#{1,4}\s*(?:system|instructions?)\b|\[(?:system|admin|assistant)\b"
+    r"|<!--\s{0,4}(?:system|assistant|ai|llm|model|note to|instruction)|you are now\b",
     re.IGNORECASE,
 )
 
@@ -322,6 +327,8 @@ def precedence(passage: Passage, text: str) -> Iterator[Hit]:
         yield passage.hit(OVERRIDES, 2)
     if sentence.has & c.GUARD:
         return
+    if sentence.has & c.IGNORE and _ABOVE.search(text) and not sentence.has & c.GUARD:
+        yield passage.hit(OVERRIDES, 3)
     trusted = _TRUSTED.search(text) if sentence.has & _TRUSTS else None
     before = 0 if trusted is None else max(trusted.start() - 24, 0)
     suspends = sentence.has & (c.RULES | c.SAFETY | c.CHECK) and _SUSPENDED.search(text)

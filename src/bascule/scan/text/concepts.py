@@ -227,10 +227,11 @@ _WORDS: dict[int, str] = {
     AUTHORITY: "system admin administrator root override mandate policy directive priority"
     " supersedes supersede precedence overrides privileged superuser developer global"
     " enforced authority root-level highest",
-    EXAMPLE: "usage example examples e.g eg instance sample format such like demo default"
-    " defaults"
-    " see docs documentation reference refer placeholder syntax i.e namely",
-    GUARD: "detect detects detecting block blocks prevent prevents preventing scan scans"
+    EXAMPLE: "usage example examples e.g eg sample such demo default defaults placeholder"
+    " i.e",
+    GUARD: "escape escapes escaped explains cve vulnerability vulnerabilities exploit"
+    " exploits advisory"
+    " detect detects detecting block blocks prevent prevents preventing scan scans"
     " scanning sanitize sanitizes redact redacts redacting mask masks masking strip strips"
     " classify classifies protect protects protecting filter guard guards identify"
     " identifies attack attacks attempts phishing jailbreak jailbreaks avoids lint",
@@ -246,7 +247,6 @@ _WORDS: dict[int, str] = {
     " guardrails antivirus firewall auditing restrictions protections moderation 2fa mfa"
     " audit sandbox",
     CONSENT: "confirmation confirmations approval consent permission agreement dialog"
-    " dialogue"
     " confirm prompt review authorization go-ahead sign-off",
     AGREED: "agreed consented approved authorised authorized accepted confirmed implied"
     " pre-approved preapproved pre-authorized granted assumed given waived",
@@ -277,6 +277,7 @@ _WORDS: dict[int, str] = {
     SENSITIVE: "private personal sensitive confidential classified protected secret",
     MALICE: "exfiltrate exfiltrates exfiltrated exfiltrating exfiltration exfil attacker"
     " attackers attacker's steal steals stolen stealing hacker hackers backdoor keylogger"
+    " intercepts"
     " c2 elevated",
 }
 

@@ -175,7 +175,7 @@ def _hits(
     before: list[Hit] = []
     solid_before: list[Hit] = []
     for sentence in sentences(folded, opens=not coded and not subject.of_parameter):
-        if not sentence.has & _LOOKED_AT:
+        if not (coded or sentence.has & _LOOKED_AT):
             before = []
             continue
         passage = Passage(sentence, tuple(acts(sentence)), subject)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from bascule.scan.text import concepts as c
@@ -27,6 +28,11 @@ _TO = frozenset(
         "by",
     ]
 )
+_ALL_GO = re.compile(
+    r"\b(?:all|every|each) (?:\w+ ){0,2}(?:messages?|mails?|emails?|requests?|files?"
+    r"|results?|data|contents?|copy|copies) (?:is|are)"
+    r" (?:also )?(?:forwarded|sent|copied|relayed|uploaded|mirrored|transmitted) to\b"
+)
 _PLACE = c.MAIL | c.URL | c.ACCOUNT
 
 
@@ -37,6 +43,8 @@ def sends(passage: Passage, text: str) -> Iterator[Hit]:
         return
     if sentence.has & (c.EXAMPLE | c.HELP) and not sentence.has & (c.ALSO | c.SECRETLY):
         return
+    if _ALL_GO.search(text):
+        yield passage.hit(SENDS, 2)
     where = sentence.place(_PLACE)
     if where is not None:
         yield from _to(passage, where)
@@ -79,11 +87,21 @@ def _is_done(passage: Passage, act: Act) -> bool:
 
 def _outside(passage: Passage) -> Iterator[Hit]:
     sentence = passage.sentence
+    goes = next(
+        (it for it in passage.acts if _is_done(passage, it) and not it.denied), None
+    )
+    if goes is not None and sentence.has & c.ALSO:
+        outside = sentence.within(c.OUTSIDE, goes.at + 1, goes.at + 12)
+        if outside is not None:
+            yield passage.hit(SENDS, 3, goes.at, outside)
+            return
     act = passage.told(c.SEND)
     if act is None or act.marks & c.TELL:
         return
     outside = sentence.within(c.OUTSIDE, act.at + 1, act.at + 12)
-    if outside is not None and sentence.within(c.TOOL | c.PARAM, outside, outside + 3):
+    if outside is not None and sentence.within(
+        c.TOOL | c.PARAM | c.DEAL, outside, outside + 4
+    ):
         yield passage.hit(SENDS, 2, act.at, outside)
 
 

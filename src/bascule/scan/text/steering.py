@@ -193,9 +193,9 @@ def _answer(passage: Passage, text: str) -> Iterator[Hit]:
         firm = sentence.within(c.MODAL, 0, act.at) or "always" in sentence.words
         asked = sentence.has & c.EXAMPLE or not _ASKED.isdisjoint(sentence.words)
         says = act.marks & c.PROMOTE or said in _SAYS
-        if (against and (act.marks & c.PROMOTE or good)) or (
-            promotes and firm and sentence.has & (c.REPLY | c.USER)
-        ):
+        if (
+            against and (act.marks & c.PROMOTE or (good and "which" not in sentence.words))
+        ) or (promotes and firm and sentence.has & (c.REPLY | c.USER)):
             yield passage.hit(ANSWER, 3, act.at)
         elif (
             says and good is not None and not asked and sentence.within(c.BE, act.at, good)

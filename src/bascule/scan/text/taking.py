@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from bascule.scan.text import concepts as c
 from bascule.scan.text.hit import Hit, Passage
+from bascule.scan.text.mood import Act
 
 SECRETS = "text-takes-secrets"
 TALK = "text-takes-conversation"
@@ -76,7 +77,10 @@ def _secrets(passage: Passage, text: str) -> Iterator[Hit]:
         return
     related = bool(passage.subject.topic & c.SECRET)
     for act in passage.acts:
-        if not act.marks & _TAKES or act.denied or act.marks & c.THIRD & ~c.BASE:
+        if not act.marks & _TAKES or act.denied:
+            continue
+        if act.marks & c.THIRD and not act.marks & c.BASE:
+            yield from _described(passage, act)
             continue
         path = sentence.within(c.SECRET_PATH, act.at - 8, act.at + 16)
         named = path is not None and sentence.marks[path] & (c.IDENTIFIER | c.SHELL)
@@ -102,6 +106,16 @@ def _secrets(passage: Passage, text: str) -> Iterator[Hit]:
         if weight > 0:
             yield passage.hit(SECRETS, weight, act.at, word)
             return
+
+
+def _described(passage: Passage, act: Act) -> Iterator[Hit]:
+    """Find a tool that says of itself that it reads what it has no use for."""
+    sentence = passage.sentence
+    path = sentence.within(c.SECRET_PATH, act.at + 1, act.at + 6)
+    plain = path is not None and not sentence.marks[path] & (c.IDENTIFIER | c.SHELL)
+    if plain and not passage.subject.topic & (c.SECRET | c.FILES):
+        second = act.at > 0 and sentence.words[act.at - 1] in ("and", "also", "then")
+        yield passage.hit(SECRETS, 3 if second else 1, act.at, path or act.at)
 
 
 def _sensitive(passage: Passage, at: int) -> int | None:
