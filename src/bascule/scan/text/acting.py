@@ -26,6 +26,10 @@ _COMMAND = re.compile(
     r"|\bdrop\s+table\b|\bdd\s+if=|[;&|]\s{0,3}(?:ba|z)?sh\s+\S|\bcat\s+(?:~|/etc|/home"
     r"|/root|\.env|\$HOME)"
 )
+_GRAVE = re.compile(
+    r"\|\s{0,3}(?:ba|z)?sh\b|/dev/tcp/|\brm\s+-r?f\s+[/~*]|authorized_keys|\bnc\s+-e"
+    r"|\|\s{0,3}curl\b|\bssh-\w+\s+aaaa"
+)
 _INSTALLS = re.compile(
     r"\b(?:pip3?|npm|pnpm|yarn|uv|apt(?:-get)?|brew|gem|cargo) (?:install|i|add)\b"
     r"|\bnpx -y\b"
@@ -74,7 +78,8 @@ def _commands(passage: Passage, text: str) -> Iterator[Hit]:
     sentence = passage.sentence
     if _COMMAND.search(text):
         told = passage.is_directive or sentence.has & (c.MODAL | c.UNIVERSAL)
-        weak = sentence.has & (c.EXAMPLE | c.GUARD) or not told
+        grave = _GRAVE.search(text) is not None
+        weak = sentence.has & (c.EXAMPLE | c.GUARD) or not (told or grave)
         yield passage.hit(PAYLOAD, 1 if weak else 3)
         return
     if _INSTALLS.search(text) and (passage.is_directive or sentence.has & c.COLON):

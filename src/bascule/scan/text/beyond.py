@@ -92,6 +92,8 @@ def points(passage: Passage, text: str) -> int:
 def _every(passage: Passage) -> int | None:
     sentence = passage.sentence
     for at, marks in enumerate(sentence.marks):
+        if sentence.within(c.NOT, at - 6, at) is not None:
+            continue
         if marks & c.OTHER and sentence.within(c.TOOL, at + 1, at + 4) is not None:
             return at
         if marks & c.UNIVERSAL and sentence.within(c.DEAL, at + 1, at + 3) is not None:

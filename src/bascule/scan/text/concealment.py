@@ -158,6 +158,7 @@ _TEMPLATE = re.compile(
 )
 
 
+_AROUND = 100
 _HINTS = (
     "<",
     "[",
@@ -179,6 +180,9 @@ def roles(text: str) -> Iterator[Hit]:
     if not any(it in lower for it in _HINTS):
         return
     for match in _ROLE.finditer(text):
+        around = lower[max(match.start() - _AROUND, 0) : match.end() + _AROUND]
+        if any(it in around for it in ("escape", "strip", "sanitiz", "marker")):
+            continue  # a tool that keeps such markup harmless
         weight = 3 if _TEMPLATE.match(match.group()) else 2
         yield Hit(AUTHORITY, weight, match.start(), min(match.end() + 80, len(text)))
 

@@ -207,7 +207,7 @@ def _answer(passage: Passage, text: str) -> Iterator[Hit]:
         place = _EVERY_ANSWER.search(text)
         if place is not None and not sentence.has & c.EXAMPLE:
             lasting = sentence.has & (c.UNIVERSAL | c.LASTING) or "always" in sentence.words
-            steered = passage.told(c.PUT | c.OMIT | c.PROMOTE | c.ALTER | c.TELL)
+            steered = passage.told(c.PUT | c.OMIT | c.PROMOTE | c.ALTER)
             if steered is not None:
                 yield passage.hit(ANSWER, 3 if lasting else 2, steered.at)
     if sentence.has & c.URL and _LEAKING_LINK.search(text) and passage.any_told():
