@@ -229,7 +229,8 @@ _WORDS: dict[int, str] = {
     " enforced authority root-level highest",
     EXAMPLE: "usage example examples e.g eg sample such demo default defaults placeholder"
     " i.e",
-    GUARD: "detection forensic forensics escape escapes escaped explains cve vulnerability vulnerabilities exploit"
+    GUARD: "detection forensic forensics escape escapes escaped explains cve"
+    " vulnerability vulnerabilities exploit"
     " exploits advisory"
     " detect detects detecting block blocks prevent prevents preventing scan scans"
     " scanning sanitize sanitizes redact redacts redacting mask masks masking strip strips"

@@ -189,8 +189,8 @@ def marks_of(kind: str, word: str) -> int:
         return MEANINGS.get(before, 0) | MEANINGS.get(after, 0)
     if kind == "path":
         spelt = word.translate(_DIGITS)
-        secret = _SECRET_FILE.search(word) or _SECRET_FILE.search(spelt)
-        return c.PATH | (c.SECRET_PATH if secret else 0)
+        kept = _SECRET_FILE.search(word) or _SECRET_FILE.search(spelt)
+        return c.PATH | (c.SECRET_PATH if kept else 0)
     if kind == "shell":
         secret = c.SECRET_PATH if _SECRET_FILE.search(word) or "env" in word else 0
         return c.SHELL | secret
