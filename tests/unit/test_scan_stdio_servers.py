@@ -14,6 +14,11 @@ import sys
 if sys.stdin.readline() == "never":
     from mcp.server.fastmcp import FastMCP
 """
+CLIENT = """\
+import sys
+if sys.stdin.readline() == "never":
+    from mcp.client.stdio import stdio_client
+"""
 INNOCENT = """\
 import sys
 # tools/list of an mcp client
@@ -155,13 +160,16 @@ def test_what_bascule_started_is_said_to_go_through_it() -> None:
 
 
 def test_real_processes_are_told_apart(tmp_path: Path) -> None:
-    """A real server by its name, one by what it imports, and its twin that imports none."""
+    """A real server by its name, one by what it imports, its twin, and a client."""
     (tmp_path / "weather.py").write_text(SHADOW)
     (tmp_path / "innocent.py").write_text(INNOCENT)
+    (tmp_path / "mcp_sdk.py").write_text(
+        "if 0: import mcp.client\nfor _ in open(0): pass\n"
+    )
     real = Path(sys.executable).with_name("mcp-server-time")
     commands = [
         [str(real)],
-        *([sys.executable, it] for it in ("weather.py", "innocent.py")),
+        *([sys.executable, it] for it in ("weather.py", "innocent.py", "mcp_sdk.py")),
     ]
     running = [
         subprocess.Popen(
@@ -183,6 +191,7 @@ def test_real_processes_are_told_apart(tmp_path: Path) -> None:
     assert [found.get(it.pid) for it in running] == [
         ("by its name", True),
         ("by what weather.py imports", True),
+        None,
         None,
     ]
 

@@ -6,9 +6,7 @@ called, and by the program that they run, which is read and never started.
 
 from __future__ import annotations
 
-import os
 import re
-import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -16,19 +14,13 @@ from pathlib import Path, PurePosixPath
 from bascule.lock.launcher import parse_command
 from bascule.lock.model import LockError
 from bascule.scan.local_view import LocalView, Process, Processes, ancestors
+from bascule.scan.program_code import half_of
 from bascule.scan.program_names import INTERPRETER, base_name, operands, title_words
 
 _MCP = re.compile(r"(?<![a-z0-9])(?:mcp|fastmcp|modelcontextprotocol)(?![a-z0-9])")
 _LAUNCHER = re.compile(r"^(?:uvx?|pipx|npx|npm|pnpm|pnpx|yarn|bunx|docker|podman|nerdctl)$")
 NOTHING = "/dev/null"
 _PACKAGES = ("site-packages", "node_modules", "dist-packages")
-_SERVER_CODE = re.compile(
-    rb"\bmcp\.server\b|\bfastmcp\b|\bFastMCP\b|modelcontextprotocol/(?:sdk/)?server"
-    rb"|\bStdioServerTransport\b|\bstdio_server\b"
-)
-_NOT_WAITING = getattr(os, "O_NONBLOCK", 0)
-_MAX_CODE = 1 << 18
-"""Bytes of a program that are looked through: what it imports stands at its beginning."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +72,7 @@ def _server(
         family=family,
         sign=next(signs[it.pid] for it in family if it.pid in signs),
         through_bascule=any(is_bascule(it.command) for it in above),
-        seen_to_speak=all(
-            _is_piped(it) or (it.input is not None and it.pid not in listens)
-            for it in family
-        ),
+        seen_to_speak=all(it.input is not None and it.pid not in listens for it in family),
     )
 
 
@@ -136,12 +125,11 @@ def is_bascule(command: Sequence[str]) -> bool:
 def _sign(process: Process, is_named: Callable[[Sequence[str]], bool]) -> str:
     if is_named(process.command):
         return "by the command that names it"
-    if _names_mcp(process.command):
-        return "by its name"
     script = _script(process)
-    if script is not None and _is_server_code(script):
-        return f"by what {script.name} imports"
-    return ""
+    half = "" if script is None else half_of(script)
+    if half != "client" and _names_mcp(process.command):
+        return "by its name"
+    return f"by what {script.name} imports" if script and half == "server" else ""
 
 
 def _names_mcp(command: Sequence[str]) -> bool:
@@ -192,21 +180,3 @@ def _script(process: Process) -> Path | None:
         return None
     name = next(operands(words[1:]), None)
     return None if name is None else Path(process.directory or "/") / name
-
-
-def _is_server_code(script: Path) -> bool:
-    """Look through a program; for what is no file, or has no end, nobody waits."""
-    try:
-        descriptor = os.open(script, os.O_RDONLY | _NOT_WAITING)
-    except (OSError, ValueError):
-        return False
-    try:
-        info = os.fstat(descriptor)
-        # Files of the kernel that are written while one reads say that they are empty.
-        if not stat.S_ISREG(info.st_mode) or not info.st_size:
-            return False
-        return _SERVER_CODE.search(os.read(descriptor, _MAX_CODE)) is not None
-    except OSError:
-        return False
-    finally:
-        os.close(descriptor)
