@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass
@@ -98,6 +97,8 @@ _SCOPED = (
 def run_scan(work: Coroutine[Any, Any, T]) -> T:
     """Run what a scan does until it is done."""
     if sys.platform == "win32":
+        import asyncio  # here: scans that send nothing need not wait for it
+
         return asyncio.run(work)
     import uvloop
 

@@ -13,7 +13,6 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
-import tomlkit
 from msgspec import Struct
 
 from bascule.clock import UnixTime
@@ -140,6 +139,8 @@ def write_baseline(
     Entries that still are about one keep their reason and day. New ones have none: the
     file is refused until somebody has written a reason into each.
     """
+    import tomlkit  # here: most scans write none
+
     known = {it.id: it for it in kept}
     document = tomlkit.document()
     document.add(tomlkit.comment(_HEAD.strip()))
