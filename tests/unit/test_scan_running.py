@@ -125,6 +125,23 @@ def test_secrets_in_a_command_line_are_in_neither_row_nor_evidence() -> None:
     assert running.server.process == ("node", "server.js", "--token", "[redacted]")
 
 
+def test_what_a_terminal_would_obey_is_written_out() -> None:
+    process = Process(7, 1, 0, ("a\x1b[2J", "b\nc", "\u202e"))
+    answers = Answers(Listener(ANY, 8000, 0, process), [(LOOPBACK, probed("open"))])
+    (finding,) = listening(answers, EMPTY).findings
+    assert finding.evidence.isprintable()
+
+
+def test_all_sockets_of_a_server_are_named_and_may_be_what_a_file_means() -> None:
+    listener = Listener("127.0.0.1", 8000, 1000, PROCESS)
+    also = (Listener("::1", 8000, 1000, PROCESS),)
+    answers = Answers(listener, [(LOOPBACK, probed("open"))], also)
+    (finding,) = listening(answers, EMPTY).findings
+    assert "listens on 127.0.0.1:8000 and [::1]:8000" in finding.evidence
+    named = replace(EMPTY, named=(Named(name="x", url="http://[::1]:8000/mcp"),))
+    assert listening(answers, named).server.known is True
+
+
 def test_bascule_s_own_port_is_meant_to_be_reached() -> None:
     """A program of that name at another port is as exposed as any."""
     ours = Process(8, 1, 1000, ("bascule", "up"))

@@ -155,6 +155,16 @@ def test_a_port_that_has_a_socket_for_each_version_is_asked_once_at_each_address
     assert addresses(*both) == [("127.0.0.1", "10.0.0.1"), ("::1", "fd00::1")]
 
 
+def test_sockets_of_one_process_at_one_port_are_one_server() -> None:
+    """As of a program that listens on `localhost`; of two processes they stay two."""
+    one, other = Process(7, 1, 0, ("x",)), Process(8, 1, 0, ("x",))
+    v4, v6 = (Listener(it, 80, 0, one) for it in ("127.0.0.1", "::1"))
+    (found,), _gaps = endpoints([v6, v4], OWN)
+    assert [it.address for it in found.addresses] == ["127.0.0.1", "::1"]
+    assert (found.listener, found.also) == (v6, (v4,))
+    assert len(addresses(v4, Listener("::1", 80, 0, other))) == 2
+
+
 def test_an_address_with_a_socket_of_its_own_leads_to_that_one() -> None:
     both = (Listener("127.0.0.1", 80, 0, None), Listener(ANY, 80, 0, None))
     assert addresses(*both) == [("127.0.0.1",), ("10.0.0.1",)]

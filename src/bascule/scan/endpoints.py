@@ -6,7 +6,7 @@ import ipaddress
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from bascule.scan.interfaces import OwnAddress, plain, reach_of
+from bascule.scan.interfaces import REACHES, OwnAddress, plain, reach_of
 from bascule.scan.local_view import HERE, Listener
 from bascule.scan.report import Gap
 
@@ -21,6 +21,8 @@ class Endpoint:
 
     listener: Listener
     addresses: tuple[OwnAddress, ...]
+    also: tuple[Listener, ...] = ()
+    """Sockets of the same process at the same port, as for IPv6 beside IPv4."""
 
 
 def endpoints(
@@ -31,7 +33,7 @@ def endpoints(
     Several sockets at one address and port (SO_REUSEPORT) are one.
     """
     here = {(it.address, it.port): it for it in listeners if it.network is None}
-    found = [Endpoint(it, _addresses(it, here, own)) for it in here.values()]
+    found = [_together(group, here, own) for group in _by_process(here.values())]
     gaps = [
         Gap(
             target=f"port {it.listener.port}",
@@ -52,6 +54,27 @@ def endpoints(
     ]
     asked = [it for it in found if it.addresses]
     return asked, [*gaps, *_elsewhere(listeners)]
+
+
+def _by_process(listeners: Iterable[Listener]) -> Iterable[list[Listener]]:
+    """Put sockets together that one process has at one port: they are one server."""
+    groups: dict[tuple[object, int], list[Listener]] = {}
+    for it in listeners:
+        whose = it.address if it.process is None else it.process.pid
+        groups.setdefault((whose, it.port), []).append(it)
+    return groups.values()
+
+
+def _together(
+    group: Sequence[Listener],
+    here: Mapping[tuple[str, int], Listener],
+    own: Sequence[OwnAddress],
+) -> Endpoint:
+    each = {it for listener in group for it in _addresses(listener, here, own)}
+    addresses = sorted(
+        each, key=lambda it: (REACHES.index(it.reach), plain(it.address).version)
+    )
+    return Endpoint(group[0], tuple(addresses), tuple(group[1:]))
 
 
 def bound(listener: Listener) -> str:

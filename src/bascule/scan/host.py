@@ -46,7 +46,8 @@ async def scan_host(wire: Wire, around: Surroundings, *, done: Done) -> HostScan
     def keep(place: Endpoint, probes: Probes) -> _Socket:
         answers = _by_path(place, probes)
         running = tuple(listening(it, around) for it in answers)
-        return _Socket(bound(place.listener), running, _why_unclear(probes))
+        where = ", ".join(map(bound, (place.listener, *place.also)))
+        return _Socket(where, running, _why_unclear(probes))
 
     sockets = await ask_all(wire, places, around.named, keep, done)
     running = [it for socket in sockets for it in socket.running]
@@ -78,7 +79,7 @@ def _by_path(endpoint: Endpoint, probes: Probes) -> list[Answers]:
         for each in probed.each():
             if each.identity is not None:
                 paths.setdefault(each.identity.path, []).append((address, each))
-    return [Answers(endpoint.listener, found) for found in paths.values()]
+    return [Answers(endpoint.listener, it, endpoint.also) for it in paths.values()]
 
 
 def _why_unclear(probes: Probes) -> str:

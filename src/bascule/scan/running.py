@@ -56,6 +56,13 @@ class Answers:
 
     listener: Listener
     by_address: Sequence[tuple[OwnAddress, Probed]]
+    also: tuple[Listener, ...] = ()
+    """Sockets of the same process at the same port."""
+
+    @property
+    def listeners(self) -> tuple[Listener, ...]:
+        """Give all its sockets."""
+        return (self.listener, *self.also)
 
     @property
     def widest(self) -> tuple[OwnAddress, Probed]:
@@ -79,7 +86,8 @@ def listening(answers: Answers, around: Surroundings) -> Running:
     """Put together what is known of a server that listens."""
     listener = answers.listener
     process = listener.process
-    named = around.naming_listener(listener)
+    naming = (it for each in answers.listeners for it in around.naming_listener(each))
+    named = tuple(dict.fromkeys(naming))
     known: bool | None = bool(named)
     if not named and around.may_be_named_elsewhere(listener.user_id):
         known = None
@@ -156,8 +164,8 @@ def url_of(probed: Probed) -> str:
 
 
 def _described(answers: Answers) -> str:
-    listener = answers.listener
-    return f"{shown_process(listener.process)}, listens on {bound(listener)}"
+    where = " and ".join(map(bound, answers.listeners))
+    return f"{shown_process(answers.listener.process)}, listens on {where}"
 
 
 def _unknown_names(target: str, user_id: int | None) -> Gap:
