@@ -23,9 +23,7 @@ from urllib.parse import parse_qs, urlsplit
 from bascule.protocol import modern
 
 TOKEN = "twin-token-canary"
-TOOLS = [
-    {"name": "add", "description": "Add two numbers.", "inputSchema": {"type": "object"}}
-]
+TOOL = {"name": "add", "inputSchema": {"type": "object"}}
 RESOURCE = "/.well-known/oauth-protected-resource/mcp"
 ISSUER = "/.well-known/oauth-authorization-server"
 REGISTER = "/register"
@@ -64,6 +62,8 @@ class Twin:
     sessions: Literal["random", "counter", "fixed", "short", "none"] = "random"
     checks_session: bool = True
     checks_mirrors: bool = True
+    says: str = "Add two numbers."
+    """Of its tool."""
     headers: Mapping[str, str] = field(default_factory=dict)
     """Sent with each answer."""
     info: Mapping[str, Any] = field(
@@ -370,7 +370,7 @@ class _Handler(BaseHTTPRequestHandler):
                 "capabilities": capabilities,
                 "_meta": {"io.modelcontextprotocol/serverInfo": self.twin.info},
             },
-            "tools/list": {"tools": TOOLS},
+            "tools/list": {"tools": [{**TOOL, "description": self.twin.says}]},
         }
         result = results.get(message["method"])
         if result is None:

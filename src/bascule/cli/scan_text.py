@@ -26,6 +26,7 @@ def text(ctx: click.Context, file: Path, *, report: ReportOptions) -> None:
     Each line is one definition: {"name", "description", "input_schema"?, "server"?}.
     Definitions of the same "server" are siblings, and may speak of each other. The tier
     "block" (severity high) takes a reason to go on, "flag" (medium) a person who looks.
+    Of several servers it also says what they can do together, and whose names collide.
     With --json one line for each definition, in the order of the file.
     """
     from bascule.cli.scan_output import finish
@@ -33,6 +34,7 @@ def text(ctx: click.Context, file: Path, *, report: ReportOptions) -> None:
     from bascule.scan.rule import SEVERITIES
     from bascule.scan.text.findings import findings
     from bascule.scan.text.judge import judge
+    from bascule.scan.text.sets import set_findings
 
     definitions = _read(file)
     siblings = _siblings(row for _, row in definitions)
@@ -45,6 +47,7 @@ def text(ctx: click.Context, file: Path, *, report: ReportOptions) -> None:
         found += findings(verdict, target, name, path=str(file), line=number)
         if report.as_json:
             lines.append(_line(name, verdict))
+    found += set_findings(_by_server(row for _, row in definitions), str(file))
     ordered = sorted(found, key=lambda it: SEVERITIES.index(it.severity))
     whole = Report(findings=tuple(ordered), scope=(str(file),))
     finish(ctx, whole, report, lines="\n".join(lines))
@@ -72,6 +75,16 @@ def _siblings(rows: Iterable[Mapping[str, Any]]) -> dict[str, Collection[str]]:
         if _server(row):
             found.setdefault(_server(row), set()).add(str(row["name"]))
     return dict(found)
+
+
+def _by_server(
+    rows: Iterable[Mapping[str, Any]],
+) -> dict[str, list[Mapping[str, Any]]]:
+    found: dict[str, list[Mapping[str, Any]]] = {}
+    for row in rows:
+        if _server(row):
+            found.setdefault(_server(row), []).append(row)
+    return found
 
 
 def _line(name: str, verdict: Verdict) -> str:

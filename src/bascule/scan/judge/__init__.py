@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from bascule.scan.finding import Finding
 from bascule.scan.judge.browser import judge_browser
+from bascule.scan.judge.definitions import judge_definitions
 from bascule.scan.judge.metadata import judge_metadata
 from bascule.scan.judge.products import judge_product
 from bascule.scan.judge.serving import (
@@ -29,6 +30,7 @@ JUDGES: tuple[Judge, ...] = (
     judge_cleartext,
     judge_versions,
     judge_product,
+    judge_definitions,
     judge_browser,
     judge_mirrors,
     judge_sessions,

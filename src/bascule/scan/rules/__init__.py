@@ -13,11 +13,12 @@ from bascule.scan.rules import (
     identity,
     probe,
     serving,
+    sets,
     text,
 )
 
 RULES: Mapping[str, Rule] = {
     rule.id: rule
-    for area in (configs, host, probe, identity, browser, serving, text, boundary)
+    for area in (configs, host, probe, identity, browser, serving, text, sets, boundary)
     for rule in area.RULES
 }

@@ -46,6 +46,7 @@ _LATER = frozenset({"unless", "until", "before", "if", "when"})
 _ARTICLES = frozenset({"the", "a", "an", "to", "any", "your"})
 _ABOUT = frozenset({"that", "about", "anything", "these", "what", "of", "how"})
 _FROM = frozenset({"from", "of"})
+_AWAY = frozenset({"from", "to"})
 _UNSEEN = re.compile(
     r"\b(?:must|should|may|shall|need|do(?:es)?|is|are|will|can) ?(?:not|never"
     r"|n't) (?:to )?(?:be )?(?:ever )?"
@@ -290,7 +291,7 @@ def _unaware(passage: Passage) -> Iterator[Hit]:
         kept = hidden is not None and sentence.within(
             c.BE | c.OMIT | c.MODAL, hidden - 4, hidden + 1
         )
-        if kept and ("from" in from_user or "to" in from_user):
+        if kept and hidden is not None and not _AWAY.isdisjoint(from_user):
             yield passage.hit(HIDES, 3, hidden, at)
             return
 

@@ -1,0 +1,187 @@
+"""What servers can do together that none of them can do alone.
+
+A client shows its model the tools of all its servers at once. Names that look alike, a
+definition that speaks of another server's tool, and tools that together read what is
+private, read what strangers wrote and send things out are visible only in the set.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import combinations
+from typing import Any, Literal
+
+from bascule.lock.invisible import visible
+from bascule.scan.finding import Finding, found
+from bascule.scan.rules.sets import COLLISION, LOOKS_ALIKE, NAMES_ANOTHER, TOXIC
+from bascule.scan.text import concepts as c
+from bascule.scan.text.definition import texts_of
+from bascule.scan.text.findings import quote
+from bascule.scan.text.folding import fold
+from bascule.scan.text.judge import judge
+from bascule.scan.text.reading import meaning_of_name, plain_name, sentences
+
+Definitions = Sequence[Mapping[str, Any]]
+"""The tools of one server."""
+Leg = Literal["private data", "untrusted content", "a way out"]
+
+_PRIVATE_WORDS = (
+    "file files mail mails email emails inbox calendar document documents note notes drive"
+    " contact contacts database sql query customer customers account accounts secret"
+    " secrets"
+    " vault ticket tickets repository repositories repo commit invoice invoices memory"
+    " message"
+    " messages patient employee payroll order orders photo photos"
+)
+_PRIVATE = frozenset(_PRIVATE_WORDS.split())
+_STRANGERS_WORDS = (
+    "web url urls page pages website search fetch browse browser crawl scrape issue issues"
+    " comment comments inbox mail mails email emails feed rss news review reviews ticket"
+    " tickets webpage internet download"
+)
+_STRANGERS = frozenset(_STRANGERS_WORDS.split())
+_GENERIC_WORDS = (
+    "search fetch query get list read write run execute help status ping version health"
+    " create update delete open close add remove echo info"
+)
+_GENERIC = frozenset(_GENERIC_WORDS.split())
+"""Names that many servers have: nobody confuses them for having one of these."""
+_READS_WORDS = "get list read search fetch query find browse open retrieve show"
+_READS = frozenset(_READS_WORDS.split())
+_SENDS_WORDS = (
+    "send post create publish upload share forward reply write push submit comment invite"
+    " email request call execute run navigate"
+)
+_SENDS = frozenset(_SENDS_WORDS.split())
+_OUTWARD_WORDS = (
+    "mail email message messages post tweet comment issue webhook url http request slack"
+    " sms"
+    " upload share pull gist page browser navigate shell command"
+)
+_OUTWARD = frozenset(_OUTWARD_WORDS.split())
+_LEGS: tuple[Leg, ...] = ("private data", "untrusted content", "a way out")
+
+
+def set_findings(servers: Mapping[str, Definitions], client: str) -> Iterator[Finding]:
+    """Find what is wrong with a set of servers that one client shows to one model.
+
+    `servers` are the definitions of their tools by the servers' names.
+    """
+    yield from _collisions(servers, client)
+    yield from _shadows(servers, client)
+    yield from _combinations(servers, client)
+
+
+def _collisions(servers: Mapping[str, Definitions], client: str) -> Iterator[Finding]:
+    """Find tools of several servers whose names a model cannot tell apart."""
+    owners: dict[str, dict[str, str]] = {}
+    for server, tools in sorted(servers.items()):
+        for tool in tools:
+            name = str(tool.get("name", ""))
+            owners.setdefault(_look(name), {}).setdefault(server, name)
+    for look, by in sorted(owners.items()):
+        if len(by) < 2 or look in _GENERIC:
+            continue
+        spelt = set(by.values())
+        rule = COLLISION if len(spelt) == 1 else LOOKS_ALIKE
+        told = ", ".join(f"{visible(name)} of {server}" for server, name in by.items())
+        yield found(rule, client, told, key=look)
+
+
+def _look(name: str) -> str:
+    """Give the same text for names that a model, or a person, takes for one another."""
+    return plain_name(fold(name).text).replace("_", "")
+
+
+def _shadows(servers: Mapping[str, Definitions], client: str) -> Iterator[Finding]:
+    """Find definitions that speak of the tools of another server by name."""
+    names = {
+        server: {plain_name(str(it.get("name", ""))) for it in tools}
+        for server, tools in servers.items()
+    }
+    for server, tools in sorted(servers.items()):
+        others = {
+            name: other
+            for other, theirs in names.items()
+            if other != server
+            for name in theirs - names[server]
+            if "_" in name
+        }
+        for tool in tools:
+            for at, name, sentence in _named(tool, others):
+                # Naming is one thing; saying what is to become of it another.
+                suspicious = judge(tool, names[server]).tier != "none"
+                told = f"{visible(str(tool['name']))} of {server}, {at}: {quote(sentence)}"
+                yield found(
+                    NAMES_ANOTHER,
+                    client,
+                    f"{told} names {name} of {others[name]}",
+                    key=f"{server}\0{tool['name']}\0{name}",
+                    severity="high" if suspicious else None,
+                )
+
+
+def _named(
+    tool: Mapping[str, Any], others: Mapping[str, str]
+) -> Iterator[tuple[str, str, str]]:
+    told: set[str] = set()
+    for said in texts_of(tool):
+        folded = fold(said.text)
+        for sentence in sentences(folded):
+            if not sentence.has & c.IDENTIFIER:
+                continue
+            for word in dict.fromkeys(sentence.words):
+                if word in others and word not in told:
+                    told.add(word)
+                    start, end = sentence.starts[0], sentence.ends[-1]
+                    yield said.where, word, folded.quote(start, end)
+
+
+def legs_of(tool: Mapping[str, Any]) -> frozenset[Leg]:
+    """Say which legs of the lethal trifecta a tool is, by its name and annotations.
+
+    Private data, untrusted content, a way out (Simon Willison's three). A guess on the side
+    of caution: a fetch of a URL is both of the latter.
+    """
+    words = frozenset(plain_name(str(tool.get("name", ""))).split("_"))
+    hints = tool.get("annotations")
+    hints = hints if isinstance(hints, Mapping) else {}
+    found_legs: set[Leg] = set()
+    reads = not words.isdisjoint(_READS)
+    if reads and not words.isdisjoint(_PRIVATE):
+        found_legs.add("private data")
+    if (reads and not words.isdisjoint(_STRANGERS)) or (
+        hints.get("openWorldHint") is True and hints.get("readOnlyHint") is True
+    ):
+        found_legs.add("untrusted content")
+    sends = not words.isdisjoint(_SENDS) and not words.isdisjoint(_OUTWARD)
+    fetches = bool(words & {"fetch", "navigate", "browse"}) and _takes_url(tool)
+    if (sends and hints.get("readOnlyHint") is not True) or fetches:
+        found_legs.add("a way out")
+    if meaning_of_name(str(tool.get("name", ""))) & c.SECRET and reads:
+        found_legs.add("private data")
+    return frozenset(found_legs)
+
+
+def _takes_url(tool: Mapping[str, Any]) -> bool:
+    schema = tool.get("inputSchema", tool.get("input_schema"))
+    properties = schema.get("properties") if isinstance(schema, Mapping) else None
+    return not isinstance(properties, Mapping) or bool({"url", "uri"} & set(properties))
+
+
+def _combinations(servers: Mapping[str, Definitions], client: str) -> Iterator[Finding]:
+    """Find the least servers that together have all three legs, and one tool for each."""
+    legs: dict[str, dict[Leg, str]] = {}
+    for server, tools in sorted(servers.items()):
+        for tool in tools:
+            for leg in legs_of(tool):
+                legs.setdefault(server, {}).setdefault(leg, str(tool.get("name", "")))
+    for count in (1, 2, 3):
+        for chosen in combinations(sorted(legs), count):
+            have = {leg: (it, legs[it][leg]) for it in chosen for leg in legs[it]}
+            if len(have) == len(_LEGS):
+                told = "; ".join(
+                    f"{leg}: {visible(have[leg][1])} of {have[leg][0]}" for leg in _LEGS
+                )
+                yield found(TOXIC, client, told, key="\0".join(chosen))
+                return
