@@ -343,15 +343,16 @@ def test_tells_states_by_the_status(status: str, state: str) -> None:
     assert bool(found.not_assessed) == (state != "not_mcp")
 
 
-def test_walks_the_usual_paths_where_none_is_named() -> None:
+@pytest.mark.parametrize("path", ["/v1/mcp", "/mcp/", "/gradio_api/mcp/", "/stream"])
+def test_walks_the_usual_paths_where_none_is_named(path: str) -> None:
     def answer(heard: Heard) -> bytes:
-        if heard.path != "/v1/mcp":
+        if heard.path != path:
             return NOT_FOUND
         heard.path = "/mcp"
         return modern(heard)
 
     found, server, _ = probed(answer, "")
-    assert found.server.url == f"{server.url}/v1/mcp"
+    assert found.server.url == f"{server.url}{path}"
     assert server.connections == 1
 
 

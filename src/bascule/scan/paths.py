@@ -17,17 +17,22 @@ PATHS = (
     "/mcp/sse",
     "/messages",
     "/message",
+    "/mcp/",
     "/api/mcp",
+    "/api/v1/mcp",
     "/v1/mcp",
     "/mcp/v1",
     "/mcp/http",
     "/http",
     "/rpc",
     "/jsonrpc",
+    "/gradio_api/mcp/",
+    "/gradio_api/mcp/sse",
+    "/stream",
 )
 """The likeliest first."""
 
-STREAM_PATHS = ("/sse", "/mcp/sse", "/")
+STREAM_PATHS = ("/sse", "/mcp/sse", "/", "/gradio_api/mcp/sse")
 """Those where a stream of 2024-11-05 is looked for unasked."""
 
 MESSAGE_PATHS = ("/messages", "/message")
