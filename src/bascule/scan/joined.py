@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from msgspec import UNSET
 from msgspec.structs import replace
 
 from bascule.scan.configs import Scanned
@@ -58,5 +57,4 @@ def _row(row: Server, runs: Server | None) -> Server:
         address=runs.address,
         process=runs.process,
         container=runs.container,
-        url=row.url if runs.url is UNSET else runs.url,
     )

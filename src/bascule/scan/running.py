@@ -110,10 +110,10 @@ def listening(answers: Answers, around: Surroundings) -> Running:
         findings.append(_shadow(answers, probed))
     if not ours and answers.widest[0].reach != "loopback":
         findings.append(_exposed(answers))
-    gaps = [gap for _where, each in answers.by_address for gap in each.not_assessed]
+    gaps = _gaps(answers, probed)
     if known is None:
         gaps.append(_unknown_names(url_of(probed), listener.user_id))
-    return Running(server, named, tuple(findings), tuple(dict.fromkeys(gaps)))
+    return Running(server, named, tuple(findings), tuple(gaps))
 
 
 def _called(server: Server, named: Sequence[Named]) -> Server:
@@ -135,6 +135,15 @@ def _probe_findings(answers: Answers, shown: Probed) -> Sequence[Finding]:
         findings += [it for it in probed.findings if it.rule not in rules]
         rules |= {it.rule for it in probed.findings}
     return findings
+
+
+def _gaps(answers: Answers, shown: Probed) -> list[Gap]:
+    """Give what is not known, each thing once: of the address that is shown, if it is."""
+    kept: dict[tuple[str, str], Gap] = {}
+    for probed in (shown, *(each for _address, each in reversed(answers.by_address))):
+        for gap in probed.not_assessed:
+            kept.setdefault((gap.what, gap.why), gap)
+    return list(kept.values())
 
 
 def _shadow(answers: Answers, probed: Probed) -> Finding:
