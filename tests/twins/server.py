@@ -53,8 +53,9 @@ class Twin:
     """What a foreign Origin or Host gets."""
     bans: bool = False
     """Refuse everything once something was refused because of Origin or Host."""
-    cors: Literal["none", "any", "narrow", "reflected", "credentials"] = "none"
-    """`narrow`: any origin, and no header that a session needs."""
+    cors: Literal["none", "any", "narrow", "blind", "reflected", "credentials"] = "none"
+    """`narrow`: any origin, and no header that a session needs; `blind`: any origin may
+    ask, and none may read."""
     checks_type: bool = True
     """Take nothing but application/json."""
     runs_get: bool = False
@@ -413,9 +414,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _cors(self) -> dict[str, str]:
         origin = self.headers.get("Origin")
-        if self.twin.cors == "none" or origin is None:
+        blind = self.twin.cors == "blind" and self.command != "OPTIONS"
+        if self.twin.cors == "none" or origin is None or blind:
             return {}
-        allowed = "*" if self.twin.cors in {"any", "narrow"} else origin
+        allowed = "*" if self.twin.cors in {"any", "narrow", "blind"} else origin
         more = {"Access-Control-Allow-Credentials": "true"}
         asked = self.headers.get("Access-Control-Request-Headers", "")
         narrow = {"Access-Control-Allow-Headers": "content-type"}

@@ -17,6 +17,9 @@ GUESSABLE = {
     "a counter": ["1001", "1002", "1003", "1004"],
     "a counter that has a gap": ["998", "999", "1003", "1004"],
     "a counter with a name": ["session-9-user", "session-10-user", "session-11-user"],
+    "a counter in front of a name": [
+        f"{it}-of-all-users-of-this-host" for it in (9, 10, 11)
+    ],
     "a counter in base64": [
         base64.b64encode(f"session-{number}".encode()).decode() for number in range(4)
     ],

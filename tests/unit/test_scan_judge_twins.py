@@ -70,7 +70,7 @@ PAIRS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     (
         "cors-any-origin",
         {**OPEN, **LAX_ORIGIN, "cors": "any"},
-        {**OPEN, **LAX_ORIGIN},
+        {**OPEN, **LAX_ORIGIN, "cors": "blind"},
     ),
     (
         "cors-any-origin",
@@ -87,6 +87,11 @@ PAIRS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
             "cors": "narrow",
         },
         {**OPEN, **LAX_ORIGIN, "cors": "narrow"},
+    ),
+    (
+        "cors-any-origin",
+        {**OPEN, **LAX_ORIGIN, "cors": "any"},
+        {**LAX_ORIGIN, "tells": True, "cors": "any"},
     ),
     (
         "cors-credentials",
@@ -166,7 +171,7 @@ PAIRS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     (
         "known-vulnerable-product",
         {**LEGACY, "info": {"name": "@apollo/mcp-server", "version": "1.6.9"}},
-        {**LEGACY, "info": {"name": "mcp", "version": "1.0.0"}},
+        {**LEGACY, "info": {"name": "@modelcontextprotocol/sdk", "version": "1.0.0"}},
     ),
     ("token-in-url", {"resource": {"bearer_methods_supported": ["query"]}}, {}),
 ]
