@@ -177,6 +177,11 @@ def test_a_folder_linked_out_of_the_home_is_told_and_not_followed(tmp_path: Path
     assert "outside/.cursor/mcp.json" in reasons
 
 
+def test_the_root_folder_can_be_a_home(tmp_path: Path) -> None:
+    path = put(tmp_path, "mcp.json", GOOD)
+    assert read_document(str(path), "json", "").value
+
+
 def test_a_link_within_the_home_is_followed_once(tmp_path: Path) -> None:
     put(tmp_path, "dotfiles/cursor/mcp.json", GOOD)
     (tmp_path / ".cursor").symlink_to(tmp_path / "dotfiles/cursor")

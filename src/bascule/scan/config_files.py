@@ -88,7 +88,7 @@ def read_small_file(path: str, limit: int) -> bytes:
 
 def _read(path: str, limit: int, base: str | None) -> tuple[bytes, int]:
     real = os.path.realpath(path)
-    if base is not None and not is_below(real, os.path.realpath(base)):
+    if base is not None and not is_below(real, os.path.realpath(base or "/")):
         raise ConfigFileError(
             f"it is a link to `{real}`, outside of `{base}`, and was not followed: name "
             "that file on the command line to have it read"

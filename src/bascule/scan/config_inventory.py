@@ -242,7 +242,7 @@ class _Reading:
         return next(iter(self.walk.patterns.by_ending.values()))
 
     def _tell(self, path: str, why: str, what: str = "servers of clients") -> None:
-        self.found.gaps.append(Gap(target=clean(path), what=what, why=clean(why)))
+        self.found.gaps.append(Gap(target=clean(path) or "/", what=what, why=clean(why)))
 
 
 def _configured(entry: Raw, client: str, path: str, budget: Budget) -> Configured:

@@ -178,7 +178,7 @@ class _Links:
         if self.seen > _MOST_LINKS:
             return
         real = os.path.realpath(entry.path)
-        root = os.path.realpath(self.root)
+        root = os.path.realpath(self.root or "/").rstrip("/")
         if real != root and not real.startswith(f"{root}/") and os.path.isdir(real):  # noqa: PTH112
             self.out.append(entry.path)
 

@@ -13,7 +13,7 @@ class Home:
     """A user's home, and how to read it."""
 
     path: str
-    """Absolute, without a slash at its end."""
+    """Absolute, without a slash at its end; so that `/` is empty."""
     os: System
     """Whose layout it has: a Windows home seen from WSL has that of Windows."""
     environ: Mapping[str, str] = field(default_factory=dict)
