@@ -71,6 +71,16 @@ def test_a_path_is_scanned_instead_of_the_home(home: Path, tmp_path: Path) -> No
     assert [it["name"] for it in rows(run("--json", str(tmp_path / "repo")))] == ["two"]
 
 
+def test_a_repository_is_compared_with_itself_from_one_folder(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(tmp_path / "repo/.mcp.json", two=GOOD)
+    for folder, path in (("repo", "."), (".", "repo"), ("repo", "."), (".", "repo")):
+        monkeypatch.chdir(tmp_path / folder)
+        found = json.loads(run("--json", path).stdout)["findings"]
+        assert {it["rule"] for it in found} == {"not-through-bascule"}
+
+
 def test_a_path_that_is_not_there_is_wrong_usage(home: Path) -> None:
     assert run("nowhere").exit_code == 2
 

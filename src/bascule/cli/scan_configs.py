@@ -89,8 +89,13 @@ def scanned_configs(
         public_urls=(*public_urls, *_own_url(context)),
         advisories=_advisories(context),
     )
-    named = (os.path.realpath(it) for it in paths)
+    named = map(_root_of, paths)
     return with_changes(scanned, (*(it.path for it in homes), *named), state)
+
+
+def _root_of(path: Path) -> str:
+    """Name what is scanned; relative paths with the folder that files are named from."""
+    return path.as_posix() if path.is_absolute() else f"{Path.cwd()}//{path.as_posix()}"
 
 
 def _own_url(context: CommandContext) -> tuple[str, ...]:
