@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from bascule.scan.endpoints import Endpoint, bound, endpoints
+from bascule.scan.finding import Finding
 from bascule.scan.interfaces import OwnAddress
 from bascule.scan.local_view import HERE
 from bascule.scan.probed import Probed
@@ -14,6 +15,7 @@ from bascule.scan.running import Answers, Running, listening, speaking
 from bascule.scan.sockets import Done, Probes, ask_all, is_unclear
 from bascule.scan.stdio_servers import stdio_servers
 from bascule.scan.surroundings import Surroundings
+from bascule.scan.text.sets import Definitions, set_findings
 from bascule.scan.wire import Wire
 
 
@@ -62,14 +64,26 @@ async def scan_host(wire: Wire, around: Surroundings, *, done: Done) -> HostScan
 
 
 def _report(wire: Wire, running: Sequence[Running], gaps: Sequence[Gap]) -> Report:
+    findings = [finding for it in running for finding in it.findings]
     report = Report(
         servers=tuple(it.server for it in running),
-        findings=tuple(finding for it in running for finding in it.findings),
+        findings=(*findings, *_of_sets(running)),
         not_assessed=(*gaps, *(gap for it in running for gap in it.not_assessed)),
         requests=tuple(wire.sent),
         scope=wire.scope.described(),
     )
     return merged([report])
+
+
+def _of_sets(running: Iterable[Running]) -> Iterable[Finding]:
+    """Judge together what one file shows to one client, as far as it lists its tools."""
+    sets: dict[str, dict[str, Definitions]] = {}
+    for server in running:
+        for named in server.named:
+            if named.client and server.tools:
+                sets.setdefault(named.path, {})[named.name] = server.tools
+    for path, servers in sets.items():
+        yield from set_findings(servers, path)
 
 
 def _by_path(endpoint: Endpoint, probes: Probes) -> list[Answers]:

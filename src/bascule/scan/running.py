@@ -23,6 +23,7 @@ from bascule.scan.rules.host import EXPOSED_SERVER, SHADOW_PROCESS, SHADOW_SERVE
 from bascule.scan.server import Server, State
 from bascule.scan.stdio_servers import StdioServer, is_bascule
 from bascule.scan.surroundings import Surroundings, shown_command, shown_process
+from bascule.scan.text.sets import Definitions
 
 _OPENNESS: tuple[State, ...] = (
     "open",
@@ -48,6 +49,8 @@ class Running:
     named: tuple[Named, ...] = ()
     findings: tuple[Finding, ...] = ()
     not_assessed: tuple[Gap, ...] = ()
+    tools: Definitions = ()
+    """What it lists without a credential, where somebody has named it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +116,12 @@ def listening(answers: Answers, around: Surroundings) -> Running:
     gaps = _gaps(answers, probed)
     if known is None:
         gaps.append(_unknown_names(url_of(probed), listener.user_id))
-    return Running(server, named, tuple(findings), tuple(gaps))
+    tools = _tools(probed) if named else ()
+    return Running(server, named, tuple(findings), tuple(gaps), tools)
+
+
+def _tools(probed: Probed) -> Definitions:
+    return probed.identity.lists.get("tools/list", ()) if probed.identity else ()
 
 
 def _called(server: Server, named: Sequence[Named]) -> Server:
