@@ -92,6 +92,7 @@ def gathered(
         log=WHOLE,
         running=None,
         not_running="it does not run",
+        said={"desk": [], "time": []},
     )
 
 

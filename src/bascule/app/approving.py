@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from bascule.app import proposals
+from bascule.app.accepting import accepted_by, require_accepted
 from bascule.app.approval_keys import SigningKey
 from bascule.app.approvals import (
     Found,
@@ -38,7 +39,8 @@ from bascule.lock.statement import (
     statement,
     write_statement,
 )
-from bascule.lock.surface import read_document
+from bascule.lock.surface import Document, read_document
+from bascule.scan.text.served import Judged
 from bascule.storage import approvals
 from bascule.storage.private_files import refuse_writable_by_others
 from bascule.storage.store import Transaction
@@ -69,7 +71,7 @@ class Wish:
     author: str = ""
     """Who made the entry, where this machine does not remember it."""
     findings: tuple[str, ...] = ()
-    """Advisories that are acknowledged."""
+    """Ids of what is accepted: advisories, and definitions (`Judged.id`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +88,8 @@ class Decided:
     """Why the approvers that the files describe are not in force; empty if they are."""
     reviewed: Reviewed | None = None
     """Who has read the packages that were approved; None where nobody asked."""
+    texts: tuple[Judged, ...] = ()
+    """What the approved definitions say that somebody should look at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,10 +115,13 @@ def decide_on(
 
     The log has it before it takes effect. Its files are written last, and anew by the next
     decision if this process ends before. Raises `RefusedError` for what would not count,
-    `UnreviewedError` for an approval of packages that a rule wants to be read first.
+    `UnreviewedError` for an approval of packages that a rule wants to be read first,
+    `UnacceptedError` for one of definitions that nobody should serve unasked.
     """
     entry = desk.lock.connectors.get(name)
-    documents = _documents(desk, name, entry)
+    document = _document(desk, name, entry)
+    documents = _documents(entry, document)
+    texts = _texts(document, wish)
     reviewed = _reviewed(desk, entry, wish, now)
     store = desk.place.open_state()
     for _ in range(ATTEMPTS):
@@ -128,7 +135,8 @@ def decide_on(
         preview = store.read(partial(look, found=offered, now=now))
         if _is_overtaken(preview, name):
             continue
-        record_news(desk.place, preview, {"reason": wish.reason, "os_user": os_user()})
+        said = {"reason": wish.reason, "os_user": os_user(), **accepted_by(texts)}
+        record_news(desk.place, preview, said)
         keep = partial(_keep, found=offered, documents=documents, now=now)
         settled = store.run(keep)
         desk.place.note_change()
@@ -136,7 +144,7 @@ def decide_on(
             path = _write_files(found, name, settled.admissions[name].ledger, documents)
             verdict = verdicts(settled, desk.lock.connectors, now=now).get(name)
             pending = settled.approvers.pending
-            return Decided(verdict, approval, digest, path, pending, reviewed)
+            return Decided(verdict, approval, digest, path, pending, reviewed, texts)
     raise BasculeError(f"others decide about `{name}` all the time: run the command again")
 
 
@@ -230,16 +238,28 @@ def _seconds(
     return longest if wish.seconds is None else wish.seconds
 
 
-def _documents(desk: Desk, name: str, entry: Entry | None) -> dict[str, bytes]:
-    """Give what a decision is about, by digest: the entry, and the surface it names."""
+def _document(desk: Desk, name: str, entry: Entry | None) -> Document | None:
     if entry is None or entry.surface is None:
-        return {}
+        return None
     folder = desk.documents or desk.config_path.parent
-    surface = read_document(folder, name, entry.surface)
+    return read_document(folder, name, entry.surface)
+
+
+def _documents(entry: Entry | None, document: Document | None) -> dict[str, bytes]:
+    """Give what a decision is about, by digest: the entry, and the surface it names."""
+    if entry is None or entry.surface is None or document is None:
+        return {}
     return {
         entry_digest(entry): canonical(entry),
-        entry.surface.set: canonical(surface),
+        entry.surface.set: canonical(document),
     }
+
+
+def _texts(document: Document | None, wish: Wish) -> tuple[Judged, ...]:
+    """Judge what would be served. Who denies, denies whatever it says."""
+    if document is None or wish.decision in DENIES:
+        return ()
+    return require_accepted(document, wish.findings)
 
 
 def _reviewed(

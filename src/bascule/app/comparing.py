@@ -30,6 +30,7 @@ from bascule.lock.lock_file import read_lock
 from bascule.lock.model import Entry, LockError, entry_digest
 from bascule.lock.reviews import ReviewCount, assess_audits, count_reviews
 from bascule.lock.surface import Document, document_digest, parse_document, read_document
+from bascule.scan.text.served import Judged, judged, of_document
 from bascule.storage import approvals
 
 APPROVED = "approved"
@@ -57,6 +58,10 @@ class Comparison:
     """On the second."""
     reviews: tuple[ReviewCount, ...] = ()
     """Of the packages of the second, a count for each criterion of `audits.toml`."""
+    texts: tuple[Judged, ...] = ()
+    """What definitions of the second say that somebody should look at."""
+    known_texts: frozenset[str] = frozenset()
+    """Ids of those that the first has too, word for word."""
 
 
 class Entries:
@@ -126,6 +131,8 @@ class Entries:
             new,
             judged.get(self._name),
             self._reviews(before, after),
+            _texts(after),
+            frozenset(it.id for it in _texts(before)),
         )
 
     def _reviews(self, before: Side, after: Side) -> tuple[ReviewCount, ...]:
@@ -215,6 +222,10 @@ class Entries:
                 f"not kept it: `bascule diff {self._name} {NOTHING}..{LOCKED}` shows all"
             )
         return content
+
+
+def _texts(side: Side) -> tuple[Judged, ...]:
+    return () if side.document is None else judged(of_document(side.document))
 
 
 def _without(some: Assessment | None, others: Assessment | None) -> tuple[Match, ...]:

@@ -38,6 +38,7 @@ from bascule.lock.resolve import Resolution, resolve
 from bascule.lock.runtime import find_runtime, platform_name
 from bascule.lock.surface import document_name, format_document
 from bascule.lock.view import CaptureError
+from bascule.scan.text.served import judged, of_document
 
 NOT_RUN = frozenset(("oci",))
 """Kinds of sources that are recorded: Bascule has nothing to run them with."""
@@ -246,7 +247,8 @@ def _captured(
         surface=captured.pins,
         access=access_of(name, place.config, captured.pins.tools),
     )
-    return Draft(name, entry, beside, (*warnings, *_refused(captured)))
+    texts = (it.told() for it in judged(of_document(captured.document)))
+    return Draft(name, entry, beside, (*warnings, *_refused(captured), *texts))
 
 
 def _as_before(place: LockPlace, name: str, entry: Entry, before: Entry) -> Entry:

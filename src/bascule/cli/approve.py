@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from bascule.app import proposals
+from bascule.app.accepting import UnacceptedError
 from bascule.app.approval_keys import SigningKey, key_of_file, own_key
 from bascule.app.approver_change import change_approvers, replace_approvers
 from bascule.app.approving import (
@@ -20,6 +21,7 @@ from bascule.app.approving import (
 )
 from bascule.app.authors import author_in_history
 from bascule.cli.context import CommandContext
+from bascule.cli.diff import text_found
 from bascule.cli.diff_text import reviews
 from bascule.cli.durations import seconds_of
 from bascule.cli.output import emit, printable
@@ -57,11 +59,13 @@ reason_option = click.option("--reason", required=True, help="Why; is signed and
     "--entry", "wanted", help="Digest, or its first digits, of the entry that you reviewed."
 )
 @click.option("--expires", help="30d, 12h or 45m [default: the longest that is allowed].")
-@click.option("--finding", "findings", multiple=True, help="Advisory that you accept.")
 @click.option(
-    "--accept-texts",
-    is_flag=True,
-    help="Approve although definitions speak to the model as attacks do: see --reason.",
+    "--finding",
+    "findings",
+    multiple=True,
+    metavar="ID",
+    help="What you have read and accept: an advisory, or a definition that should say "
+    "something else.",
 )
 @click.option(
     "--break-glass",
@@ -92,7 +96,6 @@ def approve(
     wanted: str | None,
     expires: str | None,
     findings: tuple[str, ...],
-    accept_texts: bool,
     break_glass: bool,
     proposed: bool,
     signers: bool,
@@ -101,7 +104,8 @@ def approve(
 ) -> None:
     """Sign that a connector may run and be served as the lock says.
 
-    `bascule diff NAME` shows before what changed since the last approval.
+    `bascule diff NAME` shows before what changed since the last approval. Definitions that
+    say what no server should say are approved only with --finding ID for each of them.
     """
     require_text(reason, "--reason")
     if (name is None) != signers or (unsafe_replace and not signers):
@@ -114,7 +118,6 @@ def approve(
         return
     _refuse_another(desk, _connector(name), wanted)
     _refuse_drift(context, desk, name, proposed=proposed)
-    _refuse_texts(desk, name, accepted=accept_texts)
     wish = Wish(
         "break_glass" if break_glass else "approve",
         reason,
@@ -212,28 +215,6 @@ def _refuse_drift(
         click.get_current_context().exit(FOUND)
 
 
-def _refuse_texts(desk: Desk, name: str, *, accepted: bool) -> None:
-    """Show what the definitions say; end with exit code 1 for what is not accepted."""
-    from bascule.cli.texts_read import told
-    from bascule.lock.surface import read_document
-    from bascule.scan.text.served import read_surface
-
-    surface = desk.lock.connectors[name].surface
-    if surface is None:
-        return
-    folder = desk.documents or desk.config_path.parent
-    found = read_surface(read_document(folder, name, surface))
-    if found:
-        click.echo(told(found, name), err=True)
-    if not accepted and any(it.verdict.tier == "block" for it in found):
-        click.echo(
-            "not approved: a definition speaks to the model as attacks do; if you have "
-            "read it and it is well meant, say so with --accept-texts",
-            err=True,
-        )
-        click.get_current_context().exit(FOUND)
-
-
 def _decide(
     desk: Desk,
     name: str,
@@ -247,7 +228,7 @@ def _decide(
     key = _key(desk, key_path)
     try:
         decided = decide_on(desk, name, key, wish, now=system_clock())
-    except UnreviewedError as exc:
+    except (UnreviewedError, UnacceptedError) as exc:
         click.echo(printable(f"not approved: {exc}"), err=True)
         click.get_current_context().exit(FOUND)
     if accepts and decided.verdict is not None and decided.verdict.state == "approved":
@@ -270,6 +251,7 @@ def _decide(
             "because": "" if verdict is None else verdict.reason,
             "file": decided.path,
             "reviews": counts,
+            "texts": [text_found(it) for it in decided.texts],
         },
         text=_told(name, decided, counts),
         as_json=as_json,
@@ -284,6 +266,7 @@ def _told(name: str, decided: Decided, counts: list[ReviewCount]) -> str:
         *(f"  {part:9} {approval.parts[part]}" for part in PARTS if part in approval.parts),
         f"  in {decided.path}",
         *(f"  {line}" for line in reviews(counts)),
+        *(f"  {visible(it.told())}" for it in decided.texts),
     ]
     if verdict is not None:
         lines.append(f"{name} {verdict.reason}")

@@ -13,8 +13,9 @@ from bascule.cli.user import as_json_option
 
 if TYPE_CHECKING:
     from bascule.app.comparing import Comparison
-    from bascule.cli.schemas import AdvisoryFound, Compared
+    from bascule.cli.schemas import AdvisoryFound, Compared, TextFound
     from bascule.lock.assessment import Match
+    from bascule.scan.text.served import Judged
 
 FOUND = 1
 
@@ -55,20 +56,8 @@ def diff(context: CommandContext, name: str, sides: str | None, as_json: bool) -
         click.echo(msgspec.json.encode(compared(name, found)).decode())
     else:
         click.echo(page(name, found))
-        _tell_texts(name, found)
     if found.diff.classes:
         click.get_current_context().exit(FOUND)
-
-
-def _tell_texts(name: str, found: Comparison) -> None:
-    """Show what new and changed definitions say that a person has to look at."""
-    from bascule.cli.texts_read import told
-    from bascule.scan.text.served import read_surface
-
-    document = found.after.document
-    read = () if document is None else read_surface(document, found.before.document)
-    if read:
-        click.echo(f"\nwhat new definitions say:\n{told(read, name)}")
 
 
 def compared(name: str, found: Comparison) -> Compared:
@@ -102,7 +91,20 @@ def compared(name: str, found: Comparison) -> Compared:
             None if verdict is None else verdict.expires,
         ),
         reviews=list(found.reviews),
+        texts=[text_found(it) for it in found.texts if it.id not in found.known_texts],
+        texts_as_before=[it.id for it in found.texts if it.id in found.known_texts],
     )
+
+
+def text_found(it: Judged) -> TextFound:
+    """Give what a definition says in the form that others parse."""
+    from bascule.cli.schemas import TextEvidence, TextFound
+    from bascule.scan.text.findings import quote
+
+    evidence = [
+        TextEvidence(each.rule, each.where, quote(each.quote)) for each in it.evidence
+    ]
+    return TextFound(it.id, it.label, it.tier, evidence)
 
 
 def _found(match: Match) -> AdvisoryFound:

@@ -60,6 +60,8 @@ def _lines(name: str, found: Comparison) -> Iterator[str]:
     yield from _section("launch, sandbox, egress, secrets", launch)
     surface = [line for it in diff.definitions for line in _definition(it)]
     yield from _section("surface", [*surface, *_facts(diff.surface)])
+    if diff.classes:
+        yield from _section("what definitions say", [*_texts(found)])
     if diff.root is not None:
         yield from _section("root package", _package(diff.root))
     packages = [line for it in diff.packages for line in _package(it)]
@@ -207,6 +209,17 @@ def _leaves(value: Any, at: str) -> Iterator[tuple[str, Any]]:
 def _signs(signs: Sequence[str]) -> Iterator[str]:
     if signs:
         yield click.style(f"  ! {', '.join(signs)}", fg="yellow", bold=True)
+
+
+def _texts(found: Comparison) -> Iterator[str]:
+    """Show what the second says that somebody should look at, what is new in full."""
+    for it in found.texts:
+        if it.id not in found.known_texts:
+            color = "red" if it.needs_acceptance else "yellow"
+            yield click.style(f"! {visible(it.told())}", fg=color)
+    known = sum(it.id in found.known_texts for it in found.texts)
+    if known:
+        yield f"{known} as before"
 
 
 def _package(change: PackageChange) -> list[str]:

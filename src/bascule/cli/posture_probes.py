@@ -18,7 +18,9 @@ from bascule.errors import BasculeError
 if TYPE_CHECKING:
     from bascule.app.boundaries import Standing
     from bascule.app.posture.control import State
+    from bascule.app.posture.definitions import Said
     from bascule.audit.verify import Verdict
+    from bascule.lock.model import LockFile
 
 
 def gather(context: CommandContext, line: Line, *, scan: bool) -> Gathered:
@@ -33,7 +35,8 @@ def gather(context: CommandContext, line: Line, *, scan: bool) -> Gathered:
     line.say("reading rights and approvals")
     snapshot = context.snapshot(config)
     line.say("hashing what is locked")
-    entries = read_lock(context.config_path.parent).connectors
+    lock = read_lock(context.config_path.parent)
+    entries = lock.connectors
     running, why = _running(context, config)
     return Gathered(
         config=config,
@@ -46,6 +49,7 @@ def gather(context: CommandContext, line: Line, *, scan: bool) -> Gathered:
         running=running,
         not_running=why,
         boundaries=_boundaries(context, config),
+        said=_said(context, config, lock),
         shadows=_shadows(context) if scan else None,
     )
 
@@ -59,6 +63,16 @@ def _boundaries(context: CommandContext, config: Config) -> dict[str, Standing] 
 
     kept = context.store().read(boundary_verdicts.every)
     return standings(kept, config, system_clock())
+
+
+def _said(context: CommandContext, config: Config, lock: LockFile) -> Said | None:
+    """Read what approved definitions say; None where there is no state yet."""
+    if not context.has_state():
+        return None
+    from bascule.app.posture.definitions import unanswered
+
+    place = context.place()
+    return unanswered(place, context.config_path, config, lock, now=system_clock())
 
 
 def _tests(context: CommandContext, config: Config) -> tuple[State, str]:

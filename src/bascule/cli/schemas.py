@@ -282,6 +282,27 @@ class ApprovalState(Struct):
     expires: int | None
 
 
+class TextEvidence(Struct):
+    """A rule about what definitions say, and the passage that it is about."""
+
+    rule: str
+    where: str
+    """Keys that lead to the text."""
+    quote: str
+
+
+class TextFound(Struct):
+    """A definition that says what somebody should look at before it is approved."""
+
+    id: str
+    """For `approve --finding`; another word in the definition gives another id."""
+    definition: str
+    """`tools/NAME`, `prompts/NAME`, `resourceTemplates/URI`, `instructions`, `server`."""
+    tier: Literal["block", "flag", "unread"]
+    """`block` and `unread` are approved with `--finding` alone."""
+    evidence: list[TextEvidence]
+
+
 class Compared(Struct):
     """`diff`: what differs between two entries of a connector."""
 
@@ -304,6 +325,10 @@ class Compared(Struct):
     """Of the second entry."""
     reviews: list[ReviewCount]
     """Of the second entry's packages, for each criterion of `audits.toml`."""
+    texts: list[TextFound]
+    """What new definitions say that somebody should look at."""
+    texts_as_before: list[str]
+    """Ids of what the first entry says too, word for word."""
 
 
 class MonitorRow(Struct):
@@ -465,6 +490,8 @@ class ConnectorDecided(Struct):
     """Of the statement, below the configuration."""
     reviews: list[ReviewCount]
     """Of the packages that were approved; none with another decision."""
+    texts: list[TextFound]
+    """What the approved definitions say that somebody should look at."""
 
 
 class ApproversChanged(Struct):

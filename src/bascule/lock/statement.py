@@ -67,7 +67,7 @@ class Approval(Part, frozen=True, kw_only=True):
     parts: dict[str, Sha256] = field(default_factory=dict)
     """Digest of each part of the entry."""
     findings: tuple[str, ...] = ()
-    """Advisories that were acknowledged."""
+    """Ids of what was accepted: advisories, and definitions that should not be served."""
 
 
 class Statement(Part, frozen=True):

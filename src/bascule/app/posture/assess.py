@@ -9,6 +9,7 @@ from bascule.app.boundaries import Standing
 from bascule.app.posture.boundaries import reach_control
 from bascule.app.posture.connectors import approved_controls, placed_controls
 from bascule.app.posture.control import Control, State, Subject
+from bascule.app.posture.definitions import Said, definitions_control
 from bascule.app.posture.identities import Owner, identity_controls
 from bascule.app.posture.live import Running, live_controls
 from bascule.app.posture.log import log_controls
@@ -47,6 +48,8 @@ class Gathered:
     """A sentence for each server that nobody knows; None when nobody looked."""
     boundaries: Mapping[str, Standing] | None = None
     """How each connector stands to its boundary; None where there is no state."""
+    said: Said | None = None
+    """What approved definitions say that they should not; None where there is no state."""
 
 
 def controls(it: Gathered) -> Iterator[Control]:
@@ -57,6 +60,7 @@ def controls(it: Gathered) -> Iterator[Control]:
     yield from rights_controls(it.config, it.snapshot, it.tests)
     yield strict
     yield from approved_controls(it.snapshot.gates, it.verified)
+    yield definitions_control(it.said)
     yield from placed_controls(it.config, it.entries)
     yield reach_control(it.boundaries, it.config.boundary.every_minutes)
     if it.shadows is None:

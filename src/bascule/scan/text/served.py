@@ -1,59 +1,117 @@
-"""The verdicts on all that one server serves."""
+"""All that one server serves, judged together: definitions, instructions, its own name."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from bascule.lock.surface import Document
-from bascule.scan.finding import Finding
-from bascule.scan.text.findings import findings
-from bascule.scan.text.judge import Verdict, judge
+from bascule.scan.text.definition import texts_of
+from bascule.scan.text.judge import Evidence, judge
+
+Kind = Literal[
+    "tools", "prompts", "resourceTemplates", "resources", "instructions", "server"
+]
+
+BUDGET = 2 << 20
+"""Characters that are read of one server: some twenty seconds' work."""
+_LONGEST = 300
+"""Characters of a passage that are quoted."""
+_NAMING = ("name", "title", "description")
 
 
 @dataclass(frozen=True, slots=True)
-class Read:
-    """One text of a surface that is not as it should be."""
+class Served:
+    """One thing that a server gives to models to read."""
 
-    what: str
-    """`tools/NAME`, `prompts/NAME`, `resourceTemplates/URI` or `instructions`."""
-    verdict: Verdict
+    kind: Kind
+    name: str
+    """Empty for instructions and for what it says of itself."""
+    definition: Mapping[str, Any]
 
-    def findings(self, server: str) -> tuple[Finding, ...]:
-        """Give what was found, as findings about a server."""
-        return tuple(findings(self.verdict, server, self.what))
+    @property
+    def label(self) -> str:
+        """Give `tools/NAME`; may hold anything that the server likes."""
+        return f"{self.kind}/{self.name}" if self.name else self.kind
 
-
-def read_surface(document: Document, known: Document | None = None) -> tuple[Read, ...]:
-    """Judge each definition of a surface; gives those that a person has to look at.
-
-    Names of the server's own tools are siblings. What `known` has too, with the same
-    content, is left out: it was looked at before.
-    """
-    siblings = tuple(document.tools)
-    looked_at: dict[str, list[Mapping[str, Any]]] = {}
-    for what, definition in _definitions(known) if known is not None else ():
-        looked_at.setdefault(what, []).append(definition)
-    found = []
-    for what, definition in _definitions(document):
-        if definition in looked_at.get(what, ()):
-            continue
-        verdict = judge(definition, siblings)
-        if verdict.tier != "none":
-            found.append(Read(what, verdict))
-    return tuple(found)
+    @property
+    def id(self) -> str:
+        """Name this text, by all that it says: another word gives another id."""
+        said = json.dumps([self.kind, self.name, self.definition], sort_keys=True)
+        return f"text-{hashlib.sha256(said.encode()).hexdigest()[:16]}"
 
 
-def _definitions(document: Document) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    for text in document.instructions:
-        yield "instructions", {"name": "instructions", "instructions": text}
-    kinds = (
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A text that somebody should look at before it is approved."""
+
+    id: str
+    label: str
+    tier: Literal["block", "flag", "unread"]
+    """`unread`: the server says more than is ever read."""
+    evidence: tuple[Evidence, ...]
+
+    @property
+    def needs_acceptance(self) -> bool:
+        """Tell whether it takes a person's explicit word to approve it."""
+        return self.tier != "flag"
+
+    def told(self) -> str:
+        """Say it in one line, which may hold anything that the server likes."""
+        reasons = (f'{it.rule}: "{shortened(it.quote)}"' for it in self.evidence)
+        why = "; ".join(reasons) or "its server says more than is read"
+        return f"{self.label} [{self.tier}, {self.id}]: {why}"
+
+
+def of_document(document: Document) -> Iterator[Served]:
+    """Give what a captured surface has; what is never served is left out."""
+    for kind, definitions in (
         ("tools", document.tools),
         ("prompts", document.prompts),
         ("resourceTemplates", document.resource_templates),
-    )
-    for kind, definitions in kinds:
+    ):
         for name, shown in definitions.items():
-            for definition in shown:
-                yield f"{kind}/{name}", definition
+            yield from (Served(kind, name, it) for it in shown)  # type: ignore[arg-type]
+    for text in document.instructions:
+        yield Served("instructions", "", {"instructions": text})
+    for identity in document.server:
+        yield from of_identity(identity.get("serverInfo"))
+
+
+def of_identity(info: object) -> Iterator[Served]:
+    """Give what a server says of itself, where it says more than a name and a number."""
+    if isinstance(info, Mapping):
+        said = {key: info[key] for key in _NAMING if isinstance(info.get(key), str)}
+        if said:
+            yield Served("server", "", said)
+
+
+def judged(served: Iterable[Served], *, budget: int = BUDGET) -> tuple[Judged, ...]:
+    """Judge all of it, in its order; nothing is given of what is well.
+
+    What comes after `budget` characters is given as unread, so that length hides nothing.
+    """
+    every = tuple(served)
+    siblings = frozenset(it.name for it in every if it.kind == "tools")
+    return tuple(_judged(every, siblings, budget))
+
+
+def _judged(
+    every: Iterable[Served], siblings: frozenset[str], left: int
+) -> Iterator[Judged]:
+    for it in every:
+        left -= sum(len(said.text) for said in texts_of(it.definition))
+        if left < 0:
+            yield Judged(it.id, it.label, "unread", ())
+            continue
+        verdict = judge(it.definition, siblings)
+        if verdict.tier != "none":
+            yield Judged(it.id, it.label, verdict.tier, verdict.evidence)
+
+
+def shortened(passage: str) -> str:
+    """Bound the length of a quotation."""
+    return f"{passage[:_LONGEST]}…" if len(passage) > _LONGEST else passage
