@@ -7,6 +7,7 @@ import socket
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
@@ -71,6 +72,7 @@ def reach_of(address: str, *, bridge: bool = False) -> Reach:
     return "public" if is_public(str(value)) else "private"
 
 
+@lru_cache(4096)  # asked for each connection of a scan
 def plain(address: str) -> Address:
     """Read a literal without its zone; of an IPv4-mapped one the IPv4 address.
 
