@@ -264,6 +264,12 @@ def test_what_is_no_secret_stays_readable() -> None:
     assert redacted_command(docker)[:6] == docker[:6]
 
 
+def test_a_path_with_capitals_and_numbers_is_shown() -> None:
+    words = ("x", "/Users/Alice/Documents/Projects2024", "--dir=/Users/Alice/Work/Rel2024")
+    assert redacted_command(words) == words
+    assert redacted_command(["x", "/srv/q8Zr4Lw1Xk9Tn3Vb7Mc5Jd2H"])[1] == LEFT_OUT
+
+
 def test_a_digest_of_an_image_is_no_secret_and_is_shown() -> None:
     image = f"mcp/x@sha256:{'a1' * 32}"
     assert redacted_command(["docker", "run", image])[-1] == image

@@ -192,8 +192,14 @@ def _without(text: str) -> str:
 
 
 def _unless_random(match: re.Match[str]) -> str:
-    """Leave out what looks random, but for the digest of an image."""
-    return LEFT_OUT if looks_random(match.group()) else match.group()
+    """Leave out what looks random, but for the digest of an image.
+
+    Of a path each name is looked at: capitals and numbers alone do not make one random.
+    """
+    text = match.group()
+    is_path = text.rpartition("=")[2].startswith(("/", "~/", "./", "../"))
+    parts = text.split("/") if is_path else [text]
+    return LEFT_OUT if any(map(looks_random, parts)) else text
 
 
 def _segment(part: str) -> str:
