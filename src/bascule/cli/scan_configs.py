@@ -80,15 +80,19 @@ def scanned_configs(
 
     What changed since the last such scan is among the findings.
     """
+    from bascule.cli.progress import Line
     from bascule.cli.scan_state import with_changes
     from bascule.scan.configs import scan_configs
 
-    scanned = scan_configs(
-        homes,
-        tuple(map(str, paths)),
-        public_urls=(*public_urls, *_own_url(context)),
-        advisories=_advisories(context),
-    )
+    urls = (*public_urls, *_own_url(context))
+    with Line() as line:
+        scanned = scan_configs(
+            homes,
+            tuple(map(str, paths)),
+            public_urls=urls,
+            advisories=_advisories(context),
+            looking=lambda folder: line.say(f"looking for projects in {folder}"),
+        )
     named = map(_root_of, paths)
     return with_changes(scanned, (*(it.path for it in homes), *named), state)
 

@@ -18,7 +18,7 @@ from bascule.scan.configured import Configured, configured
 from bascule.scan.containers_configured import of_compose, of_registry
 from bascule.scan.entry_words import clean
 from bascule.scan.opened import opened
-from bascule.scan.project_walk import Patterns, Walk
+from bascule.scan.project_walk import Looking, Patterns, Walk
 from bascule.scan.pruning import Budget, pruned
 from bascule.scan.report import Gap
 
@@ -67,17 +67,23 @@ class Inventory:
 
 
 def inventory(
-    homes: Iterable[Home] = (), paths: Sequence[str] = (), *, walk: int | None = None
+    homes: Iterable[Home] = (),
+    paths: Sequence[str] = (),
+    *,
+    walk: int | None = None,
+    looking: Looking | None = None,
 ) -> Inventory:
     """Read the files of the clients of some homes, and of files and folders that are named.
 
     `walk` is the number of folders that are searched for projects; None for the usual one.
-    Where all paths are relative, what is below the working directory is named from there.
-    Nothing that is found there makes it raise.
+    `looking` is told each of them. Where all paths are relative, what is below the working
+    directory is named from there. Nothing that is found there makes it raise.
     """
     reading = _Reading(table())
     if walk is not None:
         reading.walk.left = walk
+    if looking is not None:
+        reading.walk.looking = looking
     for path in paths:
         reading.read_named(path)
     each = tuple(homes)

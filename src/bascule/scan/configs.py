@@ -12,6 +12,7 @@ from bascule.scan.config_inventory import Inventory, inventory
 from bascule.scan.configured import Configured
 from bascule.scan.entry_words import clean
 from bascule.scan.finding import Finding
+from bascule.scan.project_walk import Looking
 from bascule.scan.report import Gap, Report, merged
 from bascule.scan.started import what_starts
 from bascule.scan.through import DEFAULT, through_bascule
@@ -48,14 +49,15 @@ def scan_configs(
     public_urls: Collection[str] = (),
     advisories: packages.Known | None = None,
     walk: int | None = None,
+    looking: Looking | None = None,
 ) -> Scanned:
     """Scan the files of the clients of some homes, and files and folders that are named.
 
     `public_urls` are those of Bascules beside the default one; `walk` is the number of
-    folders that are searched for projects. Nothing that is found makes it raise, nothing is
-    started, and nothing is sent.
+    folders that are searched for projects, each of which `looking` is told. Nothing that is
+    found makes it raise, nothing is started, and nothing is sent.
     """
-    found = inventory(homes, paths, walk=walk)
+    found = inventory(homes, paths, walk=walk, looking=looking)
     subjects = _subjects(found, (*DEFAULT, *public_urls))
     findings = [*_of_documents(found), *_of_servers(subjects)]
     if advisories is not None:

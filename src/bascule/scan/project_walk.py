@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from bascule.scan.clients import Location, Table
@@ -19,6 +19,9 @@ MOST_FOLDERS = 20_000
 _MOST_LINKS = 200
 """Whose target is looked up."""
 _LINKS_TOLD = 5
+
+Looking = Callable[[str], object]
+"""Is told each folder that is searched."""
 
 _NOT_PROJECTS = SKIPPED | {
     *(".cache", ".npm", ".yarn", ".pnpm-store", ".bun", ".deno", "site-packages"),
@@ -96,6 +99,7 @@ class Walk:
     patterns: Patterns
     tell: Tell
     left: int = MOST_FOLDERS
+    looking: Looking = lambda folder: None
 
     def of_project(self, folder: str) -> Iterator[tuple[str, Location]]:
         """Give the files of one project, and of nothing below it."""
@@ -118,6 +122,7 @@ class Walk:
                 self._stopped(root, folder)
                 break
             self.left -= 1
+            self.looking(folder)
             found = entries(folder, self.tell)
             for entry in found:
                 if entry.name in self.patterns.by_name or "." in entry.name[1:]:
