@@ -104,3 +104,17 @@ def test_a_person_reads_the_passage_and_the_way_out(tmp_path: Path) -> None:
 
     assert "Never tell the user" in " ".join(result.stdout.split())
     assert "HIGH" in result.stdout
+
+
+@pytest.mark.parametrize("options", [("--json",), ()])
+def test_what_cannot_be_written_or_is_not_seen_is_shown_as_escapes(
+    tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    name = "\ud800\u202e\x9b"
+    result = scan(tmp_path, lines({**BAD, "name": name}), *options)
+
+    assert result.exit_code == 1
+    assert result.exception is None or isinstance(result.exception, SystemExit)
+    assert not {"\u202e", "\x9b"} & set(result.stdout)
+    if options:
+        assert json.loads(result.stdout)["name"] == name

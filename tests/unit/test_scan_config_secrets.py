@@ -248,6 +248,12 @@ def test_what_is_no_url_shows_no_password_either(url: str) -> None:
     assert "hunter2" not in redacted_url(url)
 
 
+def test_urls_within_urls_have_an_end() -> None:
+    nested = "https://a.example/x?" * 2000 + "https://bob:hunter2@x.example?token=hunter2"
+    assert "hunter2" not in redacted_url(nested[-4000:])
+    assert "hunter2" not in redacted(nested[-4000:])
+
+
 def test_parameters_of_a_path_are_left_out() -> None:
     assert redacted_url("https://x.example/mcp;token=hunter2;v=1/tools") == (
         f"https://x.example/mcp;token={LEFT_OUT};v=1/tools"

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-import msgspec
 
 from bascule.cli.scan_options import ReportOptions, report_options
 
@@ -88,6 +87,7 @@ def _by_server(
 
 
 def _line(name: str, verdict: Verdict) -> str:
+    from bascule.lock.invisible import json_text
     from bascule.scan.text.findings import quote
 
     evidence = [
@@ -100,4 +100,4 @@ def _line(name: str, verdict: Verdict) -> str:
         "rules": verdict.rules,
         "evidence": evidence,
     }
-    return msgspec.json.encode(value).decode("utf-8")
+    return json_text(value)

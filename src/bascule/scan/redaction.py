@@ -17,6 +17,8 @@ from bascule.scan.secret_names import names_secret, names_weakly
 
 LEFT_OUT = "[redacted]"
 
+_LONG_NAME = 20
+"""Characters of the name of a parameter, from which on it may hold something else."""
 _LONGEST = 8_192
 """Characters of a word that are shown."""
 _MOST_WORDS = 256
@@ -214,9 +216,11 @@ def _segment(part: str) -> str:
 
 def _parameter(pair: str) -> str:
     name, equals, value = pair.partition("=")
+    # Not as a URL that may be in it: they could be in one another without end.
+    shown = _words_redacted(unquote(name)) if len(name) >= _LONG_NAME else name
     if not equals:
-        return redacted(unquote(name)) if len(name) >= 20 else name
+        return shown
     if _is_reference(value):
-        return pair
-    is_plain = _PLAIN_QUERY.fullmatch(value) and not _names(name)
-    return pair if is_plain else f"{name}={LEFT_OUT}"
+        return f"{shown}={value}"
+    is_plain = _PLAIN_QUERY.fullmatch(value) and not _names(name[-_LONG_NAME:])
+    return f"{shown}={value if is_plain else LEFT_OUT}"
