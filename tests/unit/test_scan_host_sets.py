@@ -64,7 +64,7 @@ def of_one_file(name: str, port: int) -> Named:
 async def test_a_tool_that_two_servers_of_one_file_have_is_found() -> None:
     (finding,) = await findings(of_one_file)
     assert finding.target == "/home/a/.cursor/mcp.json"
-    assert "transfer_funds of bank" in finding.evidence
+    assert "bank and helper: transfer_funds" in finding.evidence
     assert "transfer_funds of helper" in finding.evidence
 
 

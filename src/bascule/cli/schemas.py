@@ -298,7 +298,7 @@ class TextFound(Struct):
     """For `approve --finding`; another word in the definition gives another id."""
     definition: str
     """`tools/NAME`, `prompts/NAME`, `resourceTemplates/URI`, `instructions`, `server`."""
-    tier: Literal["block", "flag", "unread"]
+    tier: Literal["block", "flag", "none", "unread"]
     """`block` and `unread` are approved with `--finding` alone."""
     evidence: list[TextEvidence]
 

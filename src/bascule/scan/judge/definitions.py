@@ -2,42 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import asyncio
+from collections.abc import Iterator
 from typing import Any
 
-from bascule.scan.finding import Finding
 from bascule.scan.judge.legs import Verdict, named
 from bascule.scan.probed import Identity
+from bascule.scan.report import Gap
 from bascule.scan.text.findings import findings
-from bascule.scan.text.judge import judge
-from bascule.scan.wire import Wire
+from bascule.scan.text.served import Kind, Served, judged, of_identity
 
-_LISTS = {
-    "tools/list": "name",
-    "prompts/list": "name",
-    "resources/templates/list": "uriTemplate",
+BUDGET = 512 << 10
+"""Characters that are read of one server; some seconds' work."""
+_LISTS: dict[str, tuple[Kind, str]] = {
+    "tools/list": ("tools", "name"),
+    "prompts/list": ("prompts", "name"),
+    "resources/templates/list": ("resourceTemplates", "uriTemplate"),
+    "resources/list": ("resources", "uri"),
 }
 
 
-async def judge_definitions(_: Wire, identity: Identity) -> Verdict:
+async def judge_definitions(_: object, identity: Identity) -> Verdict:
     """Judge the texts of all that a server listed; nothing is sent for it."""
-    return [
-        finding
-        for what, definition in _definitions(identity)
-        for finding in _findings(identity, what, definition)
-    ]
+    # In a thread: others are asked meanwhile, and their answers have their time.
+    found = await asyncio.to_thread(judged, tuple(_served(identity)), budget=BUDGET)
+    said: Verdict = []
+    unread = 0
+    for it in found:
+        if it.verdict is None:
+            unread += 1
+        else:
+            said += findings(it.verdict, named(identity), it.label)
+    if unread:
+        why = f"it says more than the {BUDGET} characters that are read of one server"
+        said.append(Gap(target=named(identity), what=f"{unread} definitions", why=why))
+    return said
 
 
-def _definitions(identity: Identity) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def _served(identity: Identity) -> Iterator[Served]:
     if identity.instructions:
-        yield "instructions", {"name": "", "instructions": identity.instructions}
-    for method, key in _LISTS.items():
+        yield Served("instructions", "", {"instructions": identity.instructions})
+    yield from of_identity({"name": identity.name})
+    for method, (kind, key) in _LISTS.items():
         for definition in identity.lists.get(method, ()):
-            yield str(definition.get(key, "")), definition
+            yield Served(kind, _text(definition, key), definition)
 
 
-def _findings(
-    identity: Identity, what: str, definition: Mapping[str, Any]
-) -> Iterator[Finding]:
-    siblings = [str(it.get("name", "")) for it in identity.lists.get("tools/list", ())]
-    yield from findings(judge(definition, siblings), named(identity), what)
+def _text(definition: dict[str, Any], key: str) -> str:
+    value = definition.get(key)
+    return value if isinstance(value, str) else ""

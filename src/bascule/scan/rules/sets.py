@@ -6,9 +6,9 @@ from bascule.scan.rule import Rule
 
 COLLISION = Rule(
     id="set-name-collision",
-    severity="medium",
+    severity="low",
     promise="approved",
-    title="tools of several servers have one name",
+    title="Tools of several servers have one name",
     why="The model calls one of them where the user means the other: whoever can add a"
     " server takes over calls, arguments and results.",
     fix="Remove one of the servers, or serve them through Bascule's /mcp, which puts the"
@@ -21,9 +21,9 @@ COLLISION = Rule(
 )
 LOOKS_ALIKE = Rule(
     id="set-look-alike-names",
-    severity="medium",
+    severity="low",
     promise="approved",
-    title="tools of several servers have names that look alike",
+    title="Tools of several servers have names that look alike",
     why="Neither people nor models tell them apart; a copy waits to be taken for the"
     " other.",
     fix="Find out which of the servers is the one that you mean, and remove the other.",
@@ -37,7 +37,7 @@ NAMES_ANOTHER = Rule(
     id="set-names-another-server",
     severity="low",
     promise="approved",
-    title="a definition speaks of another server's tool by its name",
+    title="A definition speaks of another server's tool by its name",
     why="A server that says how another one's tools are to be used governs calls that never"
     " reach it. It is high where the definition is suspicious besides.",
     fix="Read the sentence; do not use the servers together unless it is harmless.",
@@ -49,9 +49,9 @@ NAMES_ANOTHER = Rule(
 )
 TOXIC = Rule(
     id="set-toxic-combination",
-    severity="medium",
+    severity="info",
     promise="entitled",
-    title="one agent can read private data and strangers' words, and send things out",
+    title="One agent can read private data and strangers' words, and send things out",
     why="Whoever wrote what the agent reads can tell it to send your data out; no single"
     " tool is wrong, and no filter on texts stops it.",
     fix="Give the three to different agents, or close the path between them with a flow"

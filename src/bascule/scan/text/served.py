@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from bascule.lock.surface import Document
 from bascule.scan.text.definition import texts_of
-from bascule.scan.text.judge import Evidence, judge
+from bascule.scan.text.judge import Evidence, Tier, Verdict, judge
 
 Kind = Literal[
     "tools", "prompts", "resourceTemplates", "resources", "instructions", "server"
@@ -50,9 +50,18 @@ class Judged:
 
     id: str
     label: str
-    tier: Literal["block", "flag", "unread"]
-    """`unread`: the server says more than is ever read."""
-    evidence: tuple[Evidence, ...]
+    verdict: Verdict | None
+    """None for what was not read: the server says more than is ever read."""
+
+    @property
+    def tier(self) -> Tier | Literal["unread"]:
+        """Say how bad it is."""
+        return "unread" if self.verdict is None else self.verdict.tier
+
+    @property
+    def evidence(self) -> tuple[Evidence, ...]:
+        """Give the rules that apply, with the passages."""
+        return () if self.verdict is None else self.verdict.evidence
 
     @property
     def needs_acceptance(self) -> bool:
@@ -105,11 +114,11 @@ def _judged(
     for it in every:
         left -= sum(len(said.text) for said in texts_of(it.definition))
         if left < 0:
-            yield Judged(it.id, it.label, "unread", ())
+            yield Judged(it.id, it.label, None)
             continue
         verdict = judge(it.definition, siblings)
         if verdict.tier != "none":
-            yield Judged(it.id, it.label, verdict.tier, verdict.evidence)
+            yield Judged(it.id, it.label, verdict)
 
 
 def shortened(passage: str) -> str:

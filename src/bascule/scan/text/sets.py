@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from bascule.lock.invisible import visible
 from bascule.scan.finding import Finding, found
+from bascule.scan.rule import Severity
 from bascule.scan.rules.sets import COLLISION, LOOKS_ALIKE, NAMES_ANOTHER, TOXIC
 from bascule.scan.text import concepts as c
 from bascule.scan.text.definition import texts_of
@@ -59,6 +60,12 @@ _OUTWARD_WORDS = (
     " upload share pull gist page browser navigate shell command"
 )
 _OUTWARD = frozenset(_OUTWARD_WORDS.split())
+_COMMANDS = frozenset({"shell", "command", "exec", "bash", "terminal"})
+_MOST_NAMED = 10
+_QUOTED = 80
+"""Characters of a description."""
+_READ = 20_000
+"""Characters of one text that are looked through for names of others' tools."""
 _LEGS: tuple[Leg, ...] = ("private data", "untrusted content", "a way out")
 
 
@@ -73,19 +80,43 @@ def set_findings(servers: Mapping[str, Definitions], client: str) -> Iterator[Fi
 
 
 def _collisions(servers: Mapping[str, Definitions], client: str) -> Iterator[Finding]:
-    """Find tools of several servers whose names a model cannot tell apart."""
-    owners: dict[str, dict[str, str]] = {}
-    for server, tools in sorted(servers.items()):
-        for tool in tools:
-            name = str(tool.get("name", ""))
-            owners.setdefault(_look(name), {}).setdefault(server, name)
-    for look, by in sorted(owners.items()):
-        if len(by) < 2 or look in _GENERIC:
-            continue
-        spelt = set(by.values())
-        rule = COLLISION if len(spelt) == 1 else LOOKS_ALIKE
-        told = ", ".join(f"{visible(name)} of {server}" for server, name in by.items())
-        yield found(rule, client, told, key=look)
+    """Find tools of two servers whose names a model cannot tell apart."""
+    named = {server: _by_look(tools) for server, tools in servers.items()}
+    for one, other in combinations(sorted(named), 2):
+        alike = sorted(named[one].keys() & named[other].keys() - _GENERIC)
+        # Started twice, for two folders or accounts, a program is no stranger to itself.
+        twice = named[one] == named[other]
+        pairs = [(_name(named[one][it]), _name(named[other][it])) for it in alike]
+        same = [mine for mine, theirs in pairs if mine == theirs]
+        spelt = [f"{mine} and {theirs}" for mine, theirs in pairs if mine != theirs]
+        for rule, names in ((COLLISION, same), (LOOKS_ALIKE, spelt)):
+            if names:
+                severity = _severity(names, twice=twice)
+                key = "\0".join((one, other, *names))
+                told = f"{one} and {other}: {_listed(names)}"
+                yield found(rule, client, told, key=key, severity=severity)
+
+
+def _severity(names: Sequence[str], *, twice: bool) -> Severity | None:
+    """Nobody writes names in letters of two alphabets by chance."""
+    if twice:
+        return "info"
+    return None if all(map(str.isascii, names)) else "medium"
+
+
+def _listed(names: Sequence[str]) -> str:
+    told = ", ".join(map(visible, names[:_MOST_NAMED]))
+    more = len(names) - _MOST_NAMED
+    return f"{told} and {more} more" if more > 0 else told
+
+
+def _by_look(tools: Definitions) -> dict[str, Mapping[str, Any]]:
+    return {_look(_name(tool)): tool for tool in tools if _name(tool)}
+
+
+def _name(tool: Mapping[str, Any]) -> str:
+    name = tool.get("name")
+    return name if isinstance(name, str) else ""
 
 
 def _look(name: str) -> str:
@@ -96,8 +127,7 @@ def _look(name: str) -> str:
 def _shadows(servers: Mapping[str, Definitions], client: str) -> Iterator[Finding]:
     """Find definitions that speak of the tools of another server by name."""
     names = {
-        server: {plain_name(str(it.get("name", ""))) for it in tools}
-        for server, tools in servers.items()
+        server: {plain_name(_name(it)) for it in tools} for server, tools in servers.items()
     }
     for server, tools in sorted(servers.items()):
         others = {
@@ -111,12 +141,12 @@ def _shadows(servers: Mapping[str, Definitions], client: str) -> Iterator[Findin
             for at, name, sentence in _named(tool, others):
                 # Naming is one thing; saying what is to become of it another.
                 suspicious = judge(tool, names[server]).tier != "none"
-                told = f"{visible(str(tool['name']))} of {server}, {at}: {quote(sentence)}"
+                told = f"{visible(_name(tool))} of {server}, {at}: {quote(sentence)}"
                 yield found(
                     NAMES_ANOTHER,
                     client,
                     f"{told} names {name} of {others[name]}",
-                    key=f"{server}\0{tool['name']}\0{name}",
+                    key=f"{server}\0{_name(tool)}\0{name}",
                     severity="high" if suspicious else None,
                 )
 
@@ -126,7 +156,7 @@ def _named(
 ) -> Iterator[tuple[str, str, str]]:
     told: set[str] = set()
     for said in texts_of(tool):
-        folded = fold(said.text)
+        folded = fold(said.text[:_READ])
         for sentence in sentences(folded):
             if not sentence.has & c.IDENTIFIER:
                 continue
@@ -143,7 +173,7 @@ def legs_of(tool: Mapping[str, Any]) -> frozenset[Leg]:
     Private data, untrusted content, a way out (Simon Willison's three). A guess on the side
     of caution: a fetch of a URL is both of the latter.
     """
-    words = frozenset(plain_name(str(tool.get("name", ""))).split("_"))
+    words = frozenset(plain_name(_name(tool)).split("_"))
     hints = tool.get("annotations")
     hints = hints if isinstance(hints, Mapping) else {}
     found_legs: set[Leg] = set()
@@ -158,7 +188,7 @@ def legs_of(tool: Mapping[str, Any]) -> frozenset[Leg]:
     fetches = bool(words & {"fetch", "navigate", "browse"}) and _takes_url(tool)
     if (sends and hints.get("readOnlyHint") is not True) or fetches:
         found_legs.add("a way out")
-    if meaning_of_name(str(tool.get("name", ""))) & c.SECRET and reads:
+    if meaning_of_name(_name(tool)) & c.SECRET and reads:
         found_legs.add("private data")
     return frozenset(found_legs)
 
@@ -170,18 +200,36 @@ def _takes_url(tool: Mapping[str, Any]) -> bool:
 
 
 def _combinations(servers: Mapping[str, Definitions], client: str) -> Iterator[Finding]:
-    """Find the least servers that together have all three legs, and one tool for each."""
-    legs: dict[str, dict[Leg, str]] = {}
+    """Find the least servers that together have all three legs, and one tool for each.
+
+    Most sets that are of any use have them: it is said once, and is no more than a fact
+    unless what goes out runs commands or destroys by its own word.
+    """
+    legs: dict[str, dict[Leg, Mapping[str, Any]]] = {}
     for server, tools in sorted(servers.items()):
         for tool in tools:
             for leg in legs_of(tool):
-                legs.setdefault(server, {}).setdefault(leg, str(tool.get("name", "")))
+                legs.setdefault(server, {}).setdefault(leg, tool)
     for count in (1, 2, 3):
         for chosen in combinations(sorted(legs), count):
             have = {leg: (it, legs[it][leg]) for it in chosen for leg in legs[it]}
             if len(have) == len(_LEGS):
-                told = "; ".join(
-                    f"{leg}: {visible(have[leg][1])} of {have[leg][0]}" for leg in _LEGS
-                )
-                yield found(TOXIC, client, told, key="\0".join(chosen))
+                told = "; ".join(f"{leg}: {_leg(*have[leg])}" for leg in _LEGS)
+                harmful = _is_destructive(have["a way out"][1])
+                severity: Severity = "low" if harmful else "info"
+                key = "\0".join(chosen)
+                yield found(TOXIC, client, told, key=key, severity=severity)
                 return
+
+
+def _leg(server: str, tool: Mapping[str, Any]) -> str:
+    """Say which tool it is, with the beginning of what it says of itself."""
+    said = tool.get("description")
+    words = f" ({quote(said[:_QUOTED])})" if isinstance(said, str) and said else ""
+    return f"{visible(_name(tool))} of {server}{words}"
+
+
+def _is_destructive(tool: Mapping[str, Any]) -> bool:
+    hints = tool.get("annotations")
+    by_hint = isinstance(hints, Mapping) and hints.get("destructiveHint") is True
+    return by_hint or not _COMMANDS.isdisjoint(plain_name(_name(tool)).split("_"))
