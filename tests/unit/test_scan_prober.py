@@ -303,8 +303,15 @@ def test_tells_a_server_that_asks_for_a_token_in_the_words_of_rfc_6750() -> None
 def test_takes_a_graphql_refusal_for_no_mcp() -> None:
     body = {"errors": [{"message": "not signed in"}], "error": "invalid_token"}
     found, _, _ = probed(refused(body, "Bearer"))
-    assert found.identity is None
-    assert found.server.state == "token_required"
+    assert (found.identity, found.server.state) == (None, "not_mcp")
+    challenge = 'Bearer resource_metadata="https://a.example/.well-known/x"'
+    found, _, _ = probed(refused(body, challenge))
+    assert (found.identity is not None, found.server.state) == (True, "token_required")
+
+
+def test_does_not_know_what_a_refusal_hides_that_says_nothing_of_mcp() -> None:
+    found, _, _ = probed(refused({"detail": "Not authenticated"}))
+    assert (found.identity, found.server.state) == (None, "token_required")
     assert found.not_assessed[0].what == "whether it is an MCP server"
 
 
@@ -528,6 +535,26 @@ def test_is_not_held_by_a_stream_of_events_that_answer_nothing() -> None:
     found, _, _ = probed(lambda _: head + b'data: {"x":1}\n\n' * 5)
     assert found.server.state == "unknown"
     assert found.not_assessed[0].why == "the answer does not end in time"
+
+
+async def drips_bodies(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.readuntil(b"\r\n\r\n")
+    writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
+    while not reader.at_eof():
+        writer.write(b"{")
+        await writer.drain()
+        await asyncio.sleep(0.02)
+
+
+@pytest.mark.parametrize("path", ["", "/mcp"])
+def test_is_held_by_a_body_that_drips_once_and_not_at_each_path(path: str) -> None:
+    found = raw(drips_bodies, path)
+    assert found.server.state == "unknown"
+    whys = [it.why for it in found.not_assessed]
+    assert whys == [
+        "the answer does not end in time",
+        "at /mcp, the answer does not end in time",
+    ]
 
 
 async def sends_a_gigabyte(

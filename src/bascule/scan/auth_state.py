@@ -33,6 +33,8 @@ def read_refusal(outcome: Outcome) -> Refusal | None:
     """Read a refusal for want of a right; None where the answer is none."""
     answered = outcome.answered
     challenges = tuple(answered.every("www-authenticate"))
+    if _is_graphql(answered) and not names_metadata(challenges):
+        return None
     if answered.status == 401:
         is_mcp = names_metadata(challenges) or _is_bearer_error(outcome)
         return Refusal("token_required", _asked_for(challenges), is_mcp, challenges)
@@ -56,12 +58,20 @@ def names_metadata(challenges: Iterable[str]) -> bool:
 
 
 def _is_bearer_error(outcome: Outcome) -> bool:
-    """Tell a refusal in the words of JSON-RPC or RFC 6750 from any other, as GraphQL's."""
+    """Tell a refusal in the words of JSON-RPC or RFC 6750 from any other."""
     if outcome.error is not None:
         return True
     said = read_object(outcome.answered.body) or {}
     error = said.get("error")
-    return "errors" not in said and isinstance(error, str) and error in _BEARER_ERRORS
+    return isinstance(error, str) and error in _BEARER_ERRORS
+
+
+def _is_graphql(answered: Answered) -> bool:
+    """Tell a refusal in the words of GraphQL, whose servers answer any POST with them."""
+    errors = (read_object(answered.body) or {}).get("errors")
+    if not isinstance(errors, list) or not errors:
+        return False
+    return all(isinstance(it, dict) and "message" in it for it in errors)
 
 
 def _asked_for(challenges: tuple[str, ...]) -> Auth | None:

@@ -16,6 +16,7 @@ from bascule.errors import BasculeError
 READ_BYTES = 32 << 10
 MAX_HEAD_BYTES = 64 << 10
 GRACE_SECONDS = 0.05
+ENCODED = "the answer is encoded, which was not asked for"
 SEEN_BYTES = 64
 """Of what is not HTTP: enough to tell what else it may be."""
 
@@ -229,7 +230,7 @@ class Reply:
         self.status = status
         self._begun = True
         if (self.header("content-encoding") or "identity").lower() != "identity":
-            self.cut = "the answer is encoded, which was not asked for"
+            self.cut = ENCODED
 
     def on_body(self, data: bytes) -> None:
         """Take a piece."""

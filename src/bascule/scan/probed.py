@@ -77,6 +77,8 @@ class Probed:
     """None where no MCP was found."""
     failure: Failure | None = None
     """Why there was no answer of HTTP at all, where there was none."""
+    status: int = 0
+    """Of the first answer, where no MCP was found; 0 without one."""
     others: tuple[Probed, ...] = ()
     """Further endpoints on the same port."""
 

@@ -40,7 +40,7 @@ async def probe(
     is asked by name too: some know `localhost` alone.
     """
     found = await _once(wire, target, JUDGES if judges is None else judges, seconds)
-    refuses = found.failure is None and found.server.state in {"forbidden", "unknown"}
+    refuses = found.failure is None and found.status in {403, 421}
     if not (refuses and found.identity is None and _is_loopback_literal(target.host)):
         return found
     by_name = replace(target, host="localhost", addresses=_addresses(target))

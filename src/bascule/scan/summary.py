@@ -131,6 +131,7 @@ def summed_up(target: Target, met: Walk, probed: list[Probed], ended: str) -> Pr
         findings=findings,
         not_assessed=tuple(gaps),
         failure=None if met.problem is None else met.problem.failure,
+        status=_status(met),
         others=tuple(probed),
     )
 

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from bascule.scan.absent import absent
 from bascule.scan.auth_state import Refusal
 from bascule.scan.eras import discover, read_object
-from bascule.scan.exchange import WireError
+from bascule.scan.exchange import ENCODED, WireError
 from bascule.scan.identify import Sighting, refused, sighted
 from bascule.scan.judge.tokens import GARBAGE, let_in
 from bascule.scan.paths import (
@@ -28,7 +28,7 @@ from bascule.scan.target import Target
 from bascule.scan.wire import Answered, Place, Wire
 
 MAX_SILENCES = 2
-"""Paths without an answer, after which no more are tried."""
+"""Paths without a whole answer, after which no more are tried."""
 MAX_ENDPOINTS = 8
 """Of one port."""
 
@@ -58,6 +58,8 @@ class Walk:
     """One server takes every path for its endpoint, so that no more are tried."""
     stopped: str = ""
     """Why not every path was tried."""
+    cuts: int = 0
+    """Paths whose first answer had no end, in bytes or in time."""
     odd: str = ""
     """What sounds like MCP at the named path, and is not enough to tell."""
     redirects: dict[str, str] = field(default_factory=dict)
@@ -78,6 +80,9 @@ async def walk(wire: Wire, target: Target, met: Walk, visit: Visit) -> None:
         met.problem = exc
         return
     if target.path is not None and (met.sightings or met.refused is not None):
+        return
+    if met.first is not None and met.first.cut not in {"", ENCODED}:
+        met.stopped = f"at {named}, {met.first.cut}"
         return
     await _others(wire, target, [named, *more], met, visit)
 
@@ -123,13 +128,16 @@ async def _others(
         if path in tried or path in _message_paths(met):
             continue
         tried.add(path)
+        begun = met.cuts
         try:
             waiting += await _at(wire, target, met.place, path, met, visit)
+            problem = "" if met.cuts == begun else "the answers do not end"
         except WireError as exc:
-            silences += 1
-            if silences >= MAX_SILENCES:
-                met.stopped = f"at {path}, {exc}"
-                return
+            problem = str(exc)
+        silences += bool(problem)
+        if silences >= MAX_SILENCES:
+            met.stopped = f"at {path}, {problem}"
+            return
 
 
 def _message_paths(met: Walk) -> set[str]:
@@ -150,6 +158,7 @@ async def _at(
     async with sighted(wire, target, place, path, thorough=thorough) as seen:
         met.place = place
         met.first = met.first or seen.first
+        met.cuts += seen.first.cut not in {"", ENCODED}
         first_refusal = seen.refusal is not None and met.refused is None
         if seen.identity is None and first_refusal:
             await _read_metadata(wire, target, place, seen)
