@@ -26,6 +26,44 @@ _COMMAND = re.compile(
     r"|\bdrop\s+table\b|\bdd\s+if=|[;&|]\s{0,3}(?:ba|z)?sh\s+\S|\bcat\s+(?:~|/etc|/home"
     r"|/root|\.env|\$HOME)"
 )
+_PROGRAMS = (
+    *(
+        "curl",
+        "wget",
+        "rm -",
+        "chmod",
+        "/dev/",
+        "nc ",
+        "base64",
+        ">",
+        "proxy",
+        "subprocess",
+    ),
+    *(
+        "os.system",
+        "eval(",
+        "powershell",
+        "iex",
+        "sudo ",
+        "git push",
+        "drop table",
+        "dd if",
+    ),
+    *(
+        "sh ",
+        "| sh",
+        "bash",
+        "cat ",
+        "$(",
+        "python",
+        "nohup",
+        "--trusted",
+        "--unsafe",
+        "777",
+    ),
+    "ssh-",
+)
+"""Of which a command has at least one: looked for first, because most texts have none."""
 _GRAVE = re.compile(
     r"\|\s{0,3}(?:ba|z)?sh\b|/dev/tcp/|\brm\s+-r?f\s+[/~*]|authorized_keys|\bnc\s+-e"
     r"|\|\s{0,3}curl\b|\bssh-\w+\s+aaaa"
@@ -70,19 +108,22 @@ def acting(passage: Passage, text: str) -> Iterator[Hit]:
         if at is not None and sentence.within(c.NOT, at - 5, at) is None:
             grave = sentence.has & (c.SECRET | c.SECRET_PATH | c.TALK)
             yield passage.hit(MALICE, 3 if grave else 2, at)
-    if _BIDES.search(text):
+    if ("approv" in text or "review" in text) and _BIDES.search(text):
         yield passage.hit(MALICE, 3)
 
 
 def _commands(passage: Passage, text: str) -> Iterator[Hit]:
     sentence = passage.sentence
-    if _COMMAND.search(text):
+    if any(it in text for it in _PROGRAMS) and _COMMAND.search(text):
         told = passage.is_directive or sentence.has & (c.MODAL | c.UNIVERSAL)
         grave = _GRAVE.search(text) is not None
         weak = sentence.has & (c.EXAMPLE | c.GUARD) or not (told or grave)
         yield passage.hit(PAYLOAD, 1 if weak else 3)
         return
-    if _INSTALLS.search(text) and (passage.is_directive or sentence.has & c.COLON):
+    installs = ("install" in text or "npx" in text or " i " in text) and _INSTALLS.search(
+        text
+    )
+    if installs and (passage.is_directive or sentence.has & c.COLON):
         weak = sentence.has & c.EXAMPLE or not _BLIND.search(text)
         yield passage.hit(PAYLOAD, 1 if weak else 3)
     act = passage.told(c.CALL)

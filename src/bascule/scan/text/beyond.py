@@ -48,6 +48,10 @@ _MOVES = c.SEND | c.PUT
 WEIGHTS = {7: 3, 6: 3, 5: 3, 4: 3, 3: 2, 2: 1}
 
 
+def _is_due(text: str) -> bool:
+    return " to be " in text and _DUE.search(text) is not None
+
+
 def points(passage: Passage, text: str) -> int:
     """Count the signs of a sentence."""
     sentence = passage.sentence
@@ -70,7 +74,7 @@ def points(passage: Passage, text: str) -> int:
         found += 1
     found += _TOO.search(text) is not None
     found += 2 * (_every(passage) is not None)
-    found += _DUE.search(text) is not None
+    found += _is_due(text)
     found += "whenever" in sentence.words
     found += "this one" in text
     found += _AUTHORITY.search(text) is not None and not topic & (
@@ -107,7 +111,7 @@ def beyond(passage: Passage, text: str) -> Iterator[Hit]:
     if (
         sentence.first
         or passage.subject.of_parameter
-        or not (passage.any_told() or _DUE.search(text))
+        or not (passage.any_told() or _is_due(text))
     ):
         return
     weight = WEIGHTS.get(min(points(passage, text), 7), 0)

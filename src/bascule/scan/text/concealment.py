@@ -92,6 +92,7 @@ _PRIVILEGED = re.compile(
     r"|unlimited|superuser|highest|privileged|system)(?: \w+)? (?:access|rights"
     r"|privileges?|permissions?|authority|level)"
 )
+_RIGHTS = ("ed by", "access", "rights", "privilege", "permission", "authority", "level")
 _TRUSTED = re.compile(
     r"\b(?:treat|regard|consider|handle|follow|obey|execute|accept|trust"
     r"|carry out)\b[^.;]{0,60}\b(?:outputs?|results?"
@@ -261,9 +262,11 @@ def _left_out(passage: Passage, text: str) -> Iterator[Hit]:
             return
     if passage.protects:
         return
-    if _UNSEEN.search(text):
+    if sentence.has & (c.NOT | c.OMIT | c.WHEN) and _UNSEEN.search(text):
         yield passage.hit(HIDES, 3)
-    elif _UNTOLD.search(text) and passage.is_directive:
+    elif (
+        sentence.has & (c.NOT | c.INSTEAD) and _UNTOLD.search(text) and passage.is_directive
+    ):
         what = c.USER | c.THIS | c.TOOL | c.REPLY
         yield passage.hit(HIDES, 3 if sentence.has & what else 2)
     elif _BACKGROUND.search(text) and passage.any_told():
@@ -339,7 +342,7 @@ def precedence(passage: Passage, text: str) -> Iterator[Hit]:
     suspends = sentence.has & (c.RULES | c.SAFETY | c.CHECK) and _SUSPENDED.search(text)
     if (trusted and not _DENIED.search(text, before, trusted.start())) or suspends:
         yield passage.hit(OVERRIDES, 3)
-    if _PRIVILEGED.search(text):
+    if any(it in text for it in _RIGHTS) and _PRIVILEGED.search(text):
         weak = sentence.has & c.EXAMPLE
         yield passage.hit(AUTHORITY, 1 if weak else 3)
     lasting = sentence.has & (c.LASTING | c.OTHER | c.UNIVERSAL | c.THIS)

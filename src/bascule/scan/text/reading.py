@@ -164,22 +164,24 @@ def sentences(folded: Folded, *, opens: bool = True) -> Iterator[Sentence]:
                 current = Sentence(first=False)
             if kind == "break":
                 continue
-        marks = marks_of(kind, word)
-        if kind == "plain" and (pair := _PAIRS.get(word.lower())):
-            marks |= current.joined(*pair)
-        if kind == "url" and match.start() and folded.text[match.start() - 1] == "(":
+        start, end = match.span()
+        if kind == "plain":  # nine of ten
+            word = word.lower()
+            marks = MEANINGS.get(word, 0)
+            if word in _PAIRS:
+                marks |= current.joined(*_PAIRS[word])
+        elif kind == "url" and start and folded.text[start - 1] == "(":
             marks = c.HELP  # a link to read on
-        if kind == "identifier":
-            word = plain_name(word)
-        current.add(word.lower(), marks, match.start(), match.end())
+        else:
+            marks = marks_of(kind, word)
+            word = plain_name(word) if kind == "identifier" else word.lower()
+        current.add(word, marks, start, end)
     if current.words:
         yield current
 
 
 def marks_of(kind: str, word: str) -> int:
     """Give the concepts of one token."""
-    if kind == "plain":
-        return MEANINGS.get(word.lower(), 0)
     if kind in ("word", "piece"):
         plain = word.lower().replace("’", "'")
         known = MEANINGS.get(plain) or MEANINGS.get(plain.removesuffix("'s"), 0)

@@ -216,14 +216,15 @@ def _answer(passage: Passage, text: str) -> Iterator[Hit]:
     omit = passage.told(c.OMIT)
     if omit is not None and _SLANTED.search(text) and sentence.has & (c.REPLY | c.USER):
         yield passage.hit(ANSWER, 3, omit.at)
-    lie = None if sentence.has & c.GUARD or sentence.first else _LIES.search(text)
+    obliged = passage.is_directive or sentence.has & c.MODAL
+    spoken = obliged and not (sentence.has & c.GUARD or sentence.first)
+    lie = _LIES.search(text) if spoken else None
     if (
         lie is not None
         and _DENIED.search(text, max(lie.start() - 16, 0), lie.start()) is None
     ):
         unconditional = _ASKED.isdisjoint(sentence.words) and "when" not in sentence.words
-        if passage.is_directive or sentence.has & c.MODAL:
-            yield passage.hit(ANSWER, 3 if unconditional else 1)
+        yield passage.hit(ANSWER, 3 if unconditional else 1)
     put = passage.told(c.PUT)
     if put is not None and sentence.has & c.REPLY and sentence.has & c.MODEL:
         reply = sentence.within(c.REPLY, put.at, put.at + 16)
@@ -242,10 +243,9 @@ def _choice(passage: Passage, text: str) -> Iterator[Hit]:
             other = at
             break
     bad = sentence.place(c.BAD)
-    theirs = _THEIRS.search(text) or any(
-        map(passage.is_foreign, range(len(sentence.words)))
-    )
-    if theirs and _SHADOWS.search(text):
+    if _SHADOWS.search(text) and (
+        _THEIRS.search(text) or any(map(passage.is_foreign, range(len(sentence.words))))
+    ):
         yield passage.hit(CHOICE, 3 if _WITHDRAWN.search(text) else 2)
     if other is not None and bad is not None:
         yield passage.hit(CHOICE, 3, other, bad)

@@ -45,6 +45,12 @@ _CONFIGURES = frozenset({"set", "provide", "specify", "supply", "run", "use", "u
 _AGREED = re.compile(
     r"\b(?:if|when|unless|once) the (?:user|customer) (?:agrees|allows|wants|consents)"
 )
+_TALKS = (
+    "conversation chat dialog exchange discuss messages turns question prompt utterance"
+    " instructions configuration reasoning thoughts message said told wrote typed asked"
+    " mentioned knows shared talked tool"
+)
+_TALKING = _TALKS.split()
 _YOURS = re.compile(r"\b(?:your|current|own|full|complete|entire|verbatim)\b")
 _GRAVE = re.compile(
     r"\b(?:private keys?|seed phrase|recovery phrase|passwords?|credit cards?)\b"
@@ -153,6 +159,8 @@ def _weight(passage: Passage, text: str, at: int, marks: int) -> int:
 
 def _talk(passage: Passage, text: str) -> Iterator[Hit]:
     if passage.subject.topic & (c.TALK | c.MEMORY):
+        return
+    if not any(it in text for it in _TALKING):
         return
     match = _TALKED.search(text)
     if match is None or _AGREED.search(text):
