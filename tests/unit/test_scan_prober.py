@@ -417,6 +417,34 @@ def test_asks_as_localhost_who_knows_no_address(status: str, path: str) -> None:
     assert {it.address for it in sent} == {f"127.0.0.1:{server.port}"}
 
 
+def test_does_not_follow_a_site_that_names_ever_new_paths() -> None:
+    def answer(heard: Heard) -> bytes:
+        links = "".join(f'<a href="{heard.path}/{it}/mcp">' for it in range(9))
+        return http("200 OK", links.encode(), "Content-Type: text/html")
+
+    found, server, _ = probed(answer, "")
+    assert found.server.state == "not_mcp"
+    assert len(server.heard) < 80
+    assert found.not_assessed[0].why == "40 paths were tried, and the site names more"
+
+
+def test_does_not_keep_lists_without_bounds() -> None:
+    tools = [{**TOOL, "description": "x" * 500_000}] * 7
+
+    def answer(heard: Heard) -> bytes:
+        if heard.rpc == "tools/list":
+            return result(heard, {"tools": tools, "nextCursor": "more"})
+        return modern(heard)
+
+    found, server, _ = probed(answer)
+    assert len([it for it in server.heard if it.rpc == "tools/list"]) == 3
+    assert [it.what for it in found.not_assessed] == [
+        "all of `tools/list`",
+        "all of `resources/list`",
+        "all of `prompts/list`",
+    ]
+
+
 def test_takes_a_server_that_serves_every_path_for_one() -> None:
     def answer(heard: Heard) -> bytes:
         heard.path = "/mcp"

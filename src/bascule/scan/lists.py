@@ -17,6 +17,8 @@ from bascule.scan.greet import Greeted
 
 MAX_PAGES = 20
 MAX_ENTRIES = 10_000
+MAX_BYTES = 8 << 20
+"""Of all lists of a server together."""
 NO_SUCH_METHOD = "it has no such method"
 _OF_FORM = frozenset({HEADER_MISMATCH, UNSUPPORTED_VERSION})
 """Errors about how it was asked, which say nothing of who may ask."""
@@ -35,6 +37,8 @@ class Listed:
     """A list had no whole answer, so that nobody knows whether it is closed."""
     unfinished: dict[str, str] = field(default_factory=dict)
     """By method: why there may be more entries."""
+    bytes: int = 0
+    """What they took on the wire."""
     first: Question | None = None
     """What was asked for the first list that came."""
 
@@ -47,7 +51,10 @@ async def read_lists(greeted: Greeted) -> Listed:
     found = Listed()
     numbers = count(2)
     for method in LISTS:
-        await _read(greeted, method, numbers, found)
+        if found.bytes > MAX_BYTES:
+            found.unfinished[method] = f"its lists are larger than {MAX_BYTES} bytes"
+        else:
+            await _read(greeted, method, numbers, found)
     return found
 
 
@@ -68,12 +75,13 @@ async def _read(greeted: Greeted, method: str, numbers: count[int], found: Liste
             _stop(found, method, refusal(outcome), begun=method in found.lists)
             return
         entries += [it for it in page if isinstance(it, dict)]
+        found.bytes += len(outcome.answered.body)
         found.lists[method] = tuple(entries)
         found.first = found.first or question
         cursor = (outcome.result or {}).get("nextCursor")
         if not isinstance(cursor, str):
             return
-        if len(entries) > MAX_ENTRIES:
+        if len(entries) > MAX_ENTRIES or found.bytes > MAX_BYTES:
             break
         params = {"cursor": cursor}
     found.unfinished[method] = f"there is more after {len(entries)} entries"

@@ -36,14 +36,13 @@ Progress = Callable[[int], None]
 
 async def probe_urls(wire: Wire, targets: Sequence[Target], progress: Progress) -> Report:
     """Probe what was named one by one: each has a row, and its further endpoints too."""
-    probed: dict[Target, Probed] = {}
+    probed: dict[Target, Report] = {}
 
     def keep(target: Target, found: Probed) -> None:
-        probed[target] = found
+        probed[target] = merged(_as_report(it, row=True) for it in found.each())
 
     await _probe_all(wire, targets, keep, progress)
-    rows = (it for target in targets for it in probed[target].each())
-    return _report(wire, [_as_report(it, row=True) for it in rows])
+    return _report(wire, [probed[target] for target in targets])
 
 
 async def probe_networks(
@@ -56,23 +55,22 @@ async def probe_networks(
     """
     inside, gaps = _in_scope(wire.scope, networks, ports)
     silent: Counter[str] = Counter()
-    met: list[tuple[Target, Probed]] = []
+    met: dict[Target, Report] = {}
 
     def keep(target: Target, found: Probed) -> None:
+        plain = found.server.state in {"unreachable", "not_mcp"} and not found.findings
         if found.failure == "unreachable":
             silent[_network_of(target, networks)] += 1
-        elif found.server.state not in {"unreachable", "not_mcp"}:
-            met.append((target, found))
+        elif not plain or found.others:
+            each_met = (_as_report(it, row=_is_mcp(it)) for it in found.each())
+            met[target] = merged(each_met)
 
     await _probe_all(wire, inside, keep, progress)
-    order = {target: number for number, target in enumerate(inside)}
-    met.sort(key=lambda it: order[it[0]])
     gaps += [
         Gap(target=network, what=IS_MCP, why=f"nothing came back from {number} ports")
         for network, number in silent.items()
     ]
-    each_met = (it for _, found in met for it in found.each())
-    reports = [_as_report(it, row=it.identity is not None) for it in each_met]
+    reports = [met[target] for target in inside if target in met]
     return _report(wire, [*reports, Report(not_assessed=tuple(gaps))])
 
 
@@ -130,6 +128,10 @@ def _hosts(network: Network) -> Iterator[str]:
 def _network_of(target: Target, networks: Sequence[Network]) -> str:
     address = ipaddress.ip_address(target.addresses[0])
     return next((str(it) for it in networks if address in it), target.shown)
+
+
+def _is_mcp(probed: Probed) -> bool:
+    return probed.identity is not None
 
 
 def _as_report(probed: Probed, *, row: bool) -> Report:

@@ -29,6 +29,8 @@ from bascule.scan.wire import Answered, Place, Wire
 
 MAX_SILENCES = 2
 """Paths without a whole answer, after which no more are tried."""
+MAX_PATHS = 40
+"""Of one port: a site may name ever new ones."""
 MAX_ENDPOINTS = 8
 """Of one port."""
 
@@ -127,6 +129,9 @@ async def _others(
         path = waiting.pop(0)
         if path in tried or path in _message_paths(met):
             continue
+        if len(tried) >= MAX_PATHS:
+            met.stopped = f"{MAX_PATHS} paths were tried, and the site names more"
+            return
         tried.add(path)
         begun = met.cuts
         try:
