@@ -240,7 +240,11 @@ def test_a_place_that_is_no_file_is_not_opened(tmp_path: Path) -> None:
     assert place(f"{pipe}: time").line == 1
 
 
+def test_a_path_that_no_file_can_have_is_a_place_too() -> None:
+    assert place(f"/{'a' * 5000}: time").line == 1
+
+
 @given(st.text())
 def test_any_target_has_a_uri(target: str) -> None:
-    for each in (target, f"/{target}", f"C:\\{target}"):
+    for each in (target, f"/{target}", f"C:\\{target}", f"\\\\{target}\\x\\y: z"):
         assert re.fullmatch(r"[\w.~%/:-]+", place(each).uri, re.ASCII)

@@ -75,7 +75,9 @@ def _absolute(path: str) -> str:
     if windows.is_absolute() and not path.startswith("/"):
         drive = windows.drive.replace("\\", "/")
         rest = windows.as_posix()[len(drive) :]
-        return f"file:{'' if drive.startswith('//') else '///'}{drive}{_quoted(rest)}"
+        if not drive.startswith("//"):
+            return f"file:///{drive}{_quoted(rest)}"
+        return f"file:{_quoted(drive)}{_quoted(rest)}"
     return f"file://{_quoted(str(Path(path).absolute()))}"
 
 
@@ -94,9 +96,11 @@ def _is_bytes(path: str) -> bool:
 
 def _line_of(path: str, name: str) -> int:
     """Find the line that first has a name in quotation marks, or else at all."""
-    if not name or not Path(path).is_file():
+    if not name:
         return 1
     try:
+        if not Path(path).is_file():
+            return 1
         with Path(path).open(encoding="utf-8", errors="replace") as file:
             lines = file.read(_LARGEST).splitlines()
     except (OSError, ValueError):
