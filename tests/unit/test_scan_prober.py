@@ -107,6 +107,17 @@ def test_finds_a_server_of_2026_07_28_that_lists_without_a_token() -> None:
     assert first.headers["accept"] == "application/json, text/event-stream"
 
 
+def test_names_of_its_lists_those_that_have_something() -> None:
+    def answer(heard: Heard) -> bytes:
+        if heard.path == "/mcp" and heard.rpc in {"resources/list", "prompts/list"}:
+            return result(heard, {"resultType": "complete", heard.rpc.split("/")[0]: []})
+        return modern(heard)
+
+    found, _, _ = probed(answer)
+    evidence = found.findings[0].evidence
+    assert evidence == "it lists 1 tool without a token: `delete_all`"
+
+
 def test_shows_no_secret_of_what_a_server_says_of_itself() -> None:
     secret = "Zq8Wx3Cv6Bn9Ml2Kj5Hg"
     info = {"name": f"https://bob:{secret}@x.example/?token={secret}", "version": "1"}

@@ -208,9 +208,10 @@ def _of_state(identity: Identity, target: str) -> Iterator[Finding]:
 
 def _listing(identity: Identity) -> str:
     """Say what is listed to strangers: numbers, and the names of some tools."""
+    full = {method: entries for method, entries in identity.lists.items() if entries}
     counts = ", ".join(
         _counted(len(entries), method.partition("/")[0])
-        for method, entries in identity.lists.items()
+        for method, entries in (full or identity.lists).items()
     )
     names = [
         clipped(name)
