@@ -33,6 +33,21 @@ def test_refuses_what_is_no_url(url: str) -> None:
         Target.of_url(url)
 
 
+@pytest.mark.parametrize(
+    ("url", "hint"),
+    [
+        ("localhost:8000/mcp", "has a scheme: write `http://localhost:8000/mcp`"),
+        ("me:canary@a.example/?k=canary", "has a scheme: write `http://a.example/?…`"),
+        ("ftp://x/", "http or https"),
+    ],
+)
+def test_says_how_a_url_is_written_and_no_secret(url: str, hint: str) -> None:
+    with pytest.raises(TargetError) as raised:
+        Target.of_url(url)
+    assert hint in str(raised.value)
+    assert "canary" not in str(raised.value)
+
+
 def test_connects_to_loopback_for_no_address_in_particular() -> None:
     assert Target.of_url("http://0.0.0.0:8000/mcp").addresses == ("127.0.0.1",)
     assert Target.of_url("http://[::]:8000/mcp").addresses == ("::1",)

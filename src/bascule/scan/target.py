@@ -54,9 +54,7 @@ class Target:
         """
         parts = web_address(url)
         if parts is None or parts.hostname is None:
-            raise TargetError(
-                f"`{shown(url)}` is no URL to probe: http or https, a host, visible ASCII"
-            )
+            raise TargetError(_wanted(url))
         secure = parts.scheme == "https"
         return cls(
             host=parts.hostname,
@@ -86,6 +84,14 @@ class Target:
     def shown(self) -> str:
         """How reports call it."""
         return shown(f"{self.origin}{self.path or '/'}")
+
+
+def _wanted(url: str) -> str:
+    """Say how a URL is written, with the scheme where that is all that it lacks."""
+    whole = f"http://{url}"
+    if "://" not in url and web_address(whole) is not None:
+        return f"a URL to probe has a scheme: write `{shown(whole)}`"
+    return f"`{shown(url)}` is no URL to probe: http or https, a host, visible ASCII"
 
 
 def authority(host: str, port: int, *, secure: bool) -> str:
