@@ -58,7 +58,7 @@ def test_the_exit_code_follows_the_threshold(
 @pytest.mark.parametrize(
     ("line", "problem"),
     [
-        (b'{"name": "x"', "is no JSON"),
+        (b'{"name": "x"', "is no JSON: Expecting ',' delimiter at column "),
         (b"[]", "is no JSON object"),
         (b'{"description": "x"}', "has no `name`"),
         (b'{"name": "x", "description": 3}', "`description` that is no text"),

@@ -35,6 +35,8 @@ def _row(line: bytes, where: str) -> Mapping[str, Any]:
         raise RowError(f"{where}: is not UTF-8") from exc
     except RecursionError as exc:
         raise RowError(f"{where}: is nested too deeply") from exc
+    except json.JSONDecodeError as exc:
+        raise RowError(f"{where}: is no JSON: {exc.msg} at column {exc.colno}") from exc
     except ValueError as exc:
         raise RowError(f"{where}: is no JSON: {exc}") from exc
     if not isinstance(value, dict):
