@@ -53,6 +53,16 @@ def test_the_first_scan_is_kept_and_says_so(home: Path) -> None:
     assert second["not_assessed"] == []
 
 
+def test_the_first_scan_of_a_path_leaves_nothing_unsaid(home: Path) -> None:
+    state = ["--state", str(home.parent / "paths.json"), "--json", "--fail-on", "never"]
+    words = ["scan", "configs", str(home / ".cursor" / "mcp.json"), *state]
+    first = json.loads(CliRunner().invoke(main, words).stdout)
+    assert first["not_assessed"] == []
+    put(home, {"one": SERVER, "two": SERVER})
+    second = json.loads(CliRunner().invoke(main, words).stdout)
+    assert changes(second) == [("medium", "new: `npx -y tool@1.0.0`")]
+
+
 @pytest.mark.parametrize(
     ("servers", "told"),
     [

@@ -94,7 +94,8 @@ def scanned_configs(
             looking=lambda folder: line.say(f"looking for projects in {folder}"),
         )
     named = map(_root_of, paths)
-    return with_changes(scanned, (*(it.path for it in homes), *named), state)
+    roots = (*(it.path for it in homes), *named)
+    return with_changes(scanned, roots, state, may_be_first=bool(paths))
 
 
 def _root_of(path: Path) -> str:

@@ -17,8 +17,16 @@ from bascule.scan.finding import Finding
 from bascule.scan.report import Gap, Report, merged
 
 
-def with_changes(scanned: Scanned, roots: tuple[str, ...], named: Path | None) -> Scanned:
+def with_changes(
+    scanned: Scanned,
+    roots: tuple[str, ...],
+    named: Path | None,
+    *,
+    may_be_first: bool = False,
+) -> Scanned:
     """Compare a scan with the last one of the same homes or paths, and keep it.
+
+    That there was none before is a gap, unless it `may_be_first`, as in a pipeline.
 
     What is kept is in `$XDG_STATE_HOME/bascule/client-configs.json` unless a file was
     named. That it cannot be read or written is no error: it is said in the report.
@@ -31,9 +39,9 @@ def with_changes(scanned: Scanned, roots: tuple[str, ...], named: Path | None) -
     try:
         state = _read(path)
         before = state.scans.get(key)
-        if before is None:
+        if before is None and not may_be_first:
             gaps.append(_gap(path, "this is the first scan: it is kept there"))
-        else:
+        elif before is not None:
             found = tuple(drift.changes(before, now, os.path.lexists))
         _write(path, state, key, drift.joined(before or {}, now, os.path.lexists))
     except (OSError, ValueError, ConfigFileError) as exc:
