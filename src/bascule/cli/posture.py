@@ -91,7 +91,8 @@ def _text(
 
 def _lines(it: Control) -> Iterator[str]:
     state = click.style(f"{it.state:<12}", fg=_COLOURS[it.state])
-    yield f"{state}  {it.promise:<8}  {cell(it.title)}"
+    name = f"{it.promise}/{it.id}"
+    yield f"{state}  {name:<19}  {cell(it.title)}"
     for sentence in it.evidence[:_MOST_NAMED]:
         yield f"    {cell(sentence)}"
     more = len(it.evidence) - _MOST_NAMED

@@ -54,7 +54,8 @@ class Gathered:
 
 def controls(it: Gathered) -> Iterator[Control]:
     """Judge every control."""
-    tokens, shown, strict = live_controls(it.running, it.not_running)
+    start = "start the server: `bascule up`" if it.config.connectors else ""
+    tokens, shown, strict = live_controls(it.running, it.not_running, start)
     yield from (tokens, shown)
     yield from identity_controls(it.config, it.snapshot, it.owner)
     yield from rights_controls(it.config, it.snapshot, it.tests)

@@ -54,10 +54,10 @@ class Running:
     depth: int
 
 
-def live_controls(running: Running | None, why: str) -> Iterator[Control]:
-    """Judge by asking; `why`: why there is nobody to ask."""
+def live_controls(running: Running | None, why: str, fix: str) -> Iterator[Control]:
+    """Judge by asking; `why`: why there is nobody to ask, `fix`: what to do about that."""
     if running is None:
-        yield from (it.unseen(why, "start the server: `bascule up`") for it in LIVE)
+        yield from (it.unseen(why, fix) for it in LIVE)
         return
     for subject, look in zip(LIVE, (_tokens, _shown, _strict), strict=True):
         try:
