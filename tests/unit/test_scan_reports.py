@@ -16,6 +16,7 @@ from bascule.scan.report import Gap, Report
 from bascule.scan.reports.json import json_report
 from bascule.scan.reports.plain import plain
 from bascule.scan.reports.text import text_report
+from bascule.scan.server import Server
 from scanned import (
     FLOATING,
     HOSTILE,
@@ -86,6 +87,14 @@ def test_what_is_wrong_stands_at_the_end() -> None:
     parts = ("Servers ", "Not assessed", "HIGH ", "MEDIUM ", "2 servers, 2 findings")
     places = [text.index(it) for it in parts]
     assert places == sorted(places)
+
+
+def test_a_server_without_a_name_is_not_named_by_its_address_twice() -> None:
+    url = "http://127.0.0.1:8931/mcp"
+    nameless = Server(name=url, transport="http", url=url, state="unreachable")
+    table = as_text(report(servers=(nameless,))).split("\n\n")[0]
+    assert table.splitlines()[1].startswith("-  ")
+    assert table.count(url) == 1
 
 
 def test_what_was_not_assessed_is_always_listed() -> None:

@@ -155,7 +155,7 @@ def _what_and_why(gap: Gap) -> tuple[str, str]:
 
 def _row(server: Server) -> tuple[str, str, str, str, str, str]:
     return (
-        plain(server.name),
+        plain(server.name) if server.name != where(server) else "-",
         server.state,
         server.auth or "?",
         _SHORT[server.known],
