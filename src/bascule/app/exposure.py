@@ -171,12 +171,13 @@ def _resources(probe: Probe, it: Deployment) -> Iterator[Finding]:
         address = metadata_address(it.public_url, name)
         said = probe.get(address.removeprefix(it.public_url)).message
         resource, servers = said.get("resource"), said.get("authorization_servers")
+        issuers = ", ".join(map(str, servers)) if isinstance(servers, list) else servers
         agrees = resource == resource_identifier(it.public_url, name)
         yield finding(
             name,
             "resource",
             agrees and servers == [it.public_url],
-            f"resource {resource}, tokens from {servers}",
+            f"resource {resource}, tokens from {issuers}",
             "set `server.public_url` to what clients write, and restart every replica",
         )
 

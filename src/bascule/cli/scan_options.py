@@ -121,7 +121,7 @@ _REPORTED = (
         type=click.Choice([*SEVERITIES, "never"]),
         default="low",
         show_default=True,
-        help="Exit 1 when a finding is as bad as this.",
+        help="Exit 1 when a finding is as bad as this, or worse.",
     ),
     click.option("--json", "as_json", is_flag=True, help="Print one JSON object."),
 )
