@@ -153,7 +153,9 @@ def _protection(passage: Passage, text: str) -> Iterator[Hit]:
             ):
                 what = sentence.within(c.TRACES, act.at + 1, act.at + 5)
         elif act.marks & c.GRANT and act.marks & c.BASE:
-            what = sentence.within(c.AUTHORITY, act.at + 1, act.at + 4)
+            what = sentence.within(c.AUTHORITY | c.SAFETY, act.at + 1, act.at + 4)
+            if what is not None and sentence.within(c.WHOLE | c.UNIVERSAL, act.at, what):
+                weight = 3
         if what is not None:
             yield passage.hit(SAFETY, weight, act.at, what)
             return

@@ -25,7 +25,8 @@ _LOOKS_UP = (
     " count inspect resolve"
 )
 _READS = frozenset(_LOOKS_UP.split())
-_DOES = "stop delete remove grant buy sell transfer pay push drop wipe clear disable"
+_DOES = "delete remove grant buy sell transfer pay push drop wipe clear disable"
+_STOPS = frozenset({"stop", "disable", "kill"})
 _DANGERS = frozenset(_DOES.split())
 _OWN_RESULT = frozenset({"returned", "result", "results", "returns", "output", "response"})
 _WHATEVER = re.compile(
@@ -45,6 +46,10 @@ _AGAINST_INPUT = re.compile(
 )
 _USERS_WORD = re.compile(
     r"\b(?:until|unless|ask|by|wait for) (?:\w+ ){0,7}users?\b|\bthis (?:workflow|server)\b"
+)
+_WHEN_USED = re.compile(
+    r"\b(?:when|whenever|if|each time|every time|once)\b[^.;,]{0,60}\b(?:is|are|gets"
+    r"|was) (?:used|called|invoked|executed|run)\b"
 )
 _IN_CODE = re.compile(
     r"[a-z0-9]_[a-z0-9_]*\(|[{\[]\s{0,3}[\"']\w+[\"']\s{0,3}:|[a-z]\([a-z_]+ ?[=:]"
@@ -99,7 +104,7 @@ def _named_tools(passage: Passage) -> list[int]:
     found = [at for at in range(len(sentence.words)) if passage.is_foreign(at)]
     # What a sentence begins with may be the heading of an entry.
     return [
-        at for at in found if at or sentence.within(c.MODAL | c.BE | c.TOOL | c.COLON, 1, 3)
+        at for at in found if at or sentence.within(c.MODAL | c.BE | c.TOOL | c.COLON, 1, 2)
     ]
 
 
@@ -136,10 +141,20 @@ def _dictated(passage: Passage, text: str, tool: int) -> Iterator[Hit]:
     if _IN_CODE.search(text):
         signs -= 2
     value = _VALUE.search(text) is not None
-    if not (value or verb in _DANGERS or distorts or sentence.has & c.PATH):
+    used = _WHEN_USED.search(text) is not None
+    called = sentence.words[max(tool - 3, 0) : tool]
+    also = "also" in called and "call" in called and sentence.has & (c.WHEN | c.UNIVERSAL)
+    asked = verb in _DANGERS and sentence.has & c.USER and sentence.has & c.WHEN
+    if passage.is_directive and (asked or also):
+        yield passage.hit(ARGUMENTS, 3, tool)
         return
-    signs += value
-    signs += 2 * bool(verb in _DANGERS and meaning_of_name(sentence.words[tool]) & c.SAFETY)
+    guards = verb in _STOPS and bool(meaning_of_name(sentence.words[tool]) & c.SAFETY)
+    if not (
+        value or used or guards or verb in _DANGERS or distorts or sentence.has & c.PATH
+    ):
+        return
+    signs += value + 2 * used
+    signs += 3 * guards
     signs += sentence.place(c.PARAM) is not None
     signs += bool(sentence.has & (c.WHEN | c.BEFORE | c.UNIVERSAL))
     signs += bool(sentence.has & c.PRETEXT)
@@ -185,6 +200,11 @@ def _changed(passage: Passage, text: str, other: int | None) -> Iterator[Hit]:
     where = other if other is not None else deal
     if where is None and not sentence.has & c.INSTEAD:
         dealt = sentence.within(c.DEAL, 0, alter)
+        given = sentence.within(c.PARAM | c.RECIPIENT, alter, alter + 5)
+        long = any(len(it) > 3 and it.isdigit() for it in sentence.words)
+        if kind > 1 and given and (long or sentence.has & (c.MAIL | c.ACCOUNT)):
+            yield passage.hit(ARGUMENTS, 3, alter, given)
+            return
         if kind == 1 or dealt is None or not sentence.has & (c.NUMBER | c.MAIL | c.URL):
             return
     weight = 3 if signs > _ENOUGH else signs - 2

@@ -347,4 +347,5 @@ def precedence(passage: Passage, text: str) -> Iterator[Hit]:
         yield passage.hit(AUTHORITY, 1 if weak else 3)
     lasting = sentence.has & (c.LASTING | c.OTHER | c.UNIVERSAL | c.THIS)
     if lasting and _PERSISTS.search(text):
-        yield passage.hit(LASTING, 2)
+        firm = any(it in text for it in ("from now on", "henceforth", "standing rule"))
+        yield passage.hit(LASTING, 3 if firm else 2)

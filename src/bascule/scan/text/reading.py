@@ -170,7 +170,7 @@ def sentences(folded: Folded, *, opens: bool = True) -> Iterator[Sentence]:
             marks = MEANINGS.get(word, 0)
             if word in _PAIRS:
                 marks |= current.joined(*_PAIRS[word])
-        elif kind == "url" and start and folded.text[start - 1] == "(":
+        elif kind == "url" and _is_link(folded.text, start):
             marks = c.HELP  # a link to read on
         else:
             marks = marks_of(kind, word)
@@ -178,6 +178,11 @@ def sentences(folded: Folded, *, opens: bool = True) -> Iterator[Sentence]:
         current.add(word, marks, start, end)
     if current.words:
         yield current
+
+
+def _is_link(text: str, start: int) -> bool:
+    """Tell whether a URL is a link to read on; a picture is fetched when it is shown."""
+    return text[max(start - 1, 0)] == "(" and "![" not in text[max(start - 80, 0) : start]
 
 
 def marks_of(kind: str, word: str) -> int:

@@ -31,7 +31,8 @@ _CHOSEN = re.compile(
 _ONLY = re.compile(
     r"\bonly (?:approved|trusted|official|allowed|authori[sz]ed|permitted|secure|correct"
     r"|valid|reliable"
-    r"|supported|safe|legitimate) (?:tool|way|source|method|function|server|provider"
+    r"|supported|safe|legitimate) (?:\w+ )?(?:tool|way|source|method|function|server"
+    r"|provider"
     r"|option|one)\b"
 )
 _SHADOWS = re.compile(
@@ -51,6 +52,9 @@ _WITHDRAWN = re.compile(
     r"|even where|even if)\b"
 )
 _CLAIMED = re.compile(
+    r"\bthis (?:tool|function|operation|action) (?:is|has been"
+    r"|was) (?:already )?pre-?(?:approved|authori[sz]ed"
+    r"|confirmed)|"
     r"\b(?:permission|approval|confirmation|consent)s?(?: (?:prompts?|dialogs?|requests?"
     r"|checks?))? (?:is|are|was|were) (?:redundant"
     r"|unnecessary|superfluous|implied|a formality|given|assumed|not needed|handled)"
@@ -86,6 +90,11 @@ _EACH_TURN = re.compile(
     r"|thinking) (?:to )?(?:anything|any|every|each|at all|about it)"
     r"|\bon (?:each|every) (?:message|turn|prompt|request of the user)\b"
     r"|\bevery (?:response|reply|answer) (?:has|must|needs|starts)"
+)
+_SOON = 4
+_MUST_NOT = re.compile(
+    r"\b(?:[a-z0-9]+_[a-z0-9_]+)[`'\"]? (?:tool |function )?(?:must|may) (?:not|never"
+    r"|no longer) be (?:used|called|invoked)"
 )
 _THOUGH = re.compile(
     r"\b(?:even if|even when|even though|although|though|instead of"
@@ -142,12 +151,16 @@ _LEAKING_LINK = re.compile(
 _UNASKED = re.compile(
     r"\b(?:without|no need (?:to|for)|need not|needn't|not necessary to|unnecessary to"
     r"|skip|skipping|bypass"
-    r"|instead of|rather than|no) (?:\w+ ){0,3}(?:ask(?:ing)?(?=$|\W*$"
+    r"|instead of|rather than"
+    r"|no) (?:\w+ ){0,3}(?:ask(?:ing)?(?= (?:the )?users? (?:before|first|again|when)|$"
+    r"|\W*$"
     r"| (?:\w+ ){0,4}(?:confirm|permission|approval|consent|first))|confirm(?:ing|ation)?"
     r"|prompt(?:ing)?"
     r"|approval|consent|permission|consult(?:ing)?)\b"
 )
 _SAYS = frozenset({"say", "tell", "state", "claim", "report", "inform", "explain", "mark"})
+_FRAMES = ("end", "start", "begin", "finish", "close", "conclude", "sign")
+_FIRM = frozenset({"always", "whenever"})
 _EXCEPT = frozenset({"unless", "until"})
 _ASKED = frozenset({"ask", "if", "unless"})
 _NEUTRAL = ("present", "rate", "describe")
@@ -190,7 +203,7 @@ def _answer(passage: Passage, text: str) -> Iterator[Hit]:
         said = sentence.words[act.at]
         promotes = act.marks & c.PROMOTE and not said.startswith(_NEUTRAL)
         good = sentence.within(c.GOOD, act.at, act.at + 12)
-        firm = sentence.within(c.MODAL, 0, act.at) or "always" in sentence.words
+        firm = sentence.within(c.MODAL, 0, act.at) or not _FIRM.isdisjoint(sentence.words)
         asked = sentence.has & c.EXAMPLE or not _ASKED.isdisjoint(sentence.words)
         says = act.marks & c.PROMOTE or said in _SAYS
         if (
@@ -203,12 +216,14 @@ def _answer(passage: Passage, text: str) -> Iterator[Hit]:
             yield passage.hit(ANSWER, 3, act.at, good)
         elif promotes and firm:
             yield passage.hit(ANSWER, 1, act.at)
-    if passage.any_told() is not None and sentence.has & c.REPLY:
+    if sentence.has & c.REPLY:
         place = _EVERY_ANSWER.search(text)
         if place is not None and not sentence.has & c.EXAMPLE:
             lasting = sentence.has & (c.UNIVERSAL | c.LASTING) or "always" in sentence.words
             steered = passage.told(c.PUT | c.OMIT | c.PROMOTE | c.ALTER)
-            if steered is not None:
+            if place.group().startswith(_FRAMES):
+                yield passage.hit(ANSWER, 3)
+            elif steered is not None:
                 yield passage.hit(ANSWER, 3 if lasting else 2, steered.at)
     if sentence.has & c.URL and _LEAKING_LINK.search(text) and passage.any_told():
         shown = sentence.has & (c.REPLY | c.TELL | c.PUT)
@@ -247,6 +262,17 @@ def _choice(passage: Passage, text: str) -> Iterator[Hit]:
         _THEIRS.search(text) or any(map(passage.is_foreign, range(len(sentence.words))))
     ):
         yield passage.hit(CHOICE, 3 if _WITHDRAWN.search(text) else 2)
+    barred = any(
+        act.told
+        and act.denied
+        and act.marks & c.CALL
+        and other is not None
+        and 0 < other - act.at < _SOON
+        and "unless" not in sentence.words
+        for act in passage.acts
+    )
+    if (barred and sentence.has & c.UNIVERSAL) or _MUST_NOT.search(text):
+        yield passage.hit(CHOICE, 3, other or 0)
     if other is not None and bad is not None:
         yield passage.hit(CHOICE, 3, other, bad)
     elif (
@@ -307,7 +333,7 @@ def _consent(passage: Passage, text: str) -> Iterator[Hit]:
         if not act.told:
             continue
         what = sentence.within(c.CONSENT, act.at, act.at + 7)
-        if act.marks & c.ASK and act.denied:
+        if act.marks & (c.ASK | c.TELL) and act.denied:
             if what is not None and what != act.at:
                 yield passage.hit(CONSENT, 3, act.at, what)
                 return

@@ -48,7 +48,7 @@ _AGREED = re.compile(
 _TALKS = (
     "conversation chat dialog exchange discuss messages turns question prompt utterance"
     " instructions configuration reasoning thoughts message said told wrote typed asked"
-    " mentioned knows shared talked tool"
+    " mentioned knows shared talked tool transcript history session"
 )
 _TALKING = _TALKS.split()
 _YOURS = re.compile(r"\b(?:your|current|own|full|complete|entire|verbatim)\b")
@@ -112,6 +112,21 @@ def _secrets(passage: Passage, text: str) -> Iterator[Hit]:
         if weight > 0:
             yield passage.hit(SECRETS, weight, act.at, word)
             return
+    if not related:
+        yield from _demanded(passage, text)
+
+
+def _demanded(passage: Passage, text: str) -> Iterator[Hit]:
+    """Find secrets that are to be there, without a word of who fetches them."""
+    sentence = passage.sentence
+    must, secret = sentence.place(c.MODAL), sentence.place(c.SECRET)
+    if must is None or secret is None or not must < secret < must + 12:
+        return
+    if sentence.has & c.NOT or not _CONFIGURES.isdisjoint(sentence.words):
+        return
+    every = sentence.within(c.UNIVERSAL | c.WHOLE, secret - 3, secret)
+    if (every is not None or _OWNED.search(text)) and not sentence.has & c.EXAMPLE:
+        yield passage.hit(SECRETS, 3, must, secret)
 
 
 def _described(passage: Passage, act: Act) -> Iterator[Hit]:
@@ -149,6 +164,8 @@ def _weight(passage: Passage, text: str, at: int, marks: int) -> int:
     if marks & c.READ and not marks & c.CALL:
         grave = _GRAVE.search(text) is not None
         return 3 if owned or grave or passage.told(_HANDED_OVER) else 2
+    if marks & c.CALL and owned and "with" in sentence.words[at:]:
+        return 3
     if marks & c.ASK:
         return 2 if owned else 1
     if marks & c.PUT:
