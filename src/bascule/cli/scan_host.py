@@ -98,7 +98,7 @@ def look_at_host(
 ) -> HostScan:
     """Scan this machine, with a line that says how far it is. Raises `BasculeError`."""
     from bascule.cli.progress import Line
-    from bascule.scan.sweep import PATIENT
+    from bascule.scan.sockets import PROBED
     from bascule.scan.this_host import most_open, scan_this_host, whose_files
 
     with Line() as line:
@@ -107,7 +107,7 @@ def look_at_host(
             line.say(f"{asked} of {of} listening sockets asked")
 
         try:
-            wire = scope.wire((), PATIENT, max_open=most_open())
+            wire = scope.wire((), PROBED, max_open=most_open())
             work = scan_this_host(
                 wire, named, user_id=whose_files(), bascule_ports=bascule_ports, done=done
             )

@@ -36,7 +36,11 @@ FIRST_LOOK = Limits(
 )
 SECOND_LOOK = replace(FIRST_LOOK, connect_seconds=1.5, first_seconds=1.5, head_seconds=1.5)
 """For those that said nothing at first."""
-MOST_AT_ONCE = 48
+PROBED = Limits(body_bytes=1 << 20)
+"""For what answered; so many at once must not fill the memory, whatever they send."""
+TARGET_SECONDS = 20.0
+"""For everything at one address of a socket, judges included."""
+MOST_AT_ONCE = 24
 """Sockets that are probed at the same time."""
 
 T = TypeVar("T")
@@ -149,7 +153,8 @@ class _Asking:
 
     async def _probe(self, address: OwnAddress, target: Target) -> _At:
         async with self.turn:
-            return address, await prober.probe(self.wire, target)
+            probed = await prober.probe(self.wire, target, seconds=TARGET_SECONDS)
+            return address, probed
 
     def _hints(self, endpoint: Endpoint) -> tuple[str, ...]:
         """Give the paths of URLs that lead to this port."""
