@@ -346,6 +346,14 @@ def test_finds_metadata_that_the_refusal_does_not_name() -> None:
     assert found.identity is None
 
 
+def test_names_the_status_of_the_path_that_refuses() -> None:
+    found, _, _ = probed(
+        lambda heard: http("401 x" if heard.path == "/api/mcp" else "404 x"), ""
+    )
+    assert found.server.state == "token_required"
+    assert "(HTTP 401)" in found.not_assessed[0].why
+
+
 @pytest.mark.parametrize(
     ("status", "state"),
     [

@@ -14,7 +14,7 @@ from bascule.protocol.message import (
 from bascule.scan.absent import takes_nothing
 from bascule.scan.auth_state import Refusal, read_refusal
 from bascule.scan.eras import Era, Outcome, Question, discover, initialize
-from bascule.scan.exchange import ENCODED, WireError
+from bascule.scan.exchange import WireError
 from bascule.scan.greet import Greeted, greeting, server_info, spoken_versions
 from bascule.scan.lists import Listed, read_lists
 from bascule.scan.paths import STREAM_PATHS
@@ -95,7 +95,7 @@ async def sighted(
 def _eras(seen: Sighting, path: str, *, thorough: bool) -> Iterator[Era]:
     """Give the eras to try, each in the light of what the one before came to."""
     yield "modern"
-    if seen.answers and seen.answers[0][1].answered.cut not in {"", ENCODED}:
+    if seen.answers and seen.first.endless:
         return  # it would take as long again
     named = thorough or seen.identity is not None
     if named or (seen.answers and _takes_messages(seen.answers[0][1])):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bascule.scan.exchange import Tls
+from bascule.scan.exchange import ENCODED, Tls
 from bascule.scan.target import authority
 
 
@@ -46,6 +46,11 @@ class Answered:
     def every(self, name: str) -> list[str]:
         """Give all values of a header."""
         return [value for key, value in self.headers if key == name]
+
+    @property
+    def endless(self) -> bool:
+        """Tell whether its end was not reached, in bytes or in time."""
+        return self.cut not in {"", ENCODED}
 
     @property
     def media_type(self) -> str:

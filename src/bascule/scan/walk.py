@@ -8,18 +8,15 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from urllib.parse import urlsplit
 
 from bascule.scan.absent import absent
 from bascule.scan.auth_state import Refusal
-from bascule.scan.eras import discover, read_object
-from bascule.scan.exchange import ENCODED, WireError
-from bascule.scan.identify import Sighting, refused, sighted
-from bascule.scan.judge.tokens import GARBAGE, let_in
+from bascule.scan.behind import look_behind
+from bascule.scan.exchange import WireError
+from bascule.scan.identify import Sighting, sighted
 from bascule.scan.paths import (
     NOWHERE,
     PATHS,
-    RESOURCE_METADATA,
     STREAM_PATHS,
     WELL_KNOWN,
     hints,
@@ -52,7 +49,7 @@ class Walk:
     """Of endpoints that are MCP, or may be."""
     refused: Refusal | None = None
     """The first refusal that does not say whether it is MCP, at the named path if any."""
-    refused_path: str = ""
+    refused_status: int = 0
     first: Answered | None = None
     problem: WireError | None = None
     """Why there is no answer of HTTP at all."""
@@ -83,7 +80,7 @@ async def walk(wire: Wire, target: Target, met: Walk, visit: Visit) -> None:
         return
     if target.path is not None and (met.sightings or met.refused is not None):
         return
-    if met.first is not None and met.first.cut not in {"", ENCODED}:
+    if met.first is not None and met.first.endless:
         met.stopped = f"at {named}, {met.first.cut}"
         return
     await _others(wire, target, [named, *more], met, visit)
@@ -163,12 +160,10 @@ async def _at(
     async with sighted(wire, target, place, path, thorough=thorough) as seen:
         met.place = place
         met.first = met.first or seen.first
-        met.cuts += seen.first.cut not in {"", ENCODED}
+        met.cuts += seen.first.endless
         first_refusal = seen.refusal is not None and met.refused is None
         if seen.identity is None and first_refusal:
-            await _read_metadata(wire, target, place, seen)
-        if seen.identity is None and first_refusal:
-            await _try_garbage(wire, target, place, seen)
+            await look_behind(wire, target, place, seen)
         if seen.endpoint_elsewhere:
             met.elsewhere[path] = seen.endpoint_elsewhere
         location = seen.first.header("location")
@@ -182,11 +177,17 @@ async def _at(
             met.sightings.append(seen)
             await visit(seen)
         elif seen.refusal is not None and met.refused is None:
-            met.refused, met.refused_path = seen.refusal, path
+            met.refused, met.refused_status = seen.refusal, _refusing_status(seen)
         elif thorough:
             met.odd = met.odd or seen.odd
         answers = (outcome.answered for _, outcome in seen.answers)
         return tuple(it for each in answers for it in hints(place, path, each))
+
+
+def _refusing_status(seen: Sighting) -> int:
+    """Give the status of the answer that refuses; nginx says 400 for a certificate."""
+    statuses = [outcome.answered.status for _, outcome in seen.answers]
+    return next((it for it in statuses if it in {401, 403}), statuses[0])
 
 
 async def _takes_any_path(wire: Wire, target: Target, place: Place) -> bool:
@@ -209,45 +210,6 @@ async def _short_cut(
             answered = await wire.ask(place, "GET", path, {"Accept": "application/json"})
             found += hints(place, path, answered)
     return frozenset(), found
-
-
-async def _read_metadata(wire: Wire, target: Target, place: Place, seen: Sighting) -> None:
-    """See whether the resource that refuses describes itself (RFC 9728 §3).
-
-    It has to be about this very path: other resources of OAuth have such documents too.
-    """
-    suffix = seen.path if seen.path != "/" else ""
-    for path in dict.fromkeys((RESOURCE_METADATA + suffix, RESOURCE_METADATA)):
-        with suppress(WireError):
-            answered = await wire.ask(place, "GET", path, {"Accept": "application/json"})
-            if answered.status == 200 and _describes(answered, seen.path):
-                seen.become_refused(target, place, auth="oauth")
-                return
-
-
-async def _try_garbage(wire: Wire, target: Target, place: Place, seen: Sighting) -> None:
-    """See whether a token of nobody opens what refuses, and whether that is MCP.
-
-    A refusal in anybody's words hides it, and who takes any token must not be overlooked.
-    """
-    assert seen.refusal is not None  # noqa: S101 - that is what is looked into
-    if seen.refusal.state not in {"token_required", "forbidden"}:
-        return
-    question, baseline = discover(seen.path), seen.first
-    behind = refused(target, place, seen.path, question, baseline, seen.refusal)
-    leg = await let_in(wire, behind, GARBAGE)
-    if leg.outcome == "accepted":
-        seen.become_refused(target, place, auth=seen.refusal.auth or "bearer")
-
-
-def _describes(answered: Answered, path: str) -> bool:
-    document = read_object(answered.body) or {}
-    resource = document.get("resource")
-    if not isinstance(resource, str) or not document.get("authorization_servers"):
-        return False
-    with suppress(ValueError):
-        return (urlsplit(resource).path or "/").rstrip("/") == path.rstrip("/")
-    return False
 
 
 def _may_be_tls(problem: WireError) -> bool:
