@@ -9,6 +9,7 @@ from html.parser import HTMLParser
 
 import pytest
 
+from bascule.app.scan_page import ScanPage
 from bascule.app.who_can_page import WhoCanPage
 from bascule.authserver.account import AccountPage
 from bascule.authserver.apps import AppsPage
@@ -28,10 +29,11 @@ PAGES = {
     "error.html": ErrorPage,
     "leave.html": LeavePage,
     "login.html": LoginPage,
+    "scan.html": ScanPage,
     "setup.html": SetupPage,
     "who-can.html": WhoCanPage,
 }
-ONE_FILE = {"who-can"}
+ONE_FILE = {"scan", "who-can"}
 """Pages with a style sheet and a script of their own beside them."""
 HARMLESS = "x"
 HOSTILE = [
@@ -65,8 +67,14 @@ def filled(kind: object, text: str) -> object:
     if kind is int:
         return 7
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
-    if origin is tuple:
+    if origin is typing.Literal:
+        return arguments[0]
+    if kind is float:
+        return 7.5
+    if origin is tuple and Ellipsis in arguments:
         return (filled(arguments[0], text),) * 2
+    if origin is tuple:
+        return tuple(filled(it, text) for it in arguments)
     if origin in {types.UnionType, typing.Union}:
         return filled(next(it for it in arguments if it is not type(None)), text)
     assert is_dataclass(kind)
