@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from os import chown, geteuid
 from pathlib import Path
 
 import pytest
@@ -109,11 +110,14 @@ def test_a_named_home_is_read_as_its_system_lays_it_out(tmp_path: Path) -> None:
 
 def test_root_reads_the_homes_of_people_and_of_no_service(tmp_path: Path) -> None:
     owner = tmp_path.stat().st_uid
-    passwd = tmp_path / "passwd"
+    passwd, service = tmp_path / "passwd", tmp_path / "service"
+    service.mkdir()
+    if geteuid() == 0:
+        chown(service, 2, -1)
     lines = [
         f"alice:x:{owner}:0::{tmp_path}:/bin/sh",
         f"other:x:{owner + 1000}:0::{tmp_path}/theirs:/bin/sh",
-        "daemon:x:2:2::/usr/sbin:/usr/sbin/nologin",
+        f"daemon:x:2:2::{service}:/usr/sbin/nologin",
         "sync:x:1001:1::/:/bin/sync",
         "broken",
     ]
@@ -125,6 +129,15 @@ def test_two_clients_that_share_a_file_are_one_row(tmp_path: Path) -> None:
     (tmp_path / ".mcp.json").write_text('{"mcpServers": {"one": {"command": "x"}}}')
     found = inventory([Home(str(tmp_path), "linux")])
     assert [(it.client, it.name) for it in found.servers] == [("Claude Code", "one")]
+
+
+def test_servers_one_map_further_in_are_found(tmp_path: Path) -> None:
+    path = tmp_path / "p/.devcontainer/devcontainer.json"
+    path.parent.mkdir(parents=True)
+    servers = '{"servers": {"one": {"url": "https://x"}, "two": {}}, "inputs": []}'
+    path.write_text(f'{{"customizations": {{"vscode": {{"mcp": {servers}}}}}}}')
+    found = inventory([Home(str(tmp_path), "linux")])
+    assert [it.name for it in found.servers] == ["one", "two"]
 
 
 def test_a_folder_that_a_client_opened_is_read_wherever_it_is(tmp_path: Path) -> None:

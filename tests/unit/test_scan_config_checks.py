@@ -274,6 +274,11 @@ def test_incidents_keep_their_sources_and_ranges() -> None:
     assert told == [True, False, True, False]
 
 
+def test_an_open_version_of_a_package_that_did_harm_is_found(tmp_path: Path) -> None:
+    found = scan(tmp_path, one={"command": "npx", "args": ["-y", "postmark-mcp"]}).findings
+    assert ("malicious-release", "high") in {(it.rule, it.severity) for it in found}
+
+
 def test_an_incident_without_versions_is_said_to_be_open(tmp_path: Path) -> None:
     server = {"command": "uvx", "args": ["mcp-atlassian==0.11.0"]}
     (gap,) = scan(tmp_path, one=server).not_assessed

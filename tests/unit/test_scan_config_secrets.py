@@ -302,8 +302,15 @@ def test_values_of_variables_and_headers_are_never_shown(tmp_path: Path) -> None
     assert "plain" not in encode(report_of(tmp_path, server).servers).decode()
 
 
-def test_an_entry_without_end_is_told(tmp_path: Path) -> None:
-    report = report_of(tmp_path, {"command": "x", "args": ["word"] * 3_000})
+def test_a_variable_for_a_container_is_never_shown() -> None:
+    """Its name need not say that it is a secret."""
+    for words in (["-e", "PLAIN=hunter2"], ["-ePLAIN=hunter2"], ["--env=PLAIN=hunter2"]):
+        assert "hunter2" not in " ".join(redacted_command(["docker", "run", *words, "x"]))
+
+
+@pytest.mark.parametrize("words", [["word"] * 3_000, ["x" * 9_000]])
+def test_an_entry_without_end_is_told(words: list[str], tmp_path: Path) -> None:
+    report = report_of(tmp_path, {"command": "x", "args": words})
     assert ["`one`: more than is looked at" in gap.why for gap in report.not_assessed] == [
         True
     ]

@@ -56,7 +56,7 @@ def _place(url: str) -> tuple[tuple[str, str, int], str] | None:
     except ValueError:
         return None
     host = (parts.hostname or "").rstrip(".")
-    if parts.scheme not in _PORTS or not host or ".." in parts.path or "\\" in url:
+    if parts.scheme not in _PORTS or not host or "\\" in url:
         return None
     return (parts.scheme, host, port), parts.path
 
