@@ -157,8 +157,8 @@ def _state(met: Walk, ended: str) -> tuple[State, str]:
         return state, "" if state == "not_mcp" else str(met.problem)
     if met.refused is not None:
         return met.refused.state, (
-            f"it refuses who shows no credential (HTTP {met.refused_status}) and says nothing "
-            "of MCP"
+            f"it refuses who shows no credential (HTTP {met.refused_status}) and says "
+            "nothing of MCP"
         )
     status = _status(met)
     if ended:
