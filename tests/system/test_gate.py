@@ -398,8 +398,11 @@ def test_other_modes_serve_and_record(
         last = [it for it in bascule.whole_records() if it["type"] == "call.start"][-1]
         assert last["authz"]["finding"] == "definition_drifted"
         assert last["authz"]["mode"] == mode
+        (said,) = bascule.wait_for_records("--type", "definition.suspicious")
+        assert (said["connector"], said["name"]) == ("desk", "echo")
         bascule.stop()
         assert ("definition drifted" in bascule.log) == (mode == "warn")
+        assert "`desk` serves what nobody approved: tools/echo [" in bascule.log
 
 
 @pytest.mark.parametrize("workers", [1, 2])

@@ -15,6 +15,7 @@ from bascule.decision.gate import Gate
 from bascule.gateway.definitions import MAX_TOLD, MAX_VIEWS, Definitions, View, Watch
 from bascule.lock.definition import definition_digest
 from bascule.lock.surface import instructions_digest, server_digest
+from bascule.scan.text.served import Judged
 
 ECHO = {"name": "echo", "description": "Say it back.", "inputSchema": {"type": "object"}}
 SERVER = {"serverInfo": {"name": "desk", "version": "1"}, "capabilities": {"tools": {}}}
@@ -42,11 +43,15 @@ class Told:
 
     def __init__(self) -> None:
         self.told: list[tuple[str, str, Reason]] = []
+        self.said: list[tuple[str, str, str]] = []
 
     def deviates(
         self, connector: str, kind: str, name: str, reason: Reason, have: str, mode: str
     ) -> None:
         self.told.append((kind, name, reason))
+
+    def suspects(self, connector: str, kind: str, name: str, found: Judged) -> None:
+        self.said.append((kind, name, found.tier))
 
 
 def now(waited: Coroutine[Any, Any, Any]) -> Any:

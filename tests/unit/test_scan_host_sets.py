@@ -65,7 +65,6 @@ async def test_a_tool_that_two_servers_of_one_file_have_is_found() -> None:
     (finding,) = await findings(of_one_file)
     assert finding.target == "/home/a/.cursor/mcp.json"
     assert "bank and helper: transfer_funds" in finding.evidence
-    assert "transfer_funds of helper" in finding.evidence
 
 
 async def test_servers_of_different_files_are_no_set() -> None:

@@ -164,8 +164,9 @@ class Record(Part, frozen=True, kw_only=True):
     """`auth.fail`; `list`, `call.start` and `authz.decision` (a refusal) when decided;
     `call.end` when completed; `answer`, `notification` and `session.end` for what else a
     client sends in a session; `definition.deviates` and `approval.missing` for what is not
-    as it was approved; `token.issue`, `revoke`, `user.add`, `server.start`,
-    `server.refuse`, `egress.connect`, `egress.refuse`, … for events."""
+    as it was approved, `definition.suspicious` for what it says; `token.issue`, `revoke`,
+    `user.add`, `server.start`, `server.refuse`, `egress.connect`, `egress.refuse`, … for
+    events."""
     user: UserPart | UnsetType = UNSET
     v: int
     writer: str

@@ -17,6 +17,7 @@ from bascule.decision.gate import Gate
 from bascule.decision.snapshot import build_snapshot
 from bascule.gateway.definitions import Definitions, Watch
 from bascule.lock.definition import definition_digest
+from bascule.scan.text.served import Judged
 
 TOOLS = 50
 LIST_BYTES = 75_000
@@ -42,6 +43,9 @@ class _Untold:
         self, connector: str, kind: str, name: str, reason: Reason, have: str, mode: str
     ) -> None:
         """Take one."""
+
+    def suspects(self, connector: str, kind: str, name: str, found: Judged) -> None:
+        """Take what one says."""
 
 
 def gate_cost(

@@ -106,7 +106,7 @@ def _watch(
 ) -> Watch:
     definitions = upstream.definitions
     view = definitions.view(key)
-    return Watch(connector, gate, definitions, view, gateway.journal)
+    return Watch(connector, gate, definitions, view, gateway.journal, texts=gateway.texts)
 
 
 async def compared_modern(

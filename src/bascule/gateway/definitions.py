@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections import OrderedDict
 from collections.abc import Collection, Mapping, Sequence
+from functools import partial
 from typing import Protocol
 
 import msgspec
@@ -18,11 +19,14 @@ from msgspec import Raw, Struct, field
 from bascule.clock import monotonic
 from bascule.decision.facts import Reason
 from bascule.decision.gate import DefinitionKind, Gate
+from bascule.gateway.drifted_texts import DriftedTexts
 from bascule.gateway.exchange import Headers, header_block
 from bascule.gateway.steps import Step, next_turn
+from bascule.lock.invisible import visible
 from bascule.lock.known import Known
 from bascule.lock.model import LockError
 from bascule.lock.surface import instructions_digest, server_digest
+from bascule.scan.text.served import Judged, Kind
 
 log = logging.getLogger("bascule")
 
@@ -56,6 +60,9 @@ class Deviations(Protocol):
         self, connector: str, kind: str, name: str, reason: Reason, have: str, mode: str
     ) -> None:
         """Take one."""
+
+    def suspects(self, connector: str, kind: str, name: str, found: Judged) -> None:
+        """Take what one of them says."""
 
 
 class Ongoing(Protocol):
@@ -224,6 +231,8 @@ class Watch(Struct, frozen=True):
     journal: Deviations
     asked: float = field(default_factory=monotonic)
     """When what is compared was asked for, at the latest (monotonic)."""
+    texts: DriftedTexts | None = None
+    """Who reads what was not approved; None where nobody does."""
 
     async def approved(
         self,
@@ -250,9 +259,9 @@ class Watch(Struct, frozen=True):
             deviating=deviating,
             edition=edition,
         )
-        for name, reason in found.items():
-            if reason is not None:
-                self._tell(kind, name, reason, digests.get(name, UNPINNABLE))
+        for name, item in zip(names, items, strict=True):
+            if (reason := found[name]) is not None:
+                self._tell(kind, name, reason, digests.get(name, UNPINNABLE), item)
         if not self.gate.enforces:
             return set(names)
         return found.keys() - deviating
@@ -267,17 +276,22 @@ class Watch(Struct, frozen=True):
         if said is not None and (have := _digest_of_text(said)) not in (
             self.gate.instructions
         ):
-            self._tell("instructions", "", Reason.DEFINITION_DRIFTED, have)
+            self._tell("instructions", "", Reason.DEFINITION_DRIFTED, have, said)
             if self.gate.enforces:
                 del fields["instructions"]
         have = _digest_of_server(fields)
         if have not in self.gate.server:
-            self._tell("server", "", Reason.DEFINITION_DRIFTED, have)
+            info = fields.get("serverInfo", Raw(b"null"))
+            self._tell("server", "", Reason.DEFINITION_DRIFTED, have, info)
 
-    def _tell(self, kind: str, name: str, reason: Reason, have: str) -> None:
+    def _tell(self, kind: Kind, name: str, reason: Reason, have: str, raw: Raw) -> None:
         if not self.definitions.is_news(self.gate, reason, (kind, name, have)):
             return
         self.journal.deviates(self.connector, kind, name, reason, have, self.gate.mode)
+        if self.texts is not None:
+            own = self.gate.pins.get("tools", {})
+            tell = partial(self._suspect, kind, name)
+            self.texts.read(kind, name, bytes(raw), own, tell)
         if self.gate.mode != "observe":
             log.warning(
                 "connector `%s`: %s %s: `bascule diff %s` shows what was approved",
@@ -286,6 +300,11 @@ class Watch(Struct, frozen=True):
                 reason.value.replace("_", " "),
                 self.connector,
             )
+
+    def _suspect(self, kind: Kind, name: str, found: Judged) -> None:
+        self.journal.suspects(self.connector, kind, name, found)
+        told = visible(found.told())
+        log.warning("connector `%s` serves what nobody approved: %s", self.connector, told)
 
 
 def _digest_of_text(raw: Raw) -> str:

@@ -19,6 +19,7 @@ from bascule.gateway.call_approvals import CallApprovals
 from bascule.gateway.callers import CONFIRM_SECONDS, Caller, Callers
 from bascule.gateway.definitions import Definitions
 from bascule.gateway.drawn_calls import DrawnCalls
+from bascule.gateway.drifted_texts import DriftedTexts
 from bascule.gateway.eras import Eras
 from bascule.gateway.exchange import ClientGoneError, Exchange, Headers
 from bascule.gateway.failures import AuthFailures
@@ -106,6 +107,8 @@ class Gateway:
     """Unfinished requests by user and agent, in this process."""
     approvals: CallApprovals | None = None
     """Where calls are approved; None where no call can be."""
+    texts: DriftedTexts = field(default_factory=DriftedTexts)
+    """Reads definitions that nobody approved."""
     host: HostCounts | None = None
     """Those of the other workers of this host, where there are any."""
     retired: list[UpstreamPool] = field(default_factory=list)

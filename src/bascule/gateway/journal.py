@@ -35,8 +35,10 @@ from bascule.gateway.callers import Caller
 from bascule.gateway.relay import Outcome
 from bascule.gateway.steps import Step
 from bascule.protocol import modern
+from bascule.scan.text.served import Judged
 
 MAX_NAME_CHARACTERS = 512
+MAX_SAID_CHARACTERS = 2000
 CODE_BYTES = 12
 MAX_COUNTED_SOURCES = 20
 MAX_FORMS = 2048
@@ -338,6 +340,31 @@ class Journal:
             stage="event",
             ts=now,
             type="definition.deviates",
+            v=RECORD_VERSION,
+            writer=self._writer,
+        )
+        with contextlib.suppress(LogUnavailableError):
+            self._sink.append(encode(record))
+
+    def suspects(self, connector: str, kind: str, name: str, found: Judged) -> None:
+        """Hand in that what a server serves, and nobody approved, looks like an attack."""
+        now = system_micros()
+        record = Record(
+            admin={
+                "kind": kind,
+                "text": found.id,
+                "tier": found.tier,
+                "rules": " ".join(it.rule for it in found.evidence),
+                "said": clip(found.told(), MAX_SAID_CHARACTERS),
+            },
+            boot=self._boot,
+            connector=connector,
+            id=new_id(now),
+            log=self._log,
+            mcp=McpPart(method=kind, name=clip(name, MAX_NAME_CHARACTERS) or UNSET),
+            stage="event",
+            ts=now,
+            type="definition.suspicious",
             v=RECORD_VERSION,
             writer=self._writer,
         )

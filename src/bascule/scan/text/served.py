@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -98,18 +98,21 @@ def of_identity(info: object) -> Iterator[Served]:
             yield Served("server", "", said)
 
 
-def judged(served: Iterable[Served], *, budget: int = BUDGET) -> tuple[Judged, ...]:
+def judged(
+    served: Iterable[Served], *, own: Collection[str] = (), budget: int = BUDGET
+) -> tuple[Judged, ...]:
     """Judge all of it, in its order; nothing is given of what is well.
 
-    What comes after `budget` characters is given as unread, so that length hides nothing.
+    `own` are names of tools of the same server that are not among it. What comes after
+    `budget` characters is given as unread, so that length hides nothing.
     """
     every = tuple(served)
-    siblings = frozenset(it.name for it in every if it.kind == "tools")
+    siblings = {*own, *(it.name for it in every if it.kind == "tools")}
     return tuple(_judged(every, siblings, budget))
 
 
 def _judged(
-    every: Iterable[Served], siblings: frozenset[str], left: int
+    every: Iterable[Served], siblings: Collection[str], left: int
 ) -> Iterator[Judged]:
     for it in every:
         left -= sum(len(said.text) for said in texts_of(it.definition))
