@@ -266,6 +266,25 @@ async def test_a_vantage_point_that_is_gone_says_nothing_of_the_target(
 
 
 @pytest.mark.anyio
+async def test_a_vantage_point_that_is_slow_says_nothing_of_the_target(
+    tmp_path: Path,
+) -> None:
+    """It speaks TLS and no more: a server must not pass for out of reach by that."""
+    context, fingerprint = tls_of(tmp_path / "v.pem", now=NOW, entropy=system_entropy)
+    async with (
+        canned.serving(lambda _heard: None, context) as slow,
+        canned.serving(lambda _heard: canned.http("200 OK")) as target,
+    ):
+        targets = (f"127.0.0.1:{target.port}",)
+        vantage = Vantage(
+            "127.0.0.1", slow.port, fingerprint, KEY, targets, lambda: NOW, 0.2
+        )
+        with pytest.raises(VantageError, match="does not answer"):
+            await vantage.dial("127.0.0.1", target.port)
+    assert target.connections == 0
+
+
+@pytest.mark.anyio
 @pytest.mark.parametrize("said", [b"", b"x" * 100_000, b"{}\n", b"\0\n"])
 async def test_nonsense_is_answered_with_a_refusal_or_with_the_end(
     tmp_path: Path, said: bytes

@@ -11,13 +11,14 @@ from bascule.net.resolver import Resolver, SystemResolver
 from bascule.scan import prober
 from bascule.scan.boundary import Listening, Tried
 from bascule.scan.dialler import Dial
+from bascule.scan.exchange import Limits
 from bascule.scan.interfaces import OwnAddress, is_own, plain
 from bascule.scan.judge.tokens import judge_tokens
 from bascule.scan.local_view import Listener, LocalView, ancestors
 from bascule.scan.scope import Scope, entries
 from bascule.scan.server import State
 from bascule.scan.target import Target, TargetError
-from bascule.scan.vantage import targets_of
+from bascule.scan.vantage import DIAL_SECONDS, targets_of
 from bascule.scan.wire import Wire
 
 SECONDS = 20.0
@@ -37,7 +38,9 @@ NOWHERE_ELSE: Mapping[str, DialFrom] = {}
 
 def open_wire(scope: Scope, dial: Dial | None) -> Wire:
     """Make the wire of one way."""
-    return Wire(scope=scope) if dial is None else Wire(scope=scope, dial=dial)
+    if dial is None:
+        return Wire(scope=scope)
+    return Wire(scope=scope, dial=dial, limits=Limits(connect_seconds=DIAL_SECONDS))
 
 
 async def ways_around(
@@ -104,7 +107,8 @@ def _from(source: str) -> Dial:
     async def dial(
         address: str, port: int
     ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        return await asyncio.open_connection(address, port, local_addr=(source, 0))
+        async with asyncio.timeout(Limits().connect_seconds):
+            return await asyncio.open_connection(address, port, local_addr=(source, 0))
 
     return dial
 

@@ -23,7 +23,10 @@ from bascule.scan.vantage_order import (
 )
 
 SECONDS = 8.0
-"""Within which a vantage point must have answered an order."""
+"""Within which a vantage point must have been connected to, and have answered an order."""
+DIAL_SECONDS = 3 * SECONDS
+"""How long a wire has to wait for a connection (`connect_seconds`), so that a vantage point
+that is slow is never taken for a target that is out of reach."""
 
 
 class VantageError(BasculeError):
@@ -47,6 +50,7 @@ class Vantage:
     targets: tuple[str, ...]
     """`ADDRESS:PORT` of all that is to be probed, named in each order."""
     clock: Callable[[], UnixTime]
+    seconds: float = SECONDS
 
     async def dial(
         self, address: str, port: int
@@ -58,8 +62,7 @@ class Vantage:
         """
         reader, writer = await self._connect()
         try:
-            async with asyncio.timeout(SECONDS):
-                reply = await self._order(reader, writer, target_text(address, port))
+            reply = await self._answered(reader, writer, target_text(address, port))
             _check(reply)
         except BaseException:
             writer.transport.abort()
@@ -73,13 +76,12 @@ class Vantage:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
         try:
-            async with asyncio.timeout(SECONDS):
+            async with asyncio.timeout(self.seconds):
                 reader, writer = await asyncio.open_connection(
                     self.host, self.port, ssl=context, limit=MAX_LINE_BYTES
                 )
         except (OSError, TimeoutError) as exc:
-            place = target_text(self.host, self.port)
-            raise VantageError(f"the vantage point at {place} does not answer") from exc
+            raise self._silent() from exc
         certificate = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
         if hashlib.sha256(certificate or b"").hexdigest() != self.fingerprint:
             writer.transport.abort()
@@ -88,6 +90,19 @@ class Vantage:
                 "its certificate is another one"
             )
         return reader, writer
+
+    async def _answered(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, target: str
+    ) -> Reply:
+        try:
+            async with asyncio.timeout(self.seconds):
+                return await self._order(reader, writer, target)
+        except (OSError, TimeoutError) as exc:
+            raise self._silent() from exc
+
+    def _silent(self) -> VantageError:
+        place = target_text(self.host, self.port)
+        return VantageError(f"the vantage point at {place} does not answer")
 
     async def _order(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, target: str
