@@ -115,3 +115,14 @@ def test_posture_reads_what_was_approved_before_the_rules_knew_it(
     found = control(at)
     assert found["state"] == "not_met"
     assert "read ~/.ssh/id_rsa" in str(found["evidence"])
+
+
+def test_definitions_that_are_lost_are_not_taken_for_good_ones(at: ApprovalPlace) -> None:
+    at.lock(description=PLAIN)
+    at.run("approve", "time", "--reason", "x")
+    at.lock(description=POISONED)
+    (at.folder / "surfaces" / "time.json").unlink()
+    assert "not assessed: nobody has kept its definitions" in (
+        at.run("diff", "time", code=1).stdout
+    )
+    at.run("approve", "time", "--reason", "x", code=1)

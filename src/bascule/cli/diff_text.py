@@ -217,6 +217,10 @@ def _texts(found: Comparison) -> Iterator[str]:
         if it.id not in found.known_texts:
             color = "red" if it.needs_acceptance else "yellow"
             yield click.style(f"! {visible(it.told())}", fg=color)
+    entry = found.after.entry
+    if found.after.document is None and entry is not None and entry.surface is not None:
+        told = "not assessed: nobody has kept its definitions"
+        yield click.style(told, fg="yellow")
     known = sum(it.id in found.known_texts for it in found.texts)
     if known:
         yield f"{known} as before"

@@ -31,7 +31,6 @@ _PRIVATE_WORDS = (
     " contact contacts database sql query customer customers account accounts secret"
     " secrets"
     " vault ticket tickets repository repositories repo commit invoice invoices memory"
-    " message"
     " messages patient employee payroll order orders photo photos"
 )
 _PRIVATE = frozenset(_PRIVATE_WORDS.split())
@@ -55,7 +54,7 @@ _SENDS_WORDS = (
 )
 _SENDS = frozenset(_SENDS_WORDS.split())
 _OUTWARD_WORDS = (
-    "mail email message messages post tweet comment issue webhook url http request slack"
+    "mail email message messages post tweet comment issue webhook url http slack"
     " sms"
     " upload share pull gist page browser navigate shell command"
 )
