@@ -126,7 +126,7 @@ def test_what_a_client_says_of_its_address_opens_nothing(
     body = body_of("tools/list")
     said = f"for={INSIDE}" if header == "Forwarded" else INSIDE
     headers = {**headers_of(body, desk.token()), header: said}
-    assert desk.send(body, headers).error["message"] == "unknown none"
+    assert desk.send(body, headers).error["message"] == "unknown connector"
     assert upstream.take() == []
 
 

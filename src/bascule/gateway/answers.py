@@ -73,7 +73,8 @@ def not_there(code: str, kind: str, name: str) -> Error:
     data = {"code": code}
     if kind == "resource":
         data["uri"] = name
-    return Error(INVALID_PARAMS, f"unknown {kind}", data)
+    what = "connector" if kind == "none" else kind
+    return Error(INVALID_PARAMS, f"unknown {what}", data)
 
 
 def no_calls_left(
