@@ -8,7 +8,7 @@ FLOATING_VERSION = Rule(
     id="floating-version",
     severity="medium",
     promise="approved",
-    title="The server's version is open",
+    title="No exact version of the server is named",
     why="The registry decides at each start what runs. Who takes over the package, or "
     "only publishes a bad release, runs code as this user the next time the client "
     "starts.",
