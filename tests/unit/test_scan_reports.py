@@ -97,6 +97,15 @@ def test_a_server_without_a_name_is_not_named_by_its_address_twice() -> None:
     assert table.count(url) == 1
 
 
+def test_what_may_be_no_server_is_not_counted_as_one() -> None:
+    rows = [
+        Server(name="s", url=f"http://h/{state}", state=state)
+        for state in ("open", "token_required", "not_mcp", "unreachable", "unknown")
+    ]
+    last = as_text(report(servers=tuple(rows))).splitlines()[-1]
+    assert last.startswith("2 servers, ")
+
+
 def test_what_was_not_assessed_is_always_listed() -> None:
     gaps = [Gap(target=f"h{n}:80", what="a port", why="refused") for n in range(60)]
     text = " ".join(as_text(report(not_assessed=tuple(gaps))).split())

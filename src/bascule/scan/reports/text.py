@@ -26,6 +26,8 @@ Style = Callable[[str, str], str]
 """Paints a text in the style of that name: `critical` … `info`, `head`, `quiet`."""
 
 _SHORT = {True: "yes", False: "no", None: "?"}
+_ABSENT = frozenset({"not_mcp", "unreachable", "unknown"})
+"""States of rows of which nobody knows that they are servers."""
 _WIDEST = 32
 """Of a column; what is longer stands out of it, and is not cut."""
 
@@ -60,7 +62,8 @@ def _summary(report: Report, held: Compared) -> str:
     counted = Counter(it.severity for it in report.findings if held.counts(it))
     by_severity = ", ".join(f"{counted[it]} {it}" for it in SEVERITIES if counted[it])
     found = _number(counted.total(), "finding") + (f" ({by_severity})" if counted else "")
-    parts = [_number(len(report.servers), "server"), found]
+    there = [it for it in report.servers if it.state not in _ABSENT]
+    parts = [_number(len(there), "server"), found]
     if held.accepted:
         parts.append(f"{len(held.accepted)} accepted")
     parts.append(f"{len(report.not_assessed)} not assessed")
