@@ -39,7 +39,7 @@ _PERSISTS = re.compile(
     r"|calls)"
     r" in this (?:session|conversation)|\bin (?:all|every) (?:future"
     r"|subsequent) (?:response|repl"
-    r"|answer|message|conversation|interaction)|\bthis rule\b|\buntil further notice"
+    r"|answer|message|conversation|interaction)|\buntil further notice"
     r"|\bglobal (?:\w+ )?(?:policy|rule|instruction)"
 )
 _LATER = frozenset({"unless", "until", "before", "if", "when"})

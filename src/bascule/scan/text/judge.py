@@ -8,9 +8,9 @@ from typing import Any, Literal, NamedTuple
 
 from bascule.scan.text import concepts as c
 from bascule.scan.text.acting import acting
-from bascule.scan.text.arguments import arguments
+from bascule.scan.text.arguments import ARGUMENTS, arguments
 from bascule.scan.text.beyond import BEYOND, beyond
-from bascule.scan.text.concealment import concealment, precedence, roles
+from bascule.scan.text.concealment import AUTHORITY, concealment, precedence, roles
 from bascule.scan.text.definition import Said, parameters_of, texts_of
 from bascule.scan.text.dress import PRETEXT, THREAT, dress
 from bascule.scan.text.encoded import decoded
@@ -19,8 +19,8 @@ from bascule.scan.text.hidden import hidden, smuggled
 from bascule.scan.text.hit import Hit, Passage, Subject
 from bascule.scan.text.mood import Act, acts
 from bascule.scan.text.reading import meaning_of_name, plain_name, sentences
-from bascule.scan.text.sending import sends
-from bascule.scan.text.steering import steers
+from bascule.scan.text.sending import SENDS, sends
+from bascule.scan.text.steering import CHOICE, steers
 from bascule.scan.text.taking import takes
 
 Tier = Literal["block", "flag", "none"]
@@ -50,6 +50,8 @@ _LOOKED_AT = (
     | c.MODEL
     | c.USER
 )
+_COMMON = frozenset({PRETEXT, THREAT, BEYOND, CHOICE, ARGUMENTS, SENDS, AUTHORITY, ENCODED})
+"""Rules whose lighter forms good tools have too: these count beside others alone."""
 _DRESS = frozenset({PRETEXT, THREAT})
 _TIERS: tuple[Tier, ...] = ("none", "flag", "block")
 NEAR = 500
@@ -160,7 +162,8 @@ def _verdict(found: Iterable[Evidence]) -> Verdict:
     if outright >= BLOCK and (independent > 1 or max(said) >= BLOCK):
         tier: Tier = "block"
     else:
-        tier = "flag" if weight >= FLAG else "none"
+        some = any(it.weight > 1 and it.rule not in _COMMON for it in evidence)
+        tier = "flag" if weight >= FLAG or some else "none"
     return Verdict(tier, weight, evidence)
 
 

@@ -319,7 +319,7 @@ def _consent(passage: Passage, text: str) -> Iterator[Hit]:
         return
     claimed = None if sentence.has & c.GUARD else _CLAIMED.search(text)
     if claimed is not None and not _ON.search(text, 0, claimed.start()):
-        yield passage.hit(CONSENT, 3 if "no " not in claimed.group() else 2)
+        yield passage.hit(CONSENT, 3 if "no " not in claimed.group() else 1)
         return
     opens = sentence.starts[0] == 0 and passage.subject.of_parameter
     if opens and not sentence.has & c.NOT and "always" not in sentence.words:
