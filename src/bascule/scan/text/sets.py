@@ -7,7 +7,8 @@ private, read what strangers wrote and send things out are visible only in the s
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import combinations
 from typing import Any, Literal
 
@@ -16,7 +17,7 @@ from bascule.scan.finding import Finding, found
 from bascule.scan.rule import Severity
 from bascule.scan.rules.sets import COLLISION, LOOKS_ALIKE, NAMES_ANOTHER, TOXIC
 from bascule.scan.text import concepts as c
-from bascule.scan.text.definition import texts_of
+from bascule.scan.text.definition import parameters_of, texts_of
 from bascule.scan.text.findings import quote
 from bascule.scan.text.folding import fold
 from bascule.scan.text.judge import judge
@@ -125,45 +126,58 @@ def _look(name: str) -> str:
 
 def _shadows(servers: Mapping[str, Definitions], client: str) -> Iterator[Finding]:
     """Find definitions that speak of the tools of another server by name."""
-    names = {
-        server: {plain_name(_name(it)) for it in tools} for server, tools in servers.items()
-    }
+    names = {server: {_name(it) for it in tools} for server, tools in servers.items()}
     for server, tools in sorted(servers.items()):
+        own = {plain_name(it) for it in names[server]}
         others = {
             name: other
-            for other, theirs in names.items()
+            for other, theirs in sorted(names.items())
             if other != server
-            for name in theirs - names[server]
-            if "_" in name
+            for name in theirs
+            if "_" in plain_name(name) and plain_name(name) not in own
         }
         for tool in tools:
             for at, name, sentence in _named(tool, others):
-                # Naming is one thing; saying what is to become of it another.
-                suspicious = judge(tool, names[server]).tier != "none"
                 told = f"{visible(_name(tool))} of {server}, {at}: {quote(sentence)}"
                 yield found(
                     NAMES_ANOTHER,
                     client,
-                    f"{told} names {name} of {others[name]}",
+                    f"{told} names {visible(name)} of {others[name]}",
                     key=f"{server}\0{_name(tool)}\0{name}",
-                    severity="high" if suspicious else None,
+                    severity="high" if _governs(tool, own, name) else None,
                 )
+
+
+def _governs(tool: Mapping[str, Any], own: Collection[str], name: str) -> bool:
+    """Tell whether a suspicious passage is the one that has the name.
+
+    Naming is one thing; saying what is to become of it another.
+    """
+    return any(name.lower() in it.quote.lower() for it in judge(tool, own).evidence)
 
 
 def _named(
     tool: Mapping[str, Any], others: Mapping[str, str]
 ) -> Iterator[tuple[str, str, str]]:
-    told: set[str] = set()
+    """Find names as they are written; what only reads alike is a word like others."""
+    plain = {plain_name(it): it for it in others}
+    told = set(parameters_of(tool))
     for said in texts_of(tool):
         folded = fold(said.text[:_READ])
         for sentence in sentences(folded):
             if not sentence.has & c.IDENTIFIER:
                 continue
+            quoted = folded.quote(sentence.starts[0], sentence.ends[-1])
             for word in dict.fromkeys(sentence.words):
-                if word in others and word not in told:
+                if word in plain and word not in told and _is_written(plain[word], quoted):
                     told.add(word)
-                    start, end = sentence.starts[0], sentence.ends[-1]
-                    yield said.where, word, folded.quote(start, end)
+                    yield said.where, plain[word], quoted
+
+
+def _is_written(name: str, sentence: str) -> bool:
+    """Tell whether a name stands there whole, and not as a parameter (`name=`)."""
+    whole = rf"(?<![\w-]){re.escape(name)}(?![\w-]|=)"
+    return re.search(whole, sentence, re.IGNORECASE) is not None
 
 
 def legs_of(tool: Mapping[str, Any]) -> frozenset[Leg]:
