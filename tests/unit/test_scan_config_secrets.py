@@ -208,6 +208,8 @@ def test_redacting_never_raises_and_never_shows_what_follows_a_token(
     [
         ["mysql-mcp", "-p", "hunter2"],
         ["mysql-mcp", "-phunter2"],
+        ["sh", "-c", "exec mysql-mcp  -u bob -phunter2 db"],
+        ["sh", "-c", "mysql-mcp -p hunter2"],
         ["curl-mcp", "-k", "hunter2"],
         ["tool.exe", "/p:hunter2"],
         ["docker", "run", "img", "https://x.example/mcp;token=hunter2"],
@@ -225,6 +227,7 @@ def test_what_may_be_a_password_by_a_short_option_is_not_shown(command: list[str
         ("docker", "run", "-p", "127.0.0.1:8080:80/tcp", "img"),
         ("server", "-port", "8080", "-k", "/etc/key.pem"),
         ("server", "-p", "${PASSWORD}"),
+        ("sh", "-c", " docker run  -p 8080:80 img\n"),
     ],
 )
 def test_ports_packages_and_paths_of_short_options_stay_readable(

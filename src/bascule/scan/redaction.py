@@ -68,10 +68,8 @@ def redacted_command(words: Sequence[str]) -> tuple[str, ...]:
     """Give a command's words with the secrets left out."""
     shown: list[str] = []
     before = ""
-    names_packages = not _NAME_PACKAGES.isdisjoint(map(_program, words[:3]))
-    for word in words[:_MOST_WORDS]:
-        short = None if names_packages else _after_short(before, word)
-        shown.append(_word(before, word) if short is None else short)
+    for word in _without_short(words[:_MOST_WORDS]):
+        shown.append(_word(before, word))
         before = word
     return tuple(shown)
 
@@ -134,6 +132,20 @@ def _word(before: str, word: str) -> str:
 
 def _program(word: str) -> str:
     return re.split(r"[/\\\\]", word)[-1].lower().removesuffix(".exe").removesuffix(".cmd")
+
+
+def _without_short(words: Sequence[str]) -> list[str]:
+    """Leave out the values of short options, also in a line that a shell is to run."""
+    if not _NAME_PACKAGES.isdisjoint(map(_program, words[:3])):
+        return [*words]
+    shown = []
+    for before, word in zip(("", *words), words, strict=False):
+        short = _after_short(before, word)
+        if short is None and (spaces := re.findall(r"\s+", word)):
+            parts = _without_short(re.split(r"\s+", word))
+            short = "".join(map("".join, zip(parts, (*spaces, ""), strict=True)))
+        shown.append(word if short is None else short)
+    return shown
 
 
 def _after_short(before: str, word: str) -> str | None:
