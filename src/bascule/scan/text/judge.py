@@ -9,8 +9,9 @@ from typing import Any, Literal, NamedTuple
 from bascule.scan.text import concepts as c
 from bascule.scan.text.acting import acting
 from bascule.scan.text.arguments import ARGUMENTS, arguments
+from bascule.scan.text.authority import AUTHORITY, precedence, roles
 from bascule.scan.text.beyond import BEYOND, beyond
-from bascule.scan.text.concealment import AUTHORITY, concealment, precedence, roles
+from bascule.scan.text.concealment import concealment
 from bascule.scan.text.definition import Said, parameters_of, texts_of
 from bascule.scan.text.dress import PRETEXT, THREAT, dress
 from bascule.scan.text.encoded import decoded
