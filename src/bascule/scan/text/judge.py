@@ -8,10 +8,12 @@ from typing import Any, Literal, NamedTuple
 
 from bascule.scan.text import concepts as c
 from bascule.scan.text.acting import acting
+from bascule.scan.text.answers import answers
 from bascule.scan.text.arguments import ARGUMENTS, arguments
 from bascule.scan.text.authority import AUTHORITY, precedence, roles
 from bascule.scan.text.beyond import BEYOND, beyond
 from bascule.scan.text.concealment import concealment
+from bascule.scan.text.consent import consents
 from bascule.scan.text.definition import Said, parameters_of, texts_of
 from bascule.scan.text.dress import PRETEXT, THREAT, dress
 from bascule.scan.text.encoded import decoded
@@ -33,7 +35,18 @@ FLAG = 3
 BLOCK = 6
 """Weight from which on it takes a reason to go on, if independent rules make it."""
 
-_RULES = (concealment, precedence, arguments, takes, sends, steers, acting, beyond)
+_RULES = (
+    concealment,
+    precedence,
+    arguments,
+    takes,
+    sends,
+    answers,
+    consents,
+    steers,
+    acting,
+    beyond,
+)
 _LOOKED_AT = (
     c.ACT
     | c.SECRET
