@@ -16,7 +16,13 @@ from typing import IO
 
 import pytest
 
-from bascule.app.demo import CONFIGURATION, TICKETS_PORT, explanation
+from bascule.app.demo import (
+    CONFIGURATION,
+    TICKETS_KEY,
+    TICKETS_PORT,
+    credential,
+    explanation,
+)
 from bascule.app.worker import DRAIN_SECONDS
 from bascule.cli.main import COULD_NOT_RUN, main
 from bascule.config.load import load
@@ -71,11 +77,14 @@ class Newcomer:
         self.public, self.admin, self.tickets = free_ports(3)
         (folder / ".venv").symlink_to(sys.prefix)
         (folder / ".demo").mkdir()
+        self.key = folder / ".demo" / TICKETS_KEY
+        self.key.write_text("Bearer of the README")
+        self.key.chmod(0o600)
         (folder / ".demo" / "bascule.toml").write_text(
             CONFIGURATION.replace(str(TICKETS_PORT), str(self.tickets))
             + f'[server]\npublic_url = "http://localhost:{self.public}"\n'
             f'listen = "localhost:{self.public}"\n'
-            f'admin_listen = "localhost:{self.admin}"\n'
+            f'admin_listen = "localhost:{self.admin}"\n' + credential(self.key)
         )
         (folder / "client.py").write_text(self._here(block("python", "streamable_http")))
 
@@ -95,6 +104,7 @@ class Newcomer:
         options = ["--config", ".demo/bascule.toml", "--data-dir", ".demo/data"]
         self.does(" ".join([".venv/bin/bascule user add demo", *options]))
         desk = ["bascule.demo.tickets", "--port", str(self.tickets)]
+        desk += ["--key-file", str(self.key)]
         gateway = ["bascule.cli.main", "up", *options]
         with (
             running(desk, self.folder, "Uvicorn running on"),

@@ -13,8 +13,11 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from bascule.clock import system_entropy
 from bascule.errors import BasculeError
 
+TICKETS_KEY = "tickets.key"
+"""File beside the configuration: what the ticket desk wants to be shown."""
 TICKETS_PORT = 8431
 CONFIGURATION = f"""\
 # Written by `bascule up --demo`: change it, and send the server SIGHUP or start it again.
@@ -108,19 +111,41 @@ def explanation(config: Path, data_dir: Path, public_url: str, link: str) -> str
 
 
 def write_configuration(path: Path) -> None:
-    """Write the demo's configuration unless there is one already."""
+    """Write the demo's configuration unless there is one already.
+
+    With it goes a key for the ticket desk, so that nobody but Bascule is answered there.
+    """
+    if path.exists():
+        return
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    key = path.with_name(TICKETS_KEY).absolute()
+    _write_new(key, f"Bearer {system_entropy(32).hex()}")
+    _write_new(path, CONFIGURATION + credential(key))
+
+
+def credential(key: Path) -> str:
+    """Give the table by which Bascule shows the ticket desk its key."""
+    return f"""
+# The desk answers whoever shows this key, and Bascule alone has it.
+[connectors.tickets.credential]
+kind = "static"
+value = {json.dumps(f"file:{key}")}
+shared = true
+"""
+
+
+def _write_new(path: Path, text: str) -> None:
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
     with contextlib.suppress(FileExistsError):
         # 0600 whatever the umask: `up` refuses what others can write.
         descriptor = os.open(path, flags, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(CONFIGURATION)
+            file.write(text)
 
 
 @contextlib.contextmanager
-def tickets_server() -> Iterator[None]:
-    """Run the ticket desk beside the gateway.
+def tickets_server(key: Path) -> Iterator[None]:
+    """Run the ticket desk beside the gateway; it wants `key` to be shown, if it is there.
 
     It is a process of its own and ends with this one, also when this one is killed.
     """
@@ -130,6 +155,8 @@ def tickets_server() -> Iterator[None]:
         if probe.connect_ex(("127.0.0.1", TICKETS_PORT)) == 0:
             raise BasculeError(f"port {TICKETS_PORT} is taken: stop what listens there")
     command = [sys.executable, "-P", "-m", "bascule.demo.tickets"]
+    if key.exists():
+        command += ["--key-file", str(key)]
     process = subprocess.Popen(  # noqa: S603 - our own module, no shell
         [*command, "--port", str(TICKETS_PORT), "--until-stdin-closes"],
         stdin=subprocess.PIPE,

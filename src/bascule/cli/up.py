@@ -69,7 +69,8 @@ def up(
     with contextlib.ExitStack() as stack:
         if demo:
             demonstration.write_configuration(context.config_path)
-            stack.enter_context(demonstration.tickets_server())
+            key = context.config_path.with_name(demonstration.TICKETS_KEY)
+            stack.enter_context(demonstration.tickets_server(key))
             link = _demo_user_link(context)
         sources = Sources(
             context.config_path,

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import hmac
 import itertools
 import os
 import sys
 import threading
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
+import uvicorn
 from mcp.server import MCPServer
 from mcp_types import ToolAnnotations
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 
 @dataclass
@@ -87,6 +92,23 @@ def make_server(desk: Desk) -> MCPServer:
     return server
 
 
+class Guarded:
+    """Answers only who shows a key: the whole value of `Authorization`."""
+
+    def __init__(self, app: ASGIApp, key: bytes) -> None:
+        self._app = app
+        self._key = key
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, or answer 401."""
+        shown = dict(scope.get("headers", ())).get(b"authorization", b"")
+        if scope["type"] == "http" and not hmac.compare_digest(shown, self._key):
+            refusal = PlainTextResponse("a key is wanted", 401)
+            await refusal(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
+
+
 def _end_with_stdin() -> None:
     sys.stdin.buffer.read()
     os._exit(0)
@@ -97,6 +119,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument(
+        "--key-file",
+        type=Path,
+        help="File of what `Authorization` must say; without one everybody is answered.",
+    )
+    parser.add_argument(
         "--until-stdin-closes",
         action="store_true",
         help="End with whoever holds the other end of standard input.",
@@ -104,8 +131,10 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.until_stdin_closes:
         threading.Thread(target=_end_with_stdin, daemon=True).start()
-    server = make_server(Desk())
-    server.run("streamable-http", host="127.0.0.1", port=arguments.port)
+    app: ASGIApp = make_server(Desk()).streamable_http_app(host="127.0.0.1")
+    if arguments.key_file is not None:
+        app = Guarded(app, arguments.key_file.read_bytes().strip())
+    uvicorn.run(app, host="127.0.0.1", port=arguments.port)
 
 
 if __name__ == "__main__":
