@@ -179,3 +179,14 @@ def test_any_text_is_an_entry_or_refused(text: str) -> None:
         entry(text)
     except ScopeError:
         return
+
+
+def test_shows_no_secret_of_a_url_that_is_in_scope() -> None:
+    listed = entries(["https://bob:hunter2@x.example/mcp?token=hunter2"])
+    assert Scope(listed=listed, owned=True).described() == (
+        "this machine",
+        "https://x.example/mcp?…",
+    )
+    with pytest.raises(ScopeError) as problem:
+        entry("ftp://bob:hunter2@x.example?token=hunter2")
+    assert "hunter2" not in str(problem.value)

@@ -17,6 +17,7 @@ from bascule.config.addresses import host_and_port, web_address
 from bascule.errors import BasculeError
 from bascule.net.addresses import Address, is_public, literal, unmapped
 from bascule.scan.interfaces import OwnAddress, is_own, plain
+from bascule.scan.target import shown
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -57,7 +58,7 @@ class Entry:
     """One thing that is in scope."""
 
     named: str
-    """As it was written."""
+    """As it was written, but for what may be a secret in a URL."""
     network: Network | None = None
     host: str = ""
     """A name, in lower case, whatever its addresses are."""
@@ -177,9 +178,10 @@ def entry(named: str) -> Entry:
         return Entry(named, network)
     host, port = _place(named)
     literal = _network(host)
+    name = _shown(named)
     if literal is not None:
-        return Entry(named, literal, port=port)
-    return Entry(named, host=host.lower().rstrip("."), port=port)
+        return Entry(name, literal, port=port)
+    return Entry(name, host=host.lower().rstrip("."), port=port)
 
 
 def entries(named: Iterable[str]) -> tuple[Entry, ...]:
@@ -241,6 +243,10 @@ _PRIVATE = tuple(
 )
 
 
+def _shown(named: str) -> str:
+    return shown(named) if "://" in named else named
+
+
 def _place(named: str) -> tuple[str, int | None]:
     parts = web_address(named)
     if parts is not None and parts.hostname is not None:
@@ -250,4 +256,4 @@ def _place(named: str) -> tuple[str, int | None]:
         return pair
     if "/" not in named and host_and_port(f"{named}:1") is not None:
         return named, None
-    raise ScopeError(f"`{named}` is no CIDR, address, host, HOST:PORT or URL")
+    raise ScopeError(f"`{_shown(named)}` is no CIDR, address, host, HOST:PORT or URL")
