@@ -40,9 +40,7 @@ _PLACES = re.compile(
     r"\b(?:director(?:y|ies)|folders?|listing|disk|filesystem|clipboard|environment"
     r"|browser|wallet)\b"
 )
-_KEPT = c.FILES | c.PATH | c.SECRET | c.SECRET_PATH
 _SLANTS = c.PUT | c.TELL | c.OMIT | c.PROMOTE
-_OFFICIAL = c.AUTHORITY | c.SAFETY | c.PRETEXT
 _SECRETS = c.SECRET | c.SECRET_PATH | c.SENSITIVE
 _MOVES = c.SEND | c.PUT
 WEIGHTS = {7: 3, 6: 3, 5: 3, 4: 3, 3: 2, 2: 1}

@@ -13,13 +13,11 @@ from typing import NamedTuple
 from bascule.scan.text import concepts as c
 from bascule.scan.text.reading import Sentence
 
-_CLAUSE_START = c.COMMA | c.COLON | c.QUOTE | c.AND
 _DESCRIBES = frozenset(
     {"does", "doesn't", "is", "are", "was", "were", "did", "didn't", "isn't"}
 )
 _CAN = frozenset({"can", "could", "may", "might", "will", "would", "cannot"})
 _PURPOSE = frozenset({"used", "able", "order", "how", "way", "allows", "designed", "tool"})
-_OF_TOOL = frozenset({"tool", "it", "function", "server", "which", "that", "api", "method"})
 _FORBIDS = frozenset({"never", "not", "don't", "dont"})
 _REASONS = frozenset({"for", "to", "in", "as", "with", "due", "because"})
 _NAMED = frozenset(
