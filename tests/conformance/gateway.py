@@ -19,6 +19,9 @@ listen = "127.0.0.1:{public}"
 admin_listen = "127.0.0.1:{admin}"
 {server}
 
+[boundary]
+every_minutes = 0
+
 [connectors.desk]
 mode = "observe"
 {desk}
