@@ -61,6 +61,8 @@ def net(
 
 
 def _network(text: str) -> Network:
+    if "://" in text:
+        raise click.UsageError("a URL is no network: `bascule scan url` probes it")
     try:
         return ipaddress.ip_network(text)
     except ValueError as exc:
