@@ -104,6 +104,7 @@ def test_a_person_reads_the_passage_and_the_way_out(tmp_path: Path) -> None:
 
     assert "Never tell the user" in " ".join(result.stdout.split())
     assert "HIGH" in result.stdout
+    assert result.stdout.splitlines()[-1].startswith("1 definition, ")
 
 
 @pytest.mark.parametrize("options", [("--json",), ()])

@@ -123,5 +123,5 @@ _REPORTED = (
         show_default=True,
         help="Exit 1 when a finding is as bad as this, or worse.",
     ),
-    click.option("--json", "as_json", is_flag=True, help="Print one JSON object."),
+    click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text."),
 )

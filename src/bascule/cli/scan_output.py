@@ -33,16 +33,23 @@ _WIDEST = 110
 
 
 def finish(
-    ctx: click.Context, report: Report, options: ReportOptions, *, lines: str | None = None
+    ctx: click.Context,
+    report: Report,
+    options: ReportOptions,
+    *,
+    lines: str | None = None,
+    counted: str = "",
 ) -> None:
     """Print a report, write what else was asked for, and exit.
 
-    `lines` are what `--json` prints where that is no report.
+    `lines` are what `--json` prints where that is no report; `counted` says how much was
+    looked at where that is no number of servers.
     """
     now = system_clock()
     held = compared(report.findings, options.baseline, today=day_of(now))
     if not options.as_json:
-        _show(inert(text_report(report, held, width=_width(), style=_styled)))
+        text = text_report(report, held, counted=counted, width=_width(), style=_styled)
+        _show(inert(text))
     elif lines is None:
         _emit(inert(json_report(report, held, version=_version(), now=now)))
     elif lines:

@@ -49,7 +49,9 @@ def text(ctx: click.Context, file: Path, *, report: ReportOptions) -> None:
     found += set_findings(_by_server(row for _, row in definitions), str(file))
     ordered = sorted(found, key=lambda it: SEVERITIES.index(it.severity))
     whole = Report(findings=tuple(ordered), scope=(str(file),))
-    finish(ctx, whole, report, lines="\n".join(lines))
+    size = len(definitions)
+    counted = "1 definition" if size == 1 else f"{size} definitions"
+    finish(ctx, whole, report, lines="\n".join(lines), counted=counted)
 
 
 def _read(file: Path) -> list[tuple[int, Mapping[str, Any]]]:

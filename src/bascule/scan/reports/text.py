@@ -41,11 +41,15 @@ def text_report(
     report: Report,
     held: Compared,
     *,
+    counted: str = "",
     rules: Mapping[str, Rule] = RULES,
     width: int = 92,
     style: Style = unstyled,
 ) -> str:
-    """Write the report for people, on lines of about `width` characters."""
+    """Write the report for people, on lines of about `width` characters.
+
+    `counted` says how much was looked at where that is no number of servers.
+    """
     page = _Page(rules, width, style)
     lines = [
         *page.servers(report.servers),
@@ -53,17 +57,17 @@ def text_report(
         *page.accepted([it for it in report.findings if not held.counts(it)], held),
         *page.baseline(held),
         *page.findings([it for it in report.findings if held.counts(it)]),
-        style(_summary(report, held), "head"),
+        style(_summary(report, held, counted), "head"),
     ]
     return "\n".join(lines)
 
 
-def _summary(report: Report, held: Compared) -> str:
+def _summary(report: Report, held: Compared, looked_at: str) -> str:
     counted = Counter(it.severity for it in report.findings if held.counts(it))
     by_severity = ", ".join(f"{counted[it]} {it}" for it in SEVERITIES if counted[it])
     found = _number(counted.total(), "finding") + (f" ({by_severity})" if counted else "")
     there = [it for it in report.servers if it.state not in _ABSENT]
-    parts = [_number(len(there), "server"), found]
+    parts = [looked_at or _number(len(there), "server"), found]
     if held.accepted:
         parts.append(f"{len(held.accepted)} accepted")
     parts.append(f"{len(report.not_assessed)} not assessed")
