@@ -137,6 +137,23 @@ def test_shows_no_secret_of_what_a_server_says_of_itself() -> None:
     assert secret not in finding.evidence
 
 
+@pytest.mark.parametrize(
+    "hidden", [rb'"\ud800"', b'"\xff"', b"1e999", b"NaN", b'"a" ', b'{"a":"\\udfff"}']
+)
+def test_finds_what_a_server_hides_by_json_that_clients_read_all_the_same(
+    hidden: bytes,
+) -> None:
+    def answer(heard: Heard) -> bytes:
+        if heard.rpc != "tools/list":
+            return legacy()(heard)
+        tool = b'{"name":"a","inputSchema":{},"description":%b}' % hidden
+        body = b'{"jsonrpc":"2.0","id":%d,"result":{"tools":[%b]}}' % (heard.id, tool)
+        return http("200 OK", b"\xef\xbb\xbf" + body, "Content-Type: application/json")
+
+    found, _, _ = probed(answer)
+    assert found.server.state == "open"
+
+
 @pytest.mark.parametrize("session", ["", "0123456789abcdef"])
 def test_asks_an_older_server_for_its_lists_whether_or_not_a_session_came(
     session: str,

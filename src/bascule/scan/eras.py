@@ -7,6 +7,7 @@ come there. What a scan asks is what tells it who is there; it never calls a too
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field, replace
@@ -159,11 +160,29 @@ def read_outcome(answered: Answered, number: int) -> Outcome:
 
 
 def read_object(body: bytes) -> dict[str, Any] | None:
-    """Read a JSON object; None for anything else."""
+    """Read a JSON object; None for anything else.
+
+    Read as leniently as clients do: what they understand must not be hidden from a scan by
+    half a character, a byte that is no UTF-8, or a number that is too large.
+    """
     try:
         return _object.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        pass
+    try:
+        value = _whole(json.loads(body.decode("utf-8-sig", "replace")))
+    except (ValueError, RecursionError):
         return None
+    return value if isinstance(value, dict) else None
+
+
+def _whole(value: Any) -> Any:
+    """Give a JSON value with a question mark for each half of a character."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    if isinstance(value, dict):
+        return {_whole(name): _whole(it) for name, it in value.items()}
+    return [_whole(it) for it in value] if isinstance(value, list) else value
 
 
 async def events(reply: Reply) -> AsyncGenerator[bytes, None]:
