@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from bascule.app.boundaries import Standing
 from bascule.app.posture.boundaries import reach_control
 from bascule.app.posture.control import State
 from bascule.clock import UnixTime
-from bascule.scan.boundary import Judged, Verdict
+from bascule.scan.boundary import Judged, Tried, Verdict
 from bascule.scan.finding import found
 from bascule.scan.report import Gap
 from bascule.scan.rules.boundary import BYPASS
+from bascule.scan.server import State as ServerState
 
 
 def standing(name: str, inward: Verdict, why: str = "") -> Standing:
@@ -58,6 +60,21 @@ def test_nothing_is_reached_around_it_only_where_probes_saw_that(
     assert control.state == state
     assert said in "".join(control.evidence)
     assert bool(control.fix) == (state != "met" and standings != ())
+
+
+@pytest.mark.parametrize(
+    ("seen", "held"), [("open", False), ("garbage_accepted", False), ("unknown", True)]
+)
+def test_a_breach_that_is_no_longer_seen_says_why_it_still_counts(
+    seen: ServerState, held: bool
+) -> None:
+    before = standing("desk", "outside", "the vantage point does not answer")
+    way = Tried(way="eth0", address="192.0.2.1:80", beyond=True, state=seen)
+    judged = replace(before.seen["host-a"], tried=(way,))
+    after = Standing("desk", "outside", "unknown", {"host-a": judged}, UnixTime(1))
+    (evidence,) = reach_control({"desk": after}, 10).evidence
+    why = "whether that is over could not be told: the vantage point does not answer"
+    assert (why in evidence) == held
 
 
 def test_what_is_never_probed_says_how_it_would_be() -> None:

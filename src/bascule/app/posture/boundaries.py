@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from bascule.app.boundaries import Standing
 from bascule.app.posture.control import Control, Subject
+from bascule.scan.boundary import ANSWERS, Judged
 
 REACH = Subject(
     "bounded",
@@ -42,12 +43,20 @@ def reach_control(standings: Mapping[str, Standing] | None, minutes: int) -> Con
 def _seen(it: Standing) -> str:
     """Say from where it is reached."""
     evidence = [
-        f"{finding.evidence} (seen from {place})"
+        f"{finding.evidence} (seen from {place}){_since(judged)}"
         for place, judged in it.seen.items()
         if judged.inward == "outside"
         for finding in judged.findings
     ]
     return f"`{it.connector}`: {'; '.join(evidence)}"
+
+
+def _since(judged: Judged) -> str:
+    """Say why the last probe did not end a breach that it did not see."""
+    gaps = judged.not_assessed
+    if not gaps or judged.listening or any(it.state in ANSWERS for it in judged.tried):
+        return ""
+    return f"; whether that is over could not be told: {gaps[0].why}"
 
 
 def _why(it: Standing) -> str:
