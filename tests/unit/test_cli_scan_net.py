@@ -12,7 +12,8 @@ from bascule.cli.main import main
     ("named", "said"),
     [
         ("https://bob:hunter2@x.example/?token=hunter2", "bascule scan url"),
-        ("10.0.0.1/24", "no network in CIDR notation"),
+        ("10.0.0.1/24", "name the network, 10.0.0.0/24, or the address alone, 10.0.0.1"),
+        ("desk.internal.example", "no network such as"),
         ("0.0.0.0/0", "too many for one scan"),
     ],
 )

@@ -64,9 +64,19 @@ def _network(text: str) -> Network:
     if "://" in text:
         raise click.UsageError("a URL is no network: `bascule scan url` probes it")
     try:
-        return ipaddress.ip_network(text)
+        network = ipaddress.ip_network(text, strict=False)
+        address = ipaddress.ip_interface(text).ip
     except ValueError as exc:
-        raise click.UsageError(f"`{text}` is no network in CIDR notation: {exc}") from exc
+        raise click.UsageError(
+            f"`{text}` is no network such as 10.20.0.0/24, and no address; hosts are probed "
+            "by their URL: `bascule scan url`"
+        ) from exc
+    if address != network.network_address:
+        raise click.UsageError(
+            f"`{text}` is an address within a network: name the network, {network}, or the "
+            f"address alone, {address}"
+        )
+    return network
 
 
 def _ports(text: str) -> Iterator[int]:
