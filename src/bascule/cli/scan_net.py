@@ -68,8 +68,8 @@ def _network(text: str) -> Network:
         address = ipaddress.ip_interface(text).ip
     except ValueError as exc:
         raise click.UsageError(
-            f"`{text}` is no network such as 10.20.0.0/24, and no address; hosts are probed "
-            "by their URL: `bascule scan url`"
+            f"`{text}` is no network such as 10.20.0.0/24, and no address; hosts are "
+            "probed by their URL: `bascule scan url`"
         ) from exc
     if address != network.network_address:
         raise click.UsageError(
