@@ -107,6 +107,32 @@ def test_finds_a_server_of_2026_07_28_that_lists_without_a_token() -> None:
     assert first.headers["accept"] == "application/json, text/event-stream"
 
 
+@pytest.mark.parametrize("answer", [modern, legacy()], ids=["modern", "legacy"])
+@pytest.mark.parametrize("challenge", ["", 'Bearer resource_metadata="http://x.invalid"'])
+def test_finds_a_server_that_refuses_a_greeting_alone(
+    answer: Answer, challenge: str
+) -> None:
+    """Who means harm asks for what he wants."""
+
+    def refusing(heard: Heard) -> bytes | None:
+        if heard.rpc in {"server/discover", "initialize"}:
+            headers = [f"WWW-Authenticate: {challenge}"] if challenge else []
+            return http("401 Unauthorized", b"", *headers)
+        return answer(heard)
+
+    found, _, _ = probed(refusing)
+    assert found.server.state == "open"
+    (finding,) = found.findings
+    assert (finding.rule, finding.severity) == ("open-server", "high")
+    assert "delete_all" in finding.evidence
+
+
+def test_finds_nothing_open_where_the_lists_are_refused_too() -> None:
+    found, server, _ = probed(lambda _: http("401 Unauthorized", b"{}"))
+    assert (found.server.state, found.findings) == ("token_required", ())
+    assert "tools/list" in [it.rpc for it in server.heard]
+
+
 def test_names_of_its_lists_those_that_have_something() -> None:
     def answer(heard: Heard) -> bytes:
         if heard.path == "/mcp" and heard.rpc in {"resources/list", "prompts/list"}:

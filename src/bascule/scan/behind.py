@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
+from typing import Any, Final
 from urllib.parse import urlsplit
 
-from bascule.scan.eras import discover, read_object
+from bascule.protocol import legacy
+from bascule.scan.eras import (
+    POSTED,
+    Era,
+    Question,
+    ask,
+    discover,
+    modern_question,
+    read_object,
+)
 from bascule.scan.exchange import WireError
 from bascule.scan.identify import Sighting, refused
 from bascule.scan.judge.tokens import GARBAGE, let_in
@@ -14,12 +25,50 @@ from bascule.scan.place import Answered, Place
 from bascule.scan.target import Target
 from bascule.scan.wire import Wire
 
+TOOLS: Final = "tools/list"
+_SPOKEN: Final = {**POSTED, "MCP-Protocol-Version": legacy.LATEST}
+
 
 async def look_behind(wire: Wire, target: Target, place: Place, seen: Sighting) -> None:
-    """Find out whether what refuses is MCP: by its metadata, else by a token of nobody."""
-    await _read_metadata(wire, target, place, seen)
+    """Find out what refuses: a greeting alone, or all; and whether that is MCP.
+
+    It lists to whom it does not greet, or its metadata say so, or a token of nobody opens
+    it.
+    """
+    await _ask_for_tools(wire, target, place, seen)
+    if seen.identity is None:
+        await _read_metadata(wire, target, place, seen)
     if seen.identity is None:
         await _try_garbage(wire, target, place, seen)
+
+
+async def _ask_for_tools(wire: Wire, target: Target, place: Place, seen: Sighting) -> None:
+    """Ask for the tools without a token or a greeting, as who means harm does.
+
+    A door that only the greeting has is none: some gateways ask for a token where a session
+    begins, and nowhere else.
+    """
+    questions: tuple[tuple[Era, Question], ...] = (
+        ("modern", modern_question(seen.path, TOOLS)),
+        ("legacy", Question(seen.path, TOOLS, {}, _SPOKEN)),
+    )
+    for era, question in questions:
+        with suppress(WireError):
+            outcome = await ask(wire, place, question)
+            tools = _tools(outcome.result)
+            if tools:
+                seen.become_open(target, place, era, question, outcome.answered, tools)
+                return
+
+
+def _tools(result: Mapping[str, Any] | None) -> tuple[dict[str, Any], ...]:
+    """Give the tools of a list that can be nothing else: all have a name and a schema."""
+    tools = (result or {}).get("tools")
+    if not isinstance(tools, list):
+        return ()
+    each = tuple(it for it in tools if isinstance(it, dict))
+    told = all(isinstance(it.get("name"), str) and "inputSchema" in it for it in each)
+    return each if told and len(each) == len(tools) else ()
 
 
 async def _read_metadata(wire: Wire, target: Target, place: Place, seen: Sighting) -> None:

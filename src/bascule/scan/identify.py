@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from bascule.protocol.message import (
     HEADER_MISMATCH,
@@ -49,6 +50,32 @@ class Sighting:
         question = discover(self.path) if era == "modern" else initialize(self.path)
         self.identity = refused(
             target, place, self.path, question, outcome.answered, self.refusal
+        )
+
+    def become_open(
+        self,
+        target: Target,
+        place: Place,
+        era: Era,
+        question: Question,
+        answered: Answered,
+        tools: tuple[dict[str, Any], ...],
+    ) -> None:
+        """Take it for open, since it lists to whom it does not greet."""
+        challenges = () if self.refusal is None else self.refusal.challenges
+        self.refusal = None
+        self.listed = Listed(lists={question.method: tools}, first=question)
+        self.identity = Identity(
+            target=target,
+            place=place,
+            path=self.path,
+            state="open",
+            era=era,
+            greeting=question,
+            baseline=answered,
+            lists=self.listed.lists,
+            challenges=challenges,
+            listing=question,
         )
 
     @property

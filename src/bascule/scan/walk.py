@@ -162,7 +162,7 @@ async def _at(
         met.first = met.first or seen.first
         met.cuts += seen.first.endless
         first_refusal = seen.refusal is not None and met.refused is None
-        if seen.identity is None and first_refusal:
+        if first_refusal and (seen.identity is None or seen.identity.era is None):
             await look_behind(wire, target, place, seen)
         if seen.endpoint_elsewhere:
             met.elsewhere[path] = seen.endpoint_elsewhere
