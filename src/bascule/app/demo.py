@@ -10,15 +10,18 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from bascule.clock import system_entropy
+from bascule.clock import monotonic, system_entropy
 from bascule.errors import BasculeError
 
 TICKETS_KEY = "tickets.key"
 """File beside the configuration: what the ticket desk wants to be shown."""
 TICKETS_PORT = 8431
+START_SECONDS = 10.0
+PAUSE_SECONDS = 0.05
 CONFIGURATION = f"""\
 # Written by `bascule up --demo`: change it, and send the server SIGHUP or start it again.
 #
@@ -143,6 +146,18 @@ def _write_new(path: Path, text: str) -> None:
             file.write(text)
 
 
+def _listens() -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", TICKETS_PORT)) == 0
+
+
+def _wait_for(process: subprocess.Popen[bytes]) -> None:
+    """Wait until the desk listens: the first to ask is the probe of its boundary."""
+    end = monotonic() + START_SECONDS
+    while process.poll() is None and monotonic() < end and not _listens():
+        time.sleep(PAUSE_SECONDS)
+
+
 @contextlib.contextmanager
 def tickets_server(key: Path) -> Iterator[None]:
     """Run the ticket desk beside the gateway; it wants `key` to be shown, if it is there.
@@ -151,9 +166,8 @@ def tickets_server(key: Path) -> Iterator[None]:
     """
     if None in (importlib.util.find_spec(it) for it in ("mcp", "mcp_server_time")):
         raise BasculeError("`up --demo` needs the extra: pip install 'bascule[demo]'")
-    with socket.socket() as probe:
-        if probe.connect_ex(("127.0.0.1", TICKETS_PORT)) == 0:
-            raise BasculeError(f"port {TICKETS_PORT} is taken: stop what listens there")
+    if _listens():
+        raise BasculeError(f"port {TICKETS_PORT} is taken: stop what listens there")
     command = [sys.executable, "-P", "-m", "bascule.demo.tickets"]
     if key.exists():
         command += ["--key-file", str(key)]
@@ -164,6 +178,7 @@ def tickets_server(key: Path) -> Iterator[None]:
         stderr=subprocess.DEVNULL,
     )
     try:
+        _wait_for(process)
         yield
     finally:
         process.send_signal(signal.SIGTERM)
