@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
@@ -35,7 +36,8 @@ class ReportOptions:
 def report_options(command: F) -> F:
     """Add what says how a scan is reported; it comes as `report: ReportOptions`.
 
-    A baseline is read before anything is scanned.
+    A baseline is read, and it is looked whether reports can be written, before anything is
+    scanned.
     """
 
     @wraps(command)
@@ -48,6 +50,8 @@ def report_options(command: F) -> F:
         **kwargs: Any,
     ) -> Any:
         files = [(it, kwargs.pop(it)) for it in FORMATS]
+        for path in (write_baseline, *(path for _, path in files)):
+            _require_folder(path)
         _spare(write_baseline, baseline)
         options = ReportOptions(
             as_json=as_json,
@@ -61,6 +65,16 @@ def report_options(command: F) -> F:
     for option in reversed(_REPORTED):
         run = option(run)
     return run  # type: ignore[return-value]  # the options are taken off again
+
+
+def _require_folder(path: Path | None) -> None:
+    """Raise `BasculeError` where a report could not be written after a long scan."""
+    if path is None:
+        return
+    if not path.absolute().parent.is_dir():
+        raise BasculeError(f"cannot write `{path}`: its folder does not exist")
+    if not os.access(path if path.exists() else path.absolute().parent, os.W_OK):
+        raise BasculeError(f"cannot write `{path}`: you may not write there")
 
 
 def _spare(new: Path | None, read: Path | None) -> None:

@@ -38,6 +38,8 @@ _NAMED = frozenset(
     }
 )
 """Words that make a noun of what follows them."""
+_USED = frozenset({"tool", "tools", "it", "this", "function", "server", "one"})
+"""Words that end the condition "before using this tool"."""
 _REACH = 5
 """Words between an obligation and what it is about."""
 
@@ -119,7 +121,11 @@ def _is_told(sentence: Sentence, at: int, marks: int, *, told_before: bool) -> b
             return told_before
         if _calls_by_name(sentence, at) and sentence.words[back] != "to":
             return True
-        return _obliged(sentence, at) or _after_reason(sentence, at)
+        return (
+            _obliged(sentence, at)
+            or _after_reason(sentence, at)
+            or _after_condition(sentence, at)
+        )
     if marks & c.PAST and words & {"be", "have", "been"}:
         # "is to be sent" obliges as "must be sent" does.
         due = "to" in words and bool(words & _DESCRIBES)
@@ -156,6 +162,18 @@ def _after_reason(sentence: Sentence, at: int) -> bool:
         return False
     verbs = sentence.within(c.BASE, 2, at)
     return at > 1 and (verbs is None or sentence.words[verbs - 1] == "to")
+
+
+def _after_condition(sentence: Sentence, at: int) -> bool:
+    """Tell whether a verb ends a condition without a comma: "before using it read …"."""
+    if sentence.words[at - 1] not in _USED:
+        return False
+    for back in range(at - 1, max(at - 1 - _REACH, -1), -1):
+        if sentence.marks[back] & (c.COMMA | c.COLON):
+            return False
+        if sentence.marks[back] & c.ING:
+            return back > 0 and bool(sentence.marks[back - 1] & (c.BEFORE | c.WHEN))
+    return False
 
 
 def _calls_by_name(sentence: Sentence, at: int) -> bool:
