@@ -54,7 +54,9 @@ def bascule(folder: Path, *arguments: str) -> Result:
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    # Whoever runs the tests may have a state of their own.
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     (tmp_path / "bascule.toml").write_text(CONFIG)
     (tmp_path / "policies").mkdir()
     return tmp_path
