@@ -34,7 +34,7 @@ FIRST_LOOK = Limits(
     body_seconds=0.6,
     body_bytes=1 << 14,
 )
-SECOND_LOOK = replace(FIRST_LOOK, connect_seconds=1.5, first_seconds=1.5, head_seconds=1.5)
+SECOND_LOOK = replace(FIRST_LOOK, connect_seconds=1.2, first_seconds=1.2, head_seconds=1.2)
 """For those that said nothing at first."""
 PROBED = Limits(body_bytes=1 << 20)
 """For what answered; so many at once must not fill the memory, whatever they send."""
