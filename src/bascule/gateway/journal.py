@@ -324,39 +324,38 @@ class Journal:
 
         `kind`: the list that it stands in, `instructions` or `server`; `have`: its digest.
         """
-        now = system_micros()
-        record = Record(
-            admin={"digest": have, "kind": kind},
-            authz=AuthzPart(
-                decision="deny" if mode == "enforce" else "allow",
-                mode=mode,
-                reason=reason.value,
-            ),
-            boot=self._boot,
-            connector=connector,
-            id=new_id(now),
-            log=self._log,
-            mcp=McpPart(method=kind, name=clip(name, MAX_NAME_CHARACTERS) or UNSET),
-            stage="event",
-            ts=now,
-            type="definition.deviates",
-            v=RECORD_VERSION,
-            writer=self._writer,
+        authz = AuthzPart(
+            decision="deny" if mode == "enforce" else "allow",
+            mode=mode,
+            reason=reason.value,
         )
-        with contextlib.suppress(LogUnavailableError):
-            self._sink.append(encode(record))
+        admin = {"digest": have, "kind": kind}
+        self._of_definition("definition.deviates", connector, kind, name, admin, authz)
 
     def suspects(self, connector: str, kind: str, name: str, found: Judged) -> None:
         """Hand in that what a server serves, and nobody approved, looks like an attack."""
+        admin = {
+            "kind": kind,
+            "text": found.id,
+            "tier": found.tier,
+            "rules": " ".join(it.rule for it in found.evidence),
+            "said": clip(found.told(), MAX_SAID_CHARACTERS),
+        }
+        self._of_definition("definition.suspicious", connector, kind, name, admin, UNSET)
+
+    def _of_definition(
+        self,
+        type: str,
+        connector: str,
+        kind: str,
+        name: str,
+        admin: dict[str, str],
+        authz: AuthzPart | UnsetType,
+    ) -> None:
         now = system_micros()
         record = Record(
-            admin={
-                "kind": kind,
-                "text": found.id,
-                "tier": found.tier,
-                "rules": " ".join(it.rule for it in found.evidence),
-                "said": clip(found.told(), MAX_SAID_CHARACTERS),
-            },
+            admin=admin,
+            authz=authz,
             boot=self._boot,
             connector=connector,
             id=new_id(now),
@@ -364,7 +363,7 @@ class Journal:
             mcp=McpPart(method=kind, name=clip(name, MAX_NAME_CHARACTERS) or UNSET),
             stage="event",
             ts=now,
-            type="definition.suspicious",
+            type=type,
             v=RECORD_VERSION,
             writer=self._writer,
         )
