@@ -109,7 +109,8 @@ def test_a_user_consents_to_single_calls_and_the_token_is_for_them(
     again = refresh(flow, tokens["refresh_token"]).json()
     assert again["authorization_details"] == want
     assert may(bascule, again["access_token"], "opens") == 403
-    (call,) = bascule.wait_for_records("--type", "call.start", "--name", "echo")
+    selected = ("--type", "call.start", "--name", "echo", "--agent", "public")
+    (call,) = bascule.wait_for_records(*selected)
     shown_record = next(it for it in bascule.whole_records() if it["id"] == call["id"])
     assert shown_record["cred"]["tools"] == ["echo"]
     assert "hello" not in json.dumps(bascule.whole_records())
