@@ -13,7 +13,7 @@ from bascule.storage.schema import browser_sessions, revocations, users
 
 Audience = Literal["public", "admin"]
 """The listener that a session is for; it is never valid on the other."""
-Method = Literal["password", "passkey"]
+Method = Literal["password", "passkey", "provider"]
 
 MAX_OF_USER = 50
 """Sessions of one user on one listener; a further one ends the oldest."""

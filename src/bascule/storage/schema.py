@@ -15,9 +15,9 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-VERSION = "0012"
+VERSION = "0013"
 """The migration that this code works with."""
-EARLIER_VERSIONS: tuple[str, ...] = tuple(f"{number:04}" for number in range(1, 12))
+EARLIER_VERSIONS: tuple[str, ...] = tuple(f"{number:04}" for number in range(1, 13))
 """Migrations before it, from which `bascule db migrate` leads here."""
 
 metadata = MetaData(
@@ -46,6 +46,21 @@ user_groups = Table(
     Column("user_name", Text, ForeignKey("users.name"), primary_key=True),
     Column("group_name", Text, primary_key=True),
 )
+
+federated_users = Table(
+    "federated_users",
+    metadata,
+    Column("user_name", Text, ForeignKey("users.name"), primary_key=True),
+    Column("issuer", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("provider", Text, nullable=False),
+    Column("display_name", Text, nullable=False),
+    Column("email", Text, nullable=False),
+    Column("external_id", Text, nullable=False),
+    Column("checked_at", BigInteger, nullable=False),
+    Index("ix_federated_users_provider", "provider", "external_id"),
+)
+"""Of users whom an identity provider vouches for, what it said last, and when."""
 
 passwords = Table(
     "passwords",

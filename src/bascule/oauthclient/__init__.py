@@ -1,0 +1,1 @@
+"""Bascule as an OAuth client on the wire: discovery, authorization, tokens."""

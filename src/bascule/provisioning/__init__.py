@@ -1,0 +1,1 @@
+"""What identity providers tell Bascule: provisioning, security events, revocations."""

@@ -1,0 +1,124 @@
+"""Users whom a provider vouches for: rows of `users`, named by issuer and subject.
+
+The name is `ISSUER|SUB`, so that sessions, grants, consents and revocations are theirs as
+they are anybody's. An issuer never holds `|`; so two issuers with the same subject are two
+users, and the first `|` parts the two. Never by e-mail: an address changes its owner.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, Row, delete, insert, select, update
+
+from bascule.clock import UnixTime
+from bascule.storage import counters, foreigners
+from bascule.storage.foreigners import Foreigner
+from bascule.storage.schema import federated_users, user_groups, users
+
+
+@dataclass(frozen=True, slots=True)
+class FederatedUser:
+    """What a provider said of somebody, when it last did."""
+
+    issuer: str
+    subject: str
+    provider: str
+    """Name in the configuration of the provider that vouched for it last."""
+    display_name: str = ""
+    """For people to read; anything, and never an identity."""
+    email: str = ""
+    """For people to read; empty where the provider says none."""
+    external_id: str = ""
+    """How the provider's provisioning calls it; empty where nothing says."""
+
+    @property
+    def name(self) -> str:
+        """The user's name, `ISSUER|SUB`."""
+        return f"{self.issuer}|{self.subject}"
+
+
+@dataclass(frozen=True, slots=True)
+class Vouched:
+    """One such user as it is kept."""
+
+    who: FederatedUser
+    checked_at: UnixTime
+    """When the provider was last asked and answered."""
+
+
+def vouch(
+    conn: Connection, who: FederatedUser, groups: Iterable[str], *, now: UnixTime
+) -> bool:
+    """Take up what a provider says now, the whole list of groups included.
+
+    `groups`: as the provider names them, without its issuer. False when the user is
+    disabled here: then nothing is changed.
+    """
+    known = conn.execute(
+        select(users.c.disabled_at).where(users.c.name == who.name)
+    ).first()
+    if known is not None and known.disabled_at is not None:
+        return False
+    if Foreigner("user", f"user:{who.name}") in foreigners.every(conn):
+        return False
+    facts = {
+        "provider": who.provider,
+        "display_name": who.display_name,
+        "email": who.email,
+        "external_id": who.external_id,
+        "checked_at": now,
+    }
+    if known is None:
+        conn.execute(insert(users).values(name=who.name, created_at=now, is_admin=False))
+        row = {"user_name": who.name, "issuer": who.issuer, "subject": who.subject, **facts}
+        conn.execute(insert(federated_users).values(row))
+        counters.advance(conn, "generation")
+    else:
+        same = federated_users.c.user_name == who.name
+        conn.execute(update(federated_users).where(same).values(facts))
+    _set_groups(conn, who.name, {f"{who.issuer}|{group}" for group in groups})
+    return True
+
+
+def _set_groups(conn: Connection, name: str, groups: set[str]) -> None:
+    of_user = user_groups.c.user_name == name
+    before = set(conn.execute(select(user_groups.c.group_name).where(of_user)).scalars())
+    if before == groups:
+        return
+    conn.execute(delete(user_groups).where(of_user))
+    rows = [{"user_name": name, "group_name": group} for group in sorted(groups)]
+    if rows:
+        conn.execute(insert(user_groups), rows)
+    counters.advance(conn, "generation")
+
+
+def get(conn: Connection, name: str) -> Vouched | None:
+    """Give the user of that name, `ISSUER|SUB`; None when no provider vouched for it."""
+    found = select(federated_users).where(federated_users.c.user_name == name)
+    row = conn.execute(found).first()
+    return None if row is None else _vouched(row)
+
+
+def known_as(conn: Connection, *, provider: str, external_id: str) -> list[Vouched]:
+    """Give whom a provider's provisioning means by an id; an empty id means nobody."""
+    if not external_id:
+        return []
+    found = select(federated_users).where(
+        federated_users.c.provider == provider,
+        federated_users.c.external_id == external_id,
+    )
+    return [_vouched(row) for row in conn.execute(found)]
+
+
+def _vouched(row: Row[tuple[object, ...]]) -> Vouched:
+    who = FederatedUser(
+        issuer=row.issuer,
+        subject=row.subject,
+        provider=row.provider,
+        display_name=row.display_name,
+        email=row.email,
+        external_id=row.external_id,
+    )
+    return Vouched(who, UnixTime(row.checked_at))
