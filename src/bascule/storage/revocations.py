@@ -6,7 +6,13 @@ from sqlalchemy import Connection, and_, delete, insert, or_, select
 
 from bascule.clock import UnixTime
 from bascule.identity.revocation import Kind, Revocation
-from bascule.storage import access_grants, approvals, counters, issue_numbers
+from bascule.storage import (
+    access_grants,
+    approvals,
+    counters,
+    issue_numbers,
+    linked_accounts,
+)
 from bascule.storage.schema import revocations
 
 
@@ -26,7 +32,7 @@ def revoke(
     later revocation never takes back an earlier one, whatever the clock says.
     `expires_at`: when nothing that it names can be valid any more. Entries beyond that go
     with the next revocation, so that clients which end their tokens leave no mountain.
-    Access grants end with it, each in its own row.
+    Access grants and linked accounts end with it, each in its own row.
     """
     up_to = issue_numbers.close(conn, now=now)
     same = and_(revocations.c.kind == kind, revocations.c.key == key)
@@ -43,6 +49,7 @@ def revoke(
         )
     )
     access_grants.end_revoked(conn, kind=kind, key=key, reason=reason, now=now)
+    linked_accounts.end_revoked(conn, kind=kind, key=key, reason=reason, now=now)
     counters.advance(conn, "generation")
     return counters.advance(conn, "epoch")
 

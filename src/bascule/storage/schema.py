@@ -13,6 +13,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 
 VERSION = "0013"
@@ -503,3 +504,69 @@ log_segments = Table(
 )
 """The inbox. `place` grows, but need not in the order of commits; `written_at` is in
 milliseconds by the database's clock."""
+
+link_requests = Table(
+    "link_requests",
+    metadata,
+    Column("id_hash", LargeBinary, primary_key=True),
+    Column("number", BigInteger, nullable=False),
+    Column("user_name", Text, nullable=False),
+    Column("client_id", Text, nullable=False),
+    Column("connector", Text, nullable=False),
+    Column("scope", Text, nullable=False),
+    Column("asked_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("state_hash", LargeBinary, unique=True),
+    Column("flow", LargeBinary),
+    Index("ix_link_requests_user_name", "user_name", "connector"),
+)
+"""Links by which a user connects an account; `client_id` of the agent that asked, empty for
+the user. `state`: `open`, `started`, `returned`, `linked` or `failed`. `state_hash` and
+`flow` only while the user is at the authorization server."""
+
+linked_accounts = Table(
+    "linked_accounts",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("user_name", Text, nullable=False),
+    Column("connector", Text, nullable=False),
+    Column("resource", Text, nullable=False),
+    Column("issuer", Text, nullable=False),
+    Column("server", Text, nullable=False),
+    Column("scope", Text, nullable=False),
+    Column("version", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Column("linked_at", BigInteger, nullable=False),
+    Column("refreshed_at", BigInteger, nullable=False),
+    Column("lease_until", BigInteger, nullable=False),
+    Column("ended_at", BigInteger),
+    Column("end_reason", Text),
+    Column("tries", BigInteger, nullable=False),
+    Column("next_try_at", BigInteger, nullable=False),
+    Index(
+        "ix_linked_accounts_live",
+        "user_name",
+        "connector",
+        unique=True,
+        sqlite_where=text("ended_at IS NULL"),
+        postgresql_where=text("ended_at IS NULL"),
+    ),
+    Index("ix_linked_accounts_ended_at", "ended_at", "next_try_at"),
+)
+"""Users' accounts at upstreams; their tokens lie in the vault. `server`: JSON, how to reach
+its authorization server and as which client. `version` grows with each new token,
+`expires_at` is of the access token. What has ended stays until its tokens are revoked at
+the upstream, or that was tried often enough."""
+
+upstream_clients = Table(
+    "upstream_clients",
+    metadata,
+    Column("issuer", Text, primary_key=True),
+    Column("redirect_uri", Text, primary_key=True),
+    Column("client", LargeBinary, nullable=False),
+    Column("registered_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger),
+)
+"""What Bascule has registered itself as at authorization servers of others (RFC 7591);
+`client` is encrypted."""

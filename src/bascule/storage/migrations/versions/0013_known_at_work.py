@@ -31,3 +31,67 @@ def upgrade() -> None:
     op.create_index(
         "ix_federated_users_provider", "federated_users", ["provider", "external_id"]
     )
+    _link_tables()
+
+
+def _link_tables() -> None:
+    op.create_table(
+        "link_requests",
+        sa.Column("id_hash", sa.LargeBinary, nullable=False),
+        sa.Column("number", sa.BigInteger, nullable=False),
+        sa.Column("user_name", sa.Text, nullable=False),
+        sa.Column("client_id", sa.Text, nullable=False),
+        sa.Column("connector", sa.Text, nullable=False),
+        sa.Column("scope", sa.Text, nullable=False),
+        sa.Column("asked_at", sa.BigInteger, nullable=False),
+        sa.Column("expires_at", sa.BigInteger, nullable=False),
+        sa.Column("state", sa.Text, nullable=False),
+        sa.Column("state_hash", sa.LargeBinary),
+        sa.Column("flow", sa.LargeBinary),
+        sa.PrimaryKeyConstraint("id_hash", name="pk_link_requests"),
+        sa.UniqueConstraint("state_hash", name="uq_link_requests_state_hash"),
+    )
+    op.create_index(
+        "ix_link_requests_user_name", "link_requests", ["user_name", "connector"]
+    )
+    op.create_table(
+        "linked_accounts",
+        sa.Column("id", sa.Text, nullable=False),
+        sa.Column("user_name", sa.Text, nullable=False),
+        sa.Column("connector", sa.Text, nullable=False),
+        sa.Column("resource", sa.Text, nullable=False),
+        sa.Column("issuer", sa.Text, nullable=False),
+        sa.Column("server", sa.Text, nullable=False),
+        sa.Column("scope", sa.Text, nullable=False),
+        sa.Column("version", sa.BigInteger, nullable=False),
+        sa.Column("expires_at", sa.BigInteger, nullable=False),
+        sa.Column("linked_at", sa.BigInteger, nullable=False),
+        sa.Column("refreshed_at", sa.BigInteger, nullable=False),
+        sa.Column("lease_until", sa.BigInteger, nullable=False),
+        sa.Column("ended_at", sa.BigInteger),
+        sa.Column("end_reason", sa.Text),
+        sa.Column("tries", sa.BigInteger, nullable=False),
+        sa.Column("next_try_at", sa.BigInteger, nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_linked_accounts"),
+    )
+    live = sa.text("ended_at IS NULL")
+    op.create_index(
+        "ix_linked_accounts_live",
+        "linked_accounts",
+        ["user_name", "connector"],
+        unique=True,
+        sqlite_where=live,
+        postgresql_where=live,
+    )
+    op.create_index(
+        "ix_linked_accounts_ended_at", "linked_accounts", ["ended_at", "next_try_at"]
+    )
+    op.create_table(
+        "upstream_clients",
+        sa.Column("issuer", sa.Text, nullable=False),
+        sa.Column("redirect_uri", sa.Text, nullable=False),
+        sa.Column("client", sa.LargeBinary, nullable=False),
+        sa.Column("registered_at", sa.BigInteger, nullable=False),
+        sa.Column("expires_at", sa.BigInteger),
+        sa.PrimaryKeyConstraint("issuer", "redirect_uri", name="pk_upstream_clients"),
+    )
