@@ -27,7 +27,7 @@ from audits import (
     trusted,
 )
 from bascule.clock import UnixTime
-from bascule.config.model import Table
+from bascule.config.table import Table
 from bascule.lock import audits_file
 from bascule.lock.audits import Audits
 from bascule.lock.audits_file import MAX_BYTES, AuditsError, parse_audits

@@ -6,7 +6,10 @@ import ast
 import inspect
 from collections.abc import Mapping
 
-from bascule.config import model
+from bascule.config import model, providers
+
+_MODULES = (model, providers)
+"""Where tables are."""
 
 
 def descriptions() -> Mapping[str, Mapping[str, str]]:
@@ -14,9 +17,10 @@ def descriptions() -> Mapping[str, Mapping[str, str]]:
 
     Read from the model's source, since Python drops a string that follows a field.
     """
-    tree = ast.parse(inspect.getsource(model))
+    trees = (ast.parse(inspect.getsource(module)) for module in _MODULES)
     return {
         node.name: dict(_described_fields(node))
+        for tree in trees
         for node in tree.body
         if isinstance(node, ast.ClassDef)
     }

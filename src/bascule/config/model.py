@@ -9,7 +9,10 @@ from __future__ import annotations
 import datetime
 from typing import Annotated, Literal
 
-from msgspec import Meta, Struct, field
+from msgspec import Meta, field
+
+from bascule.config.providers import Provider, ProviderName
+from bascule.config.table import SecretRef, Table
 
 ConnectorName = Annotated[
     str,
@@ -20,21 +23,7 @@ ConnectorName = Annotated[
 ]
 """A connector's name, as it stands in URLs, scopes and roles."""
 
-SecretRef = Annotated[
-    str,
-    Meta(
-        pattern=r"^(file|env|keyring|vault):.+$",
-        description="a reference to a secret: `file:PATH`, `env:NAME`, "
-        "`keyring:SERVICE/NAME` or `vault:NAME`",
-    ),
-]
-"""Where a secret lies: `file:PATH`, `env:NAME`, `keyring:SERVICE/NAME` or `vault:NAME`."""
-
 Mode = Literal["observe", "warn", "enforce"]
-
-
-class Table(Struct, frozen=True, forbid_unknown_fields=True):
-    """Base of every table of the file."""
 
 
 class Tls(Table, frozen=True):
@@ -423,6 +412,8 @@ class Config(Table, frozen=True):
     """OAuth scope → entries as in `roles.*.allow`; `mcp:CONNECTOR` is built in."""
     issuers: dict[str, Issuer] = field(default_factory=dict)
     """Foreign authorization servers, by a name of your choice."""
+    providers: dict[ProviderName, Provider] = field(default_factory=dict)
+    """Identity providers by which users sign in, by a name of your choice."""
     approvals: Approvals = field(default_factory=Approvals)
     """Who may approve connectors."""
     call_approvals: dict[str, CallApprovalRule] = field(default_factory=dict)

@@ -20,6 +20,7 @@ from bascule.config.flow_rules import broken_flow_rules
 from bascule.config.members import members_of
 from bascule.config.model import Config, Connector, Credential, SandboxTable
 from bascule.config.paths import below, quoted
+from bascule.config.provider_rules import broken_provider_rules
 
 Found = Iterator[tuple[str, str]]
 """Path and sentence of each problem."""
@@ -49,6 +50,7 @@ def broken_rules(config: Config) -> Found:
     yield from _toolsets(config)
     yield from _roles(config)
     yield from _issuers(config)
+    yield from broken_provider_rules(config)
     for name, vantage in config.boundary.vantages.items():
         place = host_and_port(vantage.address)
         if place is None or not is_literal(place[0]):

@@ -14,8 +14,8 @@ import msgspec
 from msgspec import Meta
 from msgspec.structs import fields
 
-from bascule.config.model import Table
 from bascule.config.paths import below
+from bascule.config.table import Table
 
 Found = Iterator[tuple[str, str]]
 """Path and sentence of each problem."""

@@ -22,8 +22,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, field
 
-from bascule.config.model import Table
 from bascule.config.shape import shape_problems
+from bascule.config.table import Table
 from bascule.decision.compile import BUILT_IN_AGENT
 from bascule.decision.entries import TargetKind
 from bascule.decision.facts import Reason

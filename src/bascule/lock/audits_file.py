@@ -16,9 +16,9 @@ from urllib.parse import unquote
 import msgspec
 from msgspec import Meta
 
-from bascule.config.model import Table
 from bascule.config.paths import below
 from bascule.config.shape import shape_problems
+from bascule.config.table import Table
 from bascule.lock.advisories import package_version
 from bascule.lock.invisible import visible
 from bascule.lock.model import LockError

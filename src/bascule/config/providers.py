@@ -1,0 +1,101 @@
+"""Tables of `[providers]`: where the company's people sign in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+from msgspec import Meta, field
+
+from bascule.config.table import SecretRef, Table
+
+ProviderName = Annotated[
+    str,
+    Meta(
+        pattern=r"^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$",
+        description="lower-case letters, digits and inner hyphens, 32 characters at most",
+    ),
+]
+"""A provider's name, as it stands in its redirect URI."""
+
+ProviderKind = Literal[
+    "oidc",
+    "auth0",
+    "cognito",
+    "entra",
+    "github",
+    "google",
+    "keycloak",
+    "okta",
+    "ping",
+]
+
+OWN_ISSUERS: Mapping[ProviderKind, str] = {
+    "github": "https://github.com/login/oauth",
+    "google": "https://accounts.google.com",
+}
+"""Issuers of the kinds that have one for everybody."""
+
+
+class ProviderGroups(Table, frozen=True):
+    """`[providers.NAME.groups]`: which groups its users are in."""
+
+    claim: str = ""
+    """Claim that names them, a text or a list of texts; dots lead into objects. Empty: as
+    the kind has it."""
+    names: dict[str, str] = field(default_factory=dict)
+    """What the provider sends → what the group is called here. When there are any, all
+    other groups are left out."""
+
+
+class Admission(Table, frozen=True):
+    """`[providers.NAME.admit]`: who may sign in; what is set must all hold."""
+
+    tenants: tuple[str, ...] = ()
+    """Ids of Entra tenants."""
+    domains: tuple[str, ...] = ()
+    """Domains of Google Workspace, as the provider vouches for them (`hd`); an e-mail
+    address never counts."""
+    groups: tuple[str, ...] = ()
+    """Groups, as they are called here: who is in one of them."""
+    everybody: bool = False
+    """Whoever has an account there; needed where anybody can get one."""
+
+
+class Provider(Table, frozen=True):
+    """`[providers.NAME]`: an identity provider by which users sign in."""
+
+    client_id: str
+    """Bascule's id as a client there."""
+    kind: ProviderKind = "oidc"
+    """Whose product it is, and so what is peculiar to it."""
+    issuer: str = ""
+    """The `iss` value of its ID tokens, compared letter by letter; not needed where the
+    kind has one of its own (`google`, `github`)."""
+    client_secret: SecretRef | None = None
+    """Bascule's secret there."""
+    client_key: SecretRef | None = None
+    """Instead of a secret: a private key in PEM, whose public part the provider has
+    (`private_key_jwt`)."""
+    label: str = ""
+    """What the button on the login page says; empty: the name."""
+    scopes: tuple[str, ...] | None = None
+    """What is asked for. Absent: as the kind needs it."""
+    api: str = ""
+    """Where its API is, if that is not the public one of its kind: Microsoft Graph of a
+    national cloud, or a GitHub Enterprise server's."""
+    groups: ProviderGroups = field(default_factory=ProviderGroups)
+    """Which groups its users are in."""
+    admit: Admission = field(default_factory=Admission)
+    """Who may sign in."""
+
+    @property
+    def iss(self) -> str:
+        """The issuer, whether it was written or is that of the kind."""
+        return self.issuer or OWN_ISSUERS.get(self.kind, "")
+
+    @property
+    def many_tenants(self) -> bool:
+        """Whether its issuer stands for those of many Entra tenants."""
+        tenant = self.issuer.removeprefix("https://").split("/")[1:2]
+        return self.kind == "entra" and tenant in (["common"], ["organizations"])

@@ -1,0 +1,85 @@
+"""Rules of `[providers]`."""
+
+from __future__ import annotations
+
+import pytest
+
+from bascule.config.load import ConfigError, load
+
+GOOD = 'client_id = "b"\nclient_secret = "file:/s"\n'
+OIDC = f'issuer = "https://login.example"\n{GOOD}'
+
+
+def paths(text: str) -> list[str]:
+    try:
+        load(f"[providers.corp]\n{text}", source="bascule.toml")
+    except ConfigError as exc:
+        return [it.path.removeprefix("providers.corp") for it in exc.problems]
+    return []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        OIDC,
+        'issuer = "https://login.example"\nclient_id = "b"\nclient_key = "file:/k"',
+        f'kind = "google"\n{GOOD}admit.domains = ["corp.example"]',
+        f'kind = "google"\n{GOOD}admit.everybody = true',
+        f'kind = "github"\n{GOOD}admit.groups = ["staff"]',
+        f'kind = "entra"\nissuer = "https://login.microsoftonline.com/t-1/v2.0"\n{GOOD}',
+        'kind = "entra"\nissuer = "https://login.microsoftonline.com/organizations/v2.0"\n'
+        f'{GOOD}admit.tenants = ["t-1"]',
+    ],
+)
+def test_sound_providers(text: str) -> None:
+    assert paths(text) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "where"),
+    [
+        (GOOD, ".issuer"),
+        (f'issuer = "http://login.example"\n{GOOD}', ".issuer"),
+        (f'issuer = "https://a.example/x|y"\n{GOOD}', ".issuer"),
+        (f'issuer = "https://a.example?x=y"\n{GOOD}', ".issuer"),
+        (f'issuer = "http://localhost:8420"\n{GOOD}', ".issuer"),
+        ('issuer = "https://a.example"\nclient_id = "b"', ""),
+        (f'{OIDC}client_key = "file:/k"', ""),
+        (
+            'issuer = "https://a.example"\nclient_id = ""\nclient_key = "env:K"',
+            ".client_id",
+        ),
+        (f'{OIDC}admit.domains = ["corp.example"]', ".admit.domains"),
+        (f'{OIDC}admit.tenants = ["t"]', ".admit.tenants"),
+        (f'{OIDC}admit.everybody = true\nadmit.groups = ["a"]', ".admit.everybody"),
+        (f'{OIDC}api = "https://api.example"', ".api"),
+        # Anybody has an account there.
+        (f'kind = "google"\n{GOOD}', ".admit.domains"),
+        (f'kind = "github"\n{GOOD}', ".admit.groups"),
+        (
+            'kind = "entra"\nissuer = "https://login.microsoftonline.com/common/v2.0"\n'
+            f'{GOOD}admit.groups = ["a"]',
+            ".admit.tenants",
+        ),
+        (
+            'kind = "entra"\nissuer = "https://login.microsoftonline.com/consumers/v2.0"\n'
+            f"{GOOD}",
+            ".issuer",
+        ),
+        (f'kind = "entra"\nissuer = "https://sts.windows.net/t/"\n{GOOD}', ".issuer"),
+    ],
+)
+def test_what_is_wrong_is_said_with_its_place(text: str, where: str) -> None:
+    assert paths(text) == [where]
+
+
+def test_one_issuer_has_one_provider() -> None:
+    assert paths(f"{OIDC}[providers.other]\n{OIDC}") == ["providers.other.issuer"]
+
+
+def test_a_secret_in_the_wrong_place_is_not_repeated() -> None:
+    secret = "hunter2 of the provider"
+    text = f'[providers.corp]\nclient_id = "b"\nclient_secret = "{secret}"'
+    with pytest.raises(ConfigError) as caught:
+        load(text, source="bascule.toml")
+    assert secret not in str(caught.value)
