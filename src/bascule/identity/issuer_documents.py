@@ -126,17 +126,26 @@ def read_keys(document: bytes) -> IssuerKeys:
         documents = _jwks.decode(document).keys[:MAX_KEYS]
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
         raise BadDocumentError("the JWK set cannot be read") from exc
-    found = [key for key in map(_public_key, documents) if key is not None]
+    found = [key for key in map(_named_key, documents) if key is not None]
     if not found:
         raise BadDocumentError("the JWK set has no key that could be used")
     return IssuerKeys(found)
 
 
-def _public_key(document: object) -> PublicKey | None:
+def _named_key(document: object) -> PublicKey | None:
     if not isinstance(document, dict) or document.get("use", "sig") != "sig":
         return None
-    kid, kind, curve = (document.get(name, "") for name in ("kid", "kty", "crv"))
-    if not (isinstance(kid, str) and kid and isinstance(kind, str) and kind in _MEMBERS):
+    kid = document.get("kid")
+    return public_key(document, kid) if isinstance(kid, str) and kid else None
+
+
+def public_key(document: Mapping[str, Any], kid: str) -> PublicKey | None:
+    """Take the public numbers out of a JWK (RFC 7517 §4); None where it is of no use here.
+
+    Raises nothing, whatever its members are.
+    """
+    kind, curve = document.get("kty"), document.get("crv", "")
+    if not isinstance(kind, str) or kind not in _MEMBERS:
         return None
     algorithms = _ALGORITHMS.get((kind, str(curve)), frozenset())
     if "alg" in document:
