@@ -98,9 +98,11 @@ def test_the_database_holds_neither_id_nor_state(store: Store) -> None:
 def test_each_step_is_done_once(store: Store) -> None:
     ask(store)
     assert not finish(store)
+    assert start(store, state=digest("gave up"))
     assert start(store)
-    assert not start(store, state=digest("another"))
+    assert take(store, state=digest("gave up")) is None
     assert take(store) is not None
+    assert not start(store)
     assert take(store) is None
     assert finish(store, linked=False)
     assert not finish(store)

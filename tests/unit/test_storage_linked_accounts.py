@@ -34,7 +34,6 @@ def account(
         connector=connector,
         resource="https://desk.example/mcp",
         issuer="https://as.example",
-        server="{}",
         scope=("read",),
         version=1,
         expires_at=UnixTime(NOW + 600),

@@ -106,16 +106,16 @@ def is_waiting(conn: Connection, id_hash: bytes, *, now: UnixTime) -> bool:
 def start(
     conn: Connection, id_hash: bytes, *, state_hash: bytes, flow: bytes, now: UnixTime
 ) -> bool:
-    """Note that its user goes to the authorization server; of two attempts one may.
+    """Note that its user goes to the authorization server; the last time counts.
 
-    `flow`: what the way back needs, encrypted. False when it is no longer open.
+    `flow`: what the way back needs, encrypted. False when there is no going any more.
     """
     found = find(conn, id_hash, now=now)
-    if found is None or found.state != "open":
+    if found is None or found.state not in {"open", "started"}:
         return False
     won = conn.execute(
         update(table)
-        .where(table.c.id_hash == id_hash, table.c.state == "open")
+        .where(table.c.id_hash == id_hash, table.c.state == found.state)
         .values(state="started", state_hash=state_hash, flow=flow)
         .returning(table.c.id_hash)
     )

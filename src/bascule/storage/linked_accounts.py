@@ -36,8 +36,6 @@ class LinkedAccount:
     """The upstream's address for which the tokens are; they are sent nowhere else."""
     issuer: str
     """Of the authorization server, which alone sees the refresh token."""
-    server: str
-    """JSON: its endpoints, and which client Bascule is there."""
     scope: tuple[str, ...]
     """What was asked for, over all steps."""
     version: int
@@ -67,7 +65,6 @@ def add(conn: Connection, account: LinkedAccount) -> str | None:
             connector=account.connector,
             resource=account.resource,
             issuer=account.issuer,
-            server=account.server,
             scope=" ".join(account.scope),
             version=account.version,
             expires_at=account.expires_at,
@@ -222,7 +219,6 @@ def _read(row: Row[tuple[object, ...]]) -> LinkedAccount:
         connector=row.connector,
         resource=row.resource,
         issuer=row.issuer,
-        server=row.server,
         scope=tuple(row.scope.split()),
         version=row.version,
         expires_at=UnixTime(row.expires_at),

@@ -533,7 +533,6 @@ linked_accounts = Table(
     Column("connector", Text, nullable=False),
     Column("resource", Text, nullable=False),
     Column("issuer", Text, nullable=False),
-    Column("server", Text, nullable=False),
     Column("scope", Text, nullable=False),
     Column("version", BigInteger, nullable=False),
     Column("expires_at", BigInteger, nullable=False),
@@ -554,19 +553,6 @@ linked_accounts = Table(
     ),
     Index("ix_linked_accounts_ended_at", "ended_at", "next_try_at"),
 )
-"""Users' accounts at upstreams; their tokens lie in the vault. `server`: JSON, how to reach
-its authorization server and as which client. `version` grows with each new token,
-`expires_at` is of the access token. What has ended stays until its tokens are revoked at
-the upstream, or that was tried often enough."""
-
-upstream_clients = Table(
-    "upstream_clients",
-    metadata,
-    Column("issuer", Text, primary_key=True),
-    Column("redirect_uri", Text, primary_key=True),
-    Column("client", LargeBinary, nullable=False),
-    Column("registered_at", BigInteger, nullable=False),
-    Column("expires_at", BigInteger),
-)
-"""What Bascule has registered itself as at authorization servers of others (RFC 7591);
-`client` is encrypted."""
+"""Users' accounts at upstreams; their tokens lie in the vault. `version` grows with each
+new token, `expires_at` is of the access token, 0 for none. What has ended stays until its
+tokens are revoked at the upstream, or that was tried often enough."""

@@ -61,7 +61,6 @@ def _link_tables() -> None:
         sa.Column("connector", sa.Text, nullable=False),
         sa.Column("resource", sa.Text, nullable=False),
         sa.Column("issuer", sa.Text, nullable=False),
-        sa.Column("server", sa.Text, nullable=False),
         sa.Column("scope", sa.Text, nullable=False),
         sa.Column("version", sa.BigInteger, nullable=False),
         sa.Column("expires_at", sa.BigInteger, nullable=False),
@@ -85,13 +84,4 @@ def _link_tables() -> None:
     )
     op.create_index(
         "ix_linked_accounts_ended_at", "linked_accounts", ["ended_at", "next_try_at"]
-    )
-    op.create_table(
-        "upstream_clients",
-        sa.Column("issuer", sa.Text, nullable=False),
-        sa.Column("redirect_uri", sa.Text, nullable=False),
-        sa.Column("client", sa.LargeBinary, nullable=False),
-        sa.Column("registered_at", sa.BigInteger, nullable=False),
-        sa.Column("expires_at", sa.BigInteger),
-        sa.PrimaryKeyConstraint("issuer", "redirect_uri", name="pk_upstream_clients"),
     )

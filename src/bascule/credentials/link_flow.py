@@ -1,0 +1,165 @@
+"""How a user connects an account at an upstream: where to, as which client, and back.
+
+What the upstream and its authorization server say of themselves is looked up anew for each
+attempt; what the user was sent away with is what counts when they are back.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import msgspec
+
+from bascule.clock import Clock, Entropy
+from bascule.credentials.link_clients import LinkClients
+from bascule.credentials.link_target import CALLBACK_PATH, Target
+from bascule.credentials.linked_tokens import KeptClient
+from bascule.net.fetch import FetchError, FetchPolicy
+from bascule.net.post import send
+from bascule.oauthclient.authorization import (
+    Pending,
+    begin_authorization,
+    read_response,
+    redeem_code,
+)
+from bascule.oauthclient.challenge import Challenge, token_challenge
+from bascule.oauthclient.discovery import (
+    AuthorizationServer,
+    authorization_server,
+    protected_resource,
+)
+from bascule.oauthclient.errors import UnusableServerError
+from bascule.oauthclient.scopes import select_scopes
+from bascule.oauthclient.tokens import Tokens
+
+MAX_SCOPES = 100
+"""Of one account, over all steps: a server that always wants more gets no more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """Where a user is about to be sent."""
+
+    target: Target
+    resource: str
+    """Resource indicator of the tokens (RFC 8707)."""
+    server: AuthorizationServer
+    scopes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """What is kept while the user is away; it holds secrets, so keep it encrypted."""
+
+    pending: Pending
+    server: AuthorizationServer
+    client: KeptClient
+    url: str
+    """Of the upstream, as it was when the user agreed."""
+    resource: str
+    session: int
+    """Number of the browser session that began."""
+
+    def encode(self) -> str:
+        """Write it as JSON."""
+        return msgspec.json.encode(self).decode()
+
+
+decode_begun = msgspec.json.Decoder(Begun).decode
+"""Reads what `Begun.encode` wrote."""
+
+
+class LinkFlow:
+    """The flow, in one process."""
+
+    def __init__(
+        self,
+        public_url: str,
+        clients: LinkClients,
+        clock: Clock,
+        entropy: Entropy,
+    ) -> None:
+        self._redirect_uri = f"{public_url}{CALLBACK_PATH}"
+        self._clients = clients
+        self._clock = clock
+        self._entropy = entropy
+
+    async def destination(
+        self, target: Target, *, wanted: tuple[str, ...], before: tuple[str, ...]
+    ) -> Destination:
+        """Find out where the user has to go.
+
+        `wanted`: the scopes that the upstream asked for, `before`: those that its account
+        was asked for already; the union is asked for. Raises `OAuthClientError`.
+        """
+        challenge = await _challenge(target)
+        described = await protected_resource(target.url, challenge, target.policy)
+        issuers = () if described is None else described.authorization_servers
+        issuer = target.issuer or (issuers[0] if issuers else None)
+        if issuer is None:
+            raise UnusableServerError(
+                "the server does not say who issues its tokens: configure `issuer`"
+            )
+        if issuers and issuer not in issuers:
+            raise UnusableServerError(
+                "the server names another authorization server than is configured"
+            )
+        server = await authorization_server(issuer, target.policy)
+        asked = Challenge("bearer", {"scope": " ".join(wanted)}) if wanted else challenge
+        scopes = select_scopes(asked, described, server, before=(*before, *target.scopes))
+        if len(scopes) > MAX_SCOPES:
+            raise UnusableServerError("the server asks for more scopes than anybody reads")
+        resource = target.url if described is None else described.resource
+        return Destination(target, resource, server, scopes)
+
+    async def begin(self, destination: Destination, session: int) -> tuple[str, Begun]:
+        """Give the address to send the user to, and what to keep meanwhile.
+
+        Raises `OAuthClientError`.
+        """
+        target, server = destination.target, destination.server
+        client = await self._clients.get(target, server)
+        url, pending = begin_authorization(
+            server,
+            client,
+            redirect_uri=self._redirect_uri,
+            scopes=destination.scopes,
+            resource=destination.resource,
+            entropy=self._entropy,
+        )
+        kept = KeptClient.of(client)
+        begun = Begun(pending, server, kept, target.url, destination.resource, session)
+        return url, begun
+
+    async def complete(self, begun: Begun, query: str, policy: FetchPolicy) -> Tokens:
+        """Give the tokens for what the authorization server sent back.
+
+        Raises `ForeignResponseError`, `AuthorizationRefusedError`, and others of
+        `OAuthClientError`.
+        """
+        code = read_response(query, begun.pending)
+        return await redeem_code(
+            begun.server,
+            begun.client.client(),
+            code,
+            begun.pending,
+            policy,
+            now=self._clock(),
+            entropy=self._entropy,
+        )
+
+
+async def _challenge(target: Target) -> Challenge | None:
+    """Ask the upstream without a token, to hear which one it wants (RFC 9728 §5.1)."""
+    body = msgspec.json.encode({"jsonrpc": "2.0", "id": 1, "method": "ping"})
+    headers = {
+        "Content-Type": "application/json",
+        "Accept": "application/json, text/event-stream",
+    }
+    try:
+        async with send("POST", target.url, headers, body, target.policy) as reply:
+            if reply.status != 401:
+                return None
+            return token_challenge([reply.headers.get("www-authenticate", "")])
+    except FetchError:
+        return None  # where it describes itself may still answer

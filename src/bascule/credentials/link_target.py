@@ -1,0 +1,29 @@
+"""What links users' accounts: connectors, and the addresses of Bascule as a client."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bascule.net.fetch import FetchPolicy
+from bascule.oauthclient.client import Client
+
+DOCUMENT_PATH = "/oauth/client-metadata.json"
+"""Of the document that says which client Bascule is (Client ID Metadata Documents)."""
+CALLBACK_PATH = "/link/callback"
+"""Where authorization servers send users back to."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """A connector whose upstream each user uses as themselves."""
+
+    connector: str
+    url: str
+    policy: FetchPolicy
+    """What may be fetched that the upstream names."""
+    scopes: tuple[str, ...] = ()
+    """Wanted by the operator beside what the upstream asks for."""
+    issuer: str | None = None
+    """The only authorization server to use; None for the one that the upstream names."""
+    client: Client | None = None
+    """As which client Bascule is registered there by hand; None to find one."""
