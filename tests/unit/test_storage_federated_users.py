@@ -89,3 +89,12 @@ def test_provisioning_finds_its_own_users_alone(store: Store) -> None:
     assert [it.who for it in found] == [ALICE]
     assert store.read(partial(find, provider="other", external_id="e-17")) == []
     assert store.read(partial(find, provider="other", external_id="")) == []
+
+
+def test_disabling_ends_the_row_too_and_enabling_brings_it_back(store: Store) -> None:
+    vouch(store, ALICE, "support")
+    who = Foreigner("user", f"user:{ALICE.name}")
+    store.run(partial(foreigners.disable, who=who, now=UnixTime(NOW)))
+    assert groups_of(store, ALICE) is None
+    store.run(partial(foreigners.enable, who=who, now=UnixTime(NOW + 1)))
+    assert groups_of(store, ALICE) == {f"group:{CORP}|support"}

@@ -13,8 +13,8 @@ from bascule.audit.record import (
     AuthzPart,
     Record,
     SrcPart,
-    UserPart,
     encode,
+    user_part,
 )
 from bascule.audit.writer import LogUnavailableError, Writer
 from bascule.clock import new_id, system_micros
@@ -100,7 +100,7 @@ class PageRecords:
             stage="event",
             ts=now,
             type=type,
-            user=UNSET if user is None else UserPart(sub=user.removeprefix("user:")),
+            user=UNSET if user is None else user_part(user),
             v=RECORD_VERSION,
             writer=self._writer,
         )

@@ -13,7 +13,7 @@ from msgspec import UNSET
 from bascule.app.files import lock_data_directory
 from bascule.app.place import Place
 from bascule.audit.log import append_command_record, settle
-from bascule.audit.record import RECORD_VERSION, AgentPart, Record, UserPart
+from bascule.audit.record import RECORD_VERSION, AgentPart, Record, user_part
 from bascule.clock import new_id, system_entropy, system_micros
 
 
@@ -65,7 +65,7 @@ def record_admin(
             stage="event",
             ts=now,
             type=type,
-            user=UNSET if user is None else UserPart(sub=user.removeprefix("user:")),
+            user=UNSET if user is None else user_part(user),
             v=RECORD_VERSION,
             writer=writer,
         )

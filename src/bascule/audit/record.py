@@ -216,6 +216,16 @@ def decode(leaf: bytes) -> Record:
     return _decoder.decode(leaf)
 
 
+def user_part(user: str) -> UserPart:
+    """Give `user:NAME` or `user:ISSUER|SUB` as a record holds it.
+
+    A subject may hold `|` itself; no issuer does, so the first one parts them.
+    """
+    name = user.removeprefix("user:")
+    issuer, bar, subject = name.partition("|")
+    return UserPart(iss=issuer, sub=subject) if bar else UserPart(sub=name)
+
+
 def written_groups(groups: Iterable[str]) -> tuple[str, ...] | UnsetType:
     """Give the names of groups as a record holds them; absent when they take too much."""
     names = tuple(sorted(groups))

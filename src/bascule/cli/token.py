@@ -10,7 +10,8 @@ from bascule.authserver.details import recorded_details, requested_details
 from bascule.authserver.errors import OAuthError
 from bascule.cli.context import CommandContext
 from bascule.cli.output import emit
-from bascule.cli.user import as_json_option, user_name
+from bascule.cli.revoke import user_key
+from bascule.cli.user import as_json_option
 from bascule.clock import UnixTime, new_id, system_clock, system_micros
 from bascule.config.model import Config
 from bascule.errors import BasculeError
@@ -63,7 +64,7 @@ def issue_token(
     """Issue a token; what it may do is decided at each call, not here."""
     config = context.config()
     _check_target(config, connector, scopes)
-    subject = None if user is None else f"user:{user_name(user)}"
+    subject = None if user is None else user_key(user)
     _check_subject(context, subject, agent)
     wanted = frozenset(scopes) or frozenset({baseline_scope(connector)})
     resource = resource_identifier(config.server.public_url, connector)

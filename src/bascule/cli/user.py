@@ -111,6 +111,7 @@ def add_user(
 @click.pass_obj
 def list_users(context: CommandContext, as_json: bool) -> None:
     """List all users, and those of foreign issuers that are disabled."""
+    found_users = context.store().read(users.every)
     rows: list[dict[str, object]] = [
         {
             "user": f"user:{found.name}",
@@ -118,11 +119,13 @@ def list_users(context: CommandContext, as_json: bool) -> None:
             "admin": found.is_admin,
             "disabled": found.disabled,
         }
-        for found in context.store().read(users.every)
+        for found in found_users
     ]
+    names = {f"user:{found.name}" for found in found_users}
     rows += [
         {"user": key, "groups": [], "admin": False, "disabled": True}
         for key in foreigners.listed(context, "user")
+        if key not in names
     ]
     emit_rows(rows, columns=("user", "groups", "admin", "disabled"), as_json=as_json)
 

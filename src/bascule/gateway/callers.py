@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from msgspec import UNSET, UnsetType
+from msgspec.structs import replace
 
-from bascule.audit.record import AgentPart, CredPart, UserPart, written_groups
+from bascule.audit.record import AgentPart, CredPart, UserPart, user_part, written_groups
 from bascule.clock import UnixTime, monotonic
 from bascule.decision.facts import Principal
 from bascule.errors import BasculeError
@@ -232,17 +233,17 @@ def _caller(
 ) -> Caller:
     foreign = UNSET if token.issuer is None else token.issuer
     prefix = "" if token.issuer is None else f"{token.issuer}|"
-    user_part = deciding_part = None
+    user, deciding_part = None, None
     if principal.user is not None:
-        subject = principal.user.removeprefix(f"user:{prefix}")
-        user_part = UserPart(iss=foreign, sub=subject)
-        names = (it.removeprefix(f"group:{prefix}") for it in principal.groups)
-        deciding_part = UserPart(groups=written_groups(names), iss=foreign, sub=subject)
+        user = user_part(principal.user)
+        within = "group:" if user.iss is UNSET else f"group:{user.iss}|"
+        names = (it.removeprefix(within) for it in principal.groups)
+        deciding_part = replace(user, groups=written_groups(names))
     return Caller(
         principal=principal,
         connector=connector,
         token=token,
-        user_part=user_part,
+        user_part=user,
         agent_part=AgentPart(
             client_id=principal.agent.removeprefix(prefix),
             iss=foreign,

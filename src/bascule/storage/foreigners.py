@@ -1,20 +1,22 @@
 """Users and agents of foreign issuers that are let in no more.
 
-They have no row of their own: their issuer vouches for them. To disable one is to revoke
-all that it was and will be issued: a foreign token is revoked when it was issued by the
-second of the revocation, and here that second never comes.
+Their issuer vouches for them; a row of their own has only who signed in here, and that is
+disabled too. To disable one is to revoke all that it was and will be issued: a foreign
+token is revoked when it was issued by the second of the revocation, and here that second
+never comes.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, and_, delete, select
+from sqlalchemy import Connection, and_, delete, select, update
 
 from bascule.clock import UnixTime
 from bascule.identity.revocation import Kind
 from bascule.storage import revocations
 from bascule.storage.schema import revocations as table
+from bascule.storage.schema import users
 
 FOREVER = UnixTime(1 << 53)
 
@@ -38,6 +40,14 @@ def disable(conn: Connection, *, who: Foreigner, now: UnixTime) -> None:
         now=now,
         revoked_at=FOREVER,
     )
+    _mark(conn, who, disabled_at=now)
+
+
+def _mark(conn: Connection, who: Foreigner, *, disabled_at: UnixTime | None) -> None:
+    name = who.key.removeprefix("user:")
+    if who.kind == "user":
+        row = update(users).where(users.c.name == name)
+        conn.execute(row.values(disabled_at=disabled_at))
 
 
 def enable(conn: Connection, *, who: Foreigner, now: UnixTime) -> bool:
@@ -53,6 +63,7 @@ def enable(conn: Connection, *, who: Foreigner, now: UnixTime) -> bool:
     revocations.revoke(
         conn, kind=who.kind, key=who.key, reason=f"{who.kind} enabled", now=now
     )
+    _mark(conn, who, disabled_at=None)
     return True
 
 
