@@ -80,7 +80,7 @@ def run(url: str, revision: str, folder: Path, *, token: str | None = None) -> R
             checks = path / "checks.json"
             # A scenario that broke off has none.
             found[name[1]] = (
-                _worst(json.loads(checks.read_text())) if checks.exists() else {}
+                worst(json.loads(checks.read_text())) if checks.exists() else {}
             )
     assert required(revision) <= set(found), ended.stderr
     return Report(found)
@@ -91,7 +91,8 @@ def _passes(checks: Mapping[str, str]) -> bool:
     return "SUCCESS" in found and found <= {"SUCCESS", "INFO"}
 
 
-def _worst(checks: list[Mapping[str, str]]) -> Mapping[str, str]:
+def worst(checks: list[Mapping[str, str]]) -> Mapping[str, str]:
+    """Give the worst status of each check by its id."""
     found: dict[str, str] = {}
     for check in checks:
         if found.get(check["id"], "SUCCESS") in {"SUCCESS", "INFO"}:

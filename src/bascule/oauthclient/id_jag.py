@@ -44,11 +44,10 @@ async def request_id_jag(
 ) -> IdentityAssertion:
     """Ask the provider to vouch for the user whose ID or refresh token is `subject`.
 
-    `client`: who we are at the provider. `issuer`: the upstream's authorization server,
-    which the operator configured, since a resource that names its own could have any user
-    vouched for anywhere. Raises as `request_token` does.
+    `client`: who we are at the provider, which issued the token to it. `issuer`: the
+    upstream's authorization server, as the operator configured it: a resource that could
+    choose would have any user vouched for anywhere. Raises as `request_token` does.
     """
-    _require_confidential(client, provider)
     answer = await request_exchange(
         provider, client, subject, policy, wanted=ID_JAG, resource=resource,
         audience=issuer, scopes=scopes, actor=None, now=now, entropy=entropy,
@@ -70,17 +69,14 @@ async def redeem_id_jag(
 ) -> Tokens:
     """Exchange the assertion for an access token, at the server it is for alone.
 
-    `client`: who we are there. Raises as `request_token` does.
+    `client`: who we are there, with a secret or key. Raises as `request_token`
+    does.
     """
     if server.issuer != assertion.issuer:
         raise UnusableServerError("the identity assertion is for another server")
-    _require_confidential(client, server)
+    if authentication_method(client, server) == "none":
+        raise UnusableServerError("an identity assertion needs a client that authenticates")
     return await redeem_assertion(
         server, client, assertion.token, policy, resource=assertion.resource,
         scopes=assertion.scopes, now=now, entropy=entropy,
     )  # fmt: skip
-
-
-def _require_confidential(client: Client, server: AuthorizationServer) -> None:
-    if authentication_method(client, server) == "none":
-        raise UnusableServerError("an identity assertion needs a client that authenticates")

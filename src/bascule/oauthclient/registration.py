@@ -57,15 +57,11 @@ def client_metadata(
     return {**metadata, "scope": " ".join(scopes)} if scopes else metadata
 
 
-def document_client(
-    server: AuthorizationServer, address: str | None, key: AssertionKey | None = None
-) -> Client | None:
-    """Give the client whose id is the address of its document; None where that is unknown.
+def document_client(address: str, key: AssertionKey | None = None) -> Client:
+    """Give the client whose id is the address of its document (CIMD), good at any server.
 
     `key`: the document says `private_key_jwt`, and holds its public part.
     """
-    if address is None or not server.client_id_metadata_document_supported:
-        return None
     method: Method = "none" if key is None else "private_key_jwt"
     return Client(client_id=address, issuer=None, key=key, method=method)
 
