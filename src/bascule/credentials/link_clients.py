@@ -54,9 +54,9 @@ class LinkClients:
         """
         if target.client is not None:
             return target.client
-        found = document_client(server, self._document_address())
-        if found is not None:
-            return found
+        address = self._document_address()
+        if address is not None and server.client_id_metadata_document_supported:
+            return document_client(address)
         name = self._name_of(server)
         async with self._turn:
             kept = await self._store.look(partial(self._vault.get, owner=OWNER, name=name))
