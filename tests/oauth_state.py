@@ -11,6 +11,7 @@ from pathlib import Path
 from sqlalchemy import Connection
 
 from bascule.clock import UnixTime
+from bascule.identity.confirmation import Confirmation
 from bascule.storage import agents, codes, grants, refresh_tokens, users
 from bascule.storage.grants import Grant
 from bascule.storage.migrate import migrate
@@ -107,7 +108,13 @@ def redeem(store: Store, grant_id: str = "g-1", **change: object) -> object:
 
 
 def rotate(
-    store: Store, token: bytes, successor: bytes, *, now: int = NOW, client_id: str = "app"
+    store: Store,
+    token: bytes,
+    successor: bytes,
+    *,
+    now: int = NOW,
+    client_id: str = "app",
+    cnf: Confirmation | None = None,
 ) -> object:
     """Use a refresh token; its successor is sealed as `sealed SUCCESSOR`."""
     return store.run(
@@ -118,6 +125,7 @@ def rotate(
             successor_hash=successor,
             sealed_successor=b"sealed " + successor,
             now=UnixTime(now),
+            cnf=cnf,
         )
     )
 

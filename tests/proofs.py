@@ -6,9 +6,8 @@ import itertools
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.foreign import Signer, signer
-
 from bascule.identity.dpop import token_hash
+from foreign import Signer, signer
 
 _numbers = itertools.count()
 

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 import rfc8785
 
+from bascule.audit.once import Once
 from bascule.audit.record import AgentPart, ArgsPart, CredPart, Record, UserPart, decode
 from bascule.audit.record import encode as encode_record
 from bascule.audit.writer import LogUnavailableError
@@ -42,6 +43,7 @@ class Leaves:
         leaf: bytes,
         on_durable: Callable[[bool], None] | None = None,
         opening: bytes | None = None,
+        once: Once | None = None,
     ) -> None:
         if self.refuses:
             raise LogUnavailableError("no disk")

@@ -12,8 +12,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from joserfc.jwk import OctKey
-from tests.foreign import segment, signer
-from tests.proofs import Prover
 
 from bascule.clock import UnixTime
 from bascule.identity.confirmation import Confirmation, read_confirmation
@@ -25,6 +23,8 @@ from bascule.identity.dpop import (
     verify_proof,
 )
 from bascule.identity.nonces import PERIOD_SECONDS, PERIODS, Nonces
+from foreign import segment, signer
+from proofs import Prover
 
 NOW = UnixTime(1_800_000_000)
 HERE = "https://bascule.example/c/time/mcp"

@@ -10,6 +10,7 @@ from functools import partial
 import pytest
 
 from bascule.clock import UnixTime
+from bascule.identity.confirmation import Confirmation
 from bascule.identity.revocation import LONGEST_LIFE_SECONDS, Kind
 from bascule.storage import (
     agents,
@@ -525,3 +526,27 @@ def test_a_client_that_registered_itself_goes_unless_it_is_used(store: Store) ->
     assert agent(store, "used") is not None
     assert agent(store, "banned") is not None
     assert agent(store, "app") is not None
+
+
+# Bound to what the client holds
+
+
+@pytest.mark.parametrize("stranger", [None, Confirmation(key="b" * 43)])
+def test_a_bound_refresh_token_is_nothing_to_who_holds_something_else(
+    store: Store, stranger: Confirmation | None
+) -> None:
+    """Neither is it used up, nor does a second use end the family."""
+    held = Confirmation(key="a" * 43)
+    grant = add_grant(store)
+    store.run(partial(grants.bind, grant_id=grant.id, cnf=held))
+    add_refresh_token(store, grant, b"r-1")
+    assert rotate(store, b"r-1", b"x", cnf=stranger) is None
+    assert isinstance(rotate(store, b"r-1", b"r-2", cnf=held), Rotated)
+    assert isinstance(rotate(store, b"r-1", b"r-2", cnf=held), Retried)
+    assert rotate(store, b"r-1", b"x", cnf=stranger, now=NOW + GRACE_SECONDS + 1) is None
+    found = live(store)
+    assert found is not None
+    assert found.cnf == held
+    assert isinstance(
+        rotate(store, b"r-1", b"x", cnf=held, now=NOW + GRACE_SECONDS + 1), Reused
+    )

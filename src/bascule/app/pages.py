@@ -101,6 +101,7 @@ def authorization_server(parts: PageParts) -> AuthorizationServer:
         documents=documents,
         heard=parts.heard,
         note_change=parts.place.note_change,
+        nonces=parts.place.nonces(),
         origins=frozenset(origin.decode() for origin in allowed_for(config.server).origins),
         clock=system_clock,
         entropy=system_entropy,

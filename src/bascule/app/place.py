@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ from bascule.clock import system_clock, system_entropy
 from bascule.config.model import Server
 from bascule.errors import BasculeError
 from bascule.gateway.handles import KEY_BYTES
+from bascule.identity.nonces import Nonces
 from bascule.storage import directory, high_water
 from bascule.storage.inbox import SqliteInbox
 from bascule.storage.key_store import FolderKeys, KeyStore
@@ -103,6 +105,10 @@ class Place:
         except OSError as exc:
             raise StateUnavailableError("the state database is gone") from exc
         return info.st_dev, info.st_ino
+
+    def nonces(self) -> Nonces:
+        """Give the nonces of DPoP proofs: the same in all processes."""
+        return Nonces(hmac.digest(self.sealing_key(), b"dpop nonces", "sha256"))
 
     def sealing_key(self) -> bytes:
         """Read the key that seals handles, made when missing. Raises `BasculeError`."""

@@ -41,10 +41,12 @@ from bascule.gateway.ingress import allowed_for
 from bascule.gateway.issuers import Issuers
 from bascule.gateway.journal import Journal
 from bascule.gateway.listener import Listener
+from bascule.gateway.possession import Demands
 from bascule.gateway.proxies import Proxies
 from bascule.gateway.public import PagesHandler, PublicHandler
 from bascule.gateway.sessions import Sessions
 from bascule.gateway.touches import Touches
+from bascule.identity.nonces import Nonces
 from bascule.storage import directory, key_files
 from bascule.storage.private_files import refuse_readable_by_others
 from bascule.storage.sealed_arguments import arguments_key
@@ -150,6 +152,7 @@ class Worker:
         self.gateway.upstreams = kept
         self.gateway.retired += retired
         self.gateway.limits = loaded.config.limits
+        self.gateway.demands = demands_of(self.gateway.demands.nonces, loaded.config)
         self._issuer_keys.configure(loaded.config)
 
     def approve(self, gates: Gates) -> None:
@@ -235,8 +238,14 @@ def _gateway(place: Place, loaded: Loaded, recording: Recording) -> Gateway:
         public_url=config.server.public_url,
         clock=system_clock,
         on_crash=crashed,
+        demands=demands_of(place.nonces(), config),
         approvals=CallApprovals(state, arguments_key(sealing_key), system_entropy),
     )
+
+
+def demands_of(nonces: Nonces, config: Config) -> Demands:
+    """Give what is demanded beside tokens."""
+    return Demands(nonces, config.dpop.nonce, config.agents.require)
 
 
 def proxies_of(config: Config) -> Proxies | None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hmac
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from bascule.audit.once import Once
 from bascule.audit.state import TamperedLogError
 from bascule.audit.tile import MalformedTileError, Packed, pack
 
@@ -102,6 +104,13 @@ class Inbox(Protocol):
 
     def write(self, segment: Segment) -> None:
         """Keep a segment: on disk when this returns, or not kept at all."""
+
+    def claim(self, onces: Sequence[Once], segment: Callable[[], Segment | None]) -> None:
+        """Note what counts once, and keep a segment, in one commit.
+
+        `segment` is asked for it when each of `onces` that was there before is marked as
+        spent, so that it can leave out what came with those.
+        """
 
     def probe(self) -> None:
         """Write something that is no record; raises whatever `write` would raise now."""

@@ -16,8 +16,10 @@ from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from queue import Empty, SimpleQueue
+from typing import NamedTuple
 
-from bascule.audit.inbox import ChainEnd, Inbox
+from bascule.audit.inbox import ChainEnd, Inbox, Segment
+from bascule.audit.once import Once
 from bascule.audit.openings import MAX_OPENING_BYTES, OpeningSealer, pack_openings
 from bascule.audit.record import RecordTooLargeError
 from bascule.audit.tile import MAX_ENTRY_BYTES
@@ -39,7 +41,19 @@ LINGER_SECONDS = 0.010
 """Longest time in which a record that nobody waits for is held back."""
 
 OnDurable = Callable[[bool], None]
-_Item = tuple[bytes, OnDurable | None, bytes | None]
+
+
+class _Item(NamedTuple):
+    leaf: bytes
+    """Empty: nothing but `once` is to be noted."""
+    on_durable: OnDurable | None = None
+    opening: bytes | None = None
+    once: Once | None = None
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether its record is to be written, as far as is known."""
+        return bool(self.leaf) and (self.once is None or not self.once.spent)
 
 
 class LogUnavailableError(BasculeError):
@@ -97,9 +111,12 @@ class Writer:
         leaf: bytes,
         on_durable: OnDurable | None = None,
         opening: bytes | None = None,
+        once: Once | None = None,
     ) -> None:
         """Hand in a leaf; `on_durable` is told whether it came to be on disk.
 
+        With a `once` that was handed in before, to any process, it does not: then that is
+        marked as spent. An empty leaf is none, just a `once`.
         Raises `LogUnavailableError` when it cannot be taken at all, and
         `RecordTooLargeError` for what no segment can hold.
         """
@@ -114,7 +131,7 @@ class Writer:
         if len(leaf) > MAX_ENTRY_BYTES or (opening and len(opening) > MAX_OPENING_BYTES):
             raise RecordTooLargeError("record is too large")
         self._bytes_in += len(leaf) + (len(opening) if opening else 0)
-        self._waiting.append((leaf, on_durable, opening))
+        self._waiting.append(_Item(leaf, on_durable, opening, once))
         self._appended += 1
         loop = self._loop
         if self._gathering or loop is None:
@@ -149,7 +166,7 @@ class Writer:
 
         Raises `LogUnavailableError`.
         """
-        if not self._write([(leaf, None, None) for leaf in leaves]):
+        if not self._write([_Item(leaf) for leaf in leaves]):
             raise LogUnavailableError(self.problem or "the record could not be written")
 
     def close(self) -> None:
@@ -176,7 +193,7 @@ class Writer:
         left = len(self._waiting) if self._stopping else self._released - self._taken
         while len(batch) < min(left, MAX_SEGMENT) and size < MAX_SEGMENT_BYTES:
             item = self._waiting.popleft()
-            size += len(item[0]) + (len(item[2]) if item[2] else 0)
+            size += len(item.leaf) + (len(item.opening) if item.opening else 0)
             batch.append(item)
         self._taken += len(batch)
         self._bytes_out += size
@@ -185,16 +202,39 @@ class Writer:
     def _write(self, batch: list[_Item]) -> bool:
         try:
             self._check_disk()
-            openings = pack_openings([self._sealer.seal(item[2]) for item in batch])
-            segment = self._chain.segment([item[0] for item in batch], openings)
-            self._inbox.write(segment)
+            segment = self._keep(batch)
         except Exception as exc:  # noqa: BLE001 - whatever it is: not written, so not done
             self.problem = f"the log cannot be written: {exc}"
             self._begin_chain()
             return False
-        self._chain.advance(segment)
+        if segment is not None:
+            self._chain.advance(segment)
         self.problem = None
         return True
+
+    def _keep(self, batch: list[_Item]) -> Segment | None:
+        """Commit a batch but for what is spent; give the segment that it became."""
+        made: list[Segment] = []
+
+        def make() -> Segment | None:
+            segment = self._segment([item for item in batch if item.is_kept])
+            made.extend(() if segment is None else (segment,))
+            return segment
+
+        onces = [item.once for item in batch if item.once is not None]
+        if onces:
+            self._inbox.claim(onces, make)
+        else:
+            segment = make()
+            if segment is not None:
+                self._inbox.write(segment)
+        return made[0] if made else None
+
+    def _segment(self, items: list[_Item]) -> Segment | None:
+        if not items:
+            return None
+        openings = pack_openings([self._sealer.seal(item.opening) for item in items])
+        return self._chain.segment([item.leaf for item in items], openings)
 
     def _probe(self) -> None:
         """Find out whether records can be written again; nobody hands any in meanwhile."""
@@ -222,22 +262,24 @@ class Writer:
         self._disk_checked = now
 
     def _tell(self, batch: list[_Item], written: bool) -> None:
-        callbacks = [item[1] for item in batch if item[1] is not None]
+        callbacks = [
+            (item.on_durable, written and (item.once is None or not item.once.spent))
+            for item in batch
+            if item.on_durable is not None
+        ]
         loop = self._loop
         if not callbacks or loop is None:
             return
         try:
-            loop.call_soon_threadsafe(_run, loop, callbacks, written)
+            loop.call_soon_threadsafe(_run, loop, callbacks)
         except RuntimeError:
             # The loop was closed under us: nobody waits any more, but the rest is written.
             return
 
 
-def _run(
-    loop: asyncio.AbstractEventLoop, callbacks: list[OnDurable], written: bool
-) -> None:
+def _run(loop: asyncio.AbstractEventLoop, callbacks: list[tuple[OnDurable, bool]]) -> None:
     """Call all, whatever one of them does: each stands for another call."""
-    for callback in callbacks:
+    for callback, written in callbacks:
         try:
             callback(written)
         except Exception as exc:  # noqa: BLE001 - told to the loop, as for any callback

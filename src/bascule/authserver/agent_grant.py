@@ -10,6 +10,7 @@ from bascule.authserver.details import requested_details
 from bascule.authserver.errors import InvalidGrantError, UnauthorizedClientError
 from bascule.authserver.issue import TokenResponse, Wanted
 from bascule.authserver.parameters import Parameters
+from bascule.authserver.possession import require_possession
 from bascule.authserver.scopes import requested_connector, requested_scopes
 from bascule.authserver.server import AuthorizationServer
 
@@ -26,6 +27,7 @@ async def issue_to_agent(
         raise UnauthorizedClientError("the client may not act without a user")
     config, scope = server.config(), form.get("scope")
     connector = requested_connector(config, form.resources, scope)
+    require_possession(config, client, connector)
     scopes = requested_scopes(config, connector, scope)
     text = form.get("authorization_details")
     details = requested_details(config, connector, scopes, text)

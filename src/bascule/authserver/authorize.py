@@ -124,7 +124,16 @@ def _checked(
         connector=connector,
         scope=" ".join(sorted(scopes)),
         details=details,
+        dpop_jkt=_dpop_jkt(query),
     )
+
+
+def _dpop_jkt(query: Parameters) -> str | None:
+    """Give the thumbprint of the key that the code is to be bound to (RFC 9449 §10)."""
+    found = query.get("dpop_jkt")
+    if found is not None and not is_challenge(found):
+        raise InvalidRequestError("`dpop_jkt` is no SHA-256 digest in base64url")
+    return found
 
 
 async def _remembered(

@@ -24,6 +24,7 @@ from bascule.identity.client_assertion import (
     verify_assertion,
 )
 from bascule.identity.client_document import address_problem, is_document_address
+from bascule.identity.confirmation import Confirmation
 from bascule.storage import agents, used_assertions
 from bascule.storage.agents import Agent
 
@@ -39,6 +40,8 @@ class Client:
     agent: Agent
     jwks: str | None
     """The keys that count for it now."""
+    cnf: Confirmation | None = None
+    """What it has shown to hold: its tokens are bound to that."""
 
     @property
     def client_id(self) -> str:

@@ -9,6 +9,7 @@ from bascule.authserver.family import Ask, note_for, report_reuse
 from bascule.authserver.issue import Noted, TokenResponse, Wanted
 from bascule.authserver.parameters import Parameters
 from bascule.authserver.pkce import challenge_of
+from bascule.authserver.possession import bind_refresh_tokens
 from bascule.authserver.server import REFRESH_PREFIX, AuthorizationServer, digest_of
 from bascule.storage import codes, refresh_tokens
 from bascule.storage.codes import Reused
@@ -39,6 +40,7 @@ async def redeem_code(
         )
         if not isinstance(found, Grant):
             return found
+        bind_refresh_tokens(conn, found, client)
         noted = note_for(conn, found, ask)
         token_hash = digest_of(refresh_token)
         refresh_tokens.add(conn, token_hash=token_hash, grant=found, now=ask.now)

@@ -7,6 +7,7 @@ from bascule.authserver.details import recorded_details
 from bascule.authserver.sealed import seal
 from bascule.authserver.server import CODE_PREFIX, AuthorizationServer, digest_of
 from bascule.clock import UnixTime, new_id, system_micros
+from bascule.identity.confirmation import Confirmation
 from bascule.storage import agents, authorization_requests, codes, consents, grants
 from bascule.storage.authorization_requests import AuthorizationRequest
 from bascule.storage.store import Transaction
@@ -89,6 +90,7 @@ def _begin(
         connector=asked.connector,
         scope=asked.scope,
         details=asked.details,
+        cnf=None if asked.dpop_jkt is None else Confirmation(key=asked.dpop_jkt),
         now=now,
         expires_at=UnixTime(now + GRANT_SECONDS),
     )

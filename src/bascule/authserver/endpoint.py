@@ -19,6 +19,7 @@ from bascule.authserver.errors import (
     OAuthError,
     TooManyRequestsError,
     UnavailableError,
+    UseDpopNonceError,
 )
 from bascule.authserver.server import AuthorizationServer
 from bascule.identity.keys import BadKeyError
@@ -30,7 +31,13 @@ log = logging.getLogger("bascule")
 Answer = Callable[[AuthorizationServer, Request], Awaitable[Response]]
 NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 BASIC = {"WWW-Authenticate": 'Basic realm="bascule", charset="UTF-8"'}
-REQUEST_HEADERS = ("Authorization", "Content-Type", "Accept", "MCP-Protocol-Version")
+REQUEST_HEADERS = (
+    "Authorization",
+    "Content-Type",
+    "Accept",
+    "DPoP",
+    "MCP-Protocol-Version",
+)
 
 
 def endpoint(
@@ -57,6 +64,7 @@ def endpoint(
         allow_origins=sorted(server.origins),
         allow_methods=[method],
         allow_headers=REQUEST_HEADERS,
+        expose_headers=["DPoP-Nonce"],
     )
     return Route(path, answer_or_error, methods=[method, "OPTIONS"], middleware=[scripts])
 
@@ -67,6 +75,8 @@ def _error(server: AuthorizationServer, request: Request, problem: OAuthError) -
         reason = problem.reason
     elif isinstance(problem, InvalidGrantError):
         reason = problem.description
+    elif isinstance(problem, UseDpopNonceError):
+        return error_response(problem, {"DPoP-Nonce": problem.nonce})
     else:
         return error_response(problem)
     if server.records.failed(reason, peer=peer_of(request)):

@@ -75,6 +75,22 @@ class InvalidTargetError(OAuthError):
     error = "invalid_target"
 
 
+class InvalidDpopProofError(OAuthError):
+    """There is no proof of possession, or it is none of this request (RFC 9449 §5)."""
+
+    error = "invalid_dpop_proof"
+
+
+class UseDpopNonceError(OAuthError):
+    """The proof needs a nonce, which the answer gives (RFC 9449 §8)."""
+
+    error = "use_dpop_nonce"
+
+    def __init__(self, nonce: str) -> None:
+        super().__init__("the proof needs the nonce of this answer")
+        self.nonce = nonce
+
+
 class UnsupportedResponseTypeError(OAuthError):
     """Only codes are given at the authorization endpoint."""
 

@@ -16,6 +16,7 @@ from bascule.authserver.errors import (
 )
 from bascule.authserver.issue import Noted, Wanted
 from bascule.authserver.parameters import Parameters
+from bascule.authserver.possession import require_possession
 from bascule.authserver.scopes import OFFLINE_ACCESS, repeated_connector
 from bascule.authserver.server import AuthorizationServer
 from bascule.clock import UnixTime
@@ -63,6 +64,7 @@ def note_for(conn: Transaction, grant: Grant, ask: Ask) -> tuple[Wanted, Noted]:
         raise InvalidTargetError("`resource` is not what the user has consented to")
     if grant.connector not in ask.config.connectors:
         raise InvalidGrantError("the resource is no longer there")
+    require_possession(ask.config, ask.client, grant.connector)
     scopes = _narrowed(grant, ask.scope)
     details = narrowed_details(ask.config, grant.connector, grant.details, ask.details)
     wanted = Wanted(ask.client, grant.user, grant.connector, scopes, grant.id, details)

@@ -11,6 +11,7 @@ from starlette.responses import Response
 from bascule.authserver.clients import LEEWAY_SECONDS, Client, authenticate
 from bascule.authserver.endpoint import json_response
 from bascule.authserver.errors import InvalidClientError
+from bascule.authserver.issue import token_type
 from bascule.authserver.parameters import form_of
 from bascule.authserver.server import AuthorizationServer, digest_of
 from bascule.identity.access_token import (
@@ -20,6 +21,7 @@ from bascule.identity.access_token import (
     verify,
 )
 from bascule.identity.authorization_details import Details, document
+from bascule.identity.confirmation import Confirmation
 from bascule.identity.resource import connector_of, resource_identifier
 from bascule.storage import directory, refresh_tokens
 
@@ -61,6 +63,7 @@ async def _refresh_token(
         "sub": grant.user.removeprefix("user:"),
         "iss": server.issuer,
         "exp": expires_at,
+        **_cnf(grant.cnf),
         **_details(grant.details, resource_identifier(server.issuer, grant.connector)),
     }
 
@@ -84,9 +87,15 @@ async def _access_token(
         "exp": claims.expires_at,
         "iat": claims.issued_at,
         "jti": claims.jti,
-        "token_type": "Bearer",
+        "token_type": token_type(claims.cnf),
+        **_cnf(claims.cnf),
         **_details(claims.details, resource),
     }
+
+
+def _cnf(cnf: Confirmation | None) -> dict[str, object]:
+    """Say what a token is bound to (RFC 9449 §6.2, RFC 8705 §3.2)."""
+    return {} if cnf is None else {"cnf": cnf.document()}
 
 
 def _details(details: Details | None, resource: str) -> dict[str, object]:

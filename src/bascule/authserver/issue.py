@@ -12,6 +12,7 @@ from bascule.authserver.server import AuthorizationServer
 from bascule.clock import UnixTime, new_id, system_micros
 from bascule.identity.access_token import AccessToken, issue
 from bascule.identity.authorization_details import Details, document
+from bascule.identity.confirmation import Confirmation
 from bascule.identity.resource import resource_identifier
 from bascule.storage import agents, directory, tokens
 from bascule.storage.store import Transaction
@@ -84,12 +85,14 @@ class TokenResponse:
     details: list[dict[str, object]] | None = None
     """`authorization_details` (RFC 9396 §7)."""
     refresh_token: str | None = field(default=None, repr=False)
+    cnf: Confirmation | None = None
+    """What the access token is bound to."""
 
     def document(self) -> dict[str, object]:
         """Give it as JSON has it."""
         given: dict[str, object] = {
             "access_token": self.access_token,
-            "token_type": "Bearer",
+            "token_type": token_type(self.cnf),
             "expires_in": ACCESS_SECONDS,
             "scope": self.scope,
         }
@@ -98,6 +101,11 @@ class TokenResponse:
         if self.refresh_token is not None:
             given["refresh_token"] = self.refresh_token
         return given
+
+
+def token_type(cnf: Confirmation | None) -> str:
+    """Say how a token is shown that is bound so (RFC 9449 §5, RFC 8705 §3)."""
+    return "Bearer" if cnf is None or cnf.key is None else "DPoP"
 
 
 def new_jti() -> str:
@@ -119,7 +127,8 @@ async def give(
     `record` is the type of the record. Raises `LogUnavailableError`: then nobody gets it.
     """
     grant = {} if wanted.grant_id is None else {"grant": wanted.grant_id}
-    details = recorded_details(wanted.details)
+    details, cnf = recorded_details(wanted.details), wanted.client.cnf
+    bound = {} if cnf is None else cnf.document()
     await server.records.event(
         record,
         peer=peer,
@@ -127,14 +136,14 @@ async def give(
         agent=wanted.client.client_id,
         agent_verified=wanted.client.agent.verified,
         connector=wanted.connector,
-        admin={"jti": noted.jti, "scope": wanted.scope, **grant, **details},
+        admin={"jti": noted.jti, "scope": wanted.scope, **grant, **details, **bound},
     )
     # First, so that it is signed with a key that all know, and none that was just dropped.
     await server.heard(await server.store.look(directory.generation))
     signed = await asyncio.to_thread(partial(_sign, server, wanted, noted))
     resource = resource_identifier(server.issuer, wanted.connector)
     shown = None if wanted.details is None else document(wanted.details, resource)
-    return TokenResponse(signed, wanted.scope, shown, refresh_token)
+    return TokenResponse(signed, wanted.scope, shown, refresh_token, cnf)
 
 
 def _sign(server: AuthorizationServer, wanted: Wanted, noted: Noted) -> str:
@@ -148,6 +157,7 @@ def _sign(server: AuthorizationServer, wanted: Wanted, noted: Noted) -> str:
         issue_number=noted.number,
         grant=wanted.grant_id,
         details=wanted.details,
+        cnf=wanted.client.cnf,
     )
     resource = resource_identifier(server.issuer, wanted.connector)
     key = server.keys().active()

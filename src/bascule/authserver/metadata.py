@@ -10,6 +10,7 @@ from bascule.authserver.server import AuthorizationServer
 from bascule.authserver.token import GRANT_TYPES
 from bascule.identity.authorization_details import TYPE
 from bascule.identity.client_assertion import ALGORITHMS
+from bascule.identity.issuer_documents import ALGORITHMS as PROOF_ALGORITHMS
 
 CONFIDENTIAL = ["private_key_jwt", "client_secret_basic", "client_secret_post"]
 
@@ -40,6 +41,7 @@ def metadata(server: AuthorizationServer) -> dict[str, object]:
         "introspection_endpoint_auth_signing_alg_values_supported": list(ALGORITHMS),
         "authorization_response_iss_parameter_supported": True,
         "authorization_details_types_supported": [TYPE],
+        "dpop_signing_alg_values_supported": sorted(PROOF_ALGORITHMS),
         "client_id_metadata_document_supported": clients.cimd_domains != (),
     }
     if clients.dynamic_registration:

@@ -33,6 +33,7 @@ async def refresh(
             successor_hash=digest_of(successor),
             sealed_successor=sealed,
             now=ask.now,
+            cnf=client.cnf,
         )
         if found is None or isinstance(found, Reused):
             return found

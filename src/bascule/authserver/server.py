@@ -12,6 +12,7 @@ from bascule.authserver.documents import Documents
 from bascule.clock import Clock, Entropy
 from bascule.config.model import Config
 from bascule.identity.keys import KeySet
+from bascule.identity.nonces import Nonces
 from bascule.storage.store import Store, Work
 from bascule.web.records import Records
 
@@ -40,6 +41,8 @@ class AuthorizationServer:
     """Remembers that users, agents or revocations have changed; may write files."""
     heard: Callable[[int], Awaitable[None]]
     """Waits until all processes can know of a generation of the directory."""
+    nonces: Nonces
+    """Of DPoP proofs."""
     origins: frozenset[str]
     """Origins whose scripts may use the endpoints that clients call."""
     clock: Clock

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -11,6 +13,7 @@ from bascule.authserver.code_grant import redeem_code
 from bascule.authserver.endpoint import json_response
 from bascule.authserver.errors import UnsupportedGrantTypeError
 from bascule.authserver.parameters import form_of
+from bascule.authserver.possession import shown_possession
 from bascule.authserver.refresh_grant import refresh
 from bascule.authserver.server import AuthorizationServer
 from bascule.web.source import peer_of
@@ -29,5 +32,6 @@ async def token(server: AuthorizationServer, request: Request) -> Response:
     if redeem is None:
         raise UnsupportedGrantTypeError("`grant_type` is none of this server's")
     client = await authenticate(server, request, form)
+    client = replace(client, cnf=await shown_possession(server, request, client))
     given = await redeem(server, client, form, peer=peer_of(request))
     return json_response(given.document())

@@ -6,9 +6,9 @@ import ast
 import inspect
 from collections.abc import Mapping
 
-from bascule.config import model, providers
+from bascule.config import model, possession, providers
 
-_MODULES = (model, providers)
+_MODULES = (model, possession, providers)
 """Where tables are."""
 
 

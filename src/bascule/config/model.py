@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, field
 
+from bascule.config.possession import Dpop, Possession
 from bascule.config.providers import Provider, ProviderName
 from bascule.config.table import SecretRef, Table
 
@@ -174,6 +175,10 @@ class Connector(Table, frozen=True):
     dots for members of objects. Absent: as its schema, its policies or its name say."""
     unknown_arguments: Literal["refuse", "allow"] = "refuse"
     """Whether arguments that the approved schema of a tool does not have may pass."""
+    require: Possession | None = None
+    """What must be shown beside each token: `dpop`, a proof signed with the client's key
+    (RFC 9449); `mtls`, the client's certificate (RFC 8705). Absent: whatever the token is
+    bound to, which may be nothing."""
 
 
 class TimedMember(Table, frozen=True):
@@ -205,6 +210,8 @@ class Agents(Table, frozen=True):
     """For agents without an entry of their own."""
     ceilings: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """By client id; entries as in `roles.*.allow`."""
+    require: dict[str, Possession] = field(default_factory=dict)
+    """What an agent must show beside a token, by client id; see `connectors.*.require`."""
 
 
 class Clients(Table, frozen=True):
@@ -408,6 +415,8 @@ class Config(Table, frozen=True):
     """Ceilings of agents."""
     clients: Clients = field(default_factory=Clients)
     """Which OAuth clients may ask users for access by themselves."""
+    dpop: Dpop = field(default_factory=Dpop)
+    """What holds for proofs of possession."""
     scopes: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """OAuth scope → entries as in `roles.*.allow`; `mcp:CONNECTOR` is built in."""
     issuers: dict[str, Issuer] = field(default_factory=dict)

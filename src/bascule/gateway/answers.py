@@ -50,9 +50,16 @@ def wrong_verb(exchange: Exchange, problem: Error, allow: bytes = b"POST") -> No
     exchange.respond(405, headers, write_error(None, problem))
 
 
-def challenge(exchange: Exchange, status: int, value: str, problem: Error) -> None:
-    """Answer 401 or 403 with a `WWW-Authenticate` challenge (RFC 6750 §3)."""
+def challenge(
+    exchange: Exchange, status: int, value: str, problem: Error, *, nonce: str = ""
+) -> None:
+    """Answer 401 or 403 with a `WWW-Authenticate` challenge (RFC 6750 §3).
+
+    `nonce`: what the next DPoP proof needs (RFC 9449 §9).
+    """
     headers = JSON + header_block((b"WWW-Authenticate", value.encode("ascii")))
+    if nonce:
+        headers += header_block((b"DPoP-Nonce", nonce.encode("ascii")))
     exchange.respond(status, headers, write_error(None, problem))
 
 

@@ -58,6 +58,7 @@ async def require_approval(turn: Turn, method: str) -> None:
         turn.snapshot,
         peer=turn.exchange.peer,
         proto=legacy.LATEST if named is None else named.decode("latin-1"),
+        once=turn.work.use_proof(),
     )
     await on_disk(turn.gateway, made.entry)
     if isinstance(made.decision, Denied):

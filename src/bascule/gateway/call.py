@@ -28,6 +28,7 @@ from bascule.gateway.legacy_call import with_message
 from bascule.gateway.listening import VERBS, without_message
 from bascule.gateway.outgoing import Outgoing, handle_binding, outgoing
 from bascule.gateway.param_headers import param_headers
+from bascule.gateway.possession import prove, require_content
 from bascule.gateway.relay import relay
 from bascule.gateway.results import Passage
 from bascule.gateway.subscriptions import without_forbidden_subscriptions
@@ -51,17 +52,26 @@ async def handle_call(gateway: Gateway, work: Work, connector: str) -> None:
         caller = gateway.callers.authenticate(
             exchange.header(b"authorization"), connector, resource, now
         )
+        upstream = upstreams.get(connector)
+        work.proof = prove(
+            exchange,
+            caller,
+            resource,
+            now,
+            demands=gateway.demands,
+            demanded=None if upstream is None else upstream.connector.require,
+        )
         gateway.admit(work, caller)
         # 5. The message, and its agreement with the headers that repeat it.
         if exchange.method in VERBS:
-            upstream = upstreams.get(connector)
             await without_message(Turn(gateway, work, caller, snapshot, upstream, now))
             return
         check_media(exchange)
-        message = parse(await exchange.body(), max_depth=gateway.limits.depth)
+        body = await exchange.body()
+        require_content(work.proof, body)
+        message = parse(body, max_depth=gateway.limits.depth)
         headers = mirror_headers(exchange)
         if not modern.is_modern(message, headers):
-            upstream = upstreams.get(connector)
             turn = Turn(gateway, work, caller, snapshot, upstream, now)
             await with_message(turn, message)
             return
@@ -90,7 +100,14 @@ async def handle_call(gateway: Gateway, work: Work, connector: str) -> None:
                 gateway, upstream, watch, message, facts, snapshot
             )
         made = await decided(
-            gateway, caller, message, facts, snapshot, peer=exchange.peer, shown=shown
+            gateway,
+            caller,
+            message,
+            facts,
+            snapshot,
+            peer=exchange.peer,
+            shown=shown,
+            once=work.use_proof(),
         )
         decision, entry, message = made.decision, made.entry, made.request
         # 8. On disk before anything follows from it.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
@@ -128,8 +128,8 @@ class Callers:
         digest = hashlib.sha256(authorization).digest()
         caller = self._callers.get(digest)
         if caller is None:
-            token = _bearer(authorization)
-            caller = self._admit(token, digest, connector, resource, now)
+            shown = _shown(authorization)
+            caller = self._admit(shown, digest, connector, resource, now)
         if caller.connector != connector:
             raise UnauthenticatedError("token is for another connector", token_shown=True)
         if not self.still_valid(caller, now):
@@ -152,13 +152,14 @@ class Callers:
         return self._directory.revocations.covers(token, connector)
 
     def _admit(
-        self, token: bytes, digest: bytes, connector: str, resource: str, now: UnixTime
+        self, shown: _Shown, digest: bytes, connector: str, resource: str, now: UnixTime
     ) -> Caller:
         refused = self._refused.get(digest)
         if refused is not None:
             raise UnauthenticatedError(refused, token_shown=True)
         try:
-            verified = self._verify(token, connector, resource, now)
+            verified = self._verify(shown.token, connector, resource, now)
+            _check_scheme(shown.scheme, verified)
         except InvalidTokenError as exc:
             if exc.permanent:
                 _remember(self._refused, digest, str(exc), MAX_REFUSED)
@@ -213,13 +214,33 @@ class Callers:
         return self._keys.find(token.signed_by or "") is not None
 
 
-def _bearer(authorization: bytes) -> bytes:
-    """Take the token out of the header (RFC 6750 §2.1); the scheme's case is free."""
+class _Shown(NamedTuple):
+    scheme: bytes
+    token: bytes
+
+
+def _shown(authorization: bytes) -> _Shown:
+    """Take the token out of the header (RFC 6750 §2.1, RFC 9449 §7.1).
+
+    The scheme's case is free.
+    """
     scheme, _, token = authorization.partition(b" ")
-    token = token.strip(b" ")
-    if scheme.lower() != b"bearer" or not token or len(token) > MAX_TOKEN_BYTES:
+    scheme, token = scheme.lower(), token.strip(b" ")
+    if scheme not in {b"bearer", b"dpop"} or not token or len(token) > MAX_TOKEN_BYTES:
         raise UnauthenticatedError("no bearer token", token_shown=True)
-    return token
+    return _Shown(scheme, token)
+
+
+def _check_scheme(scheme: bytes, token: AccessToken) -> None:
+    """Want a token shown as what it is.
+
+    One that is bound to a key is none of a bearer (RFC 9449 §7.2), and one that is not
+    must not seem to be proven. Raises `InvalidTokenError`.
+    """
+    bound = token.cnf is not None and token.cnf.key is not None
+    if bound != (scheme == b"dpop"):
+        said = "is bound to a key" if bound else "is bound to no key"
+        raise InvalidTokenError(f"token {said}, which its scheme does not say")
 
 
 def _remember(cache: OrderedDict[bytes, T], key: bytes, value: T, limit: int) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from msgspec import UNSET, Struct
 
+from bascule.audit.once import Once
 from bascule.audit.writer import LogUnavailableError
 from bascule.decision.decide import decide
 from bascule.decision.facts import Allowed, CallFacts, Principal, Settled
@@ -23,9 +24,11 @@ from bascule.gateway.gateway import (
     UnapprovedError,
 )
 from bascule.gateway.journal import Entry
+from bascule.gateway.possession import require_first
 from bascule.gateway.relay import Outcome
 from bascule.gateway.settling import settled, settled_at_once
 from bascule.gateway.shadowing import shadowed
+from bascule.gateway.steps import Step
 from bascule.gateway.upstream import UpstreamError
 from bascule.protocol import modern
 from bascule.protocol.message import MessageId, Request
@@ -52,14 +55,20 @@ async def decided(
     peer: str,
     proto: str = modern.VERSION,
     shown: Shown | None = None,
+    once: Once | None = None,
 ) -> Decided:
     """Decide, and hand in the record that says so. Raises `LogUnavailableError`.
 
-    `shown`: what the client shows of a call approval. Raises what `settled` does.
+    `shown`: what the client shows of a call approval. `once`: what must not have been shown
+    before; `on_disk` tells. Raises what `settled` does, and `UnprovenError`.
     """
     approval: Approval | None = None
     decision = settled_at_once(facts, snapshot)
     if decision is None:
+        if once is not None:
+            # Before approvals and calls of a rate are used up for it.
+            await noted(gateway.journal.claimed(once), once)
+            once = None
         settlement = await settled(gateway, request, facts, snapshot, shown)
         decision, facts, approval = settlement
     request = as_decided(request, decision)
@@ -84,6 +93,7 @@ async def decided(
         mode="" if gate is None else gate.mode,
         approval="" if approval is None else approval.id,
         shadow=shadow,
+        once=once,
     )
     return Decided(decision, entry, request, approval)
 
@@ -103,6 +113,17 @@ async def on_disk(gateway: Gateway, entry: Entry) -> None:
             exc.code = entry.code
         raise
     if not durable:
+        require_first(entry.once)
+        raise LogUnavailableError("the record could not be written")
+
+
+async def noted(durable: Step[bool], once: Once | None) -> None:
+    """Wait until something is noted that no decision is about.
+
+    Raises `LogUnavailableError`, and `UnprovenError` where `once` was shown before.
+    """
+    if not await durable:
+        require_first(once)
         raise LogUnavailableError("the record could not be written")
 
 

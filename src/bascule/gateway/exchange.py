@@ -66,6 +66,7 @@ class Exchange:
         "_connection",
         "answered",
         "body_limit",
+        "certificate",
         "complete",
         "discard",
         "header",
@@ -93,6 +94,8 @@ class Exchange:
         """Bytes of the body from which the request is refused; a handler may lower it."""
         self.peer = connection.peer
         """Address of the client, without port; behind a proxy, as that says."""
+        self.certificate: str | None = None
+        """Digest of the certificate that the client showed (RFC 8705 §3.1)."""
         self.method = ""
         self.target = b""
         self.version = ""

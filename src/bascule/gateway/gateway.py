@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
 
+from bascule.audit.once import Once
 from bascule.clock import Clock, monotonic
 from bascule.config.model import Connector, Limits
 from bascule.decision.facts import Reason
@@ -28,10 +29,12 @@ from bascule.gateway.host_counts import HostCounts
 from bascule.gateway.ingress import Allowed
 from bascule.gateway.journal import Journal
 from bascule.gateway.lists import SeenLists
+from bascule.gateway.possession import Demands, once_of
 from bascule.gateway.sessions import Held, Sessions, is_revoked
 from bascule.gateway.steps import Run
 from bascule.gateway.touches import Touches
 from bascule.gateway.upstream import UpstreamPool
+from bascule.identity.dpop import Proof
 from bascule.protocol.message import Error
 from bascule.protocol.sse import KEEP_ALIVE
 
@@ -92,6 +95,8 @@ class Gateway:
     sessions: Sessions
     touches: Touches
     """What identities have touched."""
+    demands: Demands
+    """What must be shown beside tokens; replaced on reload."""
     drawn: DrawnCalls
     """Calls of rates."""
     allowed: Allowed
@@ -217,7 +222,7 @@ def _compares(gate: Gate | None) -> tuple[str, str] | None:
 class Work:
     """A request that is being answered."""
 
-    __slots__ = ("_gateway", "_run", "caller", "exchange", "held")
+    __slots__ = ("_gateway", "_run", "caller", "exchange", "held", "proof")
 
     def __init__(self, gateway: Gateway, exchange: Exchange) -> None:
         self._gateway = gateway
@@ -227,6 +232,8 @@ class Work:
         """Set once the token is verified."""
         self.held: Held | None = None
         """Session that the request belongs to, where the revision has sessions."""
+        self.proof: Proof | None = None
+        """What shows that the token is its holder's, where it is bound to a key."""
 
     def start(self, answering: Coroutine[Any, None, None]) -> None:
         """Begin to answer."""
@@ -235,6 +242,11 @@ class Work:
         run = Run(answering, self)
         if not run.finished:
             self._run = run
+
+    def use_proof(self) -> Once | None:
+        """Give what is to be noted of the proof, for the first of its records alone."""
+        proof, self.proof = self.proof, None
+        return None if proof is None else once_of(proof)
 
     def interrupt(self, problem: Exception) -> None:
         """Raise `problem` where the answering waits."""

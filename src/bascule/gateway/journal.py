@@ -13,6 +13,7 @@ from typing import Protocol
 from msgspec import UNSET, Struct, UnsetType
 from msgspec.structs import replace
 
+from bascule.audit.once import Once
 from bascule.audit.record import (
     RECORD_VERSION,
     ArgsPart,
@@ -67,6 +68,7 @@ class LeafSink(Protocol):
         leaf: bytes,
         on_durable: Callable[[bool], None] | None = None,
         opening: bytes | None = None,
+        once: Once | None = None,
     ) -> None:
         """Take a leaf and say later whether it is on disk.
 
@@ -111,6 +113,8 @@ class Entry(Struct, frozen=True):
     forms: Forms
     started: float
     """Monotonic seconds."""
+    once: Once | None = None
+    """What the request showed that counts once, unless that was noted already."""
 
 
 class Journal:
@@ -149,11 +153,13 @@ class Journal:
         mode: str = "",
         approval: str = "",
         shadow: ShadowPart | UnsetType = UNSET,
+        once: Once | None = None,
     ) -> Entry:
         """Hand in the record of a decision; wait for `durable` before acting on it.
 
         `mode`: of a connector that has a gate. `approval`: id of the call approval that it
-        is about. `shadow`: see there. Raises `LogUnavailableError`.
+        is about. `shadow`: see there. `once`: what must not have been shown before.
+        Raises `LogUnavailableError`.
         """
         if self.refuses:
             raise LogUnavailableError("records are not taken into the log")
@@ -185,8 +191,19 @@ class Journal:
             blanks = (encode_part(args), *blanks)
         self.decisions[forms.counted] += 1
         durable: Step[bool] = Step()
-        self._sink.append(forms.decided % blanks, durable.resolve, opening)
-        return Entry(record_id, code, durable, forms, monotonic())
+        self._sink.append(forms.decided % blanks, durable.resolve, opening, once)
+        return Entry(record_id, code, durable, forms, monotonic(), once)
+
+    def claimed(self, once: Once) -> Step[bool]:
+        """Note by itself what counts once, before anything else is used up.
+
+        Raises `LogUnavailableError`.
+        """
+        if self.refuses:
+            raise LogUnavailableError("records are not taken into the log")
+        durable: Step[bool] = Step()
+        self._sink.append(b"", durable.resolve, None, once)
+        return durable
 
     def completed(self, entry: Entry, outcome: Outcome) -> None:
         """Hand in how a forwarded request ended.
@@ -275,7 +292,14 @@ class Journal:
         self._forms[key] = forms
 
     def passing(
-        self, type: str, caller: Caller, method: str, *, peer: str, proto: str
+        self,
+        type: str,
+        caller: Caller,
+        method: str,
+        *,
+        peer: str,
+        proto: str,
+        once: Once | None = None,
     ) -> Step[bool]:
         """Hand in what goes upstream without being a request; wait before it goes.
 
@@ -301,7 +325,7 @@ class Journal:
             writer=self._writer,
         )
         durable: Step[bool] = Step()
-        self._sink.append(encode(record), durable.resolve)
+        self._sink.append(encode(record), durable.resolve, None, once)
         return durable
 
     def authentication_failed(self, peer: str, connector: str, reason: str) -> None:

@@ -170,6 +170,7 @@ async def _allowed(
         turn.snapshot,
         peer=turn.exchange.peer,
         proto=version,
+        once=turn.work.use_proof(),
     )
     await on_disk(turn.gateway, made.entry)
     decision, code = made.decision, made.entry.code

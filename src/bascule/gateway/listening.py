@@ -48,6 +48,7 @@ async def _listen(turn: Turn, held: Held) -> None:
         turn.snapshot,
         peer=turn.exchange.peer,
         proto=held.session.version,
+        once=turn.work.use_proof(),
     )
     await on_disk(turn.gateway, made.entry)
     if isinstance(made.decision, Denied):

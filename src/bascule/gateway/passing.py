@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from bascule.audit.writer import LogUnavailableError
 from bascule.decision.decide import decide
 from bascule.decision.facts import Denied
 from bascule.gateway import answers, refusal
-from bascule.gateway.deciding import decided, on_disk
+from bascule.gateway.deciding import decided, noted, on_disk
 from bascule.gateway.legacy_relay import check_status
 from bascule.gateway.sessions import Held, not_found
 from bascule.gateway.turn import Turn, session_headers
@@ -61,11 +60,12 @@ async def _recorded(turn: Turn, held: Held, type: str, method: str) -> None:
             turn.snapshot,
             peer=peer,
             proto=proto,
+            once=turn.work.use_proof(),
         )
         await on_disk(turn.gateway, refused.entry)
         raise not_found()
+    once = turn.work.use_proof()
     durable = turn.gateway.journal.passing(
-        type, turn.caller, method, peer=peer, proto=proto
+        type, turn.caller, method, peer=peer, proto=proto, once=once
     )
-    if not await durable:
-        raise LogUnavailableError("the record could not be written")
+    await noted(durable, once)

@@ -17,6 +17,7 @@ from bascule.gateway.exchange import Exchange
 from bascule.gateway.gateway import Gateway, Work
 from bascule.gateway.ingress import Allowed, BadHeadError, check_origin
 from bascule.identity.authorization_details import TYPE
+from bascule.identity.issuer_documents import ALGORITHMS
 from bascule.identity.resource import resource_identifier
 
 MAX_KNOWN_TARGETS = 1000
@@ -90,6 +91,7 @@ def public_application(
                 "authorization_servers": [public_url],
                 "scopes_supported": [f"mcp:{name}"],
                 "bearer_methods_supported": ["header"],
+                "dpop_signing_alg_values_supported": sorted(ALGORITHMS),
                 "authorization_details_types_supported": [TYPE],
             }
         )

@@ -22,9 +22,11 @@ from bascule.gateway.gateway import (
 )
 from bascule.gateway.ingress import BadHeadError
 from bascule.gateway.issuers import IssuerUnavailableError
+from bascule.gateway.possession import UnprovenError
 from bascule.gateway.relay import end_with_error
 from bascule.gateway.upstream import UpstreamError, UpstreamTimeoutError
 from bascule.identity import challenge
+from bascule.identity.issuer_documents import ALGORITHMS
 from bascule.protocol.message import (
     INVALID_PARAMS,
     INVALID_REQUEST,
@@ -222,6 +224,10 @@ def _revoked(gateway: Gateway, exchange: Exchange, connector: str) -> None:
 def _unauthenticated(
     gateway: Gateway, exchange: Exchange, connector: str, problem: UnauthenticatedError
 ) -> None:
+    if isinstance(problem, UnprovenError) and problem.nonce:
+        # No failure: nobody can know the nonce before.
+        _unproven(gateway, exchange, connector, problem)
+        return
     first, too_many = gateway.failures.count(exchange.peer)
     gateway.journal.authentication_failures += 1
     if first:
@@ -230,6 +236,9 @@ def _unauthenticated(
         error = Error(answers.TOO_MANY_REQUESTS, "too many failed authentications")
         answers.error(exchange, 429, None, error)
         return
+    if isinstance(problem, UnprovenError):
+        _unproven(gateway, exchange, connector, problem)
+        return
     if problem.token_shown:
         value = challenge.invalid_token(gateway.public_url, connector)
         error = Error(401, "token is not valid here")
@@ -237,3 +246,12 @@ def _unauthenticated(
         value = challenge.missing_token(gateway.public_url, connector)
         error = Error(401, "a bearer token is needed")
     answers.challenge(exchange, 401, value, error)
+
+
+def _unproven(
+    gateway: Gateway, exchange: Exchange, connector: str, problem: UnprovenError
+) -> None:
+    """Answer whose token is bound to what was not shown, or to nothing."""
+    value = challenge.unproven(gateway.public_url, connector, problem.error, ALGORITHMS)
+    error = Error(401, "it is not proven that the token is shown by its holder")
+    answers.challenge(exchange, 401, value, error, nonce=problem.nonce)

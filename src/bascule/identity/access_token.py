@@ -19,6 +19,7 @@ from bascule.identity.authorization_details import (
     document,
     parse,
 )
+from bascule.identity.confirmation import Confirmation, read_confirmation
 from bascule.identity.keys import ALGORITHM, KeySet, SigningKey
 
 MAX_TOKEN_BYTES = 8 << 10
@@ -60,6 +61,8 @@ class AccessToken:
     """`group:ISSUER|NAME`, as a foreign issuer says; ours are in the directory."""
     rules: Issuer | None = field(default=None, repr=False, compare=False)
     """What the configuration said of its foreign issuer when it was read."""
+    cnf: Confirmation | None = None
+    """What whoever shows it must hold beside it; None: whoever has it may use it."""
 
 
 class _Header(msgspec.Struct):
@@ -83,6 +86,7 @@ class _Claims(msgspec.Struct, kw_only=True):
     issue_number: int = msgspec.field(name="bsc_n")
     grant: str | None = msgspec.field(name="bsc_g", default=None)
     authorization_details: msgspec.Raw = msgspec.Raw()
+    cnf: Any = msgspec.UNSET
 
 
 _header = msgspec.json.Decoder(_Header)
@@ -107,6 +111,8 @@ def issue(token: AccessToken, *, issuer: str, resource: str, key: SigningKey) ->
         claims["bsc_g"] = token.grant
     if token.details is not None:
         claims["authorization_details"] = document(token.details, resource)
+    if token.cnf is not None:
+        claims["cnf"] = token.cnf.document()
     header = {"typ": TYPE, "alg": ALGORITHM, "kid": key.kid}
     payload = msgspec.json.encode(claims)
     return jws.serialize_compact(header, payload, key.key, algorithms=[ALGORITHM])
@@ -206,6 +212,17 @@ def _details(claims: _Claims, resource: str) -> Details | None:
         raise InvalidTokenError("authorization details cannot be read") from exc
 
 
+def confirmation(claim: object) -> Confirmation:
+    """Read what a token is bound to. Raises `InvalidTokenError` if that is not known here.
+
+    Whoever leaves out what it cannot read takes a bound token for one of any bearer.
+    """
+    found = read_confirmation(claim)
+    if found is None:
+        raise InvalidTokenError("token is bound to something that is not known here")
+    return found
+
+
 def _access_token(claims: _Claims, key: SigningKey, resource: str) -> AccessToken:
     return AccessToken(
         user=f"user:{claims.sub}" if claims.subject_kind == "user" else None,
@@ -218,4 +235,5 @@ def _access_token(claims: _Claims, key: SigningKey, resource: str) -> AccessToke
         grant=claims.grant,
         details=_details(claims, resource),
         signed_by=key.kid,
+        cnf=None if claims.cnf is msgspec.UNSET else confirmation(claims.cnf),
     )

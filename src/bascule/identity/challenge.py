@@ -17,6 +17,12 @@ def invalid_token(public_url: str, connector: str) -> str:
     return _challenge(public_url, connector, (baseline_scope(connector),), "invalid_token")
 
 
+def unproven(public_url: str, connector: str, error: str, algorithms: Iterable[str]) -> str:
+    """Say that it is not proven that the token is shown by its holder (RFC 9449 §7.1)."""
+    said = _challenge(public_url, connector, (baseline_scope(connector),), error)
+    return f'DPoP algs="{" ".join(sorted(algorithms))}", {said.removeprefix("Bearer ")}'
+
+
 def insufficient_scope(
     public_url: str, connector: str, scopes: Iterable[str], description: str = ""
 ) -> str:

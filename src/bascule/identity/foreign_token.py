@@ -18,6 +18,7 @@ from bascule.identity.access_token import (
     TYPE,
     AccessToken,
     InvalidTokenError,
+    confirmation,
     decoded,
 )
 from bascule.identity.authorization_details import (
@@ -108,8 +109,6 @@ def check(
     client = _name(claims, rules.client_claim)
     if unverified.type != TYPE:
         _check_untyped(unverified, rules, client)
-    if "cnf" in claims:
-        raise InvalidTokenError("token is bound to a key, which a bearer cannot show")
     _check_audience(claims, rules, connector)
     issued_at, expires_at = _check_times(claims, now, leeway)
     subject = _name(claims, "sub")
@@ -125,6 +124,7 @@ def check(
         groups=_groups(claims, rules),
         details=_details(claims, rules.audiences[connector]),
         rules=rules,
+        cnf=confirmation(claims["cnf"]) if "cnf" in claims else None,
     )
 
 

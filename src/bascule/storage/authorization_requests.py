@@ -33,6 +33,8 @@ class AuthorizationRequest:
     scope: str
     details: Details | None = None
     """The calls that it is for, and nothing else (RFC 9396)."""
+    dpop_jkt: str | None = None
+    """Thumbprint of the key whose holder alone may redeem the code (RFC 9449 §10)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,7 @@ def add(
             connector=request.connector,
             scope=request.scope,
             authorization_details=written(request.details),
+            dpop_jkt=request.dpop_jkt,
             expires_at=now + LIFETIME_SECONDS,
         )
     )
@@ -99,6 +102,7 @@ def find(conn: Connection, *, id_hash: bytes, session: int, now: UnixTime) -> Fo
         connector=row.connector,
         scope=row.scope,
         details=read(row.authorization_details),
+        dpop_jkt=row.dpop_jkt,
     )
     return Found(request, row.decision, row.sealed_code)
 

@@ -11,13 +11,15 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import threading
-from collections.abc import Set
+from collections.abc import Callable, Sequence, Set
 from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from bascule.audit.inbox import Segment
+from bascule.audit.once import KEEP_SECONDS, Once
 from bascule.audit.writer import LogUnavailableError
+from bascule.clock import system_clock
 from bascule.errors import BasculeError
 from bascule.storage.postgres import PostgresStore
 
@@ -42,6 +44,11 @@ _AGE = text(
     f"SELECT greatest(coalesce({_NOW} - min(written_at), 0), 0) FROM log_segments"  # noqa: S608
     " WHERE log = (SELECT log FROM log_lease)"
 )
+_CLAIM = (
+    "INSERT INTO shown_once (since, digest) VALUES (%s::bigint, %s::bytea)"
+    " ON CONFLICT DO NOTHING"
+)
+_FORGET = text("DELETE FROM shown_once WHERE since < :until")
 _LOCKS = text(
     "SELECT (classid::bigint << 32) | objid::bigint FROM pg_locks"
     " WHERE locktype = 'advisory' AND objsubid = 1 AND granted AND database ="
@@ -66,24 +73,42 @@ class DatabaseInbox:
     def write(self, segment: Segment) -> None:
         """Keep a segment; one commit. Raises whatever keeps it from being kept."""
         with self._lock, self._connected() as connection:
-            if segment.chain not in self._chains:
-                if segment.first:
-                    raise LogUnavailableError("the connection of this chain is gone")
-                connection.execute("SELECT pg_advisory_lock(%s)", [_number(segment.chain)])
-                self._chains.add(segment.chain)
-            connection.execute(
-                _INSERT,
-                [
-                    segment.writer,
-                    segment.boot,
-                    segment.first,
-                    segment.count,
-                    segment.prev,
-                    segment.head,
-                    segment.leaves,
-                    segment.openings,
-                ],
-            )
+            self._insert(connection, segment)
+
+    def claim(self, onces: Sequence[Once], segment: Callable[[], Segment | None]) -> None:
+        """Note what counts once, and keep what comes with it; one commit.
+
+        Whoever notes the same at the same time waits for this commit. All do so in one
+        order, or two could wait for each other. Raises whatever keeps it from being kept.
+        """
+        ordered = sorted(onces, key=lambda once: (once.since, once.digest))
+        with self._lock, self._connected() as connection, connection.transaction():
+            for once in ordered:
+                done = connection.execute(_CLAIM, [once.since, once.digest])
+                once.spent = done.rowcount == 0
+            kept = segment()
+            if kept is not None:
+                self._insert(connection, kept)
+
+    def _insert(self, connection: Any, segment: Segment) -> None:
+        if segment.chain not in self._chains:
+            if segment.first:
+                raise LogUnavailableError("the connection of this chain is gone")
+            connection.execute("SELECT pg_advisory_lock(%s)", [_number(segment.chain)])
+            self._chains.add(segment.chain)
+        connection.execute(
+            _INSERT,
+            [
+                segment.writer,
+                segment.boot,
+                segment.first,
+                segment.count,
+                segment.prev,
+                segment.head,
+                segment.leaves,
+                segment.openings,
+            ],
+        )
 
     def probe(self) -> None:
         """Find out whether the database takes commits; raises what `write` would."""
@@ -108,7 +133,13 @@ class DatabaseInbox:
         """Drop segments up to a place, which are in the tree by now."""
         places = [row for ours, row in self._given.items() if ours <= up_to]
         if places:
-            self._store.commit(lambda conn: conn.execute(_REMOVE, {"places": places}))
+            until = system_clock() - KEEP_SECONDS
+
+            def remove(conn: Connection) -> None:
+                conn.execute(_REMOVE, {"places": places})
+                conn.execute(_FORGET, {"until": until})
+
+            self._store.commit(remove)
         self._given = {ours: row for ours, row in self._given.items() if ours > up_to}
 
     def count(self) -> int:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import msgspec
 from sqlalchemy import Connection, delete, insert, select, update
 
 from bascule.clock import UnixTime
 from bascule.identity.authorization_details import Details
+from bascule.identity.confirmation import Confirmation, read_confirmation
 from bascule.identity.revocation import LONGEST_LIFE_SECONDS
 from bascule.storage import directory, issue_numbers, revocations
 from bascule.storage.details import read, written
@@ -32,6 +34,8 @@ class Grant:
     ended: bool = False
     details: Details | None = None
     """The calls that its tokens are for, and nothing else (RFC 9396)."""
+    cnf: Confirmation | None = None
+    """What whoever shows its code or a refresh token must hold; None: whoever has one."""
 
 
 def add(
@@ -45,6 +49,7 @@ def add(
     now: UnixTime,
     expires_at: UnixTime,
     details: Details | None = None,
+    cnf: Confirmation | None = None,
 ) -> Grant | None:
     """Begin a family; None when its user or agent is not enabled.
 
@@ -64,6 +69,7 @@ def add(
         created_at=now,
         expires_at=expires_at,
         details=details,
+        cnf=cnf,
     )
     conn.execute(
         insert(grants).values(
@@ -76,9 +82,25 @@ def add(
             created_at=grant.created_at,
             expires_at=grant.expires_at,
             authorization_details=written(grant.details),
+            cnf=written_cnf(grant.cnf),
         )
     )
     return grant
+
+
+def bind(conn: Connection, grant_id: str, cnf: Confirmation | None) -> None:
+    """Bind the refresh tokens of a grant to what the client holds, or to nothing."""
+    values = {"cnf": written_cnf(cnf)}
+    conn.execute(update(grants).where(grants.c.id == grant_id).values(values))
+
+
+def written_cnf(cnf: Confirmation | None) -> str | None:
+    """Write what a grant is bound to, as its column has it; the same text each time."""
+    return (
+        None
+        if cnf is None
+        else msgspec.json.encode(cnf.document(), order="sorted").decode()
+    )
 
 
 def _forget_expired(conn: Connection, now: UnixTime) -> None:
@@ -104,6 +126,7 @@ def find(conn: Connection, grant_id: str) -> Grant | None:
         expires_at=UnixTime(row.expires_at),
         ended=row.ended_at is not None,
         details=read(row.authorization_details),
+        cnf=None if row.cnf is None else read_confirmation(msgspec.json.decode(row.cnf)),
     )
 
 

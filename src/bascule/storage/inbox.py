@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 import threading
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from bascule.audit.inbox import Segment
+from bascule.audit.once import KEEP_SECONDS, Once
 from bascule.audit.writer import LogUnavailableError
+from bascule.clock import system_clock
 from bascule.storage.database_file import database_file
 
 _SCHEMA = """
@@ -30,6 +34,16 @@ of each commit. That a segment is there once and none is missing is for its chai
 _COLUMNS = "writer, boot, first, count, prev, head, leaves, openings"
 _INSERT = f"INSERT INTO segments ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
 _SELECT = f"SELECT place, {_COLUMNS} FROM segments WHERE place > ? ORDER BY place LIMIT ?"  # noqa: S608
+_PROOFS = """
+CREATE TABLE IF NOT EXISTS shown_once (
+    since INTEGER NOT NULL,
+    digest BLOB NOT NULL,
+    PRIMARY KEY (since, digest)
+) WITHOUT ROWID
+"""
+"""By time first: what comes together lies together, and so does what is forgotten."""
+_CLAIM = "INSERT OR IGNORE INTO shown_once (since, digest) VALUES (?, ?)"
+_FORGET = "DELETE FROM shown_once WHERE since < ?"
 BUSY_SECONDS = 10
 _PRAGMAS = (
     # Pages for a whole group commit: a commit of four-kilobyte pages costs half more.
@@ -57,6 +71,7 @@ class SqliteInbox:
             self._writes = self._open(path)
             self._reads = self._open(path)
             self._writes.execute(_SCHEMA)
+            self._writes.execute(_PROOFS)
         except (OSError, sqlite3.Error) as exc:
             raise LogUnavailableError(f"the log's inbox cannot be opened: {exc}") from exc
 
@@ -72,19 +87,42 @@ class SqliteInbox:
     def write(self, segment: Segment) -> None:
         """Keep a segment; one commit, synced. Raises `sqlite3.Error`."""
         with self._lock:
-            self._writes.execute(
-                _INSERT,
-                (
-                    segment.writer,
-                    segment.boot,
-                    segment.first,
-                    segment.count,
-                    segment.prev,
-                    segment.head,
-                    segment.leaves,
-                    segment.openings,
-                ),
-            )
+            self._insert(segment)
+
+    def claim(self, onces: Sequence[Once], segment: Callable[[], Segment | None]) -> None:
+        """Note what counts once, and keep what comes with it. Raises `sqlite3.Error`."""
+        with self._lock, self._transaction():
+            for once in onces:
+                done = self._writes.execute(_CLAIM, (once.since, once.digest))
+                once.spent = done.rowcount == 0
+            kept = segment()
+            if kept is not None:
+                self._insert(kept)
+
+    def _insert(self, segment: Segment) -> None:
+        self._writes.execute(
+            _INSERT,
+            (
+                segment.writer,
+                segment.boot,
+                segment.first,
+                segment.count,
+                segment.prev,
+                segment.head,
+                segment.leaves,
+                segment.openings,
+            ),
+        )
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._writes.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._writes.execute("COMMIT")
+        except BaseException:
+            self._writes.rollback()
+            raise
 
     def probe(self) -> None:
         """Commit a change of a number that nobody reads. Raises `sqlite3.Error`."""
@@ -106,8 +144,9 @@ class SqliteInbox:
         SQLite numbers a row behind the last one: as long as what was read is there, nothing
         new comes before it.
         """
-        with self._lock:
+        with self._lock, self._transaction():
             self._writes.execute("DELETE FROM segments WHERE place <= ?", (up_to,))
+            self._writes.execute(_FORGET, (system_clock() - KEEP_SECONDS,))
 
     def count(self) -> int:
         """Give how many records wait. Raises `LogUnavailableError`."""

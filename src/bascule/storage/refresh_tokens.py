@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from sqlalchemy import Connection, Row, insert, select, update
 
 from bascule.clock import UnixTime
+from bascule.identity.confirmation import Confirmation
 from bascule.storage import grants
 from bascule.storage.codes import Reused
-from bascule.storage.grants import Grant
+from bascule.storage.grants import Grant, written_cnf
 from bascule.storage.schema import grants as grants_table
 from bascule.storage.schema import refresh_tokens as table
 
@@ -52,14 +53,20 @@ def rotate(
     successor_hash: bytes,
     sealed_successor: bytes,
     now: UnixTime,
+    cnf: Confirmation | None = None,
 ) -> Rotated | Retried | Reused | None:
     """Use a token up and put its successor in its place.
 
     One statement decides who of two is first. A retry within 30 seconds, while the
     successor is unused, gets that successor; any other second use ends the family. None
-    when the token is unknown, expired, another client's, or its grant no longer counts.
+    when the token is unknown, expired, another client's, bound to something else than
+    `cnf`, or its grant no longer counts; that uses nothing up, and ends nothing.
     """
-    of_client = select(grants_table.c.id).where(grants_table.c.client_id == client_id)
+    held = written_cnf(cnf)
+    bound_to = grants_table.c.cnf
+    of_client = select(grants_table.c.id).where(
+        grants_table.c.client_id == client_id, bound_to.is_(None) | (bound_to == held)
+    )
     won = conn.execute(
         update(table)
         .where(
@@ -74,7 +81,7 @@ def rotate(
         .returning(table.c.grant_id)
     ).scalar()
     if won is None:
-        return _shown_again(conn, token_hash, client_id, now)
+        return _shown_again(conn, token_hash, client_id, held, now)
     _drop_sealed(conn, token_hash, now)
     grant = grants.live(conn, str(won), now=now)
     if grant is None:
@@ -96,10 +103,16 @@ def _drop_sealed(conn: Connection, token_hash: bytes, now: UnixTime) -> None:
 
 
 def _shown_again(
-    conn: Connection, token_hash: bytes, client_id: str, now: UnixTime
+    conn: Connection,
+    token_hash: bytes,
+    client_id: str,
+    held: str | None,
+    now: UnixTime,
 ) -> Retried | Reused | None:
     row = _find(conn, token_hash)
     if row is None or row.client_id != client_id or row.used_at is None:
+        return None
+    if row.cnf not in {None, held}:
         return None
     grant = grants.live(conn, row.grant_id, now=now)
     if grant is None:
@@ -113,7 +126,7 @@ def _shown_again(
 
 
 def _find(conn: Connection, token_hash: bytes) -> Row[tuple[object, ...]] | None:
-    query = select(table, grants_table.c.client_id).join(
+    query = select(table, grants_table.c.client_id, grants_table.c.cnf).join(
         grants_table, grants_table.c.id == table.c.grant_id
     )
     return conn.execute(query.where(table.c.token_hash == token_hash)).one_or_none()

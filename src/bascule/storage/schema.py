@@ -183,11 +183,13 @@ authorization_requests = Table(
     Column("decision", Text),
     Column("sealed_code", LargeBinary),
     Column("authorization_details", Text),
+    Column("dpop_jkt", Text),
     Index("ix_authorization_requests_expires_at", "expires_at"),
 )
 """`decision`: `allow` or `deny`, once the user has decided. `sealed_code`: the code, under
 a key made of the request's id, for a browser that sends the same form twice.
-`authorization_details`: the calls that it is for; none: it does not say."""
+`authorization_details`: the calls that it is for; none: it does not say. `dpop_jkt`:
+thumbprint of the key whose holder alone may redeem the code."""
 
 grants = Table(
     "grants",
@@ -202,9 +204,11 @@ grants = Table(
     Column("expires_at", BigInteger, nullable=False),
     Column("ended_at", BigInteger),
     Column("authorization_details", Text),
+    Column("cnf", Text),
     Index("ix_grants_expires_at", "expires_at"),
 )
-"""One consent and all tokens that came of it. `number`: issue number, for revocations."""
+"""One consent and all tokens that came of it. `number`: issue number, for revocations.
+`cnf`: what its code and refresh tokens are bound to, as JSON."""
 
 access_grants = Table(
     "access_grants",
@@ -276,6 +280,14 @@ used_assertions = Table(
     Column("expires_at", BigInteger, nullable=False),
     Index("ix_used_assertions_expires_at", "expires_at"),
 )
+
+shown_once = Table(
+    "shown_once",
+    metadata,
+    Column("since", BigInteger, primary_key=True, autoincrement=False),
+    Column("digest", LargeBinary, primary_key=True),
+)
+"""What was shown and counts once, for some minutes, where the log is in this database."""
 
 revocations = Table(
     "revocations",

@@ -32,6 +32,7 @@ def upgrade() -> None:
         "ix_federated_users_provider", "federated_users", ["provider", "external_id"]
     )
     _link_tables()
+    _possession()
 
 
 def _link_tables() -> None:
@@ -84,4 +85,15 @@ def _link_tables() -> None:
     )
     op.create_index(
         "ix_linked_accounts_ended_at", "linked_accounts", ["ended_at", "next_try_at"]
+    )
+
+
+def _possession() -> None:
+    op.add_column("authorization_requests", sa.Column("dpop_jkt", sa.Text))
+    op.add_column("grants", sa.Column("cnf", sa.Text))
+    op.create_table(
+        "shown_once",
+        sa.Column("since", sa.BigInteger, nullable=False, autoincrement=False),
+        sa.Column("digest", sa.LargeBinary, nullable=False),
+        sa.PrimaryKeyConstraint("since", "digest", name="pk_shown_once"),
     )
