@@ -15,7 +15,7 @@ from sqlalchemy import func, select
 from bascule.clock import system_clock
 from bascule.storage import agents
 from bascule.storage.schema import agents as agents_table
-from bascule.storage.schema import authorization_codes, grants, tokens
+from bascule.storage.schema import authorization_codes, grants, refresh_tokens, tokens
 from certificates import new_authority
 from system.oauth_documents import CALLBACK, CONFIG, URL, Browser, Place, placed
 
@@ -86,7 +86,7 @@ def test_without_a_log_nothing_is_given(place: Place) -> None:
 
 
 def test_a_refresh_whose_record_failed_can_be_repeated(place: Place) -> None:
-    """The token was used up, but nobody got the successor: a retry does."""
+    """Nobody got the successor, so the token counts as unused, however late the retry."""
 
     async def begin(browser: Browser) -> str:
         code = await browser.code("app")
@@ -96,6 +96,8 @@ def test_a_refresh_whose_record_failed_can_be_repeated(place: Place) -> None:
         return token
 
     token = place.run(begin)
+    used = select(func.count()).where(refresh_tokens.c.used_at.is_not(None))
+    assert place.store.read(lambda conn: conn.execute(used).scalar_one()) == 0
 
     async def again(browser: Browser) -> None:
         fresh = await browser.refresh("app", token)

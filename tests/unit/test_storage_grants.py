@@ -256,6 +256,29 @@ def test_a_retry_after_the_successor_was_used_ends_the_family(store: Store) -> N
     assert rotate(store, b"r3", b"r4") is None
 
 
+def test_a_rotation_whose_successor_nobody_got_is_taken_back(store: Store) -> None:
+    grant = add_grant(store)
+    add_refresh_token(store, grant, b"r1")
+    rotate(store, b"r1", b"r2")
+    take_back(store, b"r1", b"r2")
+    late = NOW + GRACE_SECONDS + 1
+    assert rotate(store, b"r2", b"x", now=late) is None
+    assert rotate(store, b"r1", b"r2 bis", now=late) == Rotated(grant)
+
+
+def test_a_rotation_is_not_taken_back_once_its_successor_was_used(store: Store) -> None:
+    add_refresh_token(store, add_grant(store), b"r1")
+    rotate(store, b"r1", b"r2")
+    rotate(store, b"r2", b"r3")
+    take_back(store, b"r1", b"r2")
+    assert rotate(store, b"r1", b"x", now=NOW + GRACE_SECONDS + 1) == Reused("g-1")
+
+
+def take_back(store: Store, token: bytes, successor: bytes) -> None:
+    undo = refresh_tokens.take_back
+    store.run(partial(undo, token_hash=token, successor_hash=successor))
+
+
 def test_the_sealed_successor_is_dropped_when_its_time_is_over(store: Store) -> None:
     add_refresh_token(store, add_grant(store), b"r1")
     rotate(store, b"r1", b"r2")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
+
+from bascule.audit.writer import LogUnavailableError
 from bascule.authserver import issue
 from bascule.authserver.clients import Client
 from bascule.authserver.errors import InvalidGrantError
@@ -46,9 +49,20 @@ async def refresh(
     if not isinstance(found, tuple):
         raise InvalidGrantError("`refresh_token` is not valid for this client")
     wanted, noted, given = found
-    return await issue.give(
-        server, wanted, noted, record="token.refresh", peer=peer, refresh_token=given
-    )
+    try:
+        return await issue.give(
+            server, wanted, noted, record="token.refresh", peer=peer, refresh_token=given
+        )
+    except LogUnavailableError:
+        # Nobody gets the successor. The log may be away for longer than a retry is taken
+        # for one, and then our own fault would look like a copied token.
+        undo = partial(
+            refresh_tokens.take_back,
+            token_hash=digest_of(token),
+            successor_hash=digest_of(successor),
+        )
+        await server.store.transact(undo)
+        raise
 
 
 def _successor(found: Retried, token: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, delete, insert, select, update
 
 from bascule.clock import UnixTime
 from bascule.identity.confirmation import Confirmation
@@ -88,6 +88,21 @@ def rotate(
         return None
     add(conn, token_hash=successor_hash, grant=grant, now=now)
     return Rotated(grant)
+
+
+def take_back(conn: Connection, *, token_hash: bytes, successor_hash: bytes) -> None:
+    """Undo a rotation whose successor nobody was given: the token is as good as before.
+
+    Nothing happens when the successor was used meanwhile, by who asked at the same time.
+    """
+    dropped = conn.execute(
+        delete(table)
+        .where(table.c.token_hash == successor_hash, table.c.used_at.is_(None))
+        .returning(table.c.grant_id)
+    ).scalar()
+    if dropped is not None:
+        unused = {"used_at": None, "successor_hash": None, "sealed_successor": None}
+        conn.execute(update(table).where(table.c.token_hash == token_hash).values(unused))
 
 
 def _drop_sealed(conn: Connection, token_hash: bytes, now: UnixTime) -> None:
