@@ -118,7 +118,7 @@ def _unshared(config: Config, grants: Grants) -> Iterator[str]:
     """
     for name, connector in config.connectors.items():
         credential = connector.credential
-        if credential.kind != "none" and not credential.shared:
+        if credential.is_one_for_all and not credential.shared:
             granted = set(_granted(name, grants))
             if granted and len(granted | set(holders(config, name))) > 1:
                 yield name

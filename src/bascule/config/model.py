@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, field
 
+from bascule.config.credentials import Credential
 from bascule.config.possession import Dpop, Possession
 from bascule.config.providers import Provider, ProviderName
 from bascule.config.table import SecretRef, Table
@@ -108,19 +109,6 @@ class Boundaries(Table, frozen=True):
     change; 0: never."""
     vantages: dict[str, VantagePoint] = field(default_factory=dict)
     """Machines elsewhere that lend their view, by a name of your choice."""
-
-
-class Credential(Table, frozen=True):
-    """`[connectors.NAME.credential]`: what Bascule shows; never the client's token."""
-
-    kind: Literal["none", "static"] = "none"
-    """`static` sends the same header with each request."""
-    header: str = "Authorization"
-    """Header that carries a static credential."""
-    value: SecretRef | None = None
-    """The whole value of that header, for instance `Bearer …`."""
-    shared: bool = False
-    """Several users may act upstream under this one credential."""
 
 
 class SandboxTable(Table, frozen=True):

@@ -16,9 +16,10 @@ from bascule.config.addresses import (
 )
 from bascule.config.approval_rules import broken_approval_rules
 from bascule.config.call_approval_rules import broken_call_approval_rules
+from bascule.config.credential_rules import broken_credential_rules
 from bascule.config.flow_rules import broken_flow_rules
 from bascule.config.members import members_of
-from bascule.config.model import Config, Connector, Credential, SandboxTable
+from bascule.config.model import Config, Connector, SandboxTable
 from bascule.config.paths import below, quoted
 from bascule.config.provider_rules import broken_provider_rules
 
@@ -26,14 +27,11 @@ Found = Iterator[tuple[str, str]]
 """Path and sentence of each problem."""
 
 _CONNECTOR = re.compile(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?")
-_TOKEN = re.compile(r"[!#$%&'*+.^`|~0-9A-Za-z-]+")
 _ENVIRONMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#@*\s]+")
 _DOMAIN = re.compile(r"(\*\.)?[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?")
 _OWN_NAME = re.compile(r"(?=.*[a-zA-Z0-9])(@[\w.*~-]+/)?[\w.*~-]+", re.ASCII)
 _NO_PATH = "must be an absolute path, without `.`, `..` or a `/` at its end"
-_OURS = re.compile(r"(?i)host|connection|transfer-encoding|accept|content-.*|mcp-.*")
-"""Headers that Bascule itself writes; a credential must not stand in their place."""
 
 
 def is_connector_name(text: str) -> bool:
@@ -156,7 +154,9 @@ def _connector(path: str, name: str, connector: Connector) -> Found:
             yield below(f"{path}.env", variable), "cannot be an environment variable"
     if connector.env and connector.url is not None:
         yield f"{path}.env", "is for connectors with a `command`"
-    yield from _credential(f"{path}.credential", connector.credential)
+    yield from broken_credential_rules(
+        f"{path}.credential", connector.credential, hosted=connector.command is not None
+    )
     boundary = connector.boundary
     yield from _each(
         f"{path}.boundary.reachable_from",
@@ -210,24 +210,11 @@ def _url(path: str, connector: Connector) -> Found:
         yield path, "must be https, or http to loopback; else set `unsafe_cleartext = true`"
 
 
-def _credential(path: str, credential: Credential) -> Found:
-    if credential.kind == "none":
-        if credential.value is not None:
-            yield path, 'has a `value` but `kind = "none"`; set `kind = "static"`'
-        return
-    if credential.value is None:
-        yield f"{path}.value", "is missing: say where the secret lies, as `file:PATH`"
-    header = credential.header
-    if _TOKEN.fullmatch(header) is None or _OURS.fullmatch(header) is not None:
-        # Not repeated: people write the whole header line here, the secret in it.
-        yield f"{path}.header", "must be the name of a header that Bascule does not write"
-
-
 def _shared_credentials(config: Config) -> Found:
     """Find credentials that would make several users one person upstream, unsaid."""
     for name, connector in config.connectors.items():
         credential = connector.credential
-        if credential.kind == "none" or credential.shared:
+        if not credential.is_one_for_all or credential.shared:
             continue
         found = set(holders(config, name))
         if len(found) > 1 or any(it.startswith("group:") for it in found):

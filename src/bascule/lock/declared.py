@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from bascule.config.addresses import host_and_port
+from bascule.config.credentials import Credential
 from bascule.config.model import Config, Connector
 from bascule.decision.entries import Entry as Names
 from bascule.decision.entries import parse_entry
@@ -58,11 +59,19 @@ def access_of(name: str, config: Config, tools: Collection[str]) -> Access:
         credential_header="" if credential.kind == "none" else credential.header,
         credential_reference=credential.value or "",
         credential_shared=credential.shared,
+        credential_tokens=_tokens(credential),
         per_user=connector.per_user,
         may_ask=tuple(sorted(connector.may_ask)),
         toolsets=dict(_toolsets(name, config, tools)),
         labels=dict(_labels(name, config, tools)),
     )
+
+
+def _tokens(credential: Credential) -> dict[str, str]:
+    names = ("issuer", "client_id", "client_secret", "client_key", "audience")
+    found = {name: getattr(credential, name) or "" for name in names}
+    found["scopes"] = " ".join(credential.scopes)
+    return {name: value for name, value in found.items() if value}
 
 
 def sandbox_of(name: str, config: Config) -> Sandbox:

@@ -196,6 +196,9 @@ class Access(Item, frozen=True):
     credential_reference: str = ""
     """Where the secret lies, never the secret."""
     credential_shared: bool = False
+    credential_tokens: dict[str, str] = field(default_factory=dict)
+    """Where its tokens come from, as which client and for what, by setting; references to
+    secrets, never the secrets."""
     per_user: bool = False
     may_ask: tuple[str, ...] = ()
     toolsets: dict[str, tuple[str, ...]] = field(default_factory=dict)

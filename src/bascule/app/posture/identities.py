@@ -90,7 +90,7 @@ def _shared(config: Config, snapshot: Snapshot) -> Iterator[str]:
     """Find credentials under which many users change things as one."""
     for name, connector in config.connectors.items():
         credential = connector.credential
-        shared = credential.kind == "static" and credential.shared
+        shared = credential.is_one_for_all and credential.shared
         if shared and _may_change(snapshot.gates.get(name)):
             yield f"`connectors.{name}`: its users all act as one upstream"
 
@@ -136,7 +136,11 @@ def _of_connector(place: str, connector: Connector) -> Mapping[str, str | None]:
         for variable, value in connector.env.items()
         if is_reference(value)
     }
-    return {f"{place}.credential.value": connector.credential.value, **variables}
+    credential = {
+        f"{place}.credential.{name}": getattr(connector.credential, name)
+        for name in ("value", "client_secret", "client_key")
+    }
+    return {**credential, **variables}
 
 
 def _together(config: Config) -> Iterator[str]:
