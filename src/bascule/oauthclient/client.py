@@ -5,13 +5,17 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 from urllib.parse import quote_plus
 
+import msgspec
 from joserfc import jwt
+from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, OKPKey, RSAKey
 
 from bascule.clock import Entropy, UnixTime
+from bascule.identity.client_assertion import ALGORITHMS
+from bascule.identity.keys import BadKeyError
 from bascule.oauthclient.discovery import AuthorizationServer
 from bascule.oauthclient.errors import UnusableServerError
 
@@ -122,6 +126,22 @@ def signed(claims: Mapping[str, object], key: AssertionKey, *, typ: str) -> str:
     """Sign claims as a JWT."""
     header = {"alg": key.algorithm, "typ": typ, **key.header}
     return jwt.encode(header, dict(claims), key.key, algorithms=[key.algorithm])
+
+
+def read_assertion_key(jwk: str) -> AssertionKey:
+    """Read a private JWK (RFC 7517) that says its `alg`. Raises `BadKeyError`."""
+    try:
+        document = msgspec.json.decode(jwk, type=dict[str, Any])
+        kind: dict[object, type[OKPKey | ECKey | RSAKey]]
+        kind = {"OKP": OKPKey, "EC": ECKey, "RSA": RSAKey}
+        key = kind[document["kty"]].import_key(document)
+        algorithm = document["alg"]
+        if not key.is_private or algorithm not in ALGORITHMS:
+            raise BadKeyError("it must be a private key whose `alg` is asymmetric")
+    except (msgspec.DecodeError, JoseError, KeyError, ValueError, TypeError) as exc:
+        raise BadKeyError("it is no private JWK with `kty` and `alg`") from exc
+    kid = document.get("kid", key.thumbprint())
+    return AssertionKey(key, algorithm, {"kid": str(kid)})
 
 
 def _secret(client: Client) -> str:
