@@ -102,6 +102,7 @@ def authorization_server(parts: PageParts) -> AuthorizationServer:
         heard=parts.heard,
         note_change=parts.place.note_change,
         nonces=parts.place.nonces(),
+        vault=parts.place.vault(),
         origins=frozenset(origin.decode() for origin in allowed_for(config.server).origins),
         clock=system_clock,
         entropy=system_entropy,

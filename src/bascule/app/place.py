@@ -13,6 +13,8 @@ from bascule.audit.log_files import FolderFiles
 from bascule.audit.log_place import LogPlace
 from bascule.clock import system_clock, system_entropy
 from bascule.config.model import Server
+from bascule.credentials import vault
+from bascule.credentials.vault import Vault
 from bascule.errors import BasculeError
 from bascule.gateway.handles import KEY_BYTES
 from bascule.identity.nonces import Nonces
@@ -116,6 +118,19 @@ class Place:
         if len(key) != KEY_BYTES:
             raise BasculeError(f"`{_HANDLES_KEY}` is no key: remove it, and one is made")
         return key
+
+    def vault(self) -> Vault:
+        """Give the vault; its key-encryption key is made when missing.
+
+        Raises `BasculeError`.
+        """
+        key = self.keys.create(vault.KEY_NAME, system_entropy(vault.KEY_BYTES))
+        if len(key) != vault.KEY_BYTES:
+            raise BasculeError(
+                f"`{vault.KEY_NAME}` is no key: bring the right one back, or remove it; "
+                "then what the vault holds must be stored anew"
+            )
+        return Vault(key, system_clock, system_entropy)
 
     def log(self) -> LogPlace:
         """Give the parts of the log."""

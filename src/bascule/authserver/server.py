@@ -11,6 +11,7 @@ from typing import TypeVar
 from bascule.authserver.documents import Documents
 from bascule.clock import Clock, Entropy
 from bascule.config.model import Config
+from bascule.credentials.vault import Vault
 from bascule.identity.keys import KeySet
 from bascule.identity.nonces import Nonces
 from bascule.storage.store import Store, Work
@@ -45,6 +46,8 @@ class AuthorizationServer:
     """Of DPoP proofs."""
     origins: frozenset[str]
     """Origins whose scripts may use the endpoints that clients call."""
+    vault: Vault
+    """Where secrets of users at other servers lie."""
     clock: Clock
     entropy: Entropy
 

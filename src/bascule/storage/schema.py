@@ -568,3 +568,22 @@ linked_accounts = Table(
 """Users' accounts at upstreams; their tokens lie in the vault. `version` grows with each
 new token, `expires_at` is of the access token, 0 for none. What has ended stays until its
 tokens are revoked at the upstream, or that was tried often enough."""
+
+vault_keys = Table(
+    "vault_keys",
+    metadata,
+    Column("owner", Text, primary_key=True),
+    Column("wrapped", LargeBinary, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+)
+"""A data key for each owner of secrets, encrypted under the key-encryption key."""
+
+vault_entries = Table(
+    "vault_entries",
+    metadata,
+    Column("owner", Text, primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("version", BigInteger, nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+)
+"""Secrets, each encrypted under its owner's data key; `version` grows with each value."""

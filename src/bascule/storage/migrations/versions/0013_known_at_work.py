@@ -33,6 +33,7 @@ def upgrade() -> None:
     )
     _link_tables()
     _possession()
+    _vault_tables()
 
 
 def _link_tables() -> None:
@@ -96,4 +97,22 @@ def _possession() -> None:
         sa.Column("since", sa.BigInteger, nullable=False, autoincrement=False),
         sa.Column("digest", sa.LargeBinary, nullable=False),
         sa.PrimaryKeyConstraint("since", "digest", name="pk_shown_once"),
+    )
+
+
+def _vault_tables() -> None:
+    op.create_table(
+        "vault_keys",
+        sa.Column("owner", sa.Text, nullable=False),
+        sa.Column("wrapped", sa.LargeBinary, nullable=False),
+        sa.Column("created_at", sa.BigInteger, nullable=False),
+        sa.PrimaryKeyConstraint("owner", name="pk_vault_keys"),
+    )
+    op.create_table(
+        "vault_entries",
+        sa.Column("owner", sa.Text, nullable=False),
+        sa.Column("name", sa.Text, nullable=False),
+        sa.Column("version", sa.BigInteger, nullable=False),
+        sa.Column("sealed", sa.LargeBinary, nullable=False),
+        sa.PrimaryKeyConstraint("owner", "name", name="pk_vault_entries"),
     )
