@@ -1,9 +1,10 @@
 // An OpenID provider (oidc-provider) that logs in whoever `login_hint` names.
-// provider.mjs PORT KEYS: KEYS is a JWK set with private keys; ends with its standard input.
+// provider.mjs PORT KEYS [FORMAT]: KEYS is a JWK set with private keys, FORMAT of access tokens
+// `jwt` or `opaque`; ends with its standard input.
 import { readFileSync } from 'node:fs';
 import Provider from 'oidc-provider';
 
-const [port, keys] = process.argv.slice(2);
+const [port, keys, format = 'jwt'] = process.argv.slice(2);
 const issuer = `http://127.0.0.1:${port}`;
 const jwks = JSON.parse(readFileSync(keys, 'utf8'));
 const redirect = 'http://127.0.0.1/callback';
@@ -24,13 +25,15 @@ const provider = new Provider(issuer, {
   features: {
     devInteractions: { enabled: false },
     clientCredentials: { enabled: true },
+    introspection: { enabled: true },
+    revocation: { enabled: true },
     resourceIndicators: {
       enabled: true,
       getResourceServerInfo: (_context, indicator) => ({
         scope: 'mcp:desk mcp:annex desk.echo',
         audience: indicator,
         accessTokenTTL: 600,
-        accessTokenFormat: 'jwt',
+        accessTokenFormat: format,
         jwt: { sign: { alg: jwks.keys[0].alg } },
       }),
       useGrantedResource: () => true,

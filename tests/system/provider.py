@@ -81,16 +81,25 @@ class Provider:
             location = response.headers["Location"]
         raise AssertionError("the login led nowhere")
 
+    def revoke(self, token: str) -> None:
+        """Take an access token back."""
+        status, body = self._post("/token/revocation", token=token)
+        assert status == 200, body
+
     def _tokens(self, **form: str) -> dict[str, Any]:
+        status, body = self._post("/token", **form)
+        assert status == 200, body
+        found: dict[str, Any] = json.loads(body)
+        return found
+
+    def _post(self, path: str, **form: str) -> tuple[int, bytes]:
         pair = base64.b64encode(f"{CLIENT}:{SECRET.replace(' ', '+')}".encode()).decode()
         headers = {
             "Authorization": f"Basic {pair}",
             "Content-Type": "application/x-www-form-urlencoded",
         }
-        response, body = self._request("POST", "/token", headers, urlencode(form))
-        assert response.status == 200, body
-        found: dict[str, Any] = json.loads(body)
-        return found
+        response, body = self._request("POST", path, headers, urlencode(form))
+        return response.status, body
 
     def _request(
         self, verb: str, path: str, headers: dict[str, str], body: str | None = None
@@ -103,8 +112,10 @@ class Provider:
 
 
 @contextlib.contextmanager
-def providing(folder: Path, port: int, *signers: Signer) -> Iterator[Provider]:
-    """Run a provider with these keys; the first one signs."""
+def providing(
+    folder: Path, port: int, *signers: Signer, tokens: str = "jwt"
+) -> Iterator[Provider]:
+    """Run a provider with these keys; the first one signs. `tokens`: `jwt` or `opaque`."""
     assert NODE.exists(), "the provider is missing: run `make node-packages`"
     keys = folder / "provider-keys.json"
     private = [
@@ -113,7 +124,7 @@ def providing(folder: Path, port: int, *signers: Signer) -> Iterator[Provider]:
     ]
     keys.write_text(json.dumps({"keys": private}))
     process = subprocess.Popen(
-        [NODE, SCRIPTS / "provider.mjs", str(port), str(keys)],
+        [NODE, SCRIPTS / "provider.mjs", str(port), str(keys), tokens],
         env={"PATH": os.environ["PATH"], "HOME": "/nonexistent"},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

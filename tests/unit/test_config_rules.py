@@ -254,6 +254,24 @@ def test_a_foreign_issuer_is_an_https_url_and_not_bascule(issuer: str, sound: bo
     assert paths(text) == ([] if sound else ["issuers.corp.issuer"])
 
 
+def test_tokens_for_one_connector_are_shown_to_one_issuer() -> None:
+    def table(name: str, endpoint: str = "https://x.example/i") -> str:
+        return f"""[issuers.{name}]
+issuer = "https://{name}.example"
+audiences = {{ time = "api://time" }}
+[issuers.{name}.introspection]
+endpoint = "{endpoint}"
+client_id = "bascule"
+client_secret = "env:SECRET"
+"""
+
+    connector = '[connectors.time]\ncommand = ["x"]\n'
+    assert paths(connector + table("a")) == []
+    assert paths(connector + table("a") + table("b")) == ["issuers.b.introspection"]
+    unsafe = table("a", "http://x.example/i")
+    assert paths(connector + unsafe) == ["issuers.a.introspection.endpoint"]
+
+
 def test_two_tables_for_one_issuer_are_refused() -> None:
     table = 'issuer = "https://login.example"\naudiences = {}\n'
     assert paths(f"[issuers.a]\n{table}[issuers.b]\n{table}") == ["issuers.b.issuer"]

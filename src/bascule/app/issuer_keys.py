@@ -7,8 +7,10 @@ import contextlib
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from urllib.parse import urlsplit
 
+from bascule.app.files import resolve_secret
 from bascule.audit.writer import LogUnavailableError
 from bascule.clock import monotonic
 from bascule.config.model import Config, Issuer
@@ -25,6 +27,7 @@ from bascule.identity.issuer_documents import (
 from bascule.net.addresses import spells_loopback
 from bascule.net.fetch import FetchError, FetchPolicy, fetch
 from bascule.net.resolver import system_resolver
+from bascule.oauthclient.introspection import introspect_token
 from bascule.web.records import Records
 
 log = logging.getLogger("bascule")
@@ -111,6 +114,11 @@ class IssuerKeyReader:
         old, self._readings = self._readings, {}
         for issuer in self._issuers.every():
             name = issuer.rules.issuer
+            if issuer.answers is not None:
+                issuer.answers.ask = partial(
+                    _ask, issuer.rules, _policy(issuer.rules, config)
+                )
+                continue
             reading = old.get(name)
             if reading is None or reading.issuer is not issuer:
                 reading = _Reading(issuer, _POLICY, self._now())
@@ -172,9 +180,24 @@ class IssuerKeyReader:
 
 def _policy(rules: Issuer, config: Config) -> FetchPolicy:
     """Allow loopback to issuers that the operator runs there."""
-    written = (rules.issuer, rules.jwks_uri or rules.issuer)
+    asked = rules.issuer if rules.introspection is None else rules.introspection.endpoint
+    written = (rules.issuer, rules.jwks_uri or rules.issuer, asked)
     loopback = any(spells_loopback(urlsplit(it).hostname or "") for it in written)
     return replace(_POLICY, private=config.network.private, loopback=loopback)
+
+
+async def _ask(rules: Issuer, policy: FetchPolicy, token: bytes) -> bytes:
+    """Ask an issuer about a token. Raises `BasculeError`."""
+    it = rules.introspection
+    assert it is not None  # noqa: S101 - of such issuers alone
+    secret = await asyncio.to_thread(resolve_secret, it.client_secret)
+    return await introspect_token(
+        it.endpoint,
+        it.client_id,
+        secret,
+        token.decode(),
+        policy,
+    )
 
 
 async def _read_documents(rules: Issuer, policy: FetchPolicy) -> tuple[IssuerKeys, int]:

@@ -6,9 +6,9 @@ import ast
 import inspect
 from collections.abc import Mapping
 
-from bascule.config import credentials, model, possession, providers
+from bascule.config import credentials, introspection, model, possession, providers
 
-_MODULES = (model, credentials, possession, providers)
+_MODULES = (model, credentials, introspection, possession, providers)
 """Where tables are."""
 
 

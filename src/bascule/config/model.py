@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, field
 
 from bascule.config.credentials import Credential
+from bascule.config.introspection import Introspection
 from bascule.config.possession import Dpop, Possession
 from bascule.config.providers import Provider, ProviderName
 from bascule.config.table import SecretRef, Table
@@ -240,6 +241,9 @@ class Issuer(Table, frozen=True):
     default_scopes: tuple[str, ...] | None = None
     """Scopes of a token that has no claim for them. Absent: the built-in `mcp:CONNECTOR`;
     an empty list: none, and then such a token permits nothing."""
+    introspection: Introspection | None = None
+    """It is asked about each of its tokens, which only it can read; then `jwks_uri` is not
+    used. One issuer for a connector at most."""
 
 
 class ApprovalRule(Table, frozen=True, omit_defaults=True):

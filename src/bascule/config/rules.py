@@ -249,6 +249,7 @@ def _roles(config: Config) -> Found:
 
 def _issuers(config: Config) -> Found:
     seen: dict[str, str] = {config.server.public_url: "Bascule itself"}
+    asked: dict[str, str] = {}
     for name, issuer in config.issuers.items():
         path = below("issuers", name)
         for connector, audience in issuer.audiences.items():
@@ -269,6 +270,16 @@ def _issuers(config: Config) -> Found:
             )
         if not issuer.groups.claim:
             yield f"{path}.groups.claim", "must name a claim"
+        if issuer.introspection is not None:
+            where = f"{path}.introspection"
+            yield from _issuer_url(f"{where}.endpoint", issuer.introspection.endpoint)
+            for connector in asked.keys() & issuer.audiences.keys():
+                yield (
+                    where,
+                    f"tokens for `{connector}` are shown to `{asked[connector]}` already: "
+                    "nobody else may see them",
+                )
+            asked |= dict.fromkeys(issuer.audiences, name)
         if issuer.issuer in seen:
             yield f"{path}.issuer", f"is the issuer of {seen[issuer.issuer]} already"
         seen[issuer.issuer] = f"`{path}`"

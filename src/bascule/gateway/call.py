@@ -24,6 +24,7 @@ from bascule.gateway.flows import concern_of, touch
 from bascule.gateway.gateway import Gateway, RevokedError, Upstream, Work
 from bascule.gateway.hosted_headers import identity_headers
 from bascule.gateway.ingress import check_media, check_origin, mirror_headers
+from bascule.gateway.introspection import UnknownTokenError
 from bascule.gateway.legacy_call import with_message
 from bascule.gateway.listening import VERBS, without_message
 from bascule.gateway.outgoing import Outgoing, handle_binding, outgoing
@@ -49,9 +50,12 @@ async def handle_call(gateway: Gateway, work: Work, connector: str) -> None:
         check_origin(exchange, gateway.allowed)
         # 3. + 4. The protected resource, and a token for just that.
         resource = resource_identifier(gateway.public_url, connector)
-        caller = gateway.callers.authenticate(
-            exchange.header(b"authorization"), connector, resource, now
-        )
+        token = exchange.header(b"authorization")
+        try:
+            caller = gateway.callers.authenticate(token, connector, resource, now)
+        except UnknownTokenError as exc:
+            await exc.learn()
+            caller = gateway.callers.authenticate(token, connector, resource, now)
         upstream = upstreams.get(connector)
         work.proof = prove(
             exchange,

@@ -18,6 +18,7 @@ from bascule.audit.record import AgentPart, CredPart, UserPart, user_part, writt
 from bascule.clock import UnixTime, monotonic
 from bascule.decision.facts import Principal
 from bascule.errors import BasculeError
+from bascule.gateway.introspection import Told
 from bascule.gateway.issuers import Issuers
 from bascule.identity.access_token import AccessToken, InvalidTokenError, verify
 from bascule.identity.foreign_token import MAX_TOKEN_BYTES
@@ -62,6 +63,8 @@ class Caller:
     """User and agent, whatever the token."""
     deciding_part: UserPart | None = None
     """The user with the groups, for what is to be decided again some day."""
+    told: Told | None = None
+    """What the token's issuer said of it, where that is asked again and again."""
 
 
 class Callers:
@@ -118,16 +121,17 @@ class Callers:
     ) -> Caller:
         """Give the caller of a request.
 
-        Raises `UnauthenticatedError`, or `StateUnconfirmedError` when revocations may have
-        been missed.
+        Raises `UnauthenticatedError`, `StateUnconfirmedError` when revocations may have
+        been missed, or `UnknownTokenError` when the token's issuer has to be asked first.
         """
-        if monotonic() - self._confirmed > CONFIRM_SECONDS:
+        at = monotonic()
+        if at - self._confirmed > CONFIRM_SECONDS:
             raise StateUnconfirmedError("revocation state is not confirmed")
         if authorization is None:
             raise UnauthenticatedError("no token", token_shown=False)
         digest = hashlib.sha256(authorization).digest()
         caller = self._callers.get(digest)
-        if caller is None:
+        if caller is None or (caller.told is not None and caller.told.until <= at):
             shown = _shown(authorization)
             caller = self._admit(shown, digest, connector, resource, now)
         if caller.connector != connector:
@@ -141,6 +145,10 @@ class Callers:
         """Tell whether a caller's token is neither expired nor revoked by now."""
         if caller.token.expires_at + LEEWAY_SECONDS <= now:
             return False
+        if caller.told is not None and caller.told.until <= monotonic():
+            caller.told = caller.told.renewed()
+            if caller.told is None:
+                return False
         if caller.confirmed != self._state:
             if self._principal(caller.token, caller.connector) != caller.principal:
                 return False
@@ -168,6 +176,7 @@ class Callers:
         if principal is None:
             raise UnauthenticatedError("token was revoked", token_shown=True)
         caller = _caller(principal, connector, verified, self._state)
+        caller.told = self.issuers.told(verified, shown.token)
         _remember(self._callers, digest, caller, MAX_CALLERS)
         return caller
 

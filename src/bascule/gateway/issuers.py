@@ -10,14 +10,10 @@ from dataclasses import dataclass, field, replace
 
 from bascule.clock import UnixTime
 from bascule.config.model import Issuer
-from bascule.errors import BasculeError
+from bascule.gateway.introspection import Answers, IssuerUnavailableError, Told
 from bascule.identity.access_token import AccessToken, InvalidTokenError
 from bascule.identity.foreign_token import check, is_signed, read
 from bascule.identity.issuer_documents import IssuerKeys
-
-
-class IssuerUnavailableError(BasculeError):
-    """Whether a token is valid cannot be told: its issuer's keys cannot be read."""
 
 
 @dataclass(slots=True, eq=False)
@@ -25,6 +21,8 @@ class ForeignIssuer:
     """One issuer as this process sees it."""
 
     rules: Issuer
+    answers: Answers | None = None
+    """What it said of its tokens, where it is asked about each."""
     keys: IssuerKeys | None = None
     """None until they were read, and when they could not be read for too long."""
     reachable: bool = False
@@ -38,6 +36,8 @@ class Issuers:
 
     def __init__(self, configured: Mapping[str, Issuer] | None = None) -> None:
         self._issuers: dict[str, ForeignIssuer] = {}
+        self._asked: dict[str, Answers] = {}
+        """Who is asked about tokens for a connector that say nothing themselves."""
         self.configure(configured or {})
 
     def configure(self, configured: Mapping[str, Issuer]) -> None:
@@ -46,8 +46,14 @@ class Issuers:
         self._issuers = {
             rules.issuer: old[rules.issuer]
             if rules.issuer in old and old[rules.issuer].rules == rules
-            else ForeignIssuer(rules)
+            else _new(rules)
             for rules in configured.values()
+        }
+        self._asked = {
+            connector: it.answers
+            for it in self._issuers.values()
+            if it.answers is not None
+            for connector in it.rules.audiences
         }
 
     def every(self) -> list[ForeignIssuer]:
@@ -59,14 +65,22 @@ class Issuers:
     ) -> AccessToken | None:
         """Verify a token for a connector; None when no configured issuer issued it.
 
-        Raises `InvalidTokenError`, or `IssuerUnavailableError`.
+        Raises `InvalidTokenError`, `IssuerUnavailableError`, or `UnknownTokenError` when
+        its issuer has to be asked.
         """
         if not self._issuers:
             return None
-        unverified = read(token)
+        try:
+            unverified = read(token)
+        except InvalidTokenError:
+            if connector not in self._asked:
+                raise
+            return self._asked[connector].verify(token, connector, now, leeway)
         issuer = self._issuers.get(unverified.issuer)
         if issuer is None:
             return None
+        if issuer.answers is not None:
+            return issuer.answers.verify(token, connector, now, leeway)
         found = check(unverified, issuer.rules, connector=connector, now=now, leeway=leeway)
         if issuer.keys is None:
             issuer.on_unknown_key()
@@ -86,12 +100,27 @@ class Issuers:
         if not issuer.reachable:
             raise IssuerUnavailableError("new keys of the token's issuer cannot be read")
 
+    def told(self, verified: AccessToken, token: bytes) -> Told | None:
+        """Give what its issuer said of a verified token, if it was asked."""
+        issuer = self._issuers.get(verified.issuer or "")
+        if issuer is None or issuer.answers is None:
+            return None
+        return issuer.answers.told(token)
+
     def trusts(self, token: AccessToken) -> bool:
         """Tell whether the issuer of a verified token, and its key, still count.
 
         Under other rules it would mean something else: then it has to be read anew.
         """
         issuer = self._issuers.get(token.issuer or "")
-        if issuer is None or issuer.keys is None or issuer.rules != token.rules:
+        if issuer is None or issuer.rules != token.rules:
+            return False
+        if issuer.answers is not None:
+            return True  # as long as what was said counts
+        if issuer.keys is None:
             return False
         return token.signed_by in issuer.keys.thumbprints
+
+
+def _new(rules: Issuer) -> ForeignIssuer:
+    return ForeignIssuer(rules, None if rules.introspection is None else Answers(rules))

@@ -21,7 +21,7 @@ from bascule.gateway.gateway import (
     UnapprovedError,
 )
 from bascule.gateway.ingress import BadHeadError
-from bascule.gateway.issuers import IssuerUnavailableError
+from bascule.gateway.introspection import IssuerUnavailableError
 from bascule.gateway.possession import UnprovenError
 from bascule.gateway.relay import end_with_error
 from bascule.gateway.upstream import UpstreamError, UpstreamTimeoutError

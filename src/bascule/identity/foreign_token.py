@@ -109,13 +109,29 @@ def check(
     client = _name(claims, rules.client_claim)
     if unverified.type != TYPE:
         _check_untyped(unverified, rules, client)
+    return meaning(
+        claims, unverified.token, rules, connector=connector, now=now, leeway=leeway
+    )
+
+
+def meaning(
+    claims: Mapping[str, Any],
+    token: bytes,
+    rules: Issuer,
+    *,
+    connector: str,
+    now: UnixTime,
+    leeway: int,
+) -> AccessToken:
+    """Give what claims of an issuer mean at a connector. Raises `InvalidTokenError`."""
+    client = _name(claims, rules.client_claim)
     _check_audience(claims, rules, connector)
     issued_at, expires_at = _check_times(claims, now, leeway)
     subject = _name(claims, "sub")
     return AccessToken(
         user=None if _is_agent_alone(claims, subject, client) else _user(rules, subject),
         agent=f"{rules.issuer}|{client}",
-        jti=_token_id(unverified),
+        jti=_token_id(claims, token),
         scopes=_scopes(claims, rules, connector),
         issued_at=issued_at,
         expires_at=expires_at,
@@ -196,12 +212,12 @@ def _user(rules: Issuer, subject: str) -> str:
     return f"user:{rules.issuer}|{subject}"
 
 
-def _token_id(unverified: Unverified) -> str:
+def _token_id(claims: Mapping[str, Any], token: bytes) -> str:
     """Give what names the token: `jti`, Entra's `uti`, else its digest."""
     for claim in ("jti", "uti"):
-        if claim in unverified.claims:
-            return _name(unverified.claims, claim)
-    return hashlib.sha256(unverified.token).hexdigest()
+        if claim in claims:
+            return _name(claims, claim)
+    return hashlib.sha256(token).hexdigest()
 
 
 def _scopes(claims: Mapping[str, Any], rules: Issuer, connector: str) -> frozenset[str]:
