@@ -130,12 +130,11 @@ def test_a_refused_token_is_replaced_once_unless_it_is_new(scene: Scene) -> None
     async def run() -> None:
         tokens = scene.tokens()
         first = await tokens.get("a")
-        with pytest.raises(ServerUnavailableError):
-            await tokens.refused("a", first.version)
+        assert await tokens.refused("a", first.version) is None
         scene.seconds = 31.0
         again = await asyncio.gather(*(tokens.refused("a", first.version) for _ in "abc"))
-        assert {it.authorization for it in again} == {"Bearer t2"}
-        assert (await tokens.refused("a", first.version)).authorization == "Bearer t2"
+        again.append(await tokens.refused("a", first.version))
+        assert {it and it.authorization for it in again} == {"Bearer t2"}
 
     asyncio.run(run())
 

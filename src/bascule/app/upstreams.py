@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from bascule.app import files
 from bascule.app.stdio import endpoint_of
-from bascule.config.model import Config, Connector
-from bascule.errors import BasculeError
-from bascule.gateway.exchange import header_block
+from bascule.app.upstream_credentials import credential_of
+from bascule.config.model import Config
+from bascule.gateway.callers import Callers
 from bascule.gateway.gateway import Upstream
 from bascule.gateway.upstream import Endpoint, UpstreamPool
 
 
-def upstreams(config: Config, data_dir: Path) -> dict[str, Upstream]:
+def upstreams(config: Config, data_dir: Path, callers: Callers) -> dict[str, Upstream]:
     """Make the upstream of each connector. Raises `BasculeError`."""
     found = {}
     for name, connector in config.connectors.items():
@@ -23,18 +22,8 @@ def upstreams(config: Config, data_dir: Path) -> dict[str, Upstream]:
         else:
             endpoint = Endpoint(connector.url, tuple(config.network.private))
         pool = UpstreamPool(endpoint, config.limits)
-        found[name] = Upstream(connector, pool, _credential(name, connector))
+        found[name] = Upstream(connector, pool, credential_of(name, config, callers))
     return found
-
-
-def _credential(name: str, connector: Connector) -> bytes:
-    """Give the header that the server is shown; empty for none."""
-    if connector.credential.kind != "static" or connector.credential.value is None:
-        return b""
-    value = files.resolve_secret(connector.credential.value)
-    if not (value and value.isascii() and value.isprintable()):
-        raise BasculeError(f"connector `{name}`: its credential cannot be a header")
-    return header_block((connector.credential.header.encode(), value.encode()))
 
 
 def keep_unchanged(

@@ -140,7 +140,10 @@ class Worker:
 
         Raises `BasculeError`.
         """
-        self._fresh = loaded, upstreams(loaded.config, self._data_dir)
+        self._fresh = (
+            loaded,
+            (upstreams(loaded.config, self._data_dir, self.gateway.callers)),
+        )
 
     def commit(self) -> None:
         """Put what was prepared into force, all at once."""
@@ -217,11 +220,12 @@ def _gateway(place: Place, loaded: Loaded, recording: Recording) -> Gateway:
     sealing_key, state = place.sealing_key(), place.open_state()
     sealer = Sealer(sealing_key, system_entropy)
     known = state.read(directory.load)
+    callers = Callers(keys, config.server.public_url, known, Issuers())
     return Gateway(
         snapshot=loaded.snapshot,
-        upstreams=upstreams(config, place.data_dir),
+        upstreams=upstreams(config, place.data_dir, callers),
         limits=config.limits,
-        callers=Callers(keys, config.server.public_url, known, Issuers()),
+        callers=callers,
         journal=Journal(
             recording.writer,
             log=recording.origin,

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from bascule.clock import Clock, monotonic
-from bascule.oauthclient.errors import ServerUnavailableError
 from bascule.oauthclient.tokens import Tokens
 
 AHEAD_SECONDS = 60
@@ -83,16 +82,16 @@ class IssuedTokens:
             self._begin(whom)
         return kept.issued
 
-    async def refused(self, whom: Hashable, version: int) -> Issued:
+    async def refused(self, whom: Hashable, version: int) -> Issued | None:
         """Give another token after the upstream refused the one of that version.
 
-        Raises as `get` does, and `ServerUnavailableError` when that one was new.
+        None when that one was new: it wants something else. Raises as `get` does.
         """
         kept = self._live(whom)
         if kept is None or kept.issued.version != version:
             return await self.get(whom)
         if monotonic() < kept.since + CALM_SECONDS:
-            raise ServerUnavailableError("the server refuses a token that is new")
+            return None
         return await asyncio.shield(self._begin(whom))
 
     def _live(self, whom: Hashable) -> _Kept | None:

@@ -14,14 +14,14 @@ from bascule.decision.decide import decide
 from bascule.decision.facts import UNREADABLE, CallFacts, Denied, Principal, Reason
 from bascule.decision.gate import DefinitionKind, Gate, pinned_kind
 from bascule.decision.snapshot import Snapshot
+from bascule.gateway.credentials import CredentialError, shown_to
 from bascule.gateway.deciding import decided, on_disk
 from bascule.gateway.definitions import Key, Watch
 from bascule.gateway.gateway import Gateway, UnapprovedError, Upstream
-from bascule.gateway.hosted_headers import identity_headers
 from bascule.gateway.outgoing import carried_capabilities
 from bascule.gateway.rereading import Ask, ask_legacy, ask_modern, read_again
 from bascule.gateway.sessions import Held
-from bascule.gateway.turn import Turn
+from bascule.gateway.turn import Turn, known_by
 from bascule.gateway.upstream import UpstreamError
 from bascule.protocol import legacy, modern
 from bascule.protocol.message import Request
@@ -129,7 +129,11 @@ async def compared_modern(
         if upstream.eras.refuses_modern:
             upstream.eras.check_modern()
         capabilities = _capabilities(request, upstream.connector)
-        ask = ask_modern(upstream, _known(upstream, facts.principal), capabilities)
+        try:
+            known = await _known(upstream, facts.principal)
+        except CredentialError:
+            return _with(facts, UNREADABLE)
+        ask = ask_modern(upstream, known, capabilities)
         return await _read(watch, kind, facts, ask, gateway, upstream)
     return _with(facts, watch.view.digest(kind, facts.name))
 
@@ -214,11 +218,14 @@ def _with(facts: CallFacts, definition: str | None) -> CallFacts:
     return replace(facts, definition=definition)
 
 
-def _known(upstream: Upstream, principal: Principal) -> bytes:
-    """Write the headers of a reading; who has a process of their own is named."""
-    if not upstream.connector.per_user:
-        return upstream.credential
-    return upstream.credential + identity_headers(upstream.connector, principal)
+async def _known(upstream: Upstream, principal: Principal) -> bytes:
+    """Write the headers of a reading; who has a process of their own is named.
+
+    Raises `CredentialError`.
+    """
+    if upstream.connector.per_user:
+        return await known_by(upstream, principal)
+    return (await shown_to(upstream.credential, principal)).headers
 
 
 def _of_user(connector: Connector, principal: Principal) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from functools import partial
 
 from bascule.decision.facts import CallFacts, Denied, Principal
@@ -16,6 +17,7 @@ from bascule.gateway.approval import (
     watch_modern,
 )
 from bascule.gateway.approval_states import Shown, open_state
+from bascule.gateway.credentials import Presented, with_credential
 from bascule.gateway.deciding import Decided, Forwarding, decided, may_read, on_disk
 from bascule.gateway.definitions import Watch
 from bascule.gateway.exchange import Headers
@@ -34,6 +36,7 @@ from bascule.gateway.relay import relay
 from bascule.gateway.results import Passage
 from bascule.gateway.subscriptions import without_forbidden_subscriptions
 from bascule.gateway.turn import Turn, edition_of, known_by
+from bascule.gateway.upstream import Response
 from bascule.identity.resource import resource_identifier
 from bascule.protocol import modern
 from bascule.protocol.message import Message, Request, parse, write_request
@@ -169,19 +172,23 @@ async def forward(
                 approved=approval is not None,
             ),
         )
+
         # 10. + 11. The connector's own credential, and the message as it was parsed.
-        data = write(upstream, sent, principal, condition_of(watch, facts))
-        response = await upstream.pool.send(data, listening=listening)
+        def send(presented: Presented) -> Awaitable[Response]:
+            condition = condition_of(watch, facts)
+            data = write(upstream, sent, principal, presented, condition)
+            return upstream.pool.send(data, listening=listening)
+
+        response = await with_credential(upstream.credential, principal, send)
         if response.status == CHANGED and watch is not None and forget(watch, facts):
             # A hosted server was started anew: what was decided on must still be so.
             found = await compared_modern(
                 gateway, upstream, watch, request, facts, snapshot
             )
             require_same(watch, facts, found, approved=approval is not None)
-            data = write(upstream, sent, principal, condition_of(watch, facts))
-            response = await upstream.pool.send(data)
+            response = await with_credential(upstream.credential, principal, send)
         if response.status != 200 or request.method == "server/discover":
-            known = known_by(upstream, principal)
+            known = await known_by(upstream, principal)
             await upstream.eras.explain(upstream.pool, known, response, request.method)
         # 12. Back to the client; 13. how it ended is recorded whichever way that goes.
         passage = Passage(
@@ -205,7 +212,11 @@ async def forward(
 
 
 def write(
-    upstream: Upstream, sent: Outgoing, principal: Principal, condition: Headers
+    upstream: Upstream,
+    sent: Outgoing,
+    principal: Principal,
+    presented: Presented,
+    condition: Headers,
 ) -> bytes:
     """Write the upstream's HTTP request."""
     body = write_request(sent.message_id, sent.method, sent.params)
@@ -213,7 +224,7 @@ def write(
         upstream.pool.request_head,
         sent.headers,
         condition,
-        upstream.credential,
+        presented.headers,
         identity_headers(upstream.connector, principal),
         len(body),
         body,

@@ -18,11 +18,12 @@ from bascule.errors import BasculeError
 from bascule.gateway import answers
 from bascule.gateway.call_approvals import CallApprovals
 from bascule.gateway.callers import CONFIRM_SECONDS, Caller, Callers
+from bascule.gateway.credentials import Credential
 from bascule.gateway.definitions import Definitions
 from bascule.gateway.drawn_calls import DrawnCalls
 from bascule.gateway.drifted_texts import DriftedTexts
 from bascule.gateway.eras import Eras
-from bascule.gateway.exchange import ClientGoneError, Exchange, Headers
+from bascule.gateway.exchange import ClientGoneError, Exchange
 from bascule.gateway.failures import AuthFailures
 from bascule.gateway.handles import Sealer
 from bascule.gateway.host_counts import HostCounts
@@ -71,8 +72,8 @@ class Upstream:
 
     connector: Connector
     pool: UpstreamPool
-    credential: Headers = field(repr=False)
-    """The connector's own credential; the client's token never goes upstream."""
+    credential: Credential
+    """What it is shown; the client's token never goes upstream."""
     eras: Eras = field(default_factory=Eras)
     """What it was found to speak."""
     definitions: Definitions = field(default_factory=Definitions)

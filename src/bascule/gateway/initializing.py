@@ -95,7 +95,7 @@ async def _answer(turn: Turn, response: Response, upstream_id: str, asked: str) 
     except (UpstreamError, *BAD_ANSWERS) as exc:
         problem = exc
     there = turn.there
-    spoken = await there.eras.learn(there.pool, turn.known())
+    spoken = await there.eras.learn(there.pool, await turn.known())
     if spoken.modern and not spoken.legacy:
         raise no_legacy(spoken, asked) from problem
     if problem is not None:

@@ -232,9 +232,9 @@ def ask_modern(upstream: Upstream, known: Headers, capabilities: Mapping[str, An
 
 def ask_legacy(turn: Turn, held: Held) -> Ask:
     """Make what asks a server in a session, where alone it says what that is shown."""
-    headers = session_headers(held) + turn.known()  # a session is its user's
 
     async def ask(message_id: str, method: str, params: dict[str, Any]) -> Response:
+        headers = session_headers(held) + await turn.known()  # a session is its user's
         body = write_request(message_id, method, params)
         response = await _send(turn.there, headers, body)
         check_status(turn, held, response, 400)

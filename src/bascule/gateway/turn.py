@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from dataclasses import dataclass
 
 from bascule.clock import UnixTime
 from bascule.decision.facts import CallFacts, Principal
 from bascule.decision.snapshot import Snapshot
 from bascule.gateway.callers import Caller
+from bascule.gateway.credentials import Presented, shown_to, with_credential
 from bascule.gateway.definitions import Watch
 from bascule.gateway.exchange import Exchange, Headers, header_block
 from bascule.gateway.facts import facts_of
@@ -116,34 +118,42 @@ class Turn:
             edition=edition,
         )
 
-    def known(self) -> Headers:
-        """Give what the server is shown: its credential, and to a hosted one who calls."""
-        return known_by(self.there, self.caller.principal)
+    async def known(self) -> Headers:
+        """Give what the server is shown: its credential, and to a hosted one who calls.
+
+        Raises `CredentialError`.
+        """
+        return await known_by(self.there, self.caller.principal)
 
     async def post(self, body: bytes, session: Headers) -> Response:
         """Send one message to the server. Raises `UpstreamError`."""
-        pool = self.there.pool
-        head = b"%b%b%b%bContent-Length: %d\r\n\r\n" % (
-            pool.request_head,
-            POSTED,
-            session,
-            self.known(),
-            len(body),
-        )
-        return await pool.send(head + body)
+        pool, principal = self.there.pool, self.caller.principal
+
+        def send(presented: Presented) -> Awaitable[Response]:
+            head = b"%b%b%b%b%bContent-Length: %d\r\n\r\n" % (
+                pool.request_head,
+                POSTED,
+                session,
+                presented.headers,
+                identity_headers(self.there.connector, principal),
+                len(body),
+            )
+            return pool.send(head + body)
+
+        return await with_credential(self.there.credential, principal, send)
 
     async def listen(self, session: Headers) -> Response:
         """Open the stream on which the server speaks unasked. Raises `UpstreamError`."""
         pool = self.there.pool
         head = request_head(pool.endpoint.url, "GET")
-        data = b"%b%b%b%b\r\n" % (head, LISTENING, session, self.known())
+        data = b"%b%b%b%b\r\n" % (head, LISTENING, session, await self.known())
         return await pool.send(data, listening=True)
 
     async def end(self, session: Headers) -> Response:
         """End the session at the server. Raises `UpstreamError`."""
         pool = self.there.pool
         head = request_head(pool.endpoint.url, "DELETE")
-        return await pool.send(b"%b%b%b\r\n" % (head, session, self.known()))
+        return await pool.send(b"%b%b%b\r\n" % (head, session, await self.known()))
 
 
 def edition_of(upstream: Upstream, response: Response) -> bytes:
@@ -151,9 +161,13 @@ def edition_of(upstream: Upstream, response: Response) -> bytes:
     return b"" if upstream.connector.command is None else response.edition
 
 
-def known_by(upstream: Upstream, principal: Principal) -> Headers:
-    """Write the headers that say to a server who sends: never the client's token."""
-    return upstream.credential + identity_headers(upstream.connector, principal)
+async def known_by(upstream: Upstream, principal: Principal) -> Headers:
+    """Write the headers that say to a server who sends: never the client's token.
+
+    Raises `CredentialError`.
+    """
+    shown = await shown_to(upstream.credential, principal)
+    return shown.headers + identity_headers(upstream.connector, principal)
 
 
 def session_headers(held: Held, *more: tuple[bytes, bytes]) -> Headers:

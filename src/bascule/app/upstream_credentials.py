@@ -1,0 +1,83 @@
+"""What each connector's server is shown, as its configuration says."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from bascule.app import files
+from bascule.app.oauth_clients import client_of
+from bascule.clock import system_clock, system_entropy
+from bascule.config.model import Config, Connector
+from bascule.credentials.asking import Actors, Asking, Source
+from bascule.credentials.issued import IssuedTokens
+from bascule.decision.facts import Principal
+from bascule.errors import BasculeError
+from bascule.gateway.callers import Callers
+from bascule.gateway.credentials import (
+    Credential,
+    CredentialError,
+    Fixed,
+    Presented,
+    Tokens,
+)
+from bascule.gateway.exchange import header_block
+from bascule.net.fetch import FetchPolicy
+
+
+def credential_of(name: str, config: Config, callers: Callers) -> Credential:
+    """Make what the server of a connector is shown. Raises `BasculeError`."""
+    connector = config.connectors[name]
+    match connector.credential.kind:
+        case "none":
+            return Fixed(Presented(b""))
+        case "static":
+            return _static(name, connector)
+        case "client_credentials" | "token_exchange":
+            return _issued(name, config, callers)
+        case "per_user":
+            raise BasculeError(f"connector `{name}`: accounts cannot be connected by now")
+
+
+def _static(name: str, connector: Connector) -> Fixed:
+    credential = connector.credential
+    value = files.resolve_secret(credential.value or "")
+    if not (value and value.isascii() and value.isprintable()):
+        raise BasculeError(f"connector `{name}`: its credential cannot be a header")
+    return Fixed(Presented(header_block((credential.header.encode(), value.encode()))))
+
+
+def _issued(name: str, config: Config, callers: Callers) -> Tokens:
+    connector = config.connectors[name]
+    credential = connector.credential
+    client = client_of(f"connectors.{name}.credential", credential)
+    if client is None or credential.issuer is None or connector.url is None:
+        raise BasculeError(f"connector `{name}`: its credential has no client")  # see rules
+    fetching = FetchPolicy(loopback=True, private=config.network.private)
+    source = Source(
+        issuer=credential.issuer,
+        client=client,
+        resource=connector.url,
+        scopes=credential.scopes,
+        audience=credential.audience,
+        policy=fetching,
+    )
+    asking = Asking(source, system_clock, system_entropy)
+    if credential.kind == "client_credentials":
+        return Tokens(IssuedTokens(asking.for_itself, system_clock, lambda: 0), _anybody)
+    exchange = partial(
+        asking.for_user,
+        public_url=config.server.public_url,
+        key=lambda: callers.keys.active(),
+    )
+    tokens = IssuedTokens(exchange, system_clock, lambda: callers.generation)
+    return Tokens(tokens, _actors)
+
+
+def _anybody(_: Principal) -> None:
+    """Whoever calls, the token is Bascule's own."""
+
+
+def _actors(principal: Principal) -> Actors:
+    if principal.user is None:
+        raise CredentialError("this server is for users: an agent by itself has no token")
+    return Actors(principal.user.removeprefix("user:"), principal.agent)

@@ -1,0 +1,138 @@
+"""What a server is shown: Bascule's credential or the user's, never the client's token."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Hashable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from bascule.credentials.issued import Issued, IssuedTokens
+from bascule.decision.facts import Principal
+from bascule.gateway.exchange import Headers, header_block
+from bascule.gateway.upstream import Response, UpstreamError
+from bascule.oauthclient.errors import GrantRefusedError, OAuthClientError
+
+log = logging.getLogger(__name__)
+
+
+UNAUTHORIZED = 401
+
+
+class CredentialError(UpstreamError):
+    """There is nothing to show the server, so that nothing is sent to it."""
+
+    outcome = "credential_failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Presented:
+    """Header lines for one request."""
+
+    headers: Headers = field(repr=False)
+    version: int = 0
+    """Tells them from those of another time."""
+
+
+class Credential(Protocol):
+    """What one connector's server is shown; used on the event loop of the process."""
+
+    def cached(self, principal: Principal) -> Presented | None:
+        """Give what is at hand, without waiting."""
+        ...
+
+    async def get(self, principal: Principal) -> Presented:
+        """Give what to show, which may have to be asked for. Raises `CredentialError`."""
+        ...
+
+    async def refused(self, principal: Principal, presented: Presented) -> Presented | None:
+        """Give something else after the server refused that; None when there is nothing.
+
+        Raises `CredentialError`.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Fixed:
+    """The same for whoever calls."""
+
+    presented: Presented
+
+    def cached(self, principal: Principal) -> Presented:
+        """Give it."""
+        return self.presented
+
+    async def get(self, principal: Principal) -> Presented:
+        """Give it."""
+        return self.presented
+
+    async def refused(self, principal: Principal, presented: Presented) -> None:
+        """There is no other."""
+
+
+class Tokens:
+    """Tokens that an authorization server issues, for Bascule or for the user."""
+
+    __slots__ = ("_tokens", "_whom")
+
+    def __init__(self, tokens: IssuedTokens, whom: Callable[[Principal], Hashable]) -> None:
+        """`whom` says for whom a token is; it may raise `CredentialError`."""
+        self._tokens = tokens
+        self._whom = whom
+
+    def cached(self, principal: Principal) -> Presented | None:
+        """Give one that is good and need not be replaced yet."""
+        issued = self._tokens.cached(self._whom(principal))
+        return None if issued is None else _presented(issued)
+
+    async def get(self, principal: Principal) -> Presented:
+        """Give one that is good. Raises `CredentialError`."""
+        try:
+            return _presented(await self._tokens.get(self._whom(principal)))
+        except OAuthClientError as exc:
+            raise _unavailable(exc) from exc
+
+    async def refused(self, principal: Principal, presented: Presented) -> Presented | None:
+        """Give a newer one; None when that one was new. Raises `CredentialError`."""
+        try:
+            issued = await self._tokens.refused(self._whom(principal), presented.version)
+        except OAuthClientError as exc:
+            raise _unavailable(exc) from exc
+        return None if issued is None else _presented(issued)
+
+
+def _presented(issued: Issued) -> Presented:
+    line = (b"Authorization", issued.authorization.encode("ascii"))
+    return Presented(header_block(line), issued.version)
+
+
+def _unavailable(problem: OAuthClientError) -> CredentialError:
+    """Say to who calls that there is none, and to the operator why."""
+    log.error("no token for a server: %s", problem)
+    refused = isinstance(problem, GrantRefusedError)
+    what = "refuses to give one" if refused else "gives none at the moment"
+    return CredentialError(f"Bascule has no token for this server: its issuer {what}")
+
+
+async def shown_to(credential: Credential, principal: Principal) -> Presented:
+    """Give what a server is shown for a principal. Raises `CredentialError`."""
+    return credential.cached(principal) or await credential.get(principal)
+
+
+async def with_credential(
+    credential: Credential,
+    principal: Principal,
+    send: Callable[[Presented], Awaitable[Response]],
+) -> Response:
+    """Send a request with what there is to show; once more with something else after a 401.
+
+    Raises `CredentialError`, and what `send` raises.
+    """
+    presented = await shown_to(credential, principal)
+    response = await send(presented)
+    if response.status == UNAUTHORIZED and not response.streams:
+        other = await credential.refused(principal, presented)
+        if other is not None:
+            return await send(other)
+    return response
