@@ -14,6 +14,7 @@ from bascule.authserver.accounts import Accounts
 from bascule.authserver.challenges import Challenges
 from bascule.authserver.login import Login
 from bascule.authserver.passkeys import RelyingParty
+from bascule.authserver.provider_login import ProviderLogins
 from bascule.authserver.setup import Setup
 from bascule.clock import system_entropy
 from bascule.web.site import Site
@@ -24,7 +25,7 @@ def _first_admin_came(place: Place) -> None:
     forget_first_admin_file(place.data_dir)
 
 
-def account_routes(site: Site, place: Place) -> list[Route]:
+def account_routes(site: Site, place: Place, logins: ProviderLogins) -> list[Route]:
     """Make the routes of login, set-up and account pages."""
     key = hmac.digest(place.sealing_key(), b"challenges", "sha256")
     accounts = Accounts(
@@ -32,5 +33,5 @@ def account_routes(site: Site, place: Place) -> list[Route]:
         RelyingParty(site.host, site.url),
         first_admin_came=partial(_first_admin_came, place),
     )
-    pages = (Login(accounts), Setup(accounts), Account(accounts))
+    pages = (Login(accounts, logins), logins, Setup(accounts), Account(accounts))
     return [route for it in pages for route in it.routes]

@@ -9,9 +9,12 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 
 from bascule.app.accounts import account_routes
+from bascule.app.files import resolve_secret
 from bascule.app.place import Place
 from bascule.authserver.call_approvals import CallApprovals
 from bascule.authserver.documents import Documents
+from bascule.authserver.provider_exchange import ProviderExchange
+from bascule.authserver.provider_login import ProviderLogins
 from bascule.authserver.routes import routes as oauth_routes
 from bascule.authserver.server import AuthorizationServer
 from bascule.clock import system_clock, system_entropy
@@ -21,6 +24,7 @@ from bascule.gateway.ingress import allowed_for
 from bascule.gateway.public import public_application
 from bascule.identity.keys import KeySet
 from bascule.net.fetch import FetchPolicy
+from bascule.oauthclient.openid import OpenIdProviders
 from bascule.storage.sealed_arguments import arguments_key
 from bascule.web.headers import SecurityHeaders
 from bascule.web.page import no_such_page
@@ -64,11 +68,12 @@ def public_pages(parts: PageParts) -> Starlette:
         entropy=system_entropy,
         records=parts.records,
     )
+    server = authorization_server(parts)
     routes = [
         STATIC_ROUTE,
-        *account_routes(site, parts.place),
+        *account_routes(site, parts.place, ProviderLogins(server)),
         *_call_approvals(parts).routes,
-        *oauth_routes(authorization_server(parts)),
+        *oauth_routes(server),
     ]
     made = public_application(url, jwks, parts.late, routes)
     made.state.site = site
@@ -82,6 +87,15 @@ def _call_approvals(parts: PageParts) -> CallApprovals:
         arguments_key(parts.place.sealing_key()),
         rules=lambda: rules_in_force(parts.config()),
         policy_digest=parts.policy_digest,
+    )
+
+
+def _exchange(parts: PageParts) -> ProviderExchange:
+    return ProviderExchange(
+        OpenIdProviders(parts.config),
+        resolve_secret,
+        clock=system_clock,
+        entropy=system_entropy,
     )
 
 
@@ -99,6 +113,7 @@ def authorization_server(parts: PageParts) -> AuthorizationServer:
         config=parts.config,
         keys=parts.keys,
         documents=documents,
+        exchange=_exchange(parts),
         heard=parts.heard,
         note_change=parts.place.note_change,
         nonces=parts.place.nonces(),

@@ -24,6 +24,7 @@ from bascule.authserver.accounts import (
 from bascule.authserver.challenges import Challenge
 from bascule.authserver.passkeys import PasskeyError, credential_of
 from bascule.authserver.passwords import TooBusyError, is_outdated
+from bascule.authserver.provider_login import ProviderButton, ProviderLogins, leave_for
 from bascule.storage import login_failures, passkeys, passwords, users
 from bascule.storage.passkeys import Passkey
 from bascule.storage.store import Store
@@ -53,13 +54,16 @@ class LoginPage:
     signed_in: str
     """Who is signed in already, empty when nobody is."""
     passkey: PasskeyForm | None
+    providers: tuple[ProviderButton, ...]
+    """Identity providers by which somebody can sign in instead."""
 
 
 class Login:
     """The pages `/login` and `/logout`."""
 
-    def __init__(self, accounts: Accounts) -> None:
+    def __init__(self, accounts: Accounts, logins: ProviderLogins) -> None:
         self._accounts = accounts
+        self._logins = logins
         self.routes: list[Route] = [
             page("/login", self.show),
             page("/login", self.with_password, methods=("POST",)),
@@ -199,7 +203,8 @@ class Login:
             await site_of(request).records.event(
                 "logout", peer=peer_of(request), user=session.user
             )
-        response = redirect("/login")
+        there = await self._logins.logout_url(request, session)
+        response = redirect("/login") if there is None else leave_for(there)
         await end_session(request, response)
         return response
 
@@ -227,12 +232,14 @@ class Login:
     ) -> Response:
         browser = browser_of(request)
         session = await current_session(request)
+        next_ = local_path(fields.get("next")) or ""
         model = LoginPage(
             name=fields.get("username", "")[:SHOWN_NAME_CHARACTERS],
-            next=local_path(fields.get("next")) or "",
+            next=next_,
             problem=problem,
             signed_in="" if session is None else session.name,
             passkey=self._passkey_form(request, browser),
+            providers=self._logins.buttons(next_),
         )
         response = render("login.html", model, status=status)
         if retry_after is not None:

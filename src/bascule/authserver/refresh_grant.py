@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from bascule.audit.writer import LogUnavailableError
-from bascule.authserver import issue
+from bascule.authserver import issue, rereading
 from bascule.authserver.clients import Client
 from bascule.authserver.errors import InvalidGrantError
 from bascule.authserver.family import Ask, note_for, report_reuse
@@ -13,7 +13,7 @@ from bascule.authserver.issue import Noted, TokenResponse, Wanted
 from bascule.authserver.parameters import Parameters
 from bascule.authserver.sealed import seal, unseal
 from bascule.authserver.server import REFRESH_PREFIX, AuthorizationServer, digest_of
-from bascule.storage import refresh_tokens
+from bascule.storage import grants, refresh_tokens
 from bascule.storage.codes import Reused
 from bascule.storage.refresh_tokens import Retried
 from bascule.storage.store import Transaction
@@ -24,6 +24,7 @@ async def refresh(
 ) -> TokenResponse:
     """Use a refresh token. Raises `OAuthError`."""
     token = form.require("refresh_token")
+    await _reread(server, client, digest_of(token))
     ask = Ask.of(server, client, form)
     successor = server.new_secret(REFRESH_PREFIX)
     sealed = seal(successor, under=token, entropy=server.entropy)
@@ -63,6 +64,19 @@ async def refresh(
         )
         await server.store.transact(undo)
         raise
+
+
+async def _reread(server: AuthorizationServer, client: Client, token_hash: bytes) -> None:
+    """Ask the identity provider of whom a token is for, before anything of it is spent."""
+
+    def user(conn: Transaction) -> str | None:
+        grant_id = refresh_tokens.grant_of(
+            conn, token_hash=token_hash, client_id=client.client_id
+        )
+        grant = None if grant_id is None else grants.find(conn, grant_id)
+        return None if grant is None else grant.user
+
+    await rereading.reread(server, await server.store.look(user))
 
 
 def _successor(found: Retried, token: str) -> str:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from bascule.authserver.documents import Documents
+from bascule.authserver.provider_exchange import ProviderExchange
 from bascule.clock import Clock, Entropy
 from bascule.config.model import Config
 from bascule.credentials.vault import Vault
@@ -38,6 +39,8 @@ class AuthorizationServer:
     keys: Callable[[], KeySet]
     """Gives the keys that access tokens are signed with; may read files."""
     documents: Documents
+    exchange: ProviderExchange
+    """Asks identity providers."""
     note_change: Callable[[], None]
     """Remembers that users, agents or revocations have changed; may write files."""
     heard: Callable[[int], Awaitable[None]]
@@ -50,6 +53,8 @@ class AuthorizationServer:
     """Where secrets of users at other servers lie."""
     clock: Clock
     entropy: Entropy
+    asking: dict[str, asyncio.Task[None]] = field(default_factory=dict, repr=False)
+    """Users about whom a provider is being asked, by name."""
 
     async def change(self, work: Work[T]) -> T:
         """Do a transaction that may change agents or revocations."""

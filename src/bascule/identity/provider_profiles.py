@@ -34,6 +34,10 @@ class Profile:
     logout: Literal["openid", "cognito", "none"] = "openid"
     """How a user is signed out there: OpenID RP-Initiated Logout, Cognito's own way, or
     not at all."""
+    assertion_audience: Literal["issuer", "token_endpoint"] = "issuer"
+    """What `aud` of a client assertion must be there."""
+    userinfo: bool = True
+    """Whether its user info may hold groups that the ID token does not."""
     plain_oauth: bool = False
     """It has no ID tokens and no metadata: who signed in is asked of its API."""
 
@@ -49,12 +53,15 @@ PROFILES: Mapping[ProviderKind, Profile] = {
         groups_claim="cognito:groups",
         token_claims={"token_use": "id"},
         logout="cognito",
+        userinfo=False,
     ),
     # The access token must be for Graph, in case that the groups are too many.
     "entra": Profile(
         scopes=(*_OFFLINE, "https://graph.microsoft.com/User.Read"),
         external_id="oid",
         overage="graph",
+        assertion_audience="token_endpoint",
+        userinfo=False,
         api="https://graph.microsoft.com/v1.0",
     ),
     "github": Profile(
@@ -69,10 +76,15 @@ PROFILES: Mapping[ProviderKind, Profile] = {
         issuers=frozenset({"accounts.google.com"}),
         domain_claim="hd",
         logout="none",
+        userinfo=False,
     ),
     # Its `offline_access` would outlive the session: logout is to end refresh tokens.
     "keycloak": Profile(token_claims={"typ": "ID"}, external_id="sub"),
-    "okta": Profile(scopes=(*_OFFLINE, "groups"), external_id="sub"),
+    "okta": Profile(
+        scopes=(*_OFFLINE, "groups"),
+        external_id="sub",
+        assertion_audience="token_endpoint",
+    ),
     # Refresh tokens are a setting of the application; `offline_access` is an error.
     "ping": Profile(external_id="sub"),
 }

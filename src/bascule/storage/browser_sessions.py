@@ -68,10 +68,10 @@ def begin(
     source: str,
     now: UnixTime,
     expires_at: UnixTime,
-) -> bool:
-    """Begin a session in place of the one with the hash `replaces`, if there is one.
+) -> int | None:
+    """Begin a session in place of the one with the hash `replaces`; gives its number.
 
-    False when the user is not enabled, looked up in the same transaction. Rows of expired
+    None when the user is not enabled, looked up in the same transaction. Rows of expired
     sessions go at the same time.
     """
     end(conn, token_hash=replaces)
@@ -79,12 +79,13 @@ def begin(
         users.c.name == name, users.c.disabled_at.is_(None)
     )
     if conn.execute(enabled).scalar() is None:
-        return False
+        return None
+    number = issue_numbers.take(conn, now=now)
     conn.execute(delete(browser_sessions).where(_table.expires_at <= now))
     conn.execute(
         insert(browser_sessions).values(
             token_hash=token_hash,
-            number=issue_numbers.take(conn, now=now),
+            number=number,
             user_name=name,
             audience=audience,
             method=method,
@@ -94,7 +95,7 @@ def begin(
         )
     )
     _end_beyond_limit(conn, name, audience)
-    return True
+    return number
 
 
 def _end_beyond_limit(conn: Connection, name: str, audience: Audience) -> None:

@@ -112,6 +112,26 @@ def known_as(conn: Connection, *, provider: str, external_id: str) -> list[Vouch
     return [_vouched(row) for row in conn.execute(found)]
 
 
+def take_turn(conn: Connection, *, name: str, now: UnixTime, seconds: int) -> bool:
+    """Take the turn to ask a provider about a user; False when another process has it.
+
+    A turn that nobody ends is over after `seconds`.
+    """
+    taken = conn.execute(
+        update(federated_users)
+        .where(federated_users.c.user_name == name, federated_users.c.asking_until <= now)
+        .values(asking_until=now + seconds)
+        .returning(federated_users.c.user_name)
+    ).scalar()
+    return taken is not None
+
+
+def end_turn(conn: Connection, *, name: str) -> None:
+    """Give the turn back."""
+    same = federated_users.c.user_name == name
+    conn.execute(update(federated_users).where(same).values(asking_until=0))
+
+
 def _vouched(row: Row[tuple[object, ...]]) -> Vouched:
     who = FederatedUser(
         issuer=row.issuer,

@@ -59,9 +59,34 @@ federated_users = Table(
     Column("email", Text, nullable=False),
     Column("external_id", Text, nullable=False),
     Column("checked_at", BigInteger, nullable=False),
+    Column("asking_until", BigInteger, nullable=False, server_default="0"),
     Index("ix_federated_users_provider", "provider", "external_id"),
 )
 """Of users whom an identity provider vouches for, what it said last, and when."""
+
+provider_logins = Table(
+    "provider_logins",
+    metadata,
+    Column("state_hash", LargeBinary, primary_key=True),
+    Column("provider", Text, nullable=False),
+    Column("browser_hash", LargeBinary, nullable=False),
+    Column("next", Text, nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Index("ix_provider_logins_expires_at", "expires_at"),
+)
+"""Logins that are under way at an identity provider."""
+
+provider_sessions = Table(
+    "provider_sessions",
+    metadata,
+    Column("session_number", BigInteger, primary_key=True, autoincrement=False),
+    Column("user_name", Text, nullable=False),
+    Column("provider", Text, nullable=False),
+    Column("sid", Text, nullable=False),
+    Index("ix_provider_sessions_sid", "provider", "sid"),
+)
+"""Of browser sessions that began at an identity provider: its session there."""
 
 passwords = Table(
     "passwords",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Callable
 from functools import partial
 from urllib.parse import quote
 
@@ -13,6 +14,7 @@ from starlette.responses import Response
 from bascule.clock import UnixTime
 from bascule.storage import browser_sessions
 from bascule.storage.browser_sessions import BrowserSession, Method
+from bascule.storage.store import Transaction
 from bascule.web.cookies import SESSION_NAMES, read_cookie, set_cookie
 from bascule.web.local_path import local_path
 from bascule.web.render import redirect
@@ -48,13 +50,23 @@ async def signed_in_user(request: Request) -> str | None:
     return None if session is None else session.user
 
 
+def nothing_else(_: Transaction, __: int) -> None:
+    """Do nothing beside a login."""
+
+
 async def begin_session(
-    request: Request, response: Response, *, name: str, method: Method
+    request: Request,
+    response: Response,
+    *,
+    name: str,
+    method: Method,
+    also: Callable[[Transaction, int], None] = nothing_else,
 ) -> bool:
     """Sign a user in, in this browser; False when it is not enabled.
 
     The token is new, and the session that the browser had before ends: whoever knew that
-    one has gained nothing.
+    one has gained nothing. `also` is done in the same transaction, with the session's
+    number.
     """
     site = site_of(request)
     cookie = SESSION_NAMES[site.audience]
@@ -71,7 +83,14 @@ async def begin_session(
         now=now,
         expires_at=UnixTime(now + SESSION_SECONDS),
     )
-    if not await site.store.transact(begin):
+
+    def work(conn: Transaction) -> bool:
+        number = begin(conn)
+        if number is not None:
+            also(conn, number)
+        return number is not None
+
+    if not await site.store.transact(work):
         return False
     set_cookie(site, response, cookie, token, seconds=SESSION_SECONDS)
     return True

@@ -23,6 +23,7 @@ def upgrade() -> None:
         sa.Column("email", sa.Text, nullable=False),
         sa.Column("external_id", sa.Text, nullable=False),
         sa.Column("checked_at", sa.BigInteger, nullable=False),
+        sa.Column("asking_until", sa.BigInteger, nullable=False, server_default="0"),
         sa.PrimaryKeyConstraint("user_name", name="pk_federated_users"),
         sa.ForeignKeyConstraint(
             ["user_name"], ["users.name"], name="fk_federated_users_user_name"
@@ -31,9 +32,33 @@ def upgrade() -> None:
     op.create_index(
         "ix_federated_users_provider", "federated_users", ["provider", "external_id"]
     )
+    _login_tables()
     _link_tables()
     _possession()
     _vault_tables()
+
+
+def _login_tables() -> None:
+    op.create_table(
+        "provider_logins",
+        sa.Column("state_hash", sa.LargeBinary, nullable=False),
+        sa.Column("provider", sa.Text, nullable=False),
+        sa.Column("browser_hash", sa.LargeBinary, nullable=False),
+        sa.Column("next", sa.Text, nullable=False),
+        sa.Column("sealed", sa.LargeBinary, nullable=False),
+        sa.Column("expires_at", sa.BigInteger, nullable=False),
+        sa.PrimaryKeyConstraint("state_hash", name="pk_provider_logins"),
+    )
+    op.create_index("ix_provider_logins_expires_at", "provider_logins", ["expires_at"])
+    op.create_table(
+        "provider_sessions",
+        sa.Column("session_number", sa.BigInteger, autoincrement=False, nullable=False),
+        sa.Column("user_name", sa.Text, nullable=False),
+        sa.Column("provider", sa.Text, nullable=False),
+        sa.Column("sid", sa.Text, nullable=False),
+        sa.PrimaryKeyConstraint("session_number", name="pk_provider_sessions"),
+    )
+    op.create_index("ix_provider_sessions_sid", "provider_sessions", ["provider", "sid"])
 
 
 def _link_tables() -> None:

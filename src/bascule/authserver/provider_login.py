@@ -1,0 +1,256 @@
+"""Signing in by an identity provider: there, and back again.
+
+The state is good once, for ten minutes, in the browser that began, and at the address of
+that provider alone; so no answer can be replayed, planted in somebody else's browser or
+passed off as another provider's (RFC 9700 §4.4, §4.7).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from dataclasses import dataclass
+from functools import partial
+from urllib.parse import quote, urlsplit
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from bascule.authserver.accounts import HOME, browser_of, remember_browser
+from bascule.authserver.provider_exchange import Kept, SignedIn
+from bascule.authserver.provider_problems import PROBLEMS, page_of
+from bascule.authserver.sealed import seal, unseal
+from bascule.authserver.server import AuthorizationServer
+from bascule.config.providers import Provider
+from bascule.identity.provider_claims import NotAdmittedError, require_admission
+from bascule.oauthclient.authorization import Pending, read_response
+from bascule.storage import federated_users, provider_logins, provider_sessions
+from bascule.storage.browser_sessions import BrowserSession
+from bascule.storage.provider_logins import ProviderLogin
+from bascule.storage.store import Transaction
+from bascule.web.cookies import BROWSER, read_cookie
+from bascule.web.local_path import local_path
+from bascule.web.page import page
+from bascule.web.problem import PageError
+from bascule.web.render import leave, redirect
+from bascule.web.sessions import begin_session
+from bascule.web.site import site_of
+from bascule.web.source import peer_of
+
+log = logging.getLogger("bascule")
+
+
+def lost() -> PageError:
+    """Make the page for an answer that nobody waits for in this browser."""
+    return PageError(
+        400,
+        "This login is over",
+        "It took longer than ten minutes, was finished before, or was begun in another "
+        "browser. Sign in again from the login page.",
+    )
+
+
+def callback_uri(public_url: str, name: str) -> str:
+    """Give a provider's own redirect URI: none can answer for another."""
+    return f"{public_url}/login/callback/{name}"
+
+
+def leave_for(url: str) -> Response:
+    """Send a browser to a provider from a form."""
+    return leave(url, host=urlsplit(url).netloc)
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderButton:
+    """One provider on the login page."""
+
+    label: str
+    address: str
+
+
+class ProviderLogins:
+    """The pages below `/login/with` and `/login/callback`."""
+
+    def __init__(self, server: AuthorizationServer) -> None:
+        self._server = server
+        self._exchange = server.exchange
+        self.routes: list[Route] = [
+            page("/login/with/{name}", self.begin),
+            page("/login/callback/{name}", self.finish),
+        ]
+
+    async def begin(self, request: Request) -> Response:
+        """`GET /login/with/NAME?next=PATH`: send the browser to the provider."""
+        name = request.path_params["name"]
+        browser, site = browser_of(request), site_of(request)
+        try:
+            url, pending = await self._exchange.begin(
+                name, redirect_uri=callback_uri(site.url, name)
+            )
+        except PROBLEMS as exc:
+            raise page_of(exc, name) from exc
+        login = ProviderLogin(
+            provider=name,
+            browser_hash=_digest(browser),
+            next=local_path(request.query_params.get("next")) or "",
+            sealed=seal(
+                msgspec.json.encode(pending).decode(),
+                under=pending.state,
+                entropy=site.entropy,
+            ),
+        )
+        keep = partial(
+            provider_logins.begin,
+            login=login,
+            state_hash=_digest(pending.state),
+            now=site.clock(),
+        )
+        await site.store.transact(keep)
+        response = redirect(url)
+        remember_browser(request, response, browser)
+        return response
+
+    async def finish(self, request: Request) -> Response:
+        """`GET /login/callback/NAME`: the provider's answer."""
+        name = request.path_params["name"]
+        login, pending = await self._taken(request, name)
+        provider: Provider | None = None
+        found: SignedIn | None = None
+        try:
+            provider = self._exchange.providers.provider(name)
+            code = read_response(request.url.query, pending)
+            found = await self._exchange.finish(name, code, pending)
+            require_admission(found.person, provider)
+        except PROBLEMS as exc:
+            await self._refused(request, name, found, exc)
+            raise page_of(exc, provider.label or name if provider else name) from exc
+        return await self._welcome(request, found, login.next)
+
+    def buttons(self, next_: str) -> tuple[ProviderButton, ...]:
+        """Give the providers as the login page shows them; `next_`: a path of this site."""
+        query = f"?next={quote(next_, safe='')}" if next_ else ""
+        return tuple(
+            ProviderButton(provider.label or name, f"/login/with/{name}{query}")
+            for name, provider in self._server.config().providers.items()
+        )
+
+    async def logout_url(
+        self, request: Request, session: BrowserSession | None
+    ) -> str | None:
+        """Give where who signs out here is signed out at the provider; None for nowhere.
+
+        A provider that does not answer keeps nobody from signing out here.
+        """
+        if session is None:
+            return None
+        site, name = site_of(request), session.name
+        of_session = partial(provider_sessions.provider_of, number=session.number)
+        provider = await site.store.look(of_session)
+        if provider is None:
+            return None
+        kept = await site.store.look(
+            partial(kept_of, self._server, user=name, provider=provider)
+        )
+        try:
+            return await self._exchange.logout_url(provider, kept, back=f"{site.url}/login")
+        except PROBLEMS as exc:
+            log.warning("no logout at `%s`: %s", ascii(provider), exc)
+            return None
+
+    async def _taken(self, request: Request, name: str) -> tuple[ProviderLogin, Pending]:
+        """Give the login that an answer is for; from now on it is no more."""
+        site = site_of(request)
+        state = request.query_params.get("state", "")
+        browser = read_cookie(request, BROWSER)
+        if browser is None or not state:
+            raise lost()
+        take = partial(
+            provider_logins.take,
+            state_hash=_digest(state),
+            provider=name,
+            browser_hash=_digest(browser),
+            now=site.clock(),
+        )
+        login = await site.store.transact(take)
+        plain = None if login is None else unseal(login.sealed, under=state)
+        if login is None or plain is None:
+            site.records.failed("login_state", peer=peer_of(request))
+            raise lost()
+        return login, msgspec.json.decode(plain, type=Pending)
+
+    async def _refused(
+        self, request: Request, name: str, found: SignedIn | None, why: Exception
+    ) -> None:
+        """Write down why nobody came in, in words that repeat nothing of the provider's."""
+        log.warning("login by `%s` failed: %s", ascii(name), why)
+        await site_of(request).records.event(
+            "login.refused",
+            peer=peer_of(request),
+            user=None if found is None else f"user:{found.who.name}",
+            admin={"method": "provider", "provider": name, "reason": str(why)},
+        )
+
+    async def _welcome(self, request: Request, found: SignedIn, next_: str) -> Response:
+        site, who = site_of(request), found.who
+        await site.records.event(
+            "login",
+            peer=peer_of(request),
+            user=f"user:{who.name}",
+            admin={"method": "provider", "provider": who.provider},
+        )
+        vouch = partial(
+            federated_users.vouch,
+            who=who,
+            groups=found.person.groups,
+            now=site.clock(),
+        )
+        response = redirect(next_ or HOME)
+        if not await self._server.change(vouch) or not await begin_session(
+            request,
+            response,
+            name=who.name,
+            method="provider",
+            also=partial(self._remember, found=found),
+        ):
+            disabled = NotAdmittedError("Your account is disabled here.")
+            await self._refused(request, who.provider, found, disabled)
+            raise page_of(disabled, who.provider)
+        return response
+
+    def _remember(self, conn: Transaction, number: int, *, found: SignedIn) -> None:
+        provider_sessions.remember(
+            conn,
+            number=number,
+            user=found.who.name,
+            provider=found.who.provider,
+            sid=found.session,
+        )
+        keep(self._server, conn, found)
+
+
+def keep(server: AuthorizationServer, conn: Transaction, found: SignedIn) -> None:
+    """Keep what the provider is asked with the next time, in the vault."""
+    server.vault.put(
+        conn,
+        f"user:{found.who.name}",
+        _vault_name(found.who.provider),
+        msgspec.json.encode(found.kept),
+    )
+
+
+def kept_of(
+    server: AuthorizationServer, conn: Transaction, *, user: str, provider: str
+) -> Kept | None:
+    """Give what the provider is asked with, if there is anything; `user`: its name."""
+    found = server.vault.get(conn, f"user:{user}", _vault_name(provider))
+    return None if found is None else msgspec.json.decode(found, type=Kept)
+
+
+def _vault_name(provider: str) -> str:
+    return f"provider/{provider}"
+
+
+def _digest(secret: str) -> bytes:
+    return hashlib.sha256(secret.encode()).digest()

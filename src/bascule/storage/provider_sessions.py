@@ -1,0 +1,47 @@
+"""Which session at an identity provider a browser session began with.
+
+By this a provider that tells of the end of a session there ends the right ones here (OpenID
+Connect Back-Channel Logout §2.6).
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, delete, insert, select
+
+from bascule.storage.schema import browser_sessions
+from bascule.storage.schema import provider_sessions as table
+
+
+def remember(conn: Connection, *, number: int, user: str, provider: str, sid: str) -> None:
+    """Note where a browser session came from; rows of ended ones go at the same time.
+
+    `user`: its name, without `user:`; `sid`: empty where the provider names no session.
+    """
+    alive = select(browser_sessions.c.number).scalar_subquery()
+    conn.execute(delete(table).where(table.c.session_number.not_in(alive)))
+    conn.execute(
+        insert(table).values(
+            session_number=number, user_name=user, provider=provider, sid=sid
+        )
+    )
+
+
+def provider_of(conn: Connection, *, number: int) -> str | None:
+    """Give the provider that a browser session began at; None when it began at none."""
+    query = select(table.c.provider).where(table.c.session_number == number)
+    return conn.execute(query).scalar()
+
+
+def of_provider_session(
+    conn: Connection, *, provider: str, sid: str
+) -> list[tuple[str, int]]:
+    """Give user and number of the browser sessions that began with that one.
+
+    An empty `sid` is nobody's.
+    """
+    if not sid:
+        return []
+    query = select(table.c.user_name, table.c.session_number).where(
+        table.c.provider == provider, table.c.sid == sid
+    )
+    return [(row.user_name, row.session_number) for row in conn.execute(query)]
