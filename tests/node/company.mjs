@@ -15,6 +15,7 @@ const algorithm = jwks.keys[0].alg;
 const accounts = new Map();
 const asked = [];
 let next = null;
+let down = false;
 
 const provider = new Provider(`${origin}${path}`, {
   jwks,
@@ -112,7 +113,8 @@ async function graph(req, res) {
 
 async function control(req, res) {
   if (req.method === 'GET') return json(res, 200, asked.splice(0));
-  const { account, claims, signsIn } = await body(req);
+  const { account, claims, signsIn, isDown } = await body(req);
+  if (isDown !== undefined) down = isDown;
   if (claims === null) accounts.delete(account);
   else if (claims !== undefined) accounts.set(account, claims);
   if (signsIn !== undefined) next = signsIn;
@@ -121,6 +123,7 @@ async function control(req, res) {
 
 const server = createServer((req, res) => {
   if (req.url === '/control') return control(req, res);
+  if (down) return json(res, 500, {});
   if (req.url === '/graph/me/getMemberGroups') return graph(req, res);
   if (!req.url.startsWith(`${path}/`)) return json(res, 404, {});
   req.originalUrl = req.url;

@@ -51,6 +51,10 @@ class Company:
         self.cookies.clear()
         self._control(signsIn=account)
 
+    def is_down(self, down: bool) -> None:
+        """Set whether it answers anything but errors."""
+        self._control(isDown=down)
+
     def asked(self) -> list[dict[str, Any]]:
         """Give what it was asked since the last time."""
         found: list[dict[str, Any]] = json.loads(self._request("GET", "/control")[1])

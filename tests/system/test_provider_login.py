@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import contextlib
+import json
+import sqlite3
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
+import requests
 
+from bascule.clock import system_clock
 from foreign import signer
+from patience import PATIENCE, until
 from ports import free_ports
 from system.company import SECRET, Company, company
 from system.github_double import SECRET as GITHUB_SECRET
 from system.github_double import GitHub, github
+from system.oauth_browser import CALLBACK, Flow
 from system.recorder import Recorder
 from system.server import Installation, configure
 from system.visitor import Visitor
@@ -343,3 +351,131 @@ def test_a_disabled_user_does_not_come_back_by_the_provider(place: Place) -> Non
     done = place.corp.login(visitor)
     assert done.status == 403
     assert "disabled" in done.text
+
+
+# What the provider is asked again at each refresh.
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """An OAuth client with tokens of somebody who signed in by the company."""
+
+    place: Place
+    visitor: Visitor
+    name: str
+    tokens: dict[str, str]
+
+    def refresh(self, token: str | None = None) -> requests.Response:
+        form = {
+            "grant_type": "refresh_token",
+            "client_id": "app",
+            "refresh_token": token or self.tokens["refresh_token"],
+        }
+        url = f"{self.place.bascule.url}/oauth/token"
+        return requests.post(url, form, timeout=PATIENCE)
+
+    def is_stale(self, seconds: int = 3600) -> None:
+        """Let it be long ago that the provider was asked."""
+        self.change("checked_at = checked_at - ?", seconds)
+
+    def change(self, column: str, value: int) -> None:
+        """Change what the database has of the user."""
+        statement = f"UPDATE federated_users SET {column} WHERE user_name = ?"
+        self.execute(statement, value, self.place.user(self.name))
+
+    def execute(self, statement: str, *values: object) -> None:
+        state = self.place.bascule.data / "state.db"
+        with contextlib.closing(sqlite3.connect(state)) as db:
+            db.execute(statement, values)
+            db.commit()
+
+    def groups(self) -> set[str]:
+        listed = self.place.bascule.cli("user", "list", "--json").stdout
+        (line,) = (it for it in listed.splitlines() if f"|{self.name}" in it)
+        found: list[str] = json.loads(line)["groups"]
+        return {it.rpartition("|")[2] for it in found}
+
+
+_names = count(1)
+
+
+@pytest.fixture
+def client(place: Place) -> Client:
+    name = f"worker{next(_names)}"
+    place.corp.knows(name, groups=["staff", "tools"])
+    place.corp.signs_in(name)
+    visitor = place.visitor()
+    assert place.corp.login(visitor).location == "/account"
+    place.bascule.cli("agent", "add", "app", "--redirect-uri", CALLBACK)
+    browser = requests.Session()
+    browser.headers["Cookie"] = "; ".join(f"{k}={v}" for k, v in visitor.cookies.items())
+    tokens = Flow(place.bascule, browser).tokens()
+    return Client(place, visitor, name, tokens)
+
+
+def test_a_group_that_was_left_is_gone_with_the_next_refresh(client: Client) -> None:
+    client.place.corp.knows(client.name, groups=["staff"])
+    client.is_stale()
+    assert client.refresh().status_code == 200
+    assert client.groups() == {"staff"}
+
+
+def test_a_closed_account_ends_all_that_it_had(client: Client) -> None:
+    client.place.corp.forgets(client.name)
+    client.is_stale()
+    answer = client.refresh()
+    assert (answer.status_code, answer.json()["error"]) == (400, "invalid_grant")
+    assert not client.visitor.signed_in
+    bascule = client.place.bascule
+    until(lambda: bascule.call(client.tokens["access_token"], "tools/list").status == 401)
+
+
+def test_who_may_no_longer_sign_in_is_refreshed_no_longer(client: Client) -> None:
+    client.place.corp.knows(client.name, groups=["tools"])
+    client.is_stale()
+    assert client.refresh().json()["error"] == "invalid_grant"
+    assert not client.visitor.signed_in
+
+
+def test_a_provider_that_is_down_costs_no_token(client: Client) -> None:
+    client.is_stale()
+    client.place.corp.is_down(True)
+    try:
+        answers = [client.refresh() for _ in range(3)]
+    finally:
+        client.place.corp.is_down(False)
+    assert [it.status_code for it in answers] == [503] * 3
+    assert answers[0].json()["error"] == "temporarily_unavailable"
+    assert client.visitor.signed_in
+    assert client.refresh().status_code == 200
+
+
+def test_many_refreshes_at_once_ask_the_provider_once(client: Client) -> None:
+    client.is_stale()
+    client.place.corp.asked()
+    with ThreadPoolExecutor(10) as pool:
+        answers = list(pool.map(lambda _: client.refresh(), range(10)))
+    assert {it.status_code for it in answers} == {200}
+    asked = [it["path"] for it in client.place.corp.asked()]
+    assert asked.count("/token") == 1
+
+
+def test_another_process_that_asks_is_waited_for(client: Client) -> None:
+    client.is_stale()
+    client.change("asking_until = ?", system_clock() + 2)
+    client.place.corp.asked()
+    assert client.refresh().status_code == 200
+    assert [it["path"] for it in client.place.corp.asked()].count("/token") == 1
+
+
+def test_a_provider_that_gave_nothing_to_ask_with_is_believed_for_half_a_day(
+    client: Client,
+) -> None:
+    owner = f"user:{client.place.user(client.name)}"
+    client.execute("DELETE FROM vault_entries WHERE owner = ?", owner)
+    client.is_stale(3600)
+    answer = client.refresh()
+    assert answer.status_code == 200
+    client.is_stale(12 * 3600)
+    answer = client.refresh(answer.json()["refresh_token"])
+    assert answer.json()["error"] == "invalid_grant"

@@ -45,7 +45,8 @@ class Profile:
 _OFFLINE = ("openid", "profile", "email", "offline_access")
 
 PROFILES: Mapping[ProviderKind, Profile] = {
-    "oidc": Profile(scopes=_OFFLINE),
+    # Offline access is only given with a consent (OpenID Connect Core §11).
+    "oidc": Profile(scopes=_OFFLINE, asks={"prompt": "consent"}),
     # Groups are claims of the tenant's own, named by a URL.
     "auth0": Profile(scopes=_OFFLINE, external_id="sub"),
     # Refresh tokens come unasked; `offline_access` is an error.
