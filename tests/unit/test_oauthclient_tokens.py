@@ -19,10 +19,11 @@ from bascule.clock import UnixTime, system_entropy
 from bascule.identity.client_assertion import verify_assertion
 from bascule.identity.client_keys import public_jwks
 from bascule.identity.dpop import verify_proof
+from bascule.identity.keys import BadKeyError
 from bascule.net.fetch import FetchPolicy
 from bascule.oauthclient.assertion import redeem_assertion
 from bascule.oauthclient.authorization import Pending, redeem_code, refresh
-from bascule.oauthclient.client import AssertionKey, Client
+from bascule.oauthclient.client import AssertionKey, Client, read_assertion_key
 from bascule.oauthclient.client_credentials import client_credentials
 from bascule.oauthclient.discovery import AuthorizationServer
 from bascule.oauthclient.dpop import new_prover
@@ -507,3 +508,15 @@ def test_a_token_is_given_back() -> None:
             asked(revoked, answer)
     nowhere = AuthorizationServer(issuer="https://a")
     assert not asyncio.run(_await(revoked(nowhere, client_at("https://a"))))
+
+
+@pytest.mark.parametrize(("algorithm", "key"), KEYS, ids=[name for name, _ in KEYS])
+def test_a_private_key_is_read_with_its_algorithm(algorithm: str, key: Any) -> None:
+    document = {**key.as_dict(private=True), "alg": algorithm, "kid": "mine"}
+    found = read_assertion_key(msgspec.json.encode(document).decode())
+    assert (found.algorithm, found.header) == (algorithm, {"kid": "mine"})
+    public = {**key.as_dict(private=False), "alg": algorithm}
+    for wrong in (public, {**document, "alg": "HS256"}, {**document, "kty": "oct"}, [], {}):
+        with pytest.raises(BadKeyError) as raised:
+            read_assertion_key(msgspec.json.encode(wrong).decode())
+        assert document["d"] not in str(raised.value)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from bascule.app import files
 from bascule.config.credentials import Credential
-from bascule.errors import BasculeError
 from bascule.oauthclient.client import Client, read_assertion_key
 
 
-def client_of(place: str, credential: Credential) -> Client | None:
+def client_of(credential: Credential) -> Client | None:
     """Give the client that a credential names; None when it names none.
 
     Raises `BasculeError` when what proves it cannot be read.
@@ -16,12 +15,9 @@ def client_of(place: str, credential: Credential) -> Client | None:
     if credential.client_id is None:
         return None
     secret, key = credential.client_secret, credential.client_key
-    try:
-        return Client(
-            client_id=credential.client_id,
-            issuer=credential.issuer,
-            secret=None if secret is None else files.resolve_secret(secret),
-            key=None if key is None else read_assertion_key(files.resolve_secret(key)),
-        )
-    except BasculeError as exc:
-        raise BasculeError(f"`{place}`: {exc}") from exc
+    return Client(
+        client_id=credential.client_id,
+        issuer=credential.issuer,
+        secret=None if secret is None else files.resolve_secret(secret),
+        key=None if key is None else read_assertion_key(files.resolve_secret(key)),
+    )

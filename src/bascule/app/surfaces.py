@@ -9,9 +9,10 @@ from functools import partial
 from typing import Any
 
 from bascule.app.enclosure import spec_of
-from bascule.app.files import is_reference, resolve_secret
+from bascule.app.files import is_reference
 from bascule.app.lock_place import LockPlace
 from bascule.app.stdio import command_of
+from bascule.app.upstream_credentials import listing_header
 from bascule.config.model import Connector
 from bascule.launch.command import Command, LaunchError
 from bascule.launch.process import Process
@@ -84,9 +85,7 @@ async def _of_url(
     place: LockPlace, connector: Connector, *, trusted: bool
 ) -> CapturedSurface:
     assert connector.url is not None  # noqa: S101 - the caller has looked
-    credential, header = connector.credential, None
-    if trusted and credential.kind == "static" and credential.value is not None:
-        header = (credential.header, resolve_secret(credential.value))
+    header = await listing_header(connector, place.config) if trusted else None
     found = await capture_http(
         connector.url,
         header=header,

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bascule.app.files import resolve_secret
 from bascule.app.stdio import command_of
+from bascule.app.upstream_credentials import listing_header
 from bascule.config.model import Config
 from bascule.errors import BasculeError
 from bascule.launch.command import (
@@ -100,12 +100,9 @@ def served_tools(config: Config, name: str, data_dir: Path) -> tuple[str, ...]:
 async def _asked(config: Config, name: str, folder: Path) -> CapturedSurface:
     connector = config.connectors[name]
     if connector.url is not None:
-        credential, header = connector.credential, None
-        if credential.kind == "static" and credential.value is not None:
-            header = (credential.header, resolve_secret(credential.value))
         return await capture_http(
             connector.url,
-            header=header,
+            header=await listing_header(connector, config),
             private=config.network.private,
             cleartext=connector.unsafe_cleartext,
         )

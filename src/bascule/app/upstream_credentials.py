@@ -46,23 +46,26 @@ def _static(name: str, connector: Connector) -> Fixed:
     return Fixed(Presented(header_block((credential.header.encode(), value.encode()))))
 
 
+async def listing_header(connector: Connector, config: Config) -> tuple[str, str] | None:
+    """Give the header to read what a server serves with, for nobody; None for none.
+
+    A server that only users may see shows nobody its lists. Raises `BasculeError`.
+    """
+    credential = connector.credential
+    match credential.kind:
+        case "static":
+            return credential.header, files.resolve_secret(credential.value or "")
+        case "client_credentials":
+            tokens = await _asking(connector, config).for_itself()
+            return "Authorization", tokens.authorization()
+        case _:
+            return None
+
+
 def _issued(name: str, config: Config, callers: Callers) -> Tokens:
     connector = config.connectors[name]
-    credential = connector.credential
-    client = client_of(f"connectors.{name}.credential", credential)
-    if client is None or credential.issuer is None or connector.url is None:
-        raise BasculeError(f"connector `{name}`: its credential has no client")  # see rules
-    fetching = FetchPolicy(loopback=True, private=config.network.private)
-    source = Source(
-        issuer=credential.issuer,
-        client=client,
-        resource=connector.url,
-        scopes=credential.scopes,
-        audience=credential.audience,
-        policy=fetching,
-    )
-    asking = Asking(source, system_clock, system_entropy)
-    if credential.kind == "client_credentials":
+    asking = _asking(connector, config)
+    if connector.credential.kind == "client_credentials":
         return Tokens(IssuedTokens(asking.for_itself, system_clock, lambda: 0), _anybody)
     exchange = partial(
         asking.for_user,
@@ -71,6 +74,23 @@ def _issued(name: str, config: Config, callers: Callers) -> Tokens:
     )
     tokens = IssuedTokens(exchange, system_clock, lambda: callers.generation)
     return Tokens(tokens, _actors)
+
+
+def _asking(connector: Connector, config: Config) -> Asking:
+    credential = connector.credential
+    client = client_of(credential)
+    # The rules of the configuration see to all three.
+    if client is None or credential.issuer is None or connector.url is None:
+        raise BasculeError("a credential of this kind needs `issuer` and `client_id`")
+    source = Source(
+        issuer=credential.issuer,
+        client=client,
+        resource=connector.url,
+        scopes=credential.scopes,
+        audience=credential.audience,
+        policy=FetchPolicy(loopback=True, private=config.network.private),
+    )
+    return Asking(source, system_clock, system_entropy)
 
 
 def _anybody(_: Principal) -> None:

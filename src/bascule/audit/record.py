@@ -105,7 +105,8 @@ class ResultPart(Part, frozen=True):
     is_error: bool = False
     """The tool itself reported failure."""
     outcome: str = "ok"
-    """`ok`, `error`, `timeout`, `upstream_failed`, `client_gone`, `revoked`, `unapproved`
+    """`ok`, `error`, `timeout`, `upstream_failed`, `credential_failed`
+    (there was nothing to show the server), `client_gone`, `revoked`, `unapproved`
     (the approval of its connector ended meanwhile), `refused`,
     `state_unavailable` (what it touches could not be noted, so it did not go upstream),
     `suspended` (the server ended the stream to answer on another), `outcome_unknown`."""

@@ -137,9 +137,13 @@ def read_assertion_key(jwk: str) -> AssertionKey:
         key = kind[document["kty"]].import_key(document)
         algorithm = document["alg"]
         if not key.is_private or algorithm not in ALGORITHMS:
-            raise BadKeyError("it must be a private key whose `alg` is asymmetric")
+            raise BadKeyError(
+                "`client_key` must be a private key whose `alg` is asymmetric"
+            )
     except (msgspec.DecodeError, JoseError, KeyError, ValueError, TypeError) as exc:
-        raise BadKeyError("it is no private JWK with `kty` and `alg`") from exc
+        raise BadKeyError(
+            "`client_key` must be a private JWK with `kty` and `alg`"
+        ) from exc
     kid = document.get("kid", key.thumbprint())
     return AssertionKey(key, algorithm, {"kid": str(kid)})
 
