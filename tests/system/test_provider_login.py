@@ -380,7 +380,7 @@ class Client:
 
     def change(self, column: str, value: int) -> None:
         """Change what the database has of the user."""
-        statement = f"UPDATE federated_users SET {column} WHERE user_name = ?"
+        statement = f"UPDATE federated_users SET {column} WHERE user_name = ?"  # noqa: S608
         self.execute(statement, value, self.place.user(self.name))
 
     def execute(self, statement: str, *values: object) -> None:
@@ -479,3 +479,47 @@ def test_a_provider_that_gave_nothing_to_ask_with_is_believed_for_half_a_day(
     client.is_stale(12 * 3600)
     answer = client.refresh(answer.json()["refresh_token"])
     assert answer.json()["error"] == "invalid_grant"
+
+
+# `bascule doctor idp`
+
+
+def checks_of(place: Place, name: str) -> dict[str, tuple[bool, str]]:
+    found = json.loads(place.bascule.cli("doctor", "idp", name, "--json").stdout)
+    return {it["check"]: (it["ok"], it["found"] + it["fix"]) for it in found["checks"]}
+
+
+@pytest.mark.parametrize("name", ["corp", "entra", "cognito", "github"])
+def test_the_doctor_finds_nothing_wrong_with_a_good_provider(
+    place: Place, name: str
+) -> None:
+    found = checks_of(place, name)
+    assert all(good for good, _ in found.values()), found
+    assert f"/login/callback/{name}" in found["redirect_uri"][1]
+
+
+def test_the_doctor_says_what_is_wrong(place: Place, tmp_path: Path) -> None:
+    text = place.bascule.config.read_text()
+    wrong = tmp_path / "wrong"
+    wrong.touch(0o600)
+    wrong.write_text("not the secret")
+    secret = f'"file:{wrong}"'
+    broken = text.replace(
+        f'[providers.corp]\nissuer = "{place.corp.issuer}"',
+        f'[providers.corp]\nissuer = "{place.corp.issuer}/"',
+    )
+    head, _, rest = text.partition("[providers.cognito]")
+    lines = [
+        f"client_secret = {secret}" if it.startswith("client_secret") else it
+        for it in rest.splitlines()
+    ]
+    try:
+        place.bascule.config.write_text(broken)
+        assert checks_of(place, "corp")["metadata"][0] is False
+        place.bascule.config.write_text("\n".join([head, "[providers.cognito]", *lines]))
+        good, said = checks_of(place, "cognito")["client"]
+        assert not good
+        assert "invalid_client" in said
+        assert "not the secret" not in said
+    finally:
+        place.bascule.config.write_text(text)

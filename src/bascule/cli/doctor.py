@@ -18,6 +18,7 @@ from bascule.audit.receipt import NotSignedError, receipt
 from bascule.audit.state import read_state
 from bascule.cli.audit_records import log_files
 from bascule.cli.context import CommandContext
+from bascule.cli.doctor_idp import idp
 from bascule.cli.output import emit, printable
 from bascule.cli.probing import ELSEWHERE, powerless_token, require_running
 from bascule.cli.user import as_json_option
@@ -35,7 +36,7 @@ PAUSE_SECONDS = 0.1
 T = TypeVar("T")
 
 
-@click.command()
+@click.group(invoke_without_command=True)
 @click.option("--connector", "names", multiple=True, help="Only this one; repeatable.")
 @click.option("--exposure", is_flag=True, help="Try what the deployment shows outside.")
 @as_json_option
@@ -52,7 +53,11 @@ def doctor(
     advertised are there, that metadata agree, that proxies leave `Authorization`, `Host`
     and `Origin` as they are, that clock and certificate are good, and that nothing of the
     admin listener is to be had.
+
+    `doctor idp NAME` tries an identity provider.
     """
+    if ctx.invoked_subcommand is not None:
+        return
     context: CommandContext = ctx.obj
     config = context.config()
     unknown = sorted(set(names) - set(config.connectors))
@@ -77,6 +82,9 @@ def doctor(
     elif not (config.connectors or exposure):
         click.echo("there are no connectors yet: `bascule add` makes one", err=True)
     ctx.exit(0 if ok else FOUND)
+
+
+doctor.add_command(idp)
 
 
 def _findings(
