@@ -23,12 +23,9 @@ from bascule.oauthclient.authorization import (
     redeem_code,
 )
 from bascule.oauthclient.challenge import Challenge, token_challenge
-from bascule.oauthclient.discovery import (
-    AuthorizationServer,
-    authorization_server,
-    protected_resource,
-)
+from bascule.oauthclient.discovery import AuthorizationServer
 from bascule.oauthclient.errors import UnusableServerError
+from bascule.oauthclient.preparation import find_server
 from bascule.oauthclient.scopes import select_scopes
 from bascule.oauthclient.tokens import Tokens
 
@@ -93,18 +90,9 @@ class LinkFlow:
         was asked for already; the union is asked for. Raises `OAuthClientError`.
         """
         challenge = await _challenge(target)
-        described = await protected_resource(target.url, challenge, target.policy)
-        issuers = () if described is None else described.authorization_servers
-        issuer = target.issuer or (issuers[0] if issuers else None)
-        if issuer is None:
-            raise UnusableServerError(
-                "the server does not say who issues its tokens: configure `issuer`"
-            )
-        if issuers and issuer not in issuers:
-            raise UnusableServerError(
-                "the server names another authorization server than is configured"
-            )
-        server = await authorization_server(issuer, target.policy)
+        described, server = await find_server(
+            target.url, challenge, target.policy, issuer=target.issuer
+        )
         asked = Challenge("bearer", {"scope": " ".join(wanted)}) if wanted else challenge
         scopes = select_scopes(asked, described, server, before=(*before, *target.scopes))
         if len(scopes) > MAX_SCOPES:
