@@ -1,0 +1,77 @@
+"""What a proof costs: CPU time of the server for a call with one, beside a call without."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+import requests
+
+from foreign import signer
+from proofs import Prover
+from system.oauth_browser import CALLBACK, Flow, answer_of, sign_in
+from system.recorder import Recorder
+from system.server import Installation, _request, body_of, headers_of, serving
+
+CALLS = 2000
+MOST_MICROSECONDS = 300
+
+
+def cpu_seconds(bascule: Installation) -> float:
+    assert bascule.process is not None
+    fields = (
+        Path(f"/proc/{bascule.process.pid}/stat").read_text().rpartition(")")[2].split()
+    )
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def cost(bascule: Installation, headers: list[dict[str, str]]) -> float:
+    """Make a call with each, on one connection; gives microseconds of CPU for one."""
+    body, connection = body_of("tools/list"), bascule.connect()
+    before = cpu_seconds(bascule)
+    for it in headers:
+        response = _request(
+            connection, "POST", "/c/desk/mcp", body, {**headers_of(body, None), **it}
+        )
+        response.read()
+        assert response.status == 200
+    spent = cpu_seconds(bascule) - before
+    connection.close()
+    return spent / len(headers) * 1e6
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("algorithm", ["ES256", "Ed25519"])
+def test_a_proof_costs_little(
+    tmp_path: Path, recorder: Recorder, algorithm: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    prover = Prover(signer("", algorithm))
+    with serving(tmp_path, recorder) as bascule:
+        bascule.ask("agent", "add", "app", "--redirect-uri", CALLBACK)
+        flow = Flow(bascule, sign_in(bascule, "alice"))
+        endpoint, here = f"{bascule.url}/oauth/token", f"{bascule.url}/c/desk/mcp"
+        form = {
+            "grant_type": "authorization_code",
+            "client_id": "app",
+            "code": answer_of(flow.callback())["code"],
+            "code_verifier": flow.verifier,
+            "redirect_uri": CALLBACK,
+        }
+        proof = prover.proof(endpoint, now=time.time()).decode()
+        answer = requests.post(endpoint, form, headers={"DPoP": proof}, timeout=30).json()
+        token, bearer = answer["access_token"], bascule.token()
+        plain = [{"Authorization": f"Bearer {bearer}"}] * CALLS
+        proven = [
+            {
+                "Authorization": f"DPoP {token}",
+                "DPoP": prover.proof(here, now=time.time(), token=token).decode(),
+            }
+            for _ in range(CALLS)
+        ]
+        cost(bascule, plain[:200])
+        without, beside = cost(bascule, plain), cost(bascule, proven)
+    with capsys.disabled():
+        print(f"\n{algorithm}: {without:.0f} us a call, {beside:.0f} us with a proof")
+    assert beside - without <= MOST_MICROSECONDS
