@@ -254,6 +254,14 @@ def test_a_foreign_issuer_is_an_https_url_and_not_bascule(issuer: str, sound: bo
     assert paths(text) == ([] if sound else ["issuers.corp.issuer"])
 
 
+def test_a_certificate_is_demanded_only_where_one_can_be_shown() -> None:
+    connector = '[connectors.time]\ncommand = ["x"]\nrequire = "mtls"\n'
+    text = f'{connector}[agents.require]\na = "mtls"\n'
+    assert paths(text) == ["connectors.time.require", "agents.require.a"]
+    tls = '[server]\ntls = { cert = "file:c", key = "file:k", client_ca = "file:a" }\n'
+    assert paths(tls + text) == []
+
+
 def test_tokens_for_one_connector_are_shown_to_one_issuer() -> None:
     def table(name: str, endpoint: str = "https://x.example/i") -> str:
         return f"""[issuers.{name}]

@@ -268,6 +268,9 @@ def tls_context(config: Config) -> ssl.SSLContext | None:
     try:
         refuse_readable_by_others(key)
         context.load_cert_chain(config.server.tls.cert.removeprefix("file:"), key)
+        if config.server.tls.client_ca is not None:
+            context.load_verify_locations(config.server.tls.client_ca.removeprefix("file:"))
+            context.verify_mode = ssl.CERT_OPTIONAL
     except OSError as exc:
         raise BasculeError(f"`server.tls`: {exc}") from exc
     return context

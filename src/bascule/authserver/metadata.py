@@ -44,6 +44,9 @@ def metadata(server: AuthorizationServer) -> dict[str, object]:
         "dpop_signing_alg_values_supported": sorted(PROOF_ALGORITHMS),
         "client_id_metadata_document_supported": clients.cimd_domains != (),
     }
+    tls = server.config().server.tls
+    if tls is not None and tls.client_ca is not None:
+        document["tls_client_certificate_bound_access_tokens"] = True
     if clients.dynamic_registration:
         document["registration_endpoint"] = f"{issuer}/oauth/register"
     return document

@@ -27,6 +27,7 @@ from bascule.identity.dpop import (
 from bascule.storage import grants, used_assertions
 from bascule.storage.grants import Grant
 from bascule.storage.store import Transaction
+from bascule.web.source import certificate_of
 
 KEEP_SECONDS = WINDOW_SECONDS + 60
 """How long after its `iat` a proof is remembered; clocks of replicas differ a little."""
@@ -35,7 +36,9 @@ KEEP_SECONDS = WINDOW_SECONDS + 60
 async def shown_possession(
     server: AuthorizationServer, request: Request, client: Client
 ) -> Confirmation | None:
-    """Give what tokens of this request are to be bound to (RFC 9449 §5); None: nothing.
+    """Give what tokens of this request are to be bound to; None: nothing.
+
+    The key of a DPoP proof (RFC 9449 §5), else the client's certificate (RFC 8705 §3).
 
     Raises `InvalidDpopProofError`, also where the operator demands a proof of this agent,
     and `UseDpopNonceError`.
@@ -43,7 +46,8 @@ async def shown_possession(
     config, proofs = server.config(), request.headers.getlist("dpop")
     if len(proofs) > 1:
         raise InvalidDpopProofError("there is more than one proof")
-    cnf = None
+    certificate = certificate_of(request)
+    cnf = None if certificate is None else Confirmation(certificate=certificate)
     if proofs:
         proof = _verified(server, request, proofs[0])
         use = partial(

@@ -36,6 +36,9 @@ class Tls(Table, frozen=True):
     """PEM chain, as `file:PATH`."""
     key: SecretRef
     """PEM private key, as `file:PATH`, readable by the server's user alone."""
+    client_ca: SecretRef | None = None
+    """PEM of the authorities whose certificates clients may show, as `file:PATH`: tokens
+    are then bound to the certificate that they were asked for with (RFC 8705)."""
 
 
 class Server(Table, frozen=True):

@@ -48,6 +48,7 @@ def broken_rules(config: Config) -> Found:
     yield from _toolsets(config)
     yield from _roles(config)
     yield from _issuers(config)
+    yield from _certificates(config)
     yield from broken_provider_rules(config)
     for name, vantage in config.boundary.vantages.items():
         place = host_and_port(vantage.address)
@@ -102,7 +103,10 @@ def _server(config: Config) -> Found:
     if server.database == "sqlite" and server.key_encryption is not None:
         yield "server.key_encryption", "is of no use with SQLite, where keys are files"
     if server.tls is not None:
-        for key, value in (("cert", server.tls.cert), ("key", server.tls.key)):
+        files = {"cert": server.tls.cert, "key": server.tls.key}
+        if server.tls.client_ca is not None:
+            files["client_ca"] = server.tls.client_ca
+        for key, value in files.items():
             if not value.startswith("file:"):
                 yield f"server.tls.{key}", "must be `file:PATH`"
     yield from _each(
@@ -138,6 +142,23 @@ def _has_default_port(url: SplitResult) -> bool:
 def _is_host(text: str) -> bool:
     url = web_address(f"http://{text}")
     return url is not None and url.netloc == text and url.username is None
+
+
+def _certificates(config: Config) -> Found:
+    """Certificates are seen where TLS ends here, and authorities for them are named."""
+    tls = config.server.tls
+    if tls is not None and tls.client_ca is not None:
+        return
+    connectors = {name: it.require for name, it in config.connectors.items()}
+    for where, demanded in (
+        *((f"{below('connectors', name)}.require", it) for name, it in connectors.items()),
+        *(
+            (below("agents.require", name), it)
+            for name, it in config.agents.require.items()
+        ),
+    ):
+        if demanded == "mtls":
+            yield where, "needs `server.tls.client_ca`, or nobody can show a certificate"
 
 
 def _connector(path: str, name: str, connector: Connector) -> Found:

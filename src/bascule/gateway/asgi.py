@@ -93,6 +93,7 @@ class AsgiBridge:
             "headers": list(exchange.headers.items()),
             "client": (exchange.peer, 0),
             "server": None,
+            "bascule.certificate": exchange.certificate,
         }
 
 

@@ -30,6 +30,7 @@ class Connection(Protocol):
 
     limits: Limits
     peer: str
+    certificate: str | None
 
     def expect_body(self, exchange: Exchange) -> None:
         """Tell a client that asks first to send its body."""
@@ -94,7 +95,7 @@ class Exchange:
         """Bytes of the body from which the request is refused; a handler may lower it."""
         self.peer = connection.peer
         """Address of the client, without port; behind a proxy, as that says."""
-        self.certificate: str | None = None
+        self.certificate = connection.certificate
         """Digest of the certificate that the client showed (RFC 8705 §3.1)."""
         self.method = ""
         self.target = b""

@@ -21,6 +21,7 @@ from bascule.gateway.heads import head_problem
 from bascule.gateway.proxies import Proxies
 from bascule.gateway.seen_head import MAX_BYTES, SeenHead
 from bascule.gateway.steps import Step
+from bascule.identity.confirmation import certificate_digest
 from bascule.net.addresses import source_network
 
 MAX_PIPELINED = 64
@@ -74,6 +75,7 @@ class ServerConnection(asyncio.Protocol):
         "_trailers",
         "_transport",
         "_write_paused",
+        "certificate",
         "limits",
         "peer",
     )
@@ -122,12 +124,17 @@ class ServerConnection(asyncio.Protocol):
         self._since = monotonic()
         """When the connection last came to rest or the request being read began."""
         self.peer = ""
+        self.certificate: str | None = None
+        """Digest of the certificate that the client has shown (RFC 8705 §3.1)."""
 
     # asyncio.Protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the connection, or refuse it when there are too many."""
         self._transport = cast("asyncio.Transport", transport)
+        tls = transport.get_extra_info("ssl_object")
+        shown = None if tls is None else tls.getpeercert(binary_form=True)
+        self.certificate = None if shown is None else certificate_digest(shown)
         peername = transport.get_extra_info("peername")
         if isinstance(peername, tuple):
             self.peer = peername[0]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -23,6 +25,12 @@ class Confirmation:
         """Give it as a token has it."""
         members = {name: getattr(self, field) for name, field in _MEMBERS.items()}
         return {name: value for name, value in members.items() if value is not None}
+
+
+def certificate_digest(certificate: bytes) -> str:
+    """Give the `x5t#S256` of a certificate in DER (RFC 8705 §3.1)."""
+    digest = hashlib.sha256(certificate).digest()
+    return base64.urlsafe_b64encode(digest).rstrip(b"=").decode("ascii")
 
 
 def read_confirmation(claim: object) -> Confirmation | None:

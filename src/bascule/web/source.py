@@ -12,6 +12,12 @@ def peer_of(request: Request) -> str:
     return request.client.host if request.client is not None else "unknown"
 
 
+def certificate_of(request: Request) -> str | None:
+    """Give the digest of the certificate that the client has shown, where TLS ends here."""
+    found = request.scope.get("bascule.certificate")
+    return found if isinstance(found, str) else None
+
+
 def source_of(request: Request) -> str:
     """Give whom failures are counted for; see `source_network`."""
     return source_network(peer_of(request))
