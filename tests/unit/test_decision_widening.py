@@ -341,3 +341,16 @@ def test_networks_that_are_new_are_named(old: str, new: str, expected: list[str]
         return BASE.replace("[connectors.desk]", f"[connectors.desk]\n{boundary}", 1)
 
     assert found(reachable(new), before=reachable(old)) == expected
+
+
+def test_what_need_not_be_proven_any_more_is_named() -> None:
+    strict = BASE.replace(
+        'url = "http://127.0.0.1:1/mcp"', 'url = "http://127.0.0.1:1/mcp"\nrequire = "dpop"'
+    )
+    strict += '[agents.require]\nrobot = "dpop"\n[dpop]\nnonce = true\n'
+    assert found(strict) == []
+    assert found(BASE, before=strict) == [
+        "`desk` does not demand dpop",
+        "agent `robot` need not show dpop",
+        "proofs need no nonce",
+    ]

@@ -42,7 +42,7 @@ def widenings(
     found |= set(_covering_others(before, after, same))
     found |= {*_loosened(before, after), *call_approvals.loosened(before, after)}
     found |= {*flow_changes.loosened(before, after), *_read_otherwise(before, after)}
-    found |= set(_reachable_from_more(before, after))
+    found |= {*_reachable_from_more(before, after), *_proven_less(before, after)}
     return sorted(found)
 
 
@@ -99,6 +99,19 @@ def _reachable_from_more(before: Config, after: Config) -> Iterator[str]:
         for network in connector.boundary.reachable_from:
             if not is_within(network, old.boundary.reachable_from):
                 yield f"`{name}` may be used from {network}"
+
+
+def _proven_less(before: Config, after: Config) -> Iterator[str]:
+    """Give who must not show any more what it had to beside a token."""
+    for name, old in before.connectors.items():
+        connector = after.connectors.get(name)
+        if connector is not None and old.require not in {None, connector.require}:
+            yield f"`{name}` does not demand {old.require}"
+    for agent, demanded in before.agents.require.items():
+        if after.agents.require.get(agent) != demanded:
+            yield f"agent `{agent}` need not show {demanded}"
+    if before.dpop.nonce and not after.dpop.nonce:
+        yield "proofs need no nonce"
 
 
 def _read_otherwise(before: Config, after: Config) -> Iterator[str]:
