@@ -10,6 +10,7 @@ from starlette.exceptions import HTTPException
 
 from bascule.app.accounts import account_routes
 from bascule.app.files import resolve_secret
+from bascule.app.linking import link_pages
 from bascule.app.place import Place
 from bascule.authserver.call_approvals import CallApprovals
 from bascule.authserver.documents import Documents
@@ -74,6 +75,8 @@ def public_pages(parts: PageParts) -> Starlette:
         *account_routes(site, parts.place, ProviderLogins(server)),
         *_call_approvals(parts).routes,
         *oauth_routes(server),
+        *link_pages(parts.config, parts.place).routes,
+        *oauth_routes(authorization_server(parts)),
     ]
     made = public_application(url, jwks, parts.late, routes)
     made.state.site = site

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
+from bascule.app import linking
 from bascule.app.call_approval_clock import LOOK_SECONDS, CallApprovalClock
 from bascule.app.counts import Counts, counts_of
 from bascule.app.descriptors import possible_connections
@@ -95,6 +96,7 @@ class Worker:
         self._issuer_keys = IssuerKeyReader(self.gateway.callers, records)
         self._issuer_keys.configure(loaded.config)
         self._approval_clock = CallApprovalClock(place.open_state(), records, system_clock)
+        self._ended_accounts = linking.ended_accounts(lambda: self._loaded.config, place)
         parts = PageParts(
             config=lambda: self._loaded.config,
             place=place,
@@ -119,6 +121,7 @@ class Worker:
             Timer(TICK_SECONDS, self._tick),
             Timer(TICK_SECONDS, self._issuer_keys.read_due),
             Timer(LOOK_SECONDS, self._approval_clock.look),
+            Timer(linking.LOOK_SECONDS, self._ended_accounts.look),
         ]
 
     async def start(self, sockets: Sequence[socket.socket]) -> None:

@@ -30,6 +30,7 @@ COMMANDS: Mapping[str, str] = {
     "token": "token:token",
     "grant": "grant:grant",
     "revoke": "revoke:revoke",
+    "link": "link:link",
     "approvals": "approvals:approvals",
     "policy": "policy:policy",
     "decide": "decide:decide",

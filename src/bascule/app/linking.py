@@ -1,0 +1,65 @@
+"""Users' own accounts at upstreams, wired."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from urllib.parse import urlsplit
+
+from bascule.app.oauth_clients import client_of
+from bascule.app.place import Place
+from bascule.authserver.links import Links
+from bascule.clock import system_clock, system_entropy
+from bascule.config.model import Config
+from bascule.credentials.link_clients import LinkClients
+from bascule.credentials.link_flow import LinkFlow
+from bascule.credentials.link_target import Target
+from bascule.credentials.linking import EndedAccounts
+from bascule.net.addresses import spells_loopback
+from bascule.net.fetch import FetchPolicy
+
+LOOK_SECONDS = 1.0
+"""Between looks for accounts that have ended."""
+
+
+def target_of(config: Config, name: str) -> Target | None:
+    """Give a connector whose users have accounts of their own there; None for any other.
+
+    Raises `BasculeError` when what its client proves itself with cannot be read.
+    """
+    connector = config.connectors.get(name)
+    if connector is None or connector.url is None or connector.credential.kind != "per_user":
+        return None
+    credential = connector.credential
+    return Target(
+        connector=name,
+        url=connector.url,
+        policy=policy_for(config, connector.url),
+        scopes=credential.scopes,
+        issuer=credential.issuer,
+        client=client_of(f"connectors.{name}.credential", credential),
+    )
+
+
+def policy_for(config: Config, url: str) -> FetchPolicy:
+    """Give what may be fetched that the server at `url` names: loopback only from there."""
+    near = spells_loopback(urlsplit(url).hostname or "")
+    return FetchPolicy(private=config.network.private, loopback=near)
+
+
+def link_pages(config: Callable[[], Config], place: Place) -> Links:
+    """Make the pages on which users connect accounts."""
+    vault, public_url = place.vault(), config().server.public_url
+    clients = LinkClients(public_url, place.open_state(), vault)
+    flow = LinkFlow(public_url, clients, system_clock, system_entropy)
+    return Links(flow, clients, vault, lambda name: target_of(config(), name))
+
+
+def ended_accounts(config: Callable[[], Config], place: Place) -> EndedAccounts:
+    """Make what revokes, at the upstream, tokens of accounts that have ended."""
+    return EndedAccounts(
+        place.open_state(),
+        place.vault(),
+        lambda url: policy_for(config(), url),
+        system_clock,
+        system_entropy,
+    )
