@@ -27,7 +27,11 @@ def target_of(config: Config, name: str) -> Target | None:
     Raises `BasculeError` when what its client proves itself with cannot be read.
     """
     connector = config.connectors.get(name)
-    if connector is None or connector.url is None or connector.credential.kind != "per_user":
+    if (
+        connector is None
+        or connector.url is None
+        or connector.credential.kind != "per_user"
+    ):
         return None
     credential = connector.credential
     return Target(

@@ -28,7 +28,12 @@ REASON = "unlinked by the operator"
 @as_json_option
 @click.pass_obj
 def link(
-    context: CommandContext, name: str, user: str | None, remove: bool, wait: bool, as_json: bool
+    context: CommandContext,
+    name: str,
+    user: str | None,
+    remove: bool,
+    wait: bool,
+    as_json: bool,
 ) -> None:
     """Connect an account of a user at the server of connector NAME.
 
@@ -75,9 +80,7 @@ def _wait(context: CommandContext, name: str, id_hash: bytes) -> None:
 
 
 def _remove(context: CommandContext, name: str, who: str, as_json: bool) -> None:
-    found = context.store().read(
-        partial(linked_accounts.live, user=who, connector=name)
-    )
+    found = context.store().read(partial(linked_accounts.live, user=who, connector=name))
     if found is None:
         raise BasculeError(f"{who} has no account connected for `{name}`")
     context.record_admin(

@@ -1,0 +1,361 @@
+"""The pages on which a user connects an account: who may, once, and in one browser."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import httpx2
+import pytest
+from starlette.applications import Starlette
+
+from bascule.authserver.links import Links
+from bascule.clock import UnixTime, system_entropy
+from bascule.credentials import link_flow
+from bascule.credentials.link_clients import LinkClients
+from bascule.credentials.link_flow import LinkFlow
+from bascule.credentials.linked_tokens import decode, name_of
+from bascule.oauthclient.client import Client
+from bascule.oauthclient.discovery import AuthorizationServer
+from bascule.oauthclient.errors import GrantRefusedError, OAuthClientError
+from bascule.oauthclient.tokens import Tokens
+from bascule.storage import browser_sessions, link_requests, linked_accounts
+from bascule.storage.link_requests import LIFETIME_SECONDS, digest
+from bascule.storage.linked_accounts import LinkedAccount
+from bascule.storage.store import Store
+from bascule.web.headers import SecurityHeaders
+from bascule.web.site import Site
+from linked import TARGET, Shelf, tokens
+from oauth_state import NOW, new_store
+
+URL = "http://localhost:8420"
+ISSUER = "https://as.example"
+SERVER = AuthorizationServer(
+    issuer=ISSUER,
+    authorization_endpoint=f"{ISSUER}/authorize",
+    token_endpoint=f"{ISSUER}/token",
+    code_challenge_methods_supported=("S256",),
+    authorization_response_iss_parameter_supported=True,
+    scopes_supported=("offline_access",),
+)
+HAND = Client(client_id="by hand", issuer=ISSUER, secret="secret-of-bascule")
+TARGETS = {"desk": replace(TARGET, client=HAND)}
+LINK = "f" * 64
+
+
+@dataclass(slots=True)
+class Log:
+    """What pages record, in order."""
+
+    events: list[tuple[str, str | None, dict[str, str]]] = field(default_factory=list)
+
+    async def event(self, type: str, *, user: str | None = None, **more: Any) -> None:
+        self.events.append((type, user, more["admin"]))
+
+    def failed(self, *_: object, **__: object) -> bool:
+        return False
+
+    @property
+    def types(self) -> list[str]:
+        return [it[0] for it in self.events]
+
+
+@dataclass
+class Desk:
+    """The pages in one process; who describes itself, and gives tokens, is a fake."""
+
+    store: Store
+    shelf: Shelf = field(default_factory=Shelf)
+    log: Log = field(default_factory=Log)
+    now: UnixTime = NOW
+    targets: Mapping[str, Any] = field(default_factory=lambda: dict(TARGETS))
+    redeemed: list[str] = field(default_factory=list)
+    problem: OAuthClientError | None = None
+
+    def ask(self, *, user: str = "user:alice", scope: tuple[str, ...] = ("read",)) -> None:
+        ask = partial(link_requests.ask, link_id=LINK, user=user, agent="app")
+        self.store.run(partial(ask, connector="desk", scope=scope, now=self.now))
+
+    def sign_in(self, name: str = "alice") -> str:
+        token = system_entropy(16).hex()
+        begin = partial(
+            browser_sessions.begin,
+            token_hash=sha256(token.encode()).digest(),
+            replaces=b"",
+            name=name,
+            audience="public",
+            method="password",
+            source="127.0.0.1",
+            now=self.now,
+            expires_at=UnixTime(self.now + 3600),
+        )
+        assert self.store.run(begin)
+        return token
+
+    def send(
+        self, verb: str, path: str, token: str | None, data: dict[str, str] | None = None
+    ) -> httpx2.Response:
+        flow = LinkFlow(
+            URL,
+            LinkClients(URL, self.store, self.shelf),
+            lambda: self.now,
+            system_entropy,
+        )
+        links = Links(
+            flow, LinkClients(URL, self.store, self.shelf), self.shelf, self.targets.get
+        )
+        application = Starlette(routes=links.routes)
+        application.state.site = Site(
+            url=URL,
+            audience="public",
+            store=self.store,
+            clock=lambda: self.now,
+            entropy=system_entropy,
+            records=self.log,
+        )
+        application.add_middleware(SecurityHeaders, url=URL)
+        cookies = {} if token is None else {"bascule-session": token}
+
+        async def exchange() -> httpx2.Response:
+            transport = httpx2.ASGITransport(app=application)
+            async with httpx2.AsyncClient(
+                transport=transport, base_url=URL, cookies=cookies
+            ) as client:
+                return await client.request(verb, path, data=data)
+
+        return asyncio.run(exchange())
+
+    def go(self, token: str) -> str:
+        """Follow the link and agree; gives the `state` that went to the other server."""
+        answer = self.send("POST", f"/link/{LINK}", token)
+        assert answer.status_code == 200, answer.text
+        where = answer.headers["Refresh"].partition("url=")[2]
+        assert where.startswith(f"{ISSUER}/authorize?")
+        return str(httpx2.URL(where).params["state"])
+
+    def back(self, token: str | None, **query: str) -> httpx2.Response:
+        named = {"code": "the-code", "iss": ISSUER, **query}
+        return self.send("GET", f"/link/callback?{urlencode(named)}", token)
+
+    @property
+    def account(self) -> LinkedAccount | None:
+        live = partial(linked_accounts.live, user="user:alice", connector="desk")
+        return self.store.read(live)
+
+    @property
+    def secrets(self) -> str:
+        return str(self.shelf.secrets)
+
+
+@pytest.fixture
+def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
+    async def found(*_: object, **__: object) -> tuple[None, AuthorizationServer]:
+        return None, SERVER
+
+    async def challenge(_: object) -> None:
+        return None
+
+    with contextlib.closing(new_store(tmp_path)) as store:
+        made = Desk(store)
+
+        async def redeem(
+            server: object, client: object, code: str, *_: object, **__: Any
+        ) -> Tokens:
+            made.redeemed.append(code)
+            if made.problem is not None:
+                raise made.problem
+            return tokens(expires_at=NOW + 3600)
+
+        monkeypatch.setattr(link_flow, "find_server", found)
+        monkeypatch.setattr(link_flow, "_challenge", challenge)
+        monkeypatch.setattr(link_flow, "redeem_code", redeem)
+        yield made
+
+
+def test_a_user_connects_an_account_and_ends_it(desk: Desk) -> None:
+    desk.ask()
+    token = desk.sign_in()
+    shown = desk.send("GET", f"/link/{LINK}", token)
+    for it in ("desk.example", "as.example", "read", "offline_access", "alice"):
+        assert it in shown.text
+    state = desk.go(token)
+    answer = desk.back(token, state=state)
+    assert answer.status_code == 200
+    assert "desk is connected" in answer.text
+    account = desk.account
+    assert account is not None
+    assert account.scope == ("read", "offline_access")
+    kept = decode(desk.shelf.secrets["user:alice", name_of(account.id)])
+    assert kept.tokens.access_token == "access-1"
+    listed = desk.send("GET", "/account/connections", token)
+    assert "as.example" in listed.text
+    ended = desk.send("POST", "/account/connections/end", token, {"connection": account.id})
+    assert ended.status_code == 303
+    assert desk.account is None
+    assert desk.log.types == ["link.begin", "link", "unlink"]
+    for secret in ("access-1", "refresh-1", "the-code", LINK, state):
+        assert secret not in str(desk.log.events)
+
+
+def test_without_a_login_there_is_the_login(desk: Desk) -> None:
+    desk.ask()
+    for verb in ("GET", "POST"):
+        answer = desk.send(verb, f"/link/{LINK}", None)
+        assert answer.status_code == 303
+        assert answer.headers["Location"].startswith("/login?next=")
+
+
+@pytest.mark.parametrize("verb", ["GET", "POST"])
+def test_a_link_that_another_user_opens_is_refused_and_recorded(
+    desk: Desk, verb: str
+) -> None:
+    desk.ask()
+    answer = desk.send(verb, f"/link/{LINK}", desk.sign_in("bob"))
+    assert answer.status_code == 403
+    assert "as.example" not in answer.text
+    assert desk.log.types == ["link.refuse"]
+    assert desk.log.events[0][1:] == (
+        "user:bob",
+        {"for": "user:alice", "reason": "it was made for another user"},
+    )
+    desk.go(desk.sign_in())
+
+
+def test_what_was_begun_by_one_is_not_ended_by_another(desk: Desk) -> None:
+    desk.ask()
+    alice = desk.sign_in()
+    state = desk.go(alice)
+    for other in (desk.sign_in("bob"), None):
+        assert desk.back(other, state=state).status_code == 400
+    assert desk.redeemed == []
+    assert desk.back(alice, state=state).status_code == 200
+
+
+def test_another_browser_of_the_same_user_ends_nothing(desk: Desk) -> None:
+    desk.ask()
+    state = desk.go(desk.sign_in())
+    assert desk.back(desk.sign_in(), state=state).status_code == 400
+    assert desk.redeemed == []
+    assert desk.account is None
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"state": "guessed"},
+        {"iss": "https://evil.example"},
+        {"iss": "https://evil.example", "error": "access_denied", "error_description": "x"},
+        {"iss": f"{ISSUER}/"},
+        {"iss": ""},
+    ],
+)
+def test_an_answer_that_is_not_the_servers_is_not_looked_at(
+    desk: Desk, query: dict[str, str]
+) -> None:
+    desk.ask()
+    token = desk.sign_in()
+    named = {"state": desk.go(token), **query}
+    answer = desk.back(token, **named)
+    assert answer.status_code == 400
+    assert "evil" not in answer.text
+    assert "access_denied" not in answer.text
+    assert desk.redeemed == []
+    assert desk.account is None
+
+
+def test_an_answer_counts_once(desk: Desk) -> None:
+    desk.ask()
+    token = desk.sign_in()
+    state = desk.go(token)
+    assert desk.back(token, state=state).status_code == 200
+    assert desk.back(token, state=state).status_code == 400
+    assert desk.redeemed == ["the-code"]
+    assert desk.send("POST", f"/link/{LINK}", token).status_code == 410
+
+
+def test_what_is_late_is_over(desk: Desk) -> None:
+    desk.ask()
+    token = desk.sign_in()
+    state = desk.go(token)
+    desk.now = UnixTime(NOW + LIFETIME_SECONDS)
+    assert desk.send("GET", f"/link/{LINK}", token).status_code == 410
+    assert desk.back(token, state=state).status_code == 400
+    assert desk.redeemed == []
+
+
+def test_the_connector_must_be_the_one_that_the_user_saw(desk: Desk) -> None:
+    desk.ask()
+    token = desk.sign_in()
+    state = desk.go(token)
+    desk.targets = {"desk": replace(TARGETS["desk"], url="https://evil.example/mcp")}
+    assert desk.back(token, state=state).status_code == 410
+    assert desk.redeemed == []
+
+
+@pytest.mark.parametrize(
+    ("problem", "status"), [(None, 403), (GrantRefusedError("invalid_grant"), 502)]
+)
+def test_a_refusal_connects_nothing_and_is_recorded(
+    desk: Desk, problem: OAuthClientError | None, status: int
+) -> None:
+    desk.ask()
+    token = desk.sign_in()
+    desk.problem = problem
+    query = {"state": desk.go(token)} | ({"error": "access_denied"} if not problem else {})
+    assert desk.back(token, **query).status_code == status
+    assert desk.account is None
+    assert desk.log.types == ["link.begin", "link.fail"]
+
+
+def test_a_step_up_asks_for_all_that_was_asked_for_before(desk: Desk) -> None:
+    desk.ask()
+    token = desk.sign_in()
+    desk.back(token, state=desk.go(token))
+    before = desk.account
+    assert before is not None
+    link_id, scope = "e" * 64, ("write",)
+    ask = partial(link_requests.ask, link_id=link_id, user="user:alice", agent="app")
+    desk.store.run(partial(ask, connector="desk", scope=scope, now=desk.now))
+    shown = desk.send("GET", f"/link/{link_id}", token).text
+    assert "read" in shown
+    assert "write" in shown
+
+
+def test_somebody_elses_account_is_not_ended(desk: Desk) -> None:
+    desk.ask()
+    token = desk.sign_in()
+    desk.back(token, state=desk.go(token))
+    account = desk.account
+    assert account is not None
+    form = {"connection": account.id}
+    bob = desk.sign_in("bob")
+    assert desk.send("POST", "/account/connections/end", bob, form).status_code == 404
+    assert account.id not in desk.send("GET", "/account/connections", bob).text
+    assert desk.account is not None
+
+
+def test_the_database_holds_nothing_that_a_thief_could_use(desk: Desk) -> None:
+    desk.ask()
+    state = desk.go(desk.sign_in())
+    find = partial(link_requests.find, id_hash=digest(LINK), now=desk.now)
+    found = desk.store.read(find)
+    assert found is not None
+    assert found.flow is not None
+    for secret in (state, "secret-of-bascule", "verifier"):
+        assert secret.encode() not in found.flow
+
+
+def test_bascule_says_which_client_it_is(desk: Desk) -> None:
+    answer = desk.send("GET", "/oauth/client-metadata.json", None)
+    document = answer.json()
+    assert document["client_id"] == f"{URL}/oauth/client-metadata.json"
+    assert document["redirect_uris"] == [f"{URL}/link/callback"]
+    assert document["token_endpoint_auth_method"] == "none"
+    assert document["grant_types"] == ["authorization_code", "refresh_token"]
