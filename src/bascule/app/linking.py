@@ -13,7 +13,9 @@ from bascule.config.model import Config
 from bascule.credentials.link_clients import LinkClients
 from bascule.credentials.link_flow import LinkFlow
 from bascule.credentials.link_target import Target
+from bascule.credentials.linked import LinkedAccounts
 from bascule.credentials.linking import EndedAccounts
+from bascule.gateway.linked import PerUser
 from bascule.net.addresses import spells_loopback
 from bascule.net.fetch import FetchPolicy
 
@@ -48,6 +50,18 @@ def policy_for(config: Config, url: str) -> FetchPolicy:
     """Give what may be fetched that the server at `url` names: loopback only from there."""
     near = spells_loopback(urlsplit(url).hostname or "")
     return FetchPolicy(private=config.network.private, loopback=near)
+
+
+def per_user(
+    target: Target, config: Config, place: Place, generation: Callable[[], int]
+) -> PerUser:
+    """Make what shows a server each user's own token."""
+    store = place.open_state()
+    accounts = LinkedAccounts(
+        store, place.vault(), system_clock, system_entropy, generation
+    )
+    public_url = config.server.public_url
+    return PerUser(target, accounts, store, public_url, system_clock, system_entropy)
 
 
 def link_pages(config: Callable[[], Config], place: Place) -> Links:

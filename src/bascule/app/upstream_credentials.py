@@ -5,7 +5,9 @@ from __future__ import annotations
 from functools import partial
 
 from bascule.app import files
+from bascule.app.linking import per_user, target_of
 from bascule.app.oauth_clients import client_of
+from bascule.app.place import Place
 from bascule.clock import system_clock, system_entropy
 from bascule.config.model import Config, Connector
 from bascule.credentials.asking import Actors, Asking, Source
@@ -24,7 +26,7 @@ from bascule.gateway.exchange import header_block
 from bascule.net.fetch import FetchPolicy
 
 
-def credential_of(name: str, config: Config, callers: Callers) -> Credential:
+def credential_of(name: str, config: Config, callers: Callers, place: Place) -> Credential:
     """Make what the server of a connector is shown. Raises `BasculeError`."""
     connector = config.connectors[name]
     match connector.credential.kind:
@@ -35,7 +37,10 @@ def credential_of(name: str, config: Config, callers: Callers) -> Credential:
         case "client_credentials" | "token_exchange":
             return _issued(name, config, callers)
         case "per_user":
-            raise BasculeError(f"connector `{name}`: accounts cannot be connected by now")
+            target = target_of(config, name)
+            if target is None:
+                raise BasculeError(f"connector `{name}`: accounts need a `url`")
+            return per_user(target, config, place, lambda: callers.generation)
 
 
 def _static(name: str, connector: Connector) -> Fixed:

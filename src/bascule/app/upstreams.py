@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 
+from bascule.app.place import Place
 from bascule.app.stdio import endpoint_of
 from bascule.app.upstream_credentials import credential_of
 from bascule.config.model import Config
@@ -13,16 +13,16 @@ from bascule.gateway.gateway import Upstream
 from bascule.gateway.upstream import Endpoint, UpstreamPool
 
 
-def upstreams(config: Config, data_dir: Path, callers: Callers) -> dict[str, Upstream]:
+def upstreams(config: Config, place: Place, callers: Callers) -> dict[str, Upstream]:
     """Make the upstream of each connector. Raises `BasculeError`."""
     found = {}
     for name, connector in config.connectors.items():
         if connector.url is None:
-            endpoint = endpoint_of(name, data_dir)
+            endpoint = endpoint_of(name, place.data_dir)
         else:
             endpoint = Endpoint(connector.url, tuple(config.network.private))
         pool = UpstreamPool(endpoint, config.limits)
-        found[name] = Upstream(connector, pool, credential_of(name, config, callers))
+        found[name] = Upstream(connector, pool, credential_of(name, config, callers, place))
     return found
 
 

@@ -77,7 +77,7 @@ class Worker:
     """Serves the public listener; used on the event loop of its process only."""
 
     def __init__(self, place: Place, loaded: Loaded, recording: Recording) -> None:
-        self._data_dir = place.data_dir
+        self._place = place
         self._loaded = loaded
         self._fresh: tuple[Loaded, dict[str, Upstream]] | None = None
         self._recording = recording
@@ -145,7 +145,7 @@ class Worker:
         """
         self._fresh = (
             loaded,
-            (upstreams(loaded.config, self._data_dir, self.gateway.callers)),
+            (upstreams(loaded.config, self._place, self.gateway.callers)),
         )
 
     def commit(self) -> None:
@@ -226,7 +226,7 @@ def _gateway(place: Place, loaded: Loaded, recording: Recording) -> Gateway:
     callers = Callers(keys, config.server.public_url, known, Issuers())
     return Gateway(
         snapshot=loaded.snapshot,
-        upstreams=upstreams(config, place.data_dir, callers),
+        upstreams=upstreams(config, place, callers),
         limits=config.limits,
         callers=callers,
         journal=Journal(

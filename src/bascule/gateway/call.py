@@ -7,7 +7,7 @@ from functools import partial
 
 from bascule.decision.facts import CallFacts, Denied, Principal
 from bascule.decision.snapshot import Snapshot
-from bascule.gateway import answers, approval_answers, refusal
+from bascule.gateway import answers, approval_answers, link_answers, refusal
 from bascule.gateway.approval import (
     CHANGED,
     compared_modern,
@@ -28,6 +28,7 @@ from bascule.gateway.hosted_headers import identity_headers
 from bascule.gateway.ingress import check_media, check_origin, mirror_headers
 from bascule.gateway.introspection import UnknownTokenError
 from bascule.gateway.legacy_call import with_message
+from bascule.gateway.linked import ConnectFirstError
 from bascule.gateway.listening import VERBS, without_message
 from bascule.gateway.outgoing import Outgoing, handle_binding, outgoing
 from bascule.gateway.param_headers import param_headers
@@ -98,6 +99,7 @@ async def handle_call(gateway: Gateway, work: Work, connector: str) -> None:
             now = gateway.clock()
             if not gateway.callers.still_valid(caller, now):
                 raise RevokedError
+        message, came_back = link_answers.without_answer(message)
         facts = facts_of(message, caller.principal, connector, now, exchange.peer)
         upstream = upstreams.get(connector)
         watch = watch_modern(gateway, upstream, message, facts, snapshot)
@@ -128,8 +130,15 @@ async def handle_call(gateway: Gateway, work: Work, connector: str) -> None:
             else:
                 refusal.denied(gateway, exchange, message, facts, decision, entry.code)
             return
+        if came_back:
+            await link_answers.wait(upstreams[connector].credential, facts.principal)
         # 10. to 13. Upstream and back; then how it ended.
         await forward(gateway, work, made, facts, snapshot, upstreams[connector], watch)
+    except ConnectFirstError as exc:
+        if isinstance(message, Request):
+            link_answers.answer(exchange, message, exc)
+        else:
+            refusal.upstream_failed(exchange, None, exc)
     except refusal.EXPECTED as exc:
         refusal.answer(gateway, exchange, message, connector, exc)
 

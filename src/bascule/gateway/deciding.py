@@ -24,6 +24,7 @@ from bascule.gateway.gateway import (
     UnapprovedError,
 )
 from bascule.gateway.journal import Entry
+from bascule.gateway.linked import ConnectFirstError
 from bascule.gateway.possession import require_first
 from bascule.gateway.relay import Outcome
 from bascule.gateway.settling import settled, settled_at_once
@@ -178,7 +179,10 @@ class Forwarding:
     ) -> bool:
         """Record the outcome; a failure of the upstream is thereby dealt with."""
         failed = isinstance(problem, UpstreamError)
-        if isinstance(problem, UpstreamError):
+        if isinstance(problem, ConnectFirstError):
+            # Who called is led to a page, by whoever knows the request.
+            self.outcome, failed = Outcome(problem.outcome), False
+        elif isinstance(problem, UpstreamError):
             self.outcome = Outcome(problem.outcome)
             refusal.upstream_failed(self._exchange, self._client_id, problem)
         elif isinstance(problem, refusal.ENDED_EARLY):

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from bascule.decision.facts import CallFacts, Denied
-from bascule.gateway import answers, approval_answers, refusal
+from bascule.gateway import answers, approval_answers, link_answers, refusal
 from bascule.gateway.approval import (
     CHANGED,
     compared_legacy,
@@ -25,6 +25,7 @@ from bascule.gateway.deciding import Decided, Forwarding, decided, on_disk
 from bascule.gateway.flows import concern_of, touch
 from bascule.gateway.initializing import begin
 from bascule.gateway.legacy_relay import LegacyRelay, Sent, check_status
+from bascule.gateway.linked import ConnectFirstError
 from bascule.gateway.outgoing import open_handle
 from bascule.gateway.passing import pass_on
 from bascule.gateway.sessions import Held
@@ -55,7 +56,14 @@ async def with_message(turn: Turn, message: Message) -> None:
             case Request(method=legacy.INITIALIZE):
                 await _initialize(turn, message)
             case Request():
-                await _call(turn, turn.find_session(), message)
+                held = turn.find_session()
+                try:
+                    await _call(turn, held, message)
+                except ConnectFirstError as exc:
+                    session, exchange = held.session, turn.exchange
+                    link_answers.answer_legacy(
+                        exchange, message, exc, session.version, session.asks
+                    )
             case Response():
                 await _answer(turn, turn.find_session(), message)
             case Notification():
@@ -74,8 +82,12 @@ async def _initialize(turn: Turn, request: Request) -> None:
     allowed = await _allowed(turn, request, facts, version)
     if allowed is None:
         return
-    with Forwarding(turn.gateway, turn.exchange, allowed.entry, request.id) as it:
-        it.outcome = await begin(turn, request, version)
+    try:
+        with Forwarding(turn.gateway, turn.exchange, allowed.entry, request.id) as it:
+            it.outcome = await begin(turn, request, version)
+    except ConnectFirstError as exc:
+        # What its client can be asked counts from the answer to this on.
+        link_answers.answer_legacy(turn.exchange, request, exc, version, ())
 
 
 async def _call(turn: Turn, held: Held, request: Request) -> None:

@@ -1,0 +1,85 @@
+"""What a client is told whose user has to connect an account first (URL elicitation)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec import Raw
+
+from bascule.decision.facts import Principal
+from bascule.gateway import answers
+from bascule.gateway.approval_states import elicitation
+from bascule.gateway.credentials import Credential
+from bascule.gateway.exchange import Exchange
+from bascule.gateway.linked import ConnectFirstError, PerUser
+from bascule.protocol import legacy, modern
+from bascule.protocol.message import (
+    MISSING_CAPABILITY,
+    URL_ELICITATION_REQUIRED,
+    Error,
+    Request,
+    encode,
+    write_result,
+)
+from bascule.storage.link_requests import digest
+
+KEY = "bascule/link"
+"""Of the input request; servers may not use what begins so."""
+
+
+def answer(exchange: Exchange, request: Request, problem: ConnectFirstError) -> None:
+    """Answer a request of 2026-07-28; the client sends it again when its user is back."""
+    capabilities = request.params[modern.META][modern.CLIENT_CAPABILITIES]
+    if not legacy.elicits_urls(capabilities):
+        needed = {"requiredCapabilities": {"elicitation": {"url": {}}}, "url": problem.url}
+        error = Error(MISSING_CAPABILITY, str(problem), needed)
+        answers.error(exchange, 400, request.id, error)
+        return
+    result: dict[str, Any] = {
+        "resultType": "input_required",
+        "inputRequests": {KEY: elicitation(problem.url, _please(problem))},
+    }
+    exchange.respond(200, answers.JSON, write_result(request.id, Raw(encode(result))))
+
+
+def answer_legacy(
+    exchange: Exchange,
+    request: Request,
+    problem: ConnectFirstError,
+    version: str,
+    asks: tuple[str, ...],
+) -> None:
+    """Answer a request of a revision before that."""
+    error = Error(answers.APPROVAL_REQUIRED, str(problem), {"url": problem.url})
+    if version == legacy.LATEST and legacy.URL_ELICITATION in asks:
+        asked = elicitation(problem.url, _please(problem))["params"]
+        named = {**asked, "elicitationId": digest(problem.link_id).hex()[:32]}
+        error = Error(URL_ELICITATION_REQUIRED, _please(problem), {"elicitations": [named]})
+    answers.error(exchange, 200, request.id, error)
+
+
+def without_answer(request: Request) -> tuple[Request, bool]:
+    """Take what a client answers to us out of a request; tell whether its user went."""
+    responses = request.params.get("inputResponses")
+    if not isinstance(responses, dict) or KEY not in responses:
+        return request, False
+    others = {key: value for key, value in responses.items() if key != KEY}
+    params = {**request.params, "inputResponses": others}
+    if not others:
+        del params["inputResponses"]
+    said = responses[KEY]
+    went = isinstance(said, dict) and said.get("action") == "accept"
+    return Request(request.id, request.method, params), went
+
+
+async def wait(credential: Credential, principal: Principal) -> None:
+    """Give a user who went to the page some time to come back from there."""
+    if isinstance(credential, PerUser):
+        await credential.wait(principal)
+
+
+def _please(problem: ConnectFirstError) -> str:
+    return (
+        f"Connector `{problem.connector}` is used with an account of your own. Connect it "
+        "once, and the call can be made."
+    )
