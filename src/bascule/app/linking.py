@@ -42,7 +42,7 @@ def target_of(config: Config, name: str) -> Target | None:
         policy=policy_for(config, connector.url),
         scopes=credential.scopes,
         issuer=credential.issuer,
-        client=client_of(f"connectors.{name}.credential", credential),
+        client=client_of(credential),
     )
 
 
