@@ -25,7 +25,7 @@ from system.github_double import GitHub, github
 from system.oauth_browser import CALLBACK, Flow
 from system.recorder import Recorder
 from system.server import Installation, configure
-from system.visitor import Visitor
+from system.visitor import PASSWORD, Visitor
 
 TENANT = "8c1f0000-1111-2222-3333-444455556666"
 PROVIDERS = """
@@ -351,6 +351,20 @@ def test_a_disabled_user_does_not_come_back_by_the_provider(place: Place) -> Non
     done = place.corp.login(visitor)
     assert done.status == 403
     assert "disabled" in done.text
+
+
+def test_no_way_in_is_left_beside_the_provider(
+    place: Place, way_back: tuple[Visitor, str]
+) -> None:
+    visitor, path = way_back
+    visitor.get(path)
+    assert "Set password" not in visitor.get("/account").text
+    refused = visitor.post("/account/ways-in", {"password": PASSWORD})
+    assert refused.status == 400
+    assert "identity provider vouches" in refused.text
+    stranger = place.visitor()
+    stranger.sign_in(place.user("alice"), PASSWORD)
+    assert not stranger.signed_in
 
 
 # What the provider is asked again at each refresh.

@@ -25,7 +25,7 @@ from bascule.authserver.accounts import (
 from bascule.authserver.credentials import NotTakenError, Owner, new_way_in, passkey_form
 from bascule.authserver.passwords import MIN_CHARACTERS
 from bascule.clock import UnixTime
-from bascule.storage import browser_sessions, passkeys, passwords, ways_in
+from bascule.storage import browser_sessions, federated_users, passkeys, passwords, ways_in
 from bascule.storage.browser_sessions import BrowserSession
 from bascule.storage.passkeys import Passkey
 from bascule.storage.store import Work
@@ -70,6 +70,8 @@ class AccountPage:
     """`account.html`."""
 
     name: str
+    provider: str
+    """The identity provider that vouches for the user; empty for who signs in here."""
     fresh: bool
     has_password: bool
     min_characters: int
@@ -214,11 +216,13 @@ class Account:
                 now=site.clock(),
             )
         )
+        vouched = await site.store.look(partial(federated_users.get, name=session.name))
         browser = browser_of(request)
         fresh = _is_fresh(session, site.clock())
         owner = self._owner(session, found)
         model = AccountPage(
             name=session.name,
+            provider="" if vouched is None else vouched.who.provider,
             fresh=fresh,
             has_password=has_password,
             min_characters=MIN_CHARACTERS,

@@ -8,7 +8,14 @@ from sqlalchemy import Connection
 
 from bascule.clock import UnixTime
 from bascule.errors import BasculeError
-from bascule.storage import browser_sessions, first_admin, passkeys, passwords, users
+from bascule.storage import (
+    browser_sessions,
+    federated_users,
+    first_admin,
+    passkeys,
+    passwords,
+    users,
+)
 
 
 class WayInRefusedError(BasculeError):
@@ -45,7 +52,13 @@ def exists(conn: Connection, *, name: str) -> bool:
 
 
 def give(conn: Connection, *, name: str, way: WayIn, now: UnixTime) -> None:
-    """Give a user a way in. Raises `WayInRefusedError`."""
+    """Give a user a way in. Raises `WayInRefusedError`.
+
+    None to whom an identity provider vouches for: it would stay open when the account there
+    is closed.
+    """
+    if federated_users.get(conn, name) is not None:
+        raise WayInRefusedError("an identity provider vouches for this user")
     if isinstance(way, NewPassword):
         passwords.replace(conn, name=name, hash_=way.hash, now=now)
         return
