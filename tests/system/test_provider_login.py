@@ -52,6 +52,12 @@ issuer = "http://127.0.0.1:{cognito}"
 client_id = "bascule"
 client_secret = "file:{secret}"
 
+[providers.keycloak]
+kind = "keycloak"
+issuer = "http://127.0.0.1:{keycloak}"
+client_id = "bascule"
+client_key = "file:{key}"
+
 [providers.github]
 kind = "github"
 issuer = "http://127.0.0.1:{github}/login/oauth"
@@ -61,6 +67,7 @@ client_secret = "file:{github_secret}"
 groups.names = {{ "org/9919" = "corp", "team/17" = "support" }}
 admit.groups = ["corp"]
 """
+CLIENT_KEY = signer("client", "ES256")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +78,7 @@ class Place:
     corp: Company
     entra: Company
     cognito: Company
+    keycloak: Company
     github: GitHub
 
     def visitor(self) -> Visitor:
@@ -84,15 +92,20 @@ class Place:
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory, recorder: Recorder) -> Iterator[Place]:
     folder = tmp_path_factory.mktemp("providers")
-    corp, entra, cognito, hub = free_ports(4)
+    corp, entra, cognito, keycloak, hub = free_ports(5)
     secret, github_secret = folder / "secret", folder / "github-secret"
     for path, text in ((secret, SECRET), (github_secret, GITHUB_SECRET)):
         path.touch(0o600)
         path.write_text(text)
+    key = folder / "client-key"
+    key.touch(0o600)
+    key.write_bytes(CLIENT_KEY.key.as_pem(private=True))
     more = PROVIDERS.format(
         corp=corp,
         entra=entra,
         cognito=cognito,
+        keycloak=keycloak,
+        key=key,
         github=hub,
         secret=secret,
         github_secret=github_secret,
@@ -100,7 +113,7 @@ def place(tmp_path_factory: pytest.TempPathFactory, recorder: Recorder) -> Itera
     )
     bascule = configure(folder / "bascule", recorder, more=more)
     with contextlib.ExitStack() as stack:
-        started = _companies(stack, folder, bascule, corp, entra, cognito)
+        started = _companies(stack, folder, bascule, corp, entra, cognito, keycloak)
         made = Place(bascule, *started, stack.enter_context(github(hub)))
         bascule.start()
         stack.callback(bascule.kill)
@@ -114,6 +127,13 @@ def _companies(
         "corp": {},
         "entra": {"path": f"/{TENANT}/v2.0"},
         "cognito": {"refreshUnasked": True, "noOfflineAccess": True},
+        "keycloak": {
+            "refreshUnasked": True,
+            "client": {
+                "token_endpoint_auth_method": "private_key_jwt",
+                "jwks": {"keys": [CLIENT_KEY.key.as_dict(private=False)]},
+            },
+        },
     }
     key = signer("key-1", "RS256")
     return [
@@ -205,6 +225,13 @@ def test_no_provider_is_asked_for_a_resource(place: Place) -> None:
     assert "resource" not in query
     assert query["code_challenge_method"] == ["S256"]
     assert query["nonce"] != query["state"]
+
+
+def test_a_key_serves_instead_of_a_secret(place: Place) -> None:
+    place.keycloak.knows("kim", typ="ID", groups=["staff"])
+    place.keycloak.signs_in("kim")
+    visitor = place.visitor()
+    assert place.keycloak.login(visitor, "keycloak").location == "/account"
 
 
 def test_an_access_token_is_not_taken_for_an_id_token(place: Place) -> None:
@@ -503,7 +530,7 @@ def checks_of(place: Place, name: str) -> dict[str, tuple[bool, str]]:
     return {it["check"]: (it["ok"], it["found"] + it["fix"]) for it in found["checks"]}
 
 
-@pytest.mark.parametrize("name", ["corp", "entra", "cognito", "github"])
+@pytest.mark.parametrize("name", ["corp", "entra", "cognito", "keycloak", "github"])
 def test_the_doctor_finds_nothing_wrong_with_a_good_provider(
     place: Place, name: str
 ) -> None:

@@ -286,7 +286,9 @@ def server_of(metadata: ProviderMetadata) -> AuthorizationServer:
 
 
 def assertion_key(pem: str) -> AssertionKey:
-    """Read a private key, and how it is named: by a certificate beside it, else its own.
+    """Read a private key; a certificate beside it names it, as Entra wants.
+
+    Otherwise it has no name: providers make up their own for the keys that they are given.
 
     Raises `UnusableServerError`, which repeats nothing of it.
     """
@@ -298,7 +300,7 @@ def assertion_key(pem: str) -> AssertionKey:
             continue
         algorithm = _algorithm(key, certified=bool(names))
         if key.is_private and algorithm:
-            return AssertionKey(key, algorithm, names or {"kid": key.thumbprint()})
+            return AssertionKey(key, algorithm, names or {})
     raise UnusableServerError(
         "`client_key` holds no private key in PEM, without a password: RSA, P-256, Ed25519"
     )
