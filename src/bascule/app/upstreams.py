@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from bascule.app.place import Place
 from bascule.app.stdio import endpoint_of
@@ -31,16 +32,23 @@ def keep_unchanged(
 ) -> tuple[dict[str, Upstream], list[UpstreamPool]]:
     """Give `fresh`, but for connectors that did not change; and the pools of the others.
 
+    What a server is shown is always the fresh: behind the same reference there may be
+    another secret.
     What goes on there comes to its end. Streams that only listen have none: those
     of a connector that is gone are cut.
     """
     kept, retired = dict(fresh), []
     for name, upstream in old.items():
-        if name in fresh and fresh[name].connector == upstream.connector:
-            kept[name] = upstream
+        if name in fresh and _is_same(fresh[name], upstream):
+            kept[name] = replace(upstream, credential=fresh[name].credential)
             continue
         upstream.pool.retire()
         retired.append(upstream.pool)
         if name not in fresh:
             upstream.pool.end_listening()
     return kept, retired
+
+
+def _is_same(one: Upstream, other: Upstream) -> bool:
+    same_place = one.pool.endpoint == other.pool.endpoint
+    return same_place and one.connector == other.connector
