@@ -324,7 +324,8 @@ def test_the_upstream_gets_nothing_of_the_clients_own(
 def test_the_clients_token_is_nowhere_in_what_goes_upstream(
     bascule: Installation, token: str, upstream: Recorder
 ) -> None:
-    bascule.tool(token, "echo")
+    for name in ("echo", "redirects", "unauthorized", "html", "dies"):
+        bascule.tool(token, name)
     bascule.call(token, "tools/list")
     bascule.stream(token, "tools/call", {"name": "streams"}).close()
     upstream.wait()
@@ -348,7 +349,7 @@ def test_a_connector_without_a_credential_shows_none(
 def test_the_credential_reaches_neither_log_nor_client(
     bascule: Installation, token: str
 ) -> None:
-    for name in ("echo", "fails", "dies", "unauthorized", "garbage"):
+    for name in ("echo", "fails", "dies", "unauthorized", "redirects", "garbage"):
         answer = bascule.tool(token, name)
         assert CREDENTIAL not in repr(answer)
     for path in bascule.data.rglob("*"):
