@@ -148,7 +148,7 @@ def test_every_published_shape_is_tried() -> None:
     elsewhere = ["config", "bench", "doctor", "import-osv", "import-audits", "scan"]
     elsewhere += [f"policy-{it}" for it in ("diff", "simulate", "suggest")]
     elsewhere += [f"policy-{it}" for it in ("explain", "test", "who-can")]
-    elsewhere += ["grant-list", "grant-list-unused"]
+    elsewhere += ["grant-list", "grant-list-unused", "secret-list"]
     elsewhere += [f"approvals-{verb}" for verb in ("approve", "deny", "list", "show")]
     of_locking = [
         "install",

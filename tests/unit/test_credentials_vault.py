@@ -11,7 +11,8 @@ import pytest
 from sqlalchemy import text
 
 from bascule.clock import system_entropy
-from bascule.credentials.vault import Vault, VaultError
+from bascule.credentials.vault import Vault
+from bascule.credentials.wrapping import LocalKey, NamedKeys, VaultError
 from bascule.storage.store import Store
 from oauth_state import NOW
 from postgres import OpenStore
@@ -25,8 +26,9 @@ def store(open_state: OpenStore) -> Iterator[Store]:
         yield opened
 
 
-def vault(key: bytes = KEY) -> Vault:
-    return Vault(key, lambda: NOW, system_entropy)
+def vault(key: bytes = KEY, *former: bytes) -> Vault:
+    keys = [LocalKey(it, system_entropy) for it in (key, *former)]
+    return Vault(NamedKeys(keys[0], keys[1:]), lambda: NOW, system_entropy)
 
 
 def put(store: Store, owner: str, name: str, value: bytes) -> None:
@@ -126,3 +128,28 @@ def test_a_secret_that_was_deleted_is_gone(store: Store) -> None:
     store.run(delete)
     store.run(delete)
     assert get(store, "user:alice", "token") is None
+
+
+def test_a_rotation_needs_the_old_key_once_and_nothing_changes_for_owners(
+    store: Store,
+) -> None:
+    put(store, "user:alice", "token", b"of alice")
+    put(store, "user:alice", "other", b"another of alice")
+    before = rows(store)
+    fresh = bytes(reversed(KEY))
+    store.run(partial(vault(fresh, KEY).rotate, owner="user:alice"))
+    assert get(store, "user:alice", "token", fresh) == b"of alice"
+    assert get(store, "user:alice", "other", fresh) == b"another of alice"
+    with pytest.raises(VaultError, match=r"vault\.former"):
+        get(store, "user:alice", "token", KEY)
+    lines = {it for it in before.split(", ") if it.startswith("b'")}
+    assert lines
+    assert not any(it in rows(store) for it in lines)
+
+
+def test_a_rotation_without_the_old_key_leaves_all_as_it_was(store: Store) -> None:
+    put(store, "user:alice", "token", b"of alice")
+    before = rows(store)
+    with pytest.raises(VaultError):
+        store.run(partial(vault(bytes(32)).rotate, owner="user:alice"))
+    assert rows(store) == before

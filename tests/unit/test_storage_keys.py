@@ -11,12 +11,11 @@ import pytest
 from sqlalchemy import select, update
 
 from bascule.clock import system_entropy
-from bascule.errors import BasculeError
 from bascule.storage.key_store import FolderKeys, KeyStore
 from bascule.storage.postgres import PostgresStore, open_postgres
 from bascule.storage.private_files import UnsafeFileError
 from bascule.storage.schema import keys
-from bascule.storage.wrapped_keys import KeyEncryptionError, WrappedKeys, parse_key
+from bascule.storage.wrapped_keys import KeyEncryptionError, WrappedKeys
 from postgres import PostgresServer
 
 KEY = bytes(range(32))
@@ -135,16 +134,3 @@ def test_no_flipped_bit_of_a_wrapped_key_is_taken(database: PostgresStore) -> No
         )
         with pytest.raises(KeyEncryptionError):
             store.read("a")
-
-
-@pytest.mark.parametrize("text", ["", "x", "AAAA", "00" * 31, "zz" * 32, "canary" * 8])
-def test_what_is_no_key_is_refused_and_not_repeated(text: str) -> None:
-    with pytest.raises(KeyEncryptionError) as caught:
-        parse_key(text)
-    assert isinstance(caught.value, BasculeError)
-    assert not text or text not in str(caught.value)
-
-
-def test_a_key_is_read_from_hex_and_base64() -> None:
-    assert parse_key("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\n") == KEY
-    assert parse_key(KEY.hex()) == KEY

@@ -6,8 +6,8 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from bascule.app.files import is_reference
 from bascule.app.lock_place import LockPlace
+from bascule.app.secrets import is_reference
 from bascule.launch.command import Command
 from bascule.launch.sandbox.spec import MEMORY_BYTES, PROCESSES, SandboxSpec
 from bascule.lock.entry_point import executable_argv

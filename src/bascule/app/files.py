@@ -14,7 +14,6 @@ from bascule.storage.private_files import (
     refuse_writable_by_others,
 )
 
-SECRET_BYTES = 64 << 10
 TEXT_BYTES = 16 << 20
 LOCK_ATTEMPTS = 10
 LOCK_PAUSE_SECONDS = 0.05
@@ -84,35 +83,6 @@ def check_configuration_files(config_path: Path) -> None:
             refuse_writable_by_others(path)
     if config_path.parent.is_dir():
         refuse_replaceable_by_others(config_path)
-
-
-def is_reference(value: str) -> bool:
-    """Tell whether a setting is a reference to a secret rather than the value itself."""
-    return value.startswith(("file:", "env:", "keyring:", "vault:"))
-
-
-def resolve_secret(reference: str) -> str:
-    """Read a secret that the configuration refers to: `file:PATH` or `env:NAME`.
-
-    Raises `BasculeError`, which names the reference and never the secret.
-    """
-    kind, _, where = reference.partition(":")
-    if kind == "env":
-        value = os.environ.get(where)
-        if value is None:
-            raise BasculeError(f"secret `{reference}`: the variable is not set")
-        return value
-    if kind == "file":
-        path = Path(where)
-        if not path.is_file():
-            raise BasculeError(f"secret `{reference}`: there is no such file")
-        refuse_readable_by_others(path)
-        try:
-            with path.open("rb") as file:
-                return file.read(SECRET_BYTES).decode().strip("\r\n")
-        except (OSError, UnicodeDecodeError) as exc:
-            raise BasculeError(f"secret `{reference}` cannot be read as text") from exc
-    raise BasculeError(f"secret `{reference}`: only `file:` and `env:` can be read by now")
 
 
 def lock_data_directory(path: Path) -> int:

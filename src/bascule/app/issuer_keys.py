@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from urllib.parse import urlsplit
 
-from bascule.app.files import resolve_secret
+from bascule.app.secrets import ReadSecret, resolve_secret
 from bascule.audit.writer import LogUnavailableError
 from bascule.clock import monotonic
 from bascule.config.model import Config, Issuer
@@ -99,9 +99,14 @@ class IssuerKeyReader:
     """Keeps the keys of all configured issuers current."""
 
     def __init__(
-        self, callers: Callers, records: Records, now: Callable[[], float] = monotonic
+        self,
+        callers: Callers,
+        records: Records,
+        now: Callable[[], float] = monotonic,
+        read_secret: ReadSecret = resolve_secret,
     ) -> None:
         self._now = now
+        self._read_secret = read_secret
         self._callers = callers
         self._issuers = callers.issuers
         self._records = records
@@ -115,9 +120,8 @@ class IssuerKeyReader:
         for issuer in self._issuers.every():
             name = issuer.rules.issuer
             if issuer.answers is not None:
-                issuer.answers.ask = partial(
-                    _ask, issuer.rules, _policy(issuer.rules, config)
-                )
+                policy = _policy(issuer.rules, config)
+                issuer.answers.ask = partial(_ask, self._read_secret, issuer.rules, policy)
                 continue
             reading = old.get(name)
             if reading is None or reading.issuer is not issuer:
@@ -186,11 +190,13 @@ def _policy(rules: Issuer, config: Config) -> FetchPolicy:
     return replace(_POLICY, private=config.network.private, loopback=loopback)
 
 
-async def _ask(rules: Issuer, policy: FetchPolicy, token: bytes) -> bytes:
+async def _ask(
+    read_secret: ReadSecret, rules: Issuer, policy: FetchPolicy, token: bytes
+) -> bytes:
     """Ask an issuer about a token. Raises `BasculeError`."""
     it = rules.introspection
     assert it is not None  # noqa: S101 - of such issuers alone
-    secret = await asyncio.to_thread(resolve_secret, it.client_secret)
+    secret = await asyncio.to_thread(read_secret, it.client_secret)
     return await introspect_token(
         it.endpoint,
         it.client_id,

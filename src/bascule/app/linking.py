@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from bascule.app.oauth_clients import client_of
 from bascule.app.place import Place
+from bascule.app.secrets import ReadSecret
 from bascule.authserver.links import Links
 from bascule.clock import system_clock, system_entropy
 from bascule.config.model import Config
@@ -23,7 +24,7 @@ LOOK_SECONDS = 1.0
 """Between looks for accounts that have ended."""
 
 
-def target_of(config: Config, name: str) -> Target | None:
+def target_of(config: Config, name: str, read_secret: ReadSecret) -> Target | None:
     """Give a connector whose users have accounts of their own there; None for any other.
 
     Raises `BasculeError` when what its client proves itself with cannot be read.
@@ -42,7 +43,7 @@ def target_of(config: Config, name: str) -> Target | None:
         policy=policy_for(config, connector.url),
         scopes=credential.scopes,
         issuer=credential.issuer,
-        client=client_of(credential),
+        client=client_of(credential, read_secret),
     )
 
 
@@ -58,7 +59,7 @@ def per_user(
     """Make what shows a server each user's own token."""
     store = place.open_state()
     accounts = LinkedAccounts(
-        store, place.vault(), system_clock, system_entropy, generation
+        store, place.vault(config.vault), system_clock, system_entropy, generation
     )
     public_url = config.server.public_url
     return PerUser(target, accounts, store, public_url, system_clock, system_entropy)
@@ -66,17 +67,22 @@ def per_user(
 
 def link_pages(config: Callable[[], Config], place: Place) -> Links:
     """Make the pages on which users connect accounts."""
-    vault, public_url = place.vault(), config().server.public_url
+    vault, public_url = place.vault(config().vault), config().server.public_url
     clients = LinkClients(public_url, place.open_state(), vault)
     flow = LinkFlow(public_url, clients, system_clock, system_entropy)
-    return Links(flow, clients, vault, lambda name: target_of(config(), name))
+
+    def target(name: str) -> Target | None:
+        current = config()
+        return target_of(current, name, place.secrets(current.vault))
+
+    return Links(flow, clients, vault, target)
 
 
 def ended_accounts(config: Callable[[], Config], place: Place) -> EndedAccounts:
     """Make what revokes, at the upstream, tokens of accounts that have ended."""
     return EndedAccounts(
         place.open_state(),
-        place.vault(),
+        place.vault(config().vault),
         lambda url: policy_for(config(), url),
         system_clock,
         system_entropy,

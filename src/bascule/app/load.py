@@ -111,3 +111,5 @@ def require_same_server(before: Config, after: Config) -> None:
     """Refuse a reload that would need other sockets. Raises `BasculeError`."""
     if after.server != before.server:
         raise BasculeError("`[server]` has changed: restart to listen elsewhere")
+    if after.vault != before.vault:
+        raise BasculeError("`[vault]` has changed: restart to use other keys")

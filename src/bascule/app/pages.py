@@ -9,7 +9,6 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 
 from bascule.app.accounts import account_routes
-from bascule.app.files import resolve_secret
 from bascule.app.linking import link_pages
 from bascule.app.place import Place
 from bascule.authserver.call_approvals import CallApprovals
@@ -96,7 +95,7 @@ def _call_approvals(parts: PageParts) -> CallApprovals:
 def _exchange(parts: PageParts) -> ProviderExchange:
     return ProviderExchange(
         OpenIdProviders(parts.config),
-        resolve_secret,
+        lambda it: parts.place.secrets(parts.config().vault)(it),
         clock=system_clock,
         entropy=system_entropy,
     )
@@ -120,7 +119,7 @@ def authorization_server(parts: PageParts) -> AuthorizationServer:
         heard=parts.heard,
         note_change=parts.place.note_change,
         nonces=parts.place.nonces(),
-        vault=parts.place.vault(),
+        vault=parts.place.vault(config.vault),
         origins=frozenset(origin.decode() for origin in allowed_for(config.server).origins),
         clock=system_clock,
         entropy=system_entropy,

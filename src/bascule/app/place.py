@@ -7,13 +7,20 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bascule.app.files import resolve_secret
+from bascule.app.secrets import (
+    OPERATOR,
+    ReadSecret,
+    key_bytes,
+    resolve_secret,
+    secret_name,
+)
+from bascule.app.vault_keys import vault_keys
 from bascule.audit.log import LogKeys, log_keys
 from bascule.audit.log_files import FolderFiles
 from bascule.audit.log_place import LogPlace
 from bascule.clock import system_clock, system_entropy
 from bascule.config.model import Server
-from bascule.credentials import vault
+from bascule.config.vault import VaultTable
 from bascule.credentials.vault import Vault
 from bascule.errors import BasculeError
 from bascule.gateway.handles import KEY_BYTES
@@ -50,14 +57,14 @@ class Place:
     def _keys(self, server: Server) -> KeyStore:
         if self._database is None:
             return FolderKeys(self.data_dir / "keys")
-        from bascule.storage.wrapped_keys import WrappedKeys, parse_key
+        from bascule.storage.wrapped_keys import WrappedKeys
 
         if server.key_encryption is None:
             raise BasculeError(
                 "`server.key_encryption` is missing: keys are kept in the database, and "
                 "nobody who reads it may read them; see `docs/how-to/run-a-team-server.md`"
             )
-        key = parse_key(resolve_secret(server.key_encryption))
+        key = key_bytes("server.key_encryption", resolve_secret(server.key_encryption))
         return WrappedKeys(self._database, key, system_entropy)
 
     @property
@@ -119,18 +126,27 @@ class Place:
             raise BasculeError(f"`{_HANDLES_KEY}` is no key: remove it, and one is made")
         return key
 
-    def vault(self) -> Vault:
-        """Give the vault; its key-encryption key is made when missing.
+    def vault(self, table: VaultTable) -> Vault:
+        """Give the vault, opened by what `[vault]` names. Raises `BasculeError`."""
+        keys = vault_keys(table, self.keys, system_clock, system_entropy)
+        return Vault(keys, system_clock, system_entropy)
 
-        Raises `BasculeError`.
-        """
-        key = self.keys.create(vault.KEY_NAME, system_entropy(vault.KEY_BYTES))
-        if len(key) != vault.KEY_BYTES:
-            raise BasculeError(
-                f"`{vault.KEY_NAME}` is no key: bring the right one back, or remove it; "
-                "then what the vault holds must be stored anew"
-            )
-        return Vault(key, system_clock, system_entropy)
+    def secrets(self, table: VaultTable) -> ReadSecret:
+        """Give what reads references to secrets, those to the vault included."""
+
+        def read(reference: str) -> str:
+            if not reference.startswith("vault:"):
+                return resolve_secret(reference)
+            name = reference.removeprefix("vault:")
+            get = partial(self.vault(table).get, owner=OPERATOR, name=secret_name(name))
+            value = self.open_state().read(get)
+            if value is None:
+                raise BasculeError(
+                    f"secret `{reference}` is not in the vault: `bascule secret set {name}`"
+                )
+            return value.decode()
+
+        return read
 
     def log(self) -> LogPlace:
         """Give the parts of the log."""

@@ -14,13 +14,14 @@ from collections.abc import Collection, Iterator
 from functools import partial
 from pathlib import Path
 
-from bascule.app import files, state
+from bascule.app import state
 from bascule.app.approved import stamp_of
 from bascule.app.follow import POLL_SECONDS
 from bascule.app.load import Loaded
 from bascule.app.locked_launch import LockedLaunch, record_reached, record_refused
 from bascule.app.place import Place
 from bascule.app.revocation_news import RevocationNews
+from bascule.app.secrets import ReadSecret, is_reference, resolve_secret
 from bascule.app.timers import Timer
 from bascule.clock import UnixTime, monotonic, system_clock, system_entropy
 from bascule.config.model import Config, Connector, Limits
@@ -74,24 +75,28 @@ def endpoint_of(name: str, data_dir: Path) -> Endpoint:
     return Endpoint(f"http://stdio/{name}", socket=str(socket_path(data_dir)))
 
 
-def commands_of(config: Config) -> dict[str, Command]:
+def commands_of(
+    config: Config, read_secret: ReadSecret = resolve_secret
+) -> dict[str, Command]:
     """Give the commands of a configuration, by connector. Raises `BasculeError`."""
     return {
-        name: command_of(name, connector)
+        name: command_of(name, connector, read_secret)
         for name, connector in config.connectors.items()
         if connector.command is not None
     }
 
 
-def command_of(name: str, connector: Connector) -> Command:
+def command_of(
+    name: str, connector: Connector, read_secret: ReadSecret = resolve_secret
+) -> Command:
     """Give the command of one stdio connector, its secrets read. Raises `BasculeError`."""
     assert connector.command is not None  # noqa: S101 - the caller has looked
     environment: dict[str, str] = {}
     secrets: set[str] = set()
     for variable, value in connector.env.items():
         environment[variable] = value
-        if files.is_reference(value):
-            environment[variable] = secret = files.resolve_secret(value)
+        if is_reference(value):
+            environment[variable] = secret = read_secret(value)
             if "\0" in secret:
                 raise BasculeError(f"connector `{name}`: `env.{variable}` is no text")
             secrets.update(line for line in secret.splitlines() if len(line) > 3)
@@ -139,7 +144,8 @@ class StdioHosts:
         self._refused: dict[str, str] = {}
         """Why the last start of a connector was refused."""
         self._stamp = stamp_of(config_path)
-        self._fresh = config, commands_of(config), entries_beside(config_path)
+        commands = commands_of(config, place.secrets(config.vault))
+        self._fresh = config, commands, entries_beside(config_path)
         self.commit()
         self._news = RevocationNews(place.open_state())
         self._kept_off: dict[str, dict[str, UnixTime]] = {}
@@ -155,7 +161,8 @@ class StdioHosts:
         Raises `BasculeError`.
         """
         entries = entries_beside(self._config_path)
-        self._fresh = loaded.config, commands_of(loaded.config), entries
+        read_secret = self._place.secrets(loaded.config.vault)
+        self._fresh = loaded.config, commands_of(loaded.config, read_secret), entries
 
     def commit(self) -> None:
         """Put what was prepared into force: what has changed ends after its calls."""

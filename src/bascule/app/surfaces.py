@@ -9,8 +9,8 @@ from functools import partial
 from typing import Any
 
 from bascule.app.enclosure import spec_of
-from bascule.app.files import is_reference
 from bascule.app.lock_place import LockPlace
+from bascule.app.secrets import is_reference
 from bascule.app.stdio import command_of
 from bascule.app.upstream_credentials import listing_header
 from bascule.config.model import Connector

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from functools import partial
 
-from bascule.app import files
 from bascule.app.linking import per_user, target_of
 from bascule.app.oauth_clients import client_of
 from bascule.app.place import Place
+from bascule.app.secrets import ReadSecret, resolve_secret
 from bascule.clock import system_clock, system_entropy
 from bascule.config.model import Config, Connector
 from bascule.credentials.asking import Actors, Asking, Source
@@ -33,25 +33,27 @@ def credential_of(name: str, config: Config, callers: Callers, place: Place) -> 
         case "none":
             return Fixed(Presented(b""))
         case "static":
-            return _static(name, connector)
+            return _static(name, connector, place.secrets(config.vault))
         case "client_credentials" | "token_exchange":
-            return _issued(name, config, callers)
+            return _issued(name, config, callers, place.secrets(config.vault))
         case "per_user":
-            target = target_of(config, name)
+            target = target_of(config, name, place.secrets(config.vault))
             if target is None:
                 raise BasculeError(f"connector `{name}`: accounts need a `url`")
             return per_user(target, config, place, lambda: callers.generation)
 
 
-def _static(name: str, connector: Connector) -> Fixed:
+def _static(name: str, connector: Connector, read_secret: ReadSecret) -> Fixed:
     credential = connector.credential
-    value = files.resolve_secret(credential.value or "")
+    value = read_secret(credential.value or "")
     if not (value and value.isascii() and value.isprintable()):
         raise BasculeError(f"connector `{name}`: its credential cannot be a header")
     return Fixed(Presented(header_block((credential.header.encode(), value.encode()))))
 
 
-async def listing_header(connector: Connector, config: Config) -> tuple[str, str] | None:
+async def listing_header(
+    connector: Connector, config: Config, read_secret: ReadSecret = resolve_secret
+) -> tuple[str, str] | None:
     """Give the header to read what a server serves with, for nobody; None for none.
 
     A server that only users may see shows nobody its lists. Raises `BasculeError`.
@@ -59,17 +61,17 @@ async def listing_header(connector: Connector, config: Config) -> tuple[str, str
     credential = connector.credential
     match credential.kind:
         case "static":
-            return credential.header, files.resolve_secret(credential.value or "")
+            return credential.header, read_secret(credential.value or "")
         case "client_credentials":
-            tokens = await _asking(connector, config).for_itself()
+            tokens = await _asking(connector, config, read_secret).for_itself()
             return "Authorization", tokens.authorization()
         case _:
             return None
 
 
-def _issued(name: str, config: Config, callers: Callers) -> Tokens:
+def _issued(name: str, config: Config, callers: Callers, read_secret: ReadSecret) -> Tokens:
     connector = config.connectors[name]
-    asking = _asking(connector, config)
+    asking = _asking(connector, config, read_secret)
     if connector.credential.kind == "client_credentials":
         return Tokens(IssuedTokens(asking.for_itself, system_clock, lambda: 0), _anybody)
     exchange = partial(
@@ -81,9 +83,9 @@ def _issued(name: str, config: Config, callers: Callers) -> Tokens:
     return Tokens(tokens, _actors)
 
 
-def _asking(connector: Connector, config: Config) -> Asking:
+def _asking(connector: Connector, config: Config, read_secret: ReadSecret) -> Asking:
     credential = connector.credential
-    client = client_of(credential)
+    client = client_of(credential, read_secret)
     # The rules of the configuration see to all three.
     if client is None or credential.issuer is None or connector.url is None:
         raise BasculeError("a credential of this kind needs `issuer` and `client_id`")

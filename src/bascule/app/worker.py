@@ -93,7 +93,9 @@ class Worker:
             writer=GATEWAY_WRITER,
             boot=recording.boot,
         )
-        self._issuer_keys = IssuerKeyReader(self.gateway.callers, records)
+        self._issuer_keys = IssuerKeyReader(
+            self.gateway.callers, records, read_secret=place.secrets(loaded.config.vault)
+        )
         self._issuer_keys.configure(loaded.config)
         self._approval_clock = CallApprovalClock(place.open_state(), records, system_clock)
         self._ended_accounts = linking.ended_accounts(lambda: self._loaded.config, place)
@@ -145,7 +147,7 @@ class Worker:
         """
         self._fresh = (
             loaded,
-            (upstreams(loaded.config, self._place, self.gateway.callers)),
+            upstreams(loaded.config, self._place, self.gateway.callers),
         )
 
     def commit(self) -> None:

@@ -44,7 +44,7 @@ def idp(ctx: click.Context, name: str, as_json: bool) -> None:
 
 async def _examine(context: CommandContext, name: str) -> list[Finding]:
     from bascule.app.doctor_idp import examine_provider
-    from bascule.app.files import resolve_secret
+    from bascule.app.secrets import resolve_secret
     from bascule.authserver.provider_exchange import ProviderExchange
     from bascule.oauthclient.openid import OpenIdProviders
     from bascule.storage import users

@@ -36,6 +36,7 @@ COMMANDS: Mapping[str, str] = {
     "decide": "decide:decide",
     "audit": "audit:audit",
     "scan": "scan:scan",
+    "secret": "secret:secret",
     "posture": "posture:posture",
     "doctor": "doctor:doctor",
     "config": "config:config",

@@ -384,6 +384,12 @@ class KeyRotated(Struct):
     kid: str
 
 
+class KeptSecret(Struct):
+    """`secret list`, a line for each: how the configuration refers to it."""
+
+    secret: Annotated[str, Meta(pattern="^vault:.+$")]
+
+
 class Examined(Struct):
     """`doctor`: what came of each step; `fix` is empty where nothing is wrong."""
 
@@ -674,6 +680,7 @@ SCHEMAS: Mapping[str, type[Struct] | None] = {
     "reject": ConnectorDecided,
     "revoke": Revoked,
     "scan": Scanned,
+    "secret-list": KeptSecret,
     "token-issue": TokenIssued,
     "update": Proposed,
     "user-add": UserAdded,

@@ -16,7 +16,9 @@ from bascule.cli.context import CommandContext
 from bascule.cli.output import emit, emit_rows
 from bascule.clock import UnixTime, system_clock
 from bascule.errors import BasculeError
-from bascule.storage import users
+from bascule.storage import foreigners as foreign
+from bascule.storage import users, vault
+from bascule.storage.store import Transaction
 
 as_json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
@@ -193,6 +195,32 @@ def enable(context: CommandContext, name: str, as_json: bool) -> None:
         text=f"enabled user:{name}",
         as_json=as_json,
     )
+
+
+@user.command()
+@click.argument("name")
+@as_json_option
+@click.pass_obj
+def forget(context: CommandContext, name: str, as_json: bool) -> None:
+    """Disable a user and destroy the key of all secrets that are kept for it.
+
+    Tokens of its accounts at servers can be read by nobody any more, in backups of the
+    database neither. NAME, or user:ISSUER|SUB for one of an issuer.
+    """
+    who = foreigners.foreign_user(name)
+    key = f"user:{_existing(context, name)}" if who is None else who.key
+    context.record_admin("user.forget", {}, user=key)
+    now = system_clock()
+
+    def work(conn: Transaction) -> None:
+        if who is None:
+            users.disable(conn, name=key.removeprefix("user:"), now=now)
+        else:
+            foreign.disable(conn, who=who, now=now)
+        vault.remove_owner(conn, key)
+
+    context.change(work)
+    emit({"user": key, "forgotten": True}, text=f"forgot {key}", as_json=as_json)
 
 
 def _existing(context: CommandContext, text: str) -> str:

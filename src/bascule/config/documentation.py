@@ -6,9 +6,16 @@ import ast
 import inspect
 from collections.abc import Mapping
 
-from bascule.config import credentials, introspection, model, possession, providers
+from bascule.config import (
+    credentials,
+    introspection,
+    model,
+    possession,
+    providers,
+    vault,
+)
 
-_MODULES = (model, credentials, introspection, possession, providers)
+_MODULES = (model, credentials, introspection, possession, providers, vault)
 """Where tables are."""
 
 

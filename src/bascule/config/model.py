@@ -16,6 +16,7 @@ from bascule.config.introspection import Introspection
 from bascule.config.possession import Dpop, Possession
 from bascule.config.providers import Provider, ProviderName
 from bascule.config.table import SecretRef, Table
+from bascule.config.vault import VaultTable
 
 ConnectorName = Annotated[
     str,
@@ -428,6 +429,8 @@ class Config(Table, frozen=True):
     """How many calls may be made, by a name of your choice."""
     shadow: Shadow = field(default_factory=Shadow)
     """Rights that are tried out beside those in force."""
+    vault: VaultTable = field(default_factory=VaultTable)
+    """What keeps secrets in the database unreadable."""
     audit: Audit = field(default_factory=Audit)
     """Copies of the log's checkpoints."""
     limits: Limits = field(default_factory=Limits)

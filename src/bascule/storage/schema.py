@@ -598,10 +598,11 @@ vault_keys = Table(
     "vault_keys",
     metadata,
     Column("owner", Text, primary_key=True),
+    Column("key_id", Text, nullable=False),
     Column("wrapped", LargeBinary, nullable=False),
     Column("created_at", BigInteger, nullable=False),
 )
-"""A data key for each owner of secrets, encrypted under the key-encryption key."""
+"""A data key for each owner of secrets, encrypted under the key-encryption key `key_id`."""
 
 vault_entries = Table(
     "vault_entries",

@@ -19,14 +19,43 @@ class SealedEntry:
     sealed: bytes = field(repr=False)
 
 
-def wrapped_key(conn: Connection, owner: str) -> bytes | None:
-    """Give an owner's data key, encrypted; None when there is none, or no longer."""
-    return conn.execute(select(keys.c.wrapped).where(keys.c.owner == owner)).scalar()
+@dataclass(frozen=True, slots=True)
+class WrappedKey:
+    """A data key, encrypted."""
+
+    key_id: str
+    """Of the key-encryption key."""
+    wrapped: bytes = field(repr=False)
 
 
-def keep_key(conn: Connection, owner: str, wrapped: bytes, *, now: UnixTime) -> None:
-    """Keep the first data key of an owner."""
-    conn.execute(insert(keys).values(owner=owner, wrapped=wrapped, created_at=now))
+def wrapped_key(conn: Connection, owner: str) -> WrappedKey | None:
+    """Give an owner's data key; None when there is none, or no longer."""
+    row = conn.execute(select(keys).where(keys.c.owner == owner)).one_or_none()
+    return None if row is None else WrappedKey(row.key_id, row.wrapped)
+
+
+def keep_key(conn: Connection, owner: str, key: WrappedKey, *, now: UnixTime) -> None:
+    """Keep a data key of an owner, in place of the one before."""
+    values = {"key_id": key.key_id, "wrapped": key.wrapped, "created_at": now}
+    same = keys.c.owner == owner
+    if conn.execute(update(keys).where(same).values(values)).rowcount == 0:
+        conn.execute(insert(keys).values(owner=owner, **values))
+
+
+def owners(conn: Connection) -> list[str]:
+    """Give all who have a data key."""
+    return list(conn.execute(select(keys.c.owner).order_by(keys.c.owner)).scalars())
+
+
+def key_ids(conn: Connection) -> set[str]:
+    """Give the key-encryption keys that are needed to read what is there."""
+    return set(conn.execute(select(keys.c.key_id).distinct()).scalars())
+
+
+def names(conn: Connection, owner: str) -> list[str]:
+    """Give the names of an owner's secrets."""
+    query = select(entries.c.name).where(entries.c.owner == owner)
+    return list(conn.execute(query.order_by(entries.c.name)).scalars())
 
 
 def entry(conn: Connection, owner: str, name: str) -> SealedEntry | None:

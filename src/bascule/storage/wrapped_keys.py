@@ -7,8 +7,6 @@ so nonces are random.
 
 from __future__ import annotations
 
-import base64
-import binascii
 import contextlib
 import hashlib
 from collections.abc import Iterator
@@ -22,34 +20,11 @@ from bascule.errors import BasculeError
 from bascule.storage.postgres import PostgresStore
 from bascule.storage.schema import keys
 
-KEY_BYTES = 32
 _NONCE_BYTES = 12
 
 
 class KeyEncryptionError(BasculeError):
-    """The key that wraps the others is missing, malformed or another one."""
-
-
-def parse_key(text: str) -> bytes:
-    """Read a key-encryption key: 32 bytes, in Base64 or hex.
-
-    Raises `KeyEncryptionError`, which does not repeat it.
-    """
-    text = text.strip()
-    try:
-        key = (
-            bytes.fromhex(text)
-            if len(text) == 2 * KEY_BYTES
-            else base64.b64decode(text, validate=True)
-        )
-    except (ValueError, binascii.Error):
-        key = b""
-    if len(key) != KEY_BYTES:
-        raise KeyEncryptionError(
-            "`server.key_encryption` must refer to 32 random bytes in Base64, for instance "
-            "from `openssl rand -base64 32`"
-        )
-    return key
+    """The key that wraps the others is another one."""
 
 
 class WrappedKeys:

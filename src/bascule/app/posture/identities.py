@@ -7,8 +7,8 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from bascule.app.files import is_reference, resolve_secret
 from bascule.app.posture.control import Control, Subject
+from bascule.app.secrets import is_reference, resolve_secret
 from bascule.config.model import Config, Connector
 from bascule.decision.gate import Gate
 from bascule.decision.snapshot import Snapshot

@@ -129,6 +129,7 @@ def _vault_tables() -> None:
     op.create_table(
         "vault_keys",
         sa.Column("owner", sa.Text, nullable=False),
+        sa.Column("key_id", sa.Text, nullable=False),
         sa.Column("wrapped", sa.LargeBinary, nullable=False),
         sa.Column("created_at", sa.BigInteger, nullable=False),
         sa.PrimaryKeyConstraint("owner", name="pk_vault_keys"),
