@@ -44,7 +44,6 @@ def idp(ctx: click.Context, name: str, as_json: bool) -> None:
 
 async def _examine(context: CommandContext, name: str) -> list[Finding]:
     from bascule.app.doctor_idp import examine_provider
-    from bascule.app.secrets import resolve_secret
     from bascule.authserver.provider_exchange import ProviderExchange
     from bascule.oauthclient.openid import OpenIdProviders
     from bascule.storage import users
@@ -55,7 +54,7 @@ async def _examine(context: CommandContext, name: str) -> list[Finding]:
     groups = [group for it in context.store().read(users.every) for group in it.groups]
     exchange = ProviderExchange(
         OpenIdProviders(lambda: config),
-        resolve_secret,
+        context.place().secrets(config.vault),
         clock=system_clock,
         entropy=system_entropy,
     )
