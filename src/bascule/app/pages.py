@@ -25,6 +25,7 @@ from bascule.gateway.public import public_application
 from bascule.identity.keys import KeySet
 from bascule.net.fetch import FetchPolicy
 from bascule.oauthclient.openid import OpenIdProviders
+from bascule.oauthclient.workload_keys import WorkloadKeys
 from bascule.storage.sealed_arguments import arguments_key
 from bascule.web.headers import SecurityHeaders
 from bascule.web.page import no_such_page
@@ -119,6 +120,7 @@ def authorization_server(parts: PageParts) -> AuthorizationServer:
         heard=parts.heard,
         note_change=parts.place.note_change,
         nonces=parts.place.nonces(),
+        workload_keys=WorkloadKeys(parts.config),
         vault=parts.place.vault(config.vault),
         origins=frozenset(origin.decode() for origin in allowed_for(config.server).origins),
         clock=system_clock,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 from base64 import b64decode
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from urllib.parse import unquote_plus
 
@@ -15,6 +15,7 @@ from bascule.authserver.documents import DocumentUnavailableError, Published
 from bascule.authserver.errors import InvalidClientError, InvalidRequestError
 from bascule.authserver.parameters import Parameters
 from bascule.authserver.server import AuthorizationServer, digest_of
+from bascule.authserver.workloads import is_workload, read_assertion, shown_workload
 from bascule.clock import UnixTime
 from bascule.identity.client_assertion import (
     Assertion,
@@ -25,10 +26,13 @@ from bascule.identity.client_assertion import (
 )
 from bascule.identity.client_document import address_problem, is_document_address
 from bascule.identity.confirmation import Confirmation
+from bascule.identity.foreign_token import Unverified
+from bascule.identity.workload import NoWorkloadError, ShownWorkload
 from bascule.storage import agents, used_assertions
 from bascule.storage.agents import Agent
 
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+SPIFFE_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-spiffe"
 LEEWAY_SECONDS = 30
 NO_KEYS = '{"keys":[]}'
 
@@ -42,6 +46,8 @@ class Client:
     """The keys that count for it now."""
     cnf: Confirmation | None = None
     """What it has shown to hold: its tokens are bound to that."""
+    workload: ShownWorkload | None = None
+    """What vouched for it, when that is its platform."""
 
     @property
     def client_id(self) -> str:
@@ -127,6 +133,10 @@ async def authenticate(
     Raises `InvalidClientError`, or `InvalidRequestError` for two ways at once (RFC 6749
     §2.3).
     """
+    unverified = read_assertion(form.get("client_assertion") or "")
+    if unverified is not None and is_workload(server, unverified):
+        _check_one_way(request, form)
+        return await _workload_client(server, unverified, form)
     shown = _credentials(request, form)
     if is_document_address(shown.client_id) and shown.secret is not None:
         raise InvalidClientError("a published client has no secret")
@@ -139,14 +149,49 @@ async def authenticate(
             _check_secret(client.agent, shown)
         case "private_key_jwt":
             await _check_assertion(server, client, shown)
+        case "workload":
+            raise InvalidClientError("it authenticates by tokens of its platform alone")
     return client
 
 
-def _credentials(request: Request, form: Parameters) -> Credentials:
+async def workload_client(
+    server: AuthorizationServer, unverified: Unverified, client_id: str | None
+) -> Client:
+    """Give the agent that a platform's token stands for, authenticated by it.
+
+    Raises `NoWorkloadError`, `InvalidClientError` or `UnavailableError`.
+    """
+    shown = await shown_workload(server, unverified, client_id)
+    client = await find_client(server, shown.agent)
+    if client.agent.auth_method != "workload":
+        raise InvalidClientError("the agent was not registered with --workload")
+    return replace(client, workload=shown)
+
+
+async def _workload_client(
+    server: AuthorizationServer, unverified: Unverified, form: Parameters
+) -> Client:
+    if form.require("client_assertion_type") not in {ASSERTION_TYPE, SPIFFE_TYPE}:
+        raise InvalidRequestError("`client_assertion_type` is not known")
+    try:
+        return await workload_client(server, unverified, form.get("client_id"))
+    except NoWorkloadError as exc:
+        raise InvalidClientError(f"workload: {exc}") from exc
+
+
+def _check_one_way(
+    request: Request, form: Parameters
+) -> tuple[str | None, str | None, str | None]:
+    """Give header, secret and assertion, of which there is one at most."""
     header = request.headers.get("authorization")
-    secret, assertion = form.get("client_secret"), form.get("client_assertion")
-    if sum(it is not None for it in (header, secret, assertion)) > 1:
+    shown = header, form.get("client_secret"), form.get("client_assertion")
+    if sum(it is not None for it in shown) > 1:
         raise InvalidRequestError("the client authenticates in more than one way")
+    return shown
+
+
+def _credentials(request: Request, form: Parameters) -> Credentials:
+    header, secret, assertion = _check_one_way(request, form)
     if header is not None:
         return _basic(header, form.get("client_id"))
     if assertion is not None:

@@ -34,6 +34,8 @@ class Wanted:
     grant_id: str | None
     details: Details | None = None
     """The calls that it is for, and nothing else; None: it does not say."""
+    provider: str | None = None
+    """The identity provider whose word stands for a login, by its name here."""
 
     @property
     def scope(self) -> str:
@@ -129,6 +131,7 @@ async def give(
     grant = {} if wanted.grant_id is None else {"grant": wanted.grant_id}
     details, cnf = recorded_details(wanted.details), wanted.client.cnf
     bound = {} if cnf is None else cnf.document()
+    by = _vouched(wanted)
     await server.records.event(
         record,
         peer=peer,
@@ -136,7 +139,7 @@ async def give(
         agent=wanted.client.client_id,
         agent_verified=wanted.client.agent.verified,
         connector=wanted.connector,
-        admin={"jti": noted.jti, "scope": wanted.scope, **grant, **details, **bound},
+        admin={"jti": noted.jti, "scope": wanted.scope, **grant, **details, **bound, **by},
     )
     # First, so that it is signed with a key that all know, and none that was just dropped.
     await server.heard(await server.store.look(directory.generation))
@@ -144,6 +147,16 @@ async def give(
     resource = resource_identifier(server.issuer, wanted.connector)
     shown = None if wanted.details is None else document(wanted.details, resource)
     return TokenResponse(signed, wanted.scope, shown, refresh_token, cnf)
+
+
+def _vouched(wanted: Wanted) -> dict[str, str]:
+    """Say on whose word a token was issued, if not on that of a login or a secret here."""
+    said = {} if wanted.provider is None else {"provider": wanted.provider}
+    workload = wanted.client.workload
+    if workload is not None:
+        subject = f"{workload.issuer}|{workload.subject}"
+        said |= {"workload": workload.name, "workload_subject": subject}
+    return said
 
 
 def _sign(server: AuthorizationServer, wanted: Wanted, noted: Noted) -> str:

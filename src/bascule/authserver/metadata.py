@@ -10,6 +10,7 @@ from bascule.authserver.server import AuthorizationServer
 from bascule.authserver.token import GRANT_TYPES
 from bascule.identity.authorization_details import TYPE
 from bascule.identity.client_assertion import ALGORITHMS
+from bascule.identity.id_jag import PROFILE
 from bascule.identity.issuer_documents import ALGORITHMS as PROOF_ALGORITHMS
 
 CONFIDENTIAL = ["private_key_jwt", "client_secret_basic", "client_secret_post"]
@@ -47,6 +48,8 @@ def metadata(server: AuthorizationServer) -> dict[str, object]:
     tls = server.config().server.tls
     if tls is not None and tls.client_ca is not None:
         document["tls_client_certificate_bound_access_tokens"] = True
+    if any(provider.id_jag for provider in server.config().providers.values()):
+        document["authorization_grant_profiles_supported"] = [PROFILE]
     if clients.dynamic_registration:
         document["registration_endpoint"] = f"{issuer}/oauth/register"
     return document

@@ -15,6 +15,7 @@ from bascule.config.model import Config
 from bascule.credentials.vault import Vault
 from bascule.identity.keys import KeySet
 from bascule.identity.nonces import Nonces
+from bascule.oauthclient.workload_keys import WorkloadKeys
 from bascule.storage.store import Store, Work
 from bascule.web.records import Records
 
@@ -49,6 +50,8 @@ class AuthorizationServer:
     """Of DPoP proofs."""
     origins: frozenset[str]
     """Origins whose scripts may use the endpoints that clients call."""
+    workload_keys: WorkloadKeys
+    """Gives keys of platforms that vouch for workloads."""
     vault: Vault
     """Where secrets of users at other servers lie."""
     clock: Clock

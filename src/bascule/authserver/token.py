@@ -8,6 +8,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from bascule.authserver.agent_grant import issue_to_agent
+from bascule.authserver.assertion_grant import GRANT_TYPE as ASSERTED
+from bascule.authserver.assertion_grant import asserting_client, redeem_assertion
 from bascule.authserver.clients import authenticate
 from bascule.authserver.code_grant import redeem_code
 from bascule.authserver.endpoint import json_response
@@ -22,6 +24,7 @@ GRANT_TYPES = {
     "authorization_code": redeem_code,
     "refresh_token": refresh,
     "client_credentials": issue_to_agent,
+    ASSERTED: redeem_assertion,
 }
 
 
@@ -31,7 +34,9 @@ async def token(server: AuthorizationServer, request: Request) -> Response:
     redeem = GRANT_TYPES.get(form.require("grant_type"))
     if redeem is None:
         raise UnsupportedGrantTypeError("`grant_type` is none of this server's")
-    client = await authenticate(server, request, form)
+    asserted = redeem is redeem_assertion
+    authenticated = asserting_client if asserted else authenticate
+    client = await authenticated(server, request, form)
     client = replace(client, cnf=await shown_possession(server, request, client))
     given = await redeem(server, client, form, peer=peer_of(request))
     return json_response(given.document())

@@ -38,6 +38,11 @@ def agent() -> None:
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Public keys with which the agent authenticates (private_key_jwt).",
 )
+@click.option(
+    "--workload",
+    is_flag=True,
+    help="It authenticates by tokens of its platform, as `[workloads]` says.",
+)
 @click.option("--redirect-uri", "redirect_uris", multiple=True, help="Repeatable.")
 @as_json_option
 @click.pass_obj
@@ -46,20 +51,22 @@ def add(
     client_id: str,
     secret: bool,
     jwks: Path | None,
+    workload: bool,
     redirect_uris: tuple[str, ...],
     as_json: bool,
 ) -> None:
     """Register an agent by its client id."""
     _check_client_id(client_id)
-    if secret and jwks is not None:
-        raise click.UsageError("an agent has either --secret or --jwks")
+    if secret + workload + (jwks is not None) > 1:
+        raise click.UsageError("an agent has one of --secret, --jwks and --workload")
     for uri in redirect_uris:
         _check_redirect(uri)
     keys = None if jwks is None else _public_keys(jwks)
     value = SECRET_PREFIX + system_entropy(SECRET_BYTES).hex() if secret else None
     if context.store().read(partial(agents.get, client_id=client_id)) is not None:
         raise BasculeError(f"agent `{client_id}` exists: `bascule agent list` shows all")
-    authenticates = "secret" if secret else "jwks" if keys is not None else "none"
+    without = "workload" if workload else "none"
+    authenticates = "secret" if secret else "jwks" if keys is not None else without
     context.record_admin(
         "agent.add",
         {"authenticates": authenticates, "redirect_uris": " ".join(redirect_uris)},
@@ -73,6 +80,7 @@ def add(
             jwks=keys,
             redirect_uris=redirect_uris,
             now=system_clock(),
+            auth_method="workload" if workload else None,
         )
     )
     if not added:

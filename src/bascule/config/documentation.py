@@ -13,9 +13,18 @@ from bascule.config import (
     possession,
     providers,
     vault,
+    workloads,
 )
 
-_MODULES = (model, credentials, introspection, possession, providers, vault)
+_MODULES = (
+    model,
+    credentials,
+    introspection,
+    possession,
+    providers,
+    vault,
+    workloads,
+)
 """Where tables are."""
 
 

@@ -17,6 +17,7 @@ from bascule.config.possession import Dpop, Possession
 from bascule.config.providers import Provider, ProviderName
 from bascule.config.table import SecretRef, Table
 from bascule.config.vault import VaultTable
+from bascule.config.workloads import Workload
 
 ConnectorName = Annotated[
     str,
@@ -419,6 +420,8 @@ class Config(Table, frozen=True):
     """Foreign authorization servers, by a name of your choice."""
     providers: dict[ProviderName, Provider] = field(default_factory=dict)
     """Identity providers by which users sign in, by a name of your choice."""
+    workloads: dict[str, Workload] = field(default_factory=dict)
+    """Agents that a platform vouches for, by a name of your choice."""
     approvals: Approvals = field(default_factory=Approvals)
     """Who may approve connectors."""
     call_approvals: dict[str, CallApprovalRule] = field(default_factory=dict)

@@ -36,6 +36,8 @@ def broken_provider_rules(config: Config) -> Found:
         yield from _issuer(f"{path}.issuer", provider)
         yield from _client(path, provider)
         yield from _api(f"{path}.api", provider)
+        if provider.id_jag and (provider.many_tenants or provider.kind == "github"):
+            yield f"{path}.id_jag", "needs one issuer that signs for one organisation"
         yield from _admission(f"{path}.admit", provider)
 
 

@@ -88,6 +88,9 @@ class Provider(Table, frozen=True):
     """Which groups its users are in."""
     admit: Admission = field(default_factory=Admission)
     """Who may sign in."""
+    id_jag: bool = False
+    """Whether clients may show its assertions of who their user is (ID-JAG) in place of a
+    login here: then the provider alone decides which client acts for whom."""
 
     @property
     def iss(self) -> str:

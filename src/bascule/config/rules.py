@@ -22,6 +22,7 @@ from bascule.config.members import members_of
 from bascule.config.model import Config, Connector, SandboxTable
 from bascule.config.paths import below, quoted
 from bascule.config.provider_rules import broken_provider_rules
+from bascule.config.workload_rules import broken_workload_rules
 
 Found = Iterator[tuple[str, str]]
 """Path and sentence of each problem."""
@@ -50,6 +51,7 @@ def broken_rules(config: Config) -> Found:
     yield from _issuers(config)
     yield from _certificates(config)
     yield from broken_provider_rules(config)
+    yield from broken_workload_rules(config)
     for name, vantage in config.boundary.vantages.items():
         place = host_and_port(vantage.address)
         if place is None or not is_literal(place[0]):

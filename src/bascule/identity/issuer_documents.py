@@ -28,6 +28,9 @@ _ALGORITHMS: Mapping[tuple[str, str], frozenset[str]] = {
 ALGORITHMS = frozenset[str]().union(*_ALGORITHMS.values())
 """Signatures that are accepted: asymmetric, by keys that only the issuer has."""
 
+_USES = ("sig", "jwt-svid")
+"""What keys of signatures are for; the second is what SPIFFE's trust bundles say."""
+
 _MEMBERS: Mapping[str, tuple[type[Key], tuple[str, ...]]] = {
     "RSA": (RSAKey, ("n", "e")),
     "EC": (ECKey, ("crv", "x", "y")),
@@ -133,7 +136,7 @@ def read_keys(document: bytes) -> IssuerKeys:
 
 
 def _named_key(document: object) -> PublicKey | None:
-    if not isinstance(document, dict) or document.get("use", "sig") != "sig":
+    if not isinstance(document, dict) or document.get("use", "sig") not in _USES:
         return None
     kid = document.get("kid")
     return public_key(document, kid) if isinstance(kid, str) and kid else None

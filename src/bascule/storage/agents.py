@@ -14,7 +14,8 @@ from bascule.storage.schema import agent_redirects, agents
 
 Origin = Literal["operator", "document", "dynamic"]
 """`agent add`, a client ID metadata document, or dynamic registration (RFC 7591)."""
-AuthMethod = Literal["none", "client_secret", "private_key_jwt"]
+AuthMethod = Literal["none", "client_secret", "private_key_jwt", "workload"]
+"""`workload`: by tokens of a platform, see `[workloads]`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,7 @@ class Agent:
 
     @property
     def authenticates(self) -> bool:
-        """Whether it has a secret or keys, so that only it can act under its id."""
+        """Whether it proves who it is, so that only it can act under its id."""
         return self.auth_method != "none"
 
     @property
