@@ -58,7 +58,7 @@ def add(
     """Register an agent by its client id."""
     _check_client_id(client_id)
     if secret + workload + (jwks is not None) > 1:
-        raise click.UsageError("an agent has one of --secret, --jwks and --workload")
+        raise click.UsageError("an agent has either --secret, --jwks or --workload")
     for uri in redirect_uris:
         _check_redirect(uri)
     keys = None if jwks is None else _public_keys(jwks)
