@@ -26,7 +26,7 @@ class Variant:
     own: Installation
 
 
-@pytest.fixture(scope="module", params=VARIANTS)
+@pytest.fixture(scope="module")
 def variant(
     request: pytest.FixtureRequest,
     tmp_path_factory: pytest.TempPathFactory,
@@ -49,7 +49,16 @@ def variant(
         yield Variant(request.param, own)
 
 
-@pytest.mark.parametrize("revision", sorted(FROZEN))
+@pytest.mark.parametrize(
+    ("variant", "revision"),
+    [
+        # Every variant with one revision; with the other in the long loops.
+        pytest.param(it, revision, marks=() if (place + which) % 2 else pytest.mark.soak)
+        for place, it in enumerate(VARIANTS)
+        for which, revision in enumerate(sorted(FROZEN))
+    ],
+    indirect=["variant"],
+)
 def test_what_fails_is_known(
     revision: str, variant: Variant, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

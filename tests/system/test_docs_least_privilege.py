@@ -9,6 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from ports import free_ports
 
 TUTORIAL = (
@@ -49,6 +51,8 @@ def stop(folder: Path) -> None:
             os.kill(int(path.read_text()), signal.SIGTERM)
 
 
+@pytest.mark.soak
+@pytest.mark.timeout(300)
 def test_the_tutorial_on_least_privilege_runs_and_shows_what_happens(
     tmp_path: Path,
 ) -> None:
