@@ -15,6 +15,7 @@ from bascule.authserver.account import AccountPage
 from bascule.authserver.apps import AppsPage
 from bascule.authserver.call_approval_pages import CallApprovalPage, CallApprovalsPage
 from bascule.authserver.consent import ConsentPage
+from bascule.authserver.links import ConnectionsPage, LinkedPage, LinkPage
 from bascule.authserver.login import LoginPage
 from bascule.authserver.setup import SetupPage
 from bascule.web.one_file import render_one_file
@@ -25,9 +26,12 @@ PAGES = {
     "apps.html": AppsPage,
     "call_approval.html": CallApprovalPage,
     "call_approvals.html": CallApprovalsPage,
+    "connections.html": ConnectionsPage,
     "consent.html": ConsentPage,
     "error.html": ErrorPage,
     "leave.html": LeavePage,
+    "link.html": LinkPage,
+    "linked.html": LinkedPage,
     "login.html": LoginPage,
     "scan.html": ScanPage,
     "setup.html": SetupPage,
