@@ -243,8 +243,9 @@ def test_a_provider_lets_its_user_in_through_a_client(place: Place) -> None:
     assert "refresh_token" not in answer.json()
     assert answer.json()["scope"] == "mcp:desk"
     assert place.bascule.call(answer.json()["access_token"], "tools/list").status == 200
-    issued = place.bascule.wait_for_records("--type", "token.issue", "--agent", "app")
-    assert issued[-1]["user"] == f"user:{place.url}|00u1"
+    user = f"user:{place.url}|00u1"
+    (issued, *_) = place.bascule.wait_for_records("--type", "token.issue", "--user", user)
+    assert (issued["user"], issued["agent"]) == (user, "app")
     said = requests.get(
         f"{place.bascule.url}/.well-known/oauth-authorization-server", timeout=PATIENCE
     ).json()
