@@ -155,6 +155,23 @@ def test_adding_a_forbid_never_allows_more(
     assert after <= before
 
 
+chains = st.lists(st.sampled_from(AGENTS) | st.just("https://a|b"), min_size=1, max_size=4)
+
+
+@given(configs, written, principals, chains)
+def test_adding_an_actor_never_allows_more(
+    config: Config, texts: list[str], principal: Principal, chain: list[str]
+) -> None:
+    """Each hop counts as the agent does: all by themselves must be allowed it too."""
+    policies = snapshot(config, texts)
+    after = allowed(replace(principal, actors=tuple(chain)), policies)
+    assert after <= allowed(replace(principal, actors=tuple(chain[1:])), policies)
+    if principal.user is not None:
+        for actor in chain:
+            through = replace(principal, agent=actor, agent_verified=False)
+            assert after <= allowed(through, policies)
+
+
 digests = st.sampled_from(("one", "two", UNREADABLE, None))
 pins = st.dictionaries(
     st.sampled_from(NAMES), st.frozensets(st.sampled_from(("one", "two")), max_size=2)

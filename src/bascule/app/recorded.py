@@ -87,6 +87,7 @@ def recorded_call(seq: int, record: Record) -> Recorded | None:
             groups=_groups(record),
             scopes=frozenset() if record.cred is UNSET else frozenset(record.cred.scopes),
             agent_verified=bool(flat.agent_verified),
+            actors=() if record.agent is UNSET else record.agent.act,
         ),
         flat.connector,
         mcp.method,

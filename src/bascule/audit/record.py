@@ -26,6 +26,8 @@ class Part(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
 class AgentPart(Part, frozen=True, kw_only=True):
     """The OAuth client."""
 
+    act: tuple[str, ...] = ()
+    """Agents through which it acts, the nearest first: `ISSUER|CLIENT_ID`."""
     client_id: str
     iss: str | UnsetType = UNSET
     """Issuer of a foreign client; absent for our own."""

@@ -44,6 +44,8 @@ class FactsFile(Struct, frozen=True, forbid_unknown_fields=True):
     touched: tuple[str, ...] = ()
     """Labels of what was touched before; looked at with `arguments` alone."""
     agent_verified: bool = False
+    actors: tuple[str, ...] = ()
+    """Agents through which `agent` acts: `ISSUER|CLIENT_ID`."""
     definition: str | None = None
     """Digest of what the server serves under that name; absent: of what was approved."""
     address: str | None = None
@@ -85,6 +87,7 @@ def read_facts(path: Path) -> CallFacts:
         groups=frozenset(_prefixed("group:", group) for group in read.groups),
         scopes=frozenset(read.scopes),
         agent_verified=read.agent_verified,
+        actors=read.actors,
     )
     now = read.now if isinstance(read.now, int) else int(read.now.timestamp())
     return CallFacts(

@@ -37,6 +37,8 @@ class Principal(Struct, frozen=True, cache_hash=True):
     """The agent authenticated itself; a public client cannot."""
     details: Details | None = None
     """The calls that the token is for, and nothing else; None: it does not say."""
+    actors: tuple[str, ...] = ()
+    """Agents through which `agent` acts, as the token says; each must be permitted too."""
 
 
 class Consent(Struct, frozen=True):

@@ -214,6 +214,7 @@ class Callers:
             scopes=subject.scopes,
             agent_verified=subject.agent_verified,
             details=token.details,
+            actors=token.actors,
         )
 
     def _trusts(self, token: AccessToken) -> bool:
@@ -278,6 +279,7 @@ def _caller(
             client_id=principal.agent.removeprefix(prefix),
             iss=foreign,
             verified=principal.agent_verified,
+            act=principal.actors,
         ),
         cred_part=CredPart(
             jti_hash=hashlib.sha256(token.jti.encode()).hexdigest(),

@@ -61,6 +61,9 @@ class AccessToken:
     """`group:ISSUER|NAME`, as a foreign issuer says; ours are in the directory."""
     rules: Issuer | None = field(default=None, repr=False, compare=False)
     """What the configuration said of its foreign issuer when it was read."""
+    actors: tuple[str, ...] = ()
+    """Agents through which the one that shows it acts, the nearest first, as a foreign
+    issuer says: `ISSUER|CLIENT_ID`."""
     cnf: Confirmation | None = None
     """What whoever shows it must hold beside it; None: whoever has it may use it."""
 

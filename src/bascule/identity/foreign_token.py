@@ -21,6 +21,7 @@ from bascule.identity.access_token import (
     confirmation,
     decoded,
 )
+from bascule.identity.actors import BadActorsError, actors_of
 from bascule.identity.authorization_details import (
     Details,
     InvalidDetailsError,
@@ -139,6 +140,7 @@ def meaning(
         issuer=rules.issuer,
         groups=_groups(claims, rules),
         details=_details(claims, rules.audiences[connector]),
+        actors=_actors(claims, rules),
         rules=rules,
         cnf=confirmation(claims["cnf"]) if "cnf" in claims else None,
     )
@@ -210,6 +212,13 @@ def _is_agent_alone(claims: Mapping[str, Any], subject: str, client: str) -> boo
 
 def _user(rules: Issuer, subject: str) -> str:
     return f"user:{rules.issuer}|{subject}"
+
+
+def _actors(claims: Mapping[str, Any], rules: Issuer) -> tuple[str, ...]:
+    try:
+        return actors_of(claims, rules.issuer)
+    except BadActorsError as exc:
+        raise InvalidTokenError(f"the chain of actors: {exc}") from exc
 
 
 def _token_id(claims: Mapping[str, Any], token: bytes) -> str:

@@ -58,6 +58,8 @@ class Revocations:
 def _keys(token: AccessToken, connector: str) -> Iterator[tuple[Kind, str]]:
     yield "all", ""
     yield "agent", token.agent
+    for actor in token.actors:
+        yield "agent", actor
     yield "connector", connector
     yield "jti", token.jti
     if token.user is not None:
