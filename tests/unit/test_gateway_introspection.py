@@ -188,6 +188,20 @@ def test_all_who_wait_share_one_question() -> None:
     run(work)
 
 
+def test_who_goes_away_while_waiting_ends_the_question_for_nobody_else() -> None:
+    async def work(corp: Corp) -> None:
+        corp.hold = asyncio.Event()
+        first, second = (asyncio.create_task(corp.verify()) for _ in range(2))
+        await asyncio.sleep(0)
+        first.cancel()
+        await asyncio.sleep(0)
+        corp.hold.set()
+        assert (await second).user == f"user:{ISSUER}|alice"
+        assert len(corp.asked) == 1
+
+    run(work)
+
+
 def test_an_answer_counts_from_before_the_question_and_no_longer() -> None:
     async def work(corp: Corp) -> None:
         assert await corp.verify()

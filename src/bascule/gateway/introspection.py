@@ -134,7 +134,8 @@ class Answers:
             if not self._may_ask():
                 raise IssuerUnavailableError("the token's issuer cannot be asked")
             asking = self._start(token)
-        if not await asking:
+        # Who goes away while waiting ends it for nobody else.
+        if not await asyncio.shield(asking):
             raise IssuerUnavailableError("the token's issuer cannot be asked")
 
     def _may_ask(self) -> bool:
