@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import json
 import threading
 import time
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from urllib.parse import urlencode, urlsplit
 import psutil
 import pytest
 
+from system.oauth_browser import CALLBACK, Flow, answer_of, sign_in
 from system.recorder import Recorder
 from system.server import Installation, serving
 
@@ -19,6 +21,10 @@ pytestmark = [pytest.mark.soak, pytest.mark.timeout(600)]
 
 CLIENTS = 16
 EACH = 150
+Ask = Callable[[dict[str, str]], dict[str, str]]
+"""Posts a form to the token endpoint, and gives the answer."""
+Client = Callable[[Ask], None]
+"""Gets one token."""
 
 
 def test_tokens_for_a_second_of_cpu(
@@ -26,44 +32,78 @@ def test_tokens_for_a_second_of_cpu(
 ) -> None:
     with serving(tmp_path, recorder) as bascule:
         secret = str(bascule.ask("agent", "add", "headless", "--secret")["client_secret"])
-        form = urlencode(
-            {
-                "grant_type": "client_credentials",
-                "client_id": "headless",
-                "client_secret": secret,
-                "resource": f"{bascule.url}/c/desk/mcp",
-            }
-        )
-        _many(bascule, form, 10)
-        process = psutil.Process(bascule.process.pid)
-        before, began = process.cpu_times(), time.perf_counter()
-        _many(bascule, form, EACH)
-        after, took = process.cpu_times(), time.perf_counter() - began
-    cpu = after.user + after.system - before.user - before.system
-    total = CLIENTS * EACH
+        bascule.ask("agent", "add", "app", "--redirect-uri", CALLBACK)
+        measured = {
+            "for agents": _measure(bascule, [_headless(bascule, secret)] * CLIENTS),
+            "refreshed": _measure(bascule, [_app(bascule) for _ in range(CLIENTS)]),
+        }
     with capsys.disabled():
-        print(f"\n{total} tokens: {total / took:.0f}/s, {total / cpu:.0f} a CPU second")
+        for name, (a_second, a_cpu_second) in measured.items():
+            print(f"\n{name}: {a_second:.0f}/s, {a_cpu_second:.0f} a CPU second")
 
 
-def _many(bascule: Installation, form: str, each: int) -> None:
-    _together(lambda: _ask(bascule, form, each))
+def _headless(bascule: Installation, secret: str) -> Client:
+    """Give an agent that acts by itself."""
+    form = {
+        "grant_type": "client_credentials",
+        "client_id": "headless",
+        "client_secret": secret,
+        "resource": f"{bascule.url}/c/desk/mcp",
+    }
+    return lambda ask: ask(form) and None
 
 
-def _together(work: Callable[[], None]) -> None:
-    threads = [threading.Thread(target=work) for _ in range(CLIENTS)]
+def _app(bascule: Installation) -> Client:
+    """Give a client that a user has signed in to."""
+    flow = Flow(bascule, sign_in(bascule, "alice"))
+    held = {"code": answer_of(flow.callback())["code"]}
+    first = {"grant_type": "authorization_code", "redirect_uri": CALLBACK}
+
+    def use(ask: Ask) -> None:
+        nonlocal held
+        if "code" in held:
+            held = ask(first | held | {"client_id": "app", "code_verifier": flow.verifier})
+        token = held["refresh_token"]
+        held = ask(
+            {"grant_type": "refresh_token", "client_id": "app", "refresh_token": token}
+        )
+
+    return use
+
+
+def _measure(bascule: Installation, clients: list[Client]) -> tuple[float, float]:
+    """Give tokens a second, and for a second of the server's CPU time."""
+    _together(bascule, clients, 10)
+    process = psutil.Process(bascule.process.pid)
+    before, began = process.cpu_times(), time.perf_counter()
+    _together(bascule, clients, EACH)
+    after, took = process.cpu_times(), time.perf_counter() - began
+    cpu = after.user + after.system - before.user - before.system
+    total = len(clients) * EACH
+    return total / took, total / cpu
+
+
+def _together(bascule: Installation, clients: list[Client], each: int) -> None:
+    threads = [threading.Thread(target=_ask, args=(bascule, it, each)) for it in clients]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
 
 
-def _ask(bascule: Installation, form: str, times: int) -> None:
+def _ask(bascule: Installation, client: Client, times: int) -> None:
     place = urlsplit(bascule.url)
     connection = http.client.HTTPConnection(str(place.hostname), place.port, timeout=60)
     headers = {"Content-Type": "application/x-www-form-urlencoded"}
-    for _ in range(times):
-        connection.request("POST", "/oauth/token", form, headers)
+
+    def ask(form: dict[str, str]) -> dict[str, str]:
+        connection.request("POST", "/oauth/token", urlencode(form), headers)
         response = connection.getresponse()
         body = response.read()
         assert response.status == 200, body
+        answer: dict[str, str] = json.loads(body)
+        return answer
+
+    for _ in range(times):
+        client(ask)
     connection.close()

@@ -6,8 +6,11 @@ import contextlib
 import threading
 from collections.abc import Callable, Iterator
 from functools import partial
+from pathlib import Path
+from typing import Any
 
 import pytest
+from sqlalchemy import Connection, event
 
 from bascule.clock import UnixTime
 from bascule.identity.confirmation import Confirmation
@@ -38,6 +41,7 @@ from oauth_state import (
     add_grant,
     add_refresh_token,
     fill,
+    new_store,
     redeem,
     rotate,
 )
@@ -299,6 +303,34 @@ def sealed(store: Store) -> list[bytes]:
     column = table.c.sealed_successor
     query = select(column).where(column.is_not(None))
     return list(store.read(lambda conn: conn.execute(query).scalars().all()))
+
+
+def test_a_refresh_looks_at_no_more_rows_when_there_are_many(tmp_path: Path) -> None:
+    """Used tokens stay for a week, to tell a copy: a million of them must not be read."""
+    store = new_store(tmp_path)
+    asked: list[tuple[str, Any]] = []
+
+    def note(_: object, __: object, sql: str, values: Any, *___: object) -> None:
+        asked.append((sql, values))
+
+    add_refresh_token(store, add_grant(store), b"r1")
+    event.listen(store.engine, "before_cursor_execute", note)
+    assert isinstance(rotate(store, b"r1", b"r2"), Rotated)
+    event.remove(store.engine, "before_cursor_execute", note)
+    statements = [(sql, values) for sql, values in asked if "refresh_tokens" in sql]
+    assert len(statements) >= 3
+
+    def plan(conn: Connection) -> str:
+        return " ".join(
+            str(row.detail)
+            for sql, values in statements
+            for row in conn.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}", values)
+        )
+
+    of_few = "SCAN refresh_tokens USING INDEX ix_refresh_tokens_sealed"
+    said = store.read(plan)
+    assert of_few in said
+    assert "SCAN" not in said.replace(of_few, "")
 
 
 def test_another_clients_refresh_token_is_unknown_and_stays_good(store: Store) -> None:

@@ -138,6 +138,26 @@ def test_a_transaction_that_cannot_begin_is_tried_again(sqlite: Store, path: Pat
         holder.close()
 
 
+def test_who_waits_long_for_its_turn_tries_without(
+    path: Path,
+) -> None:
+    """The turn only saves polling: a writer that is stuck must not stop all others."""
+    with contextlib.closing(open_store(path, busy_seconds=NO_WAIT)) as store:
+        migrate(store)
+        with store._in_turn():
+            assert store.run(one_more) == 1
+        assert store.run(one_more) == 2
+
+
+def test_a_writer_that_fails_passes_the_turn_on(sqlite: Store) -> None:
+    def fails(_: Connection) -> None:
+        raise LookupError
+
+    with pytest.raises(LookupError):
+        sqlite.run(fails)
+    assert sqlite._turn.acquire(blocking=False)
+
+
 def test_a_database_that_stays_locked_is_not_available(sqlite: Store, path: Path) -> None:
     with contextlib.closing(open_store(path, busy_seconds=NO_WAIT)) as waiting:
         holder = sqlite3.connect(path, isolation_level=None)

@@ -13,10 +13,18 @@ from bascule.authserver.issue import Noted, TokenResponse, Wanted
 from bascule.authserver.parameters import Parameters
 from bascule.authserver.sealed import seal, unseal
 from bascule.authserver.server import REFRESH_PREFIX, AuthorizationServer, digest_of
-from bascule.storage import grants, refresh_tokens
+from bascule.storage import refresh_tokens
 from bascule.storage.codes import Reused
 from bascule.storage.refresh_tokens import Retried
 from bascule.storage.store import Transaction
+
+
+class _AskFirstError(Exception):
+    """An identity provider vouches for the user, and is asked before anything is given."""
+
+    def __init__(self, user: str) -> None:
+        super().__init__("the identity provider is to be asked")
+        self.user = user
 
 
 async def refresh(
@@ -24,12 +32,12 @@ async def refresh(
 ) -> TokenResponse:
     """Use a refresh token. Raises `OAuthError`."""
     token = form.require("refresh_token")
-    await _reread(server, client, digest_of(token))
-    ask = Ask.of(server, client, form)
     successor = server.new_secret(REFRESH_PREFIX)
     sealed = seal(successor, under=token, entropy=server.entropy)
 
-    def work(conn: Transaction) -> tuple[Wanted, Noted, str] | Reused | None:
+    def work(
+        conn: Transaction, *, ask: Ask, asked: bool
+    ) -> tuple[Wanted, Noted, str] | Reused | None:
         found = refresh_tokens.rotate(
             conn,
             token_hash=digest_of(token),
@@ -41,10 +49,18 @@ async def refresh(
         )
         if found is None or isinstance(found, Reused):
             return found
+        if rereading.is_asked_about(found.grant.user) and not asked:
+            raise _AskFirstError(found.grant.user)
         given = _successor(found, token) if isinstance(found, Retried) else successor
         return (*note_for(conn, found.grant, ask), given)
 
-    found = await server.store.transact(work)
+    ask = Ask.of(server, client, form)
+    try:
+        found = await server.store.transact(partial(work, ask=ask, asked=False))
+    except _AskFirstError as exc:  # which undid it: nothing is spent before the answer
+        await rereading.reread(server, exc.user)
+        ask = Ask.of(server, client, form)  # asking takes its time
+        found = await server.store.transact(partial(work, ask=ask, asked=True))
     if isinstance(found, Reused):
         await report_reuse(server, client, found, what="refresh token", peer=peer)
     if not isinstance(found, tuple):
@@ -64,19 +80,6 @@ async def refresh(
         )
         await server.store.transact(undo)
         raise
-
-
-async def _reread(server: AuthorizationServer, client: Client, token_hash: bytes) -> None:
-    """Ask the identity provider of whom a token is for, before anything of it is spent."""
-
-    def user(conn: Transaction) -> str | None:
-        grant_id = refresh_tokens.grant_of(
-            conn, token_hash=token_hash, client_id=client.client_id
-        )
-        grant = None if grant_id is None else grants.find(conn, grant_id)
-        return None if grant is None else grant.user
-
-    await rereading.reread(server, await server.store.look(user))
 
 
 def _successor(found: Retried, token: str) -> str:

@@ -38,6 +38,11 @@ _ENDED = frozenset({"invalid_grant", "invalid_token", "bad_refresh_token"})
 """Refusals that are about the user, not about Bascule as a client."""
 
 
+def is_asked_about(user: str) -> bool:
+    """Tell whether a provider vouches for a user: `user:ISSUER|SUB`."""
+    return "|" in user
+
+
 async def reread(server: AuthorizationServer, user: str | None) -> None:
     """Ask anew about a user, if a provider vouches for it: `user:ISSUER|SUB`.
 
@@ -45,9 +50,9 @@ async def reread(server: AuthorizationServer, user: str | None) -> None:
     provider says no, after which nothing of that user's counts any more, and
     `UnavailableError` when it says nothing.
     """
-    name = (user or "").removeprefix("user:")
-    if "|" not in name:
+    if user is None or not is_asked_about(user):
         return
+    name = user.removeprefix("user:")
     task = server.asking.get(name)
     if task is None:
         task = asyncio.get_running_loop().create_task(_reread(server, name))

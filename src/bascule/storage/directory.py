@@ -5,14 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, bindparam, select
 
 from bascule.identity.access_token import AccessToken
 from bascule.identity.revocation import Revocations
 from bascule.storage import agents, counters, revocations, users
+from bascule.storage.schema import agents as agents_table
+from bascule.storage.schema import users as users_table
 
 BUILT_IN_AGENT = "bascule-cli"
 """The agent of `token issue` without `--agent`."""
+_ENABLED_USER = select(users_table.c.name).where(
+    users_table.c.name == bindparam("name"), users_table.c.disabled_at.is_(None)
+)
+_ENABLED_AGENT = select(agents_table.c.client_id).where(
+    agents_table.c.client_id == bindparam("client_id"), agents_table.c.disabled_at.is_(None)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +92,12 @@ def load(conn: Connection) -> Directory:
 def is_enabled(conn: Connection, *, user: str | None, client_id: str) -> bool:
     """Tell whether that agent may be issued tokens, for that user if one is given."""
     if user is not None:
-        found = users.get(conn, user.removeprefix("user:"))
-        if found is None or found.disabled:
+        name = user.removeprefix("user:")
+        if conn.execute(_ENABLED_USER, {"name": name}).first() is None:
             return False
-    agent = agents.get(conn, client_id)
-    return client_id == BUILT_IN_AGENT or (agent is not None and not agent.disabled)
+    if client_id == BUILT_IN_AGENT:
+        return True
+    return conn.execute(_ENABLED_AGENT, {"client_id": client_id}).first() is not None
 
 
 def generation(conn: Connection) -> int:

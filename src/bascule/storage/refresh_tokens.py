@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from sqlalchemy import Connection, Row, delete, insert, select, update
+from sqlalchemy import Connection, Row, delete, exists, insert, select, update
 
 from bascule.clock import UnixTime
 from bascule.identity.confirmation import Confirmation
@@ -64,8 +64,10 @@ def rotate(
     """
     held = written_cnf(cnf)
     bound_to = grants_table.c.cnf
-    of_client = select(grants_table.c.id).where(
-        grants_table.c.client_id == client_id, bound_to.is_(None) | (bound_to == held)
+    of_client = exists().where(
+        grants_table.c.id == table.c.grant_id,
+        grants_table.c.client_id == client_id,
+        bound_to.is_(None) | (bound_to == held),
     )
     won = conn.execute(
         update(table)
@@ -73,7 +75,7 @@ def rotate(
             table.c.token_hash == token_hash,
             table.c.used_at.is_(None),
             table.c.expires_at > now,
-            table.c.grant_id.in_(of_client.scalar_subquery()),
+            of_client,
         )
         .values(
             used_at=now, successor_hash=successor_hash, sealed_successor=sealed_successor

@@ -283,6 +283,12 @@ refresh_tokens = Table(
     Column("successor_hash", LargeBinary),
     Column("sealed_successor", LargeBinary),
     Index("ix_refresh_tokens_grant_id", "grant_id"),
+    Index(
+        "ix_refresh_tokens_sealed",
+        "used_at",
+        sqlite_where=text("sealed_successor IS NOT NULL"),
+        postgresql_where=text("sealed_successor IS NOT NULL"),
+    ),
 )
 """`sealed_successor`: the next token, under a key made of this one, for a retry."""
 

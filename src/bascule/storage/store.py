@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sqlite3
+import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
@@ -46,10 +48,22 @@ class StateUnavailableError(BasculeError):
 class Store:
     """Runs transactions as if they came one after another."""
 
-    def __init__(self, engine: Engine, *, reading: Mapping[str, Any]) -> None:
-        """`reading`: execution options of what only reads."""
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        reading: Mapping[str, Any],
+        turn_seconds: float | None = None,
+    ) -> None:
+        """`reading`: execution options of what only reads.
+
+        `turn_seconds`: for databases that let one write at a time and have the others
+        poll: so long a writer waits for the others of this process before it polls too.
+        """
         self.engine = engine
         self._reading = dict(reading)
+        self._turn = threading.Lock()
+        self._turn_seconds = turn_seconds
 
     def read(self, work: Work[T]) -> T:
         """Do `work`, which only reads, on one consistent view; writers are not held up.
@@ -70,13 +84,26 @@ class Store:
         """
         for attempt in range(ATTEMPTS):
             try:
-                with self.engine.begin() as connection:
+                with self._in_turn(), self.engine.begin() as connection:
                     return work(connection)
             except (DatabaseError, TimeoutError) as exc:
                 if attempt == ATTEMPTS - 1 or not _lost_race(exc):
                     fail(exc)
             time.sleep(PAUSE_SECONDS * attempt)
         raise AssertionError("unreachable")
+
+    @contextlib.contextmanager
+    def _in_turn(self) -> Iterator[None]:
+        """Let writers of this process go one after another, woken instead of polling."""
+        if self._turn_seconds is None:
+            yield
+            return
+        mine = self._turn.acquire(timeout=self._turn_seconds)
+        try:
+            yield
+        finally:
+            if mine:
+                self._turn.release()
 
     def run_alone(self, work: Work[T]) -> T:
         """Do `work` in one transaction while no other such work is done, in any process.
@@ -117,7 +144,7 @@ def open_store(path: Path, *, busy_seconds: float = BUSY_SECONDS) -> Store:
 
     event.listen(engine, "connect", prepare)
     event.listen(engine, "begin", _begin)
-    return Store(engine, reading={"reads_only": True})
+    return Store(engine, reading={"reads_only": True}, turn_seconds=busy_seconds)
 
 
 def _prepare(connection: Any, busy_seconds: float) -> None:

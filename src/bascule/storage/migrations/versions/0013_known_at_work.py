@@ -35,6 +35,7 @@ def upgrade() -> None:
     _login_tables()
     _link_tables()
     _possession()
+    _sealed_index()
     _vault_tables()
 
 
@@ -141,4 +142,15 @@ def _vault_tables() -> None:
         sa.Column("version", sa.BigInteger, nullable=False),
         sa.Column("sealed", sa.LargeBinary, nullable=False),
         sa.PrimaryKeyConstraint("owner", "name", name="pk_vault_entries"),
+    )
+
+
+def _sealed_index() -> None:
+    sealed = sa.text("sealed_successor IS NOT NULL")
+    op.create_index(
+        "ix_refresh_tokens_sealed",
+        "refresh_tokens",
+        ["used_at"],
+        sqlite_where=sealed,
+        postgresql_where=sealed,
     )
