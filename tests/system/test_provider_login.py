@@ -14,6 +14,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
 import requests
+from authlib.integrations.requests_client import OAuthError
 
 from bascule.clock import system_clock
 from foreign import signer
@@ -471,6 +472,19 @@ def test_a_closed_account_ends_all_that_it_had(client: Client) -> None:
     until(lambda: bascule.call(client.tokens["access_token"], "tools/list").status == 401)
 
 
+def test_a_closed_account_gets_nothing_for_a_code_of_an_old_login(client: Client) -> None:
+    client.place.corp.forgets(client.name)
+    client.is_stale()
+    browser = requests.Session()
+    cookies = client.visitor.cookies.items()
+    browser.headers["Cookie"] = "; ".join(f"{k}={v}" for k, v in cookies)
+    flow = Flow(client.place.bascule, browser)
+    with pytest.raises(OAuthError) as refused:
+        flow.tokens()
+    assert refused.value.error == "invalid_grant"
+    assert not client.visitor.signed_in
+
+
 def test_who_may_no_longer_sign_in_is_refreshed_no_longer(client: Client) -> None:
     client.place.corp.knows(client.name, groups=["tools"])
     client.is_stale()
@@ -520,6 +534,14 @@ def test_a_provider_that_gave_nothing_to_ask_with_is_believed_for_half_a_day(
     client.is_stale(12 * 3600)
     answer = client.refresh(answer.json()["refresh_token"])
     assert answer.json()["error"] == "invalid_grant"
+
+
+def test_a_provider_that_is_configured_no_longer_is_not_believed(client: Client) -> None:
+    name = client.place.user(client.name)
+    client.execute("DELETE FROM vault_entries WHERE owner = ?", f"user:{name}")
+    client.execute("UPDATE federated_users SET provider = 'gone' WHERE user_name = ?", name)
+    client.is_stale(3600)
+    assert client.refresh().json()["error"] == "invalid_grant"
 
 
 # `bascule doctor idp`

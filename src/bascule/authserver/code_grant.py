@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bascule.authserver import issue
+from bascule.authserver import issue, rereading
 from bascule.authserver.clients import Client
 from bascule.authserver.errors import InvalidGrantError
 from bascule.authserver.family import Ask, note_for, report_reuse
@@ -11,7 +11,7 @@ from bascule.authserver.parameters import Parameters
 from bascule.authserver.pkce import challenge_of
 from bascule.authserver.possession import bind_refresh_tokens
 from bascule.authserver.server import REFRESH_PREFIX, AuthorizationServer, digest_of
-from bascule.storage import codes, refresh_tokens
+from bascule.storage import codes, grants, refresh_tokens
 from bascule.storage.codes import Reused
 from bascule.storage.grants import Grant
 from bascule.storage.store import Transaction
@@ -26,6 +26,7 @@ async def redeem_code(
     if challenge is None:
         raise InvalidGrantError("`code_verifier` is malformed")
     redirect_uri = form.get("redirect_uri")
+    await _reread(server, client, digest_of(code))
     ask = Ask.of(server, client, form)
     refresh_token = server.new_secret(REFRESH_PREFIX)
 
@@ -57,3 +58,14 @@ async def redeem_code(
     return await issue.give(
         server, wanted, noted, record="token.issue", peer=peer, refresh_token=refresh_token
     )
+
+
+async def _reread(server: AuthorizationServer, client: Client, code_hash: bytes) -> None:
+    """Ask the identity provider of whom a code is for: the browser's login may be old."""
+
+    def user(conn: Transaction) -> str | None:
+        grant_id = codes.grant_of(conn, code_hash=code_hash, client_id=client.client_id)
+        grant = None if grant_id is None else grants.find(conn, grant_id)
+        return None if grant is None else grant.user
+
+    await rereading.reread(server, await server.store.look(user))

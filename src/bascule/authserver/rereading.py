@@ -93,6 +93,8 @@ async def _reread(server: AuthorizationServer, name: str) -> None:
 
 
 def _require_recent(server: AuthorizationServer, vouched: Vouched) -> None:
+    if vouched.who.provider not in server.config().providers:
+        raise InvalidGrantError("the identity provider is none any more")
     if vouched.checked_at + STALE_SECONDS <= server.clock():
         raise InvalidGrantError("the identity provider cannot be asked: sign in again")
 
@@ -139,11 +141,12 @@ async def _take(server: AuthorizationServer, found: SignedIn) -> None:
         )
 
     def work(conn: Transaction) -> bool:
-        # The tokens come first: with them the old ones have ended.
-        keep(server, conn, found)
         federated_users.end_turn(conn, name=name)
         groups = found.person.groups
-        return federated_users.vouch(conn, found.who, groups, now=server.clock())
+        if not federated_users.vouch(conn, found.who, groups, now=server.clock()):
+            return False  # nothing is kept of who was disabled, or forgotten, meanwhile
+        keep(server, conn, found)
+        return True
 
     if not await server.change(work):
         raise InvalidGrantError("the user is disabled")

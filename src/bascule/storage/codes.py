@@ -83,6 +83,12 @@ def redeem(
     return Reused(str(used)) if ended else None
 
 
+def grant_of(conn: Connection, *, code_hash: bytes, client_id: str) -> str | None:
+    """Give the grant of a code of that client, used or not."""
+    mine = (table.c.code_hash == code_hash, table.c.client_id == client_id)
+    return conn.execute(select(table.c.grant_id).where(*mine)).scalar()
+
+
 def is_usable(conn: Connection, *, code_hash: bytes, now: UnixTime) -> bool:
     """Tell whether a code can still be redeemed."""
     found = conn.execute(
