@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from bascule.decision import cedar
@@ -42,6 +43,26 @@ def conclude(answers: Sequence[Answer], scopes: Iterable[str]) -> Decision:
     if any(verdict.depends for verdict in verdicts):
         return Maybe(_ids(verdicts))
     return Allowed(_ids(verdicts))
+
+
+def both(first: Decision, hop: Decision) -> Decision:
+    """Join what is decided of an agent and of one through which it acts.
+
+    Who lacks a scope alone is told so only where every hop lacks nothing else.
+    """
+    scope = Reason.INSUFFICIENT_SCOPE, Reason.BEYOND_DETAILS
+    if isinstance(first, Denied) and first.reason not in scope:
+        return first
+    if isinstance(hop, Denied) and hop.reason not in scope:
+        return hop
+    for it in (first, hop):
+        if isinstance(it, Denied):
+            return it
+    policies = tuple(sorted({*first.policies, *hop.policies}))
+    if isinstance(first, Allowed) and isinstance(hop, Allowed):
+        obligations = tuple(sorted({*first.obligations, *hop.obligations}))
+        return replace(first, policies=policies, obligations=obligations)
+    return Maybe(policies)
 
 
 def missing(

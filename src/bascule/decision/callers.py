@@ -40,8 +40,7 @@ class Question:
 class Caller:
     """Who asks: every question must be answered yes, and the first no is the reason."""
 
-    questions: tuple[Question, ...]
-    """Of the user (or the agent by itself), the agent, each actor, and the token."""
+    questions: tuple[Question, Question, Question]
     entities: cedar.Entities
     since: UnixTime
     until: UnixTime | None
@@ -109,7 +108,9 @@ class Callers:
     def _make(self, principal: Principal, now: UnixTime) -> Caller:
         memberships = self.memberships(principal)
         ends = [it.until for it in memberships if it.until is not None]
-        agent = self._agent(principal.agent)
+        agent = agent_node(
+            principal.agent, own_ceiling=principal.agent in self._own_ceilings
+        )
         token = token_node(principal.scopes)
         if principal.user is None:
             first = Question(agent, True, Reason.NO_AGENT_RIGHT)
@@ -120,11 +121,6 @@ class Callers:
         questions = (
             first,
             Question(agent, False, Reason.ABOVE_CEILING),
-            *(
-                Question(self._agent(it), False, Reason.ABOVE_CEILING)
-                for it in principal.actors
-                if it != principal.agent
-            ),
             Question(token, False, Reason.INSUFFICIENT_SCOPE),
         )
         nodes = {it.principal.uid: it.principal for it in questions}
@@ -135,9 +131,6 @@ class Callers:
             until=min((it for it in ends if it > now), default=None),
             steady=not ends,
         )
-
-    def _agent(self, client_id: str) -> Node:
-        return agent_node(client_id, own_ceiling=client_id in self._own_ceilings)
 
     def memberships(self, principal: Principal) -> list[Membership]:
         """Give all roles that a user is in, or was until the membership was over."""

@@ -12,7 +12,7 @@ import msgspec
 
 from bascule.clock import UnixTime
 from bascule.decision import cedar
-from bascule.decision.answers import Answer, conclude
+from bascule.decision.answers import Answer, both, conclude
 from bascule.decision.arguments import check_arguments
 from bascule.decision.callers import Caller, Callers, Question
 from bascule.decision.candidates import Candidate
@@ -102,6 +102,26 @@ class Evaluation:
 
         Whatever goes wrong on the way denies.
         """
+        decision, lasts = self._of_agent(kind, name)
+        for actor in dict.fromkeys(self._principal.actors):
+            hop = self._through(actor)
+            of_hop, hop_lasts = hop._of_agent(kind, name)
+            decision, lasts = both(decision, of_hop), lasts and hop_lasts
+            self.work += hop.work
+        return decision, lasts
+
+    def _through(self, actor: str) -> Evaluation:
+        """Ask for a hop of the chain as if it were the agent: each must be permitted."""
+        return Evaluation(
+            msgspec.structs.replace(self._principal, agent=actor, actors=()),
+            self._connector,
+            self._method,
+            self._now,
+            self._snapshot,
+            given=self._given,
+        )
+
+    def _of_agent(self, kind: TargetKind, name: str) -> tuple[Decision, bool]:
         self.work += 20
         if kind == "resource" and not is_normal(name):
             return Denied(Reason.AMBIGUOUS_URI), True
