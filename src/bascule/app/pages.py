@@ -26,6 +26,8 @@ from bascule.identity.keys import KeySet
 from bascule.net.fetch import FetchPolicy
 from bascule.oauthclient.openid import OpenIdProviders
 from bascule.oauthclient.workload_keys import WorkloadKeys
+from bascule.provisioning.listener import Listener
+from bascule.provisioning.routes import notice_routes
 from bascule.storage.sealed_arguments import arguments_key
 from bascule.web.headers import SecurityHeaders
 from bascule.web.page import no_such_page
@@ -76,7 +78,7 @@ def public_pages(parts: PageParts) -> Starlette:
         *_call_approvals(parts).routes,
         *oauth_routes(server),
         *link_pages(parts.config, parts.place).routes,
-        *oauth_routes(authorization_server(parts)),
+        *notice_routes(_listener(parts, server)),
     ]
     made = public_application(url, jwks, parts.late, routes)
     made.state.site = site
@@ -99,6 +101,18 @@ def _exchange(parts: PageParts) -> ProviderExchange:
         lambda it: parts.place.secrets(parts.config().vault)(it),
         clock=system_clock,
         entropy=system_entropy,
+    )
+
+
+def _listener(parts: PageParts, server: AuthorizationServer) -> Listener:
+    return Listener(
+        url=server.issuer,
+        store=server.store,
+        records=server.records,
+        providers=server.exchange.providers,
+        secret=lambda it: parts.place.secrets(parts.config().vault)(it),
+        note_change=server.note_change,
+        clock=system_clock,
     )
 
 

@@ -38,6 +38,8 @@ def broken_provider_rules(config: Config) -> Found:
         yield from _api(f"{path}.api", provider)
         if provider.id_jag and (provider.many_tenants or provider.kind == "github"):
             yield f"{path}.id_jag", "needs one issuer that signs for one organisation"
+        if provider.signals is not None and provider.kind == "github":
+            yield f"{path}.signals", "needs a provider that signs what it tells"
         yield from _admission(f"{path}.admit", provider)
 
 

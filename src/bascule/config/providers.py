@@ -62,6 +62,24 @@ class Admission(Table, frozen=True):
     """Whoever has an account there; needed where anybody can get one."""
 
 
+class Signals(Table, frozen=True):
+    """`[providers.NAME.signals]`: security events that the provider pushes.
+
+    They come to `/signals/NAME` at `server.public_url` (RFC 8935).
+    """
+
+    audience: str = ""
+    """What `aud` of its events is. Absent: the `client_id`."""
+    issuer: str = ""
+    """What `iss` of its events is, where that is not the issuer of its ID tokens; both are
+    signed with the same keys."""
+    authorization: SecretRef | None = None
+    """What the provider must send as its `Authorization` header, besides signing."""
+    events: dict[str, Literal["revoke", "ignore"]] = field(default_factory=dict)
+    """What an event does, by its URI or the last part of it, where it is to do something
+    else than usual: `revoke` ends all that was issued for whom it names."""
+
+
 class Provider(Table, frozen=True):
     """`[providers.NAME]`: an identity provider by which users sign in."""
 
@@ -88,6 +106,8 @@ class Provider(Table, frozen=True):
     """Which groups its users are in."""
     admit: Admission = field(default_factory=Admission)
     """Who may sign in."""
+    signals: Signals | None = None
+    """Security events (CAEP, RISC) that it pushes. Absent: none are taken."""
     id_jag: bool = False
     """Whether clients may show its assertions of who their user is (ID-JAG) in place of a
     login here: then the provider alone decides which client acts for whom."""

@@ -117,19 +117,25 @@ def _issuer(unverified: Unverified, wanted: Wanted) -> str:
     Where one provider stands for many tenants, its metadata has a place in the issuer for
     the tenant, and the token names it; which tenants may sign in is decided later.
     """
-    expected = wanted.issuer
-    if _TENANT in expected:
-        tenant = unverified.claims.get("tid")
-        if not isinstance(tenant, str) or not _is_tenant(tenant):
-            raise InvalidIdTokenError("the ID token names no tenant")
-        expected = expected.replace(_TENANT, tenant)
+    expected = issuer_of(unverified.claims, wanted.issuer)
+    if expected is None:
+        raise InvalidIdTokenError("the ID token names no tenant")
     if unverified.issuer not in {expected, *profile_of(wanted.provider).issuers}:
         raise InvalidIdTokenError("the ID token is of another issuer")
     return expected
 
 
-def _is_tenant(text: str) -> bool:
-    return _TENANT_ID.fullmatch(text) is not None
+def issuer_of(claims: Mapping[str, Any], issuer: str) -> str | None:
+    """Give the issuer that claims must be of: that of metadata, with the tenant put in.
+
+    None where there is a place for the tenant, and the claims name none.
+    """
+    if _TENANT not in issuer:
+        return issuer
+    tenant = claims.get("tid")
+    if not isinstance(tenant, str) or _TENANT_ID.fullmatch(tenant) is None:
+        return None
+    return issuer.replace(_TENANT, tenant)
 
 
 def _check_audience(claims: Mapping[str, Any], client_id: str) -> None:

@@ -1,8 +1,8 @@
-"""Client assertions that were shown: none counts twice (RFC 7523 §3)."""
+"""Assertions and notices that were shown: none counts twice (RFC 7523 §3)."""
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, delete, insert
+from sqlalchemy import Connection, delete, insert, select
 from sqlalchemy.exc import IntegrityError
 
 from bascule.clock import UnixTime
@@ -21,3 +21,9 @@ def use(conn: Connection, *, digest: bytes, expires_at: UnixTime, now: UnixTime)
     except IntegrityError:
         return False
     return True
+
+
+def is_used(conn: Connection, *, digest: bytes) -> bool:
+    """Tell whether one was shown before."""
+    query = select(table.c.digest).where(table.c.digest == digest)
+    return conn.execute(query).first() is not None

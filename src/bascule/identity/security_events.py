@@ -1,0 +1,93 @@
+"""Security events: what a provider tells of its users (RFC 8417, CAEP 1.0, RISC 1.0)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from bascule.config.providers import Signals
+from bascule.identity.notice import InvalidNoticeError, Notice
+from bascule.identity.subject_identifier import Subject, subject_of
+
+TYPES = frozenset({"secevent+jwt"})
+MAX_AGE_SECONDS = 7 * 86400
+"""Transmitters try for days; so long is each `jti` remembered."""
+MAX_EVENTS = 10
+MAX_URI_CHARACTERS = 255
+
+_CAEP = "https://schemas.openid.net/secevent/caep/event-type/"
+_RISC = "https://schemas.openid.net/secevent/risc/event-type/"
+
+Effect = Literal["revoke", "ignore"]
+_Holds = Callable[[Mapping[str, Any]], bool]
+
+
+def _always(_: Mapping[str, Any]) -> bool:
+    return True
+
+
+def _unless(member: str, value: str) -> _Holds:
+    """Make the condition that a member has another value: a missing one counts too."""
+    return lambda event: event.get(member) != value
+
+
+REVOKING: Mapping[str, _Holds] = {
+    f"{_CAEP}session-revoked": _always,
+    f"{_CAEP}token-claims-change": _always,
+    f"{_CAEP}credential-change": _unless("change_type", "create"),
+    f"{_CAEP}assurance-level-change": _unless("change_direction", "increase"),
+    f"{_CAEP}device-compliance-change": _unless("current_status", "compliant"),
+    f"{_CAEP}risk-level-change": _unless("current_level", "LOW"),
+    f"{_RISC}account-credential-change-required": _always,
+    f"{_RISC}account-disabled": _always,
+    f"{_RISC}account-purged": _always,
+    f"{_RISC}credential-compromise": _always,
+    f"{_RISC}sessions-revoked": _always,
+    "https://schemas.openid.net/secevent/oauth/event-type/tokens-revoked": _always,
+}
+"""Events that end what was issued for whom they name, and when they do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One event of a token, and what it does here."""
+
+    type: str
+    """Its URI."""
+    effect: Effect
+    subject: Subject | None
+    """Whom it names; always known when it revokes."""
+
+
+def events_of(notice: Notice, signals: Signals) -> list[Event]:
+    """Read the events of a token. Raises `InvalidNoticeError`.
+
+    An event that revokes and names nobody who is understood makes the whole token invalid:
+    what cannot be done must not be confirmed.
+    """
+    found = notice.claims.get("events")
+    if not isinstance(found, dict) or not 0 < len(found) <= MAX_EVENTS:
+        raise InvalidNoticeError("it has no events, or too many")
+    return [_event(uri, event, notice, signals) for uri, event in found.items()]
+
+
+def _event(uri: str, event: object, notice: Notice, signals: Signals) -> Event:
+    if not isinstance(event, dict):
+        raise InvalidNoticeError("its events are no objects")
+    if len(uri) > MAX_URI_CHARACTERS or not uri.isprintable():
+        raise InvalidNoticeError("the name of an event is unusable")
+    effect = _effect(uri, event, signals)
+    if effect == "ignore":
+        return Event(uri, effect, None)
+    named = notice.claims.get("sub_id", event.get("subject"))
+    return Event(uri, effect, subject_of(named, notice))
+
+
+def _effect(uri: str, event: Mapping[str, Any], signals: Signals) -> Effect:
+    """Give what an event does: as configured, or as usual."""
+    for name in (uri, uri.rpartition("/")[2]):
+        if name in signals.events:
+            return signals.events[name]
+    holds = REVOKING.get(uri)
+    return "revoke" if holds is not None and holds(event) else "ignore"
