@@ -15,6 +15,7 @@ from bascule.credentials.linked_tokens import (
     expiry,
     name_of,
 )
+from bascule.credentials.wrapping import VaultError
 from bascule.net.fetch import FetchPolicy
 from bascule.oauthclient.errors import OAuthClientError
 from bascule.oauthclient.revocation import revoke_token
@@ -102,14 +103,13 @@ class EndedAccounts:
     async def _is_done(self, account: LinkedAccount) -> bool:
         """Try to revoke; tell whether nothing is left to try."""
         name = name_of(account.id)
-        kept = await self._store.look(
-            partial(self._vault.get, owner=account.user, name=name)
-        )
-        if kept is None:
-            return True
         try:
-            await self._revoke(account, decode(kept))
-        except OAuthClientError as exc:
+            kept = await self._store.look(
+                partial(self._vault.get, owner=account.user, name=name)
+            )
+            if kept is not None:
+                await self._revoke(account, decode(kept))
+        except (OAuthClientError, VaultError) as exc:
             log.warning(
                 "connector `%s`: tokens of an account that ended were not revoked: %s",
                 account.connector,

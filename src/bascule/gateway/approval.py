@@ -81,7 +81,7 @@ def watch_modern(
     if gate is None or upstream is None:
         return None
     capabilities = _capabilities(request, upstream.connector)
-    of_user = _of_user(upstream.connector, facts.principal)
+    of_user = viewer(upstream.connector, facts.principal)
     key = (modern.VERSION, of_user, _digest(capabilities))
     return _watch(gateway, upstream, facts.connector, gate, key)
 
@@ -95,9 +95,9 @@ def watch_legacy(turn: Turn, held: Held | None) -> Watch | None:
     upstream = turn.upstream
     if gate is None or upstream is None:
         return None
-    key: Key = ("session", "" if held is None else held.session.tag)
+    of_user = viewer(upstream.connector, turn.caller.principal)
+    key: Key = ("session", of_user if held is None else held.session.tag)
     if held is not None and upstream.connector.command is not None:
-        of_user = _of_user(upstream.connector, turn.caller.principal)
         key = (held.session.version, of_user, *held.session.asks)
     return _watch(turn.gateway, upstream, turn.connector, gate, key)
 
@@ -228,8 +228,17 @@ async def _known(upstream: Upstream, principal: Principal) -> bytes:
     return (await shown_to(upstream.credential, principal)).headers
 
 
-def _of_user(connector: Connector, principal: Principal) -> str:
-    return (principal.user or f"agent:{principal.agent}") if connector.per_user else ""
+def viewer(connector: Connector, principal: Principal) -> str:
+    """Give for whom what the server serves is remembered; empty: for all alike.
+
+    A server that knows its users, by processes of their own or by their tokens, may serve
+    each something else: what one was shown must decide nothing for another.
+    """
+    if connector.per_user:
+        return principal.user or f"agent:{principal.agent}"
+    if connector.credential.kind in {"per_user", "token_exchange"}:
+        return f"{principal.user} {principal.agent}"
+    return ""
 
 
 def _capabilities(request: Request, connector: Connector) -> Mapping[str, Any]:

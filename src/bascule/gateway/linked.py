@@ -11,6 +11,7 @@ from functools import partial
 from bascule.clock import Clock, Entropy, monotonic
 from bascule.credentials.link_target import Target
 from bascule.credentials.linked import Held, LinkedAccounts, LinkNeededError
+from bascule.credentials.wrapping import VaultError
 from bascule.decision.facts import Principal
 from bascule.gateway.credentials import CredentialError, Presented
 from bascule.gateway.exchange import header_block
@@ -99,11 +100,10 @@ class PerUser:
             held = await find(self._target, principal.user)
         except LinkNeededError as exc:
             raise await self._ask(principal, exc.scope) from exc
-        except (OAuthClientError, StateUnavailableError) as exc:
+        except (OAuthClientError, StateUnavailableError, VaultError) as exc:
             log.error("connector `%s`: %s", self._target.connector, exc)
             raise CredentialError(
-                "your account at this server cannot be used at the moment: its "
-                "authorization server gives no token; try again later"
+                "your account at this server cannot be used at the moment; try again later"
             ) from exc
         return _presented(held)
 
