@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from bascule.identity.notice import InvalidNoticeError, Notice
-from bascule.identity.subject_identifier import Subject, subject_of
+from bascule.identity.subject_identifier import Subject, subjects_of
 
 TYPES = frozenset({"global-token-revocation+jwt"})
 """`typ` of the JWT that authenticates the caller: no other token of the provider does."""
@@ -16,7 +16,7 @@ MAX_AGE_SECONDS = 600
 _order = msgspec.json.Decoder(dict[str, Any])
 
 
-def ordered(body: bytes, caller: Notice) -> Subject:
+def ordered(body: bytes, caller: Notice) -> tuple[Subject, ...]:
     """Read whom an order names; it must be a user of the caller's own issuer.
 
     Raises `InvalidNoticeError`.
@@ -25,4 +25,7 @@ def ordered(body: bytes, caller: Notice) -> Subject:
         order = _order.decode(body)
     except (msgspec.DecodeError, ValueError, RecursionError) as exc:
         raise InvalidNoticeError("the body is no JSON object") from exc
-    return subject_of(order.get("sub_id"), caller)
+    found = subjects_of(order.get("sub_id"), caller)
+    if all(it.kind == "session" for it in found):
+        raise InvalidNoticeError("it names a session, and no user")
+    return found

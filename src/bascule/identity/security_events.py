@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from bascule.config.providers import Signals
 from bascule.identity.notice import InvalidNoticeError, Notice
-from bascule.identity.subject_identifier import Subject, subject_of
+from bascule.identity.subject_identifier import Subject, subjects_of
 
 TYPES = frozenset({"secevent+jwt"})
 MAX_AGE_SECONDS = 7 * 86400
@@ -32,8 +32,9 @@ def _unless(member: str, value: str) -> _Holds:
     return lambda event: event.get(member) != value
 
 
+SESSION_REVOKED = f"{_CAEP}session-revoked"
 REVOKING: Mapping[str, _Holds] = {
-    f"{_CAEP}session-revoked": _always,
+    SESSION_REVOKED: _always,
     f"{_CAEP}token-claims-change": _always,
     f"{_CAEP}credential-change": _unless("change_type", "create"),
     f"{_CAEP}assurance-level-change": _unless("change_direction", "increase"),
@@ -56,8 +57,8 @@ class Event:
     type: str
     """Its URI."""
     effect: Effect
-    subject: Subject | None
-    """Whom it names; always known when it revokes."""
+    subjects: tuple[Subject, ...] = ()
+    """Whom it names; somebody when it revokes."""
 
 
 def events_of(notice: Notice, signals: Signals) -> list[Event]:
@@ -79,9 +80,12 @@ def _event(uri: str, event: object, notice: Notice, signals: Signals) -> Event:
         raise InvalidNoticeError("the name of an event is unusable")
     effect = _effect(uri, event, signals)
     if effect == "ignore":
-        return Event(uri, effect, None)
+        return Event(uri, effect)
     named = notice.claims.get("sub_id", event.get("subject"))
-    return Event(uri, effect, subject_of(named, notice))
+    subjects = subjects_of(named, notice)
+    if uri != SESSION_REVOKED and all(it.kind == "session" for it in subjects):
+        raise InvalidNoticeError("it is about a user and names a session alone")
+    return Event(uri, effect, subjects)
 
 
 def _effect(uri: str, event: Mapping[str, Any], signals: Signals) -> Effect:

@@ -24,15 +24,17 @@ class Subject:
     id: str
 
 
-def subject_of(identifier: object, notice: Notice) -> Subject:
+def subjects_of(identifier: object, notice: Notice) -> tuple[Subject, ...]:
     """Read an identifier; it must be of the issuer that signed the notice.
 
-    A complex one (CAEP §2, SSF §3.3) means its user, and otherwise its session. Raises
-    `InvalidNoticeError`.
+    There is one at least. Aliases are several names of one user, who may be known here by
+    any of them; a complex identifier (CAEP §2, SSF §3.3) may name a session beside the
+    user. Raises `InvalidNoticeError`.
     """
-    for found in _subjects(identifier, notice, depth=0):
-        return found
-    raise InvalidNoticeError("it names nobody by `iss_sub` or `opaque`")
+    found = tuple(_subjects(identifier, notice, depth=0))
+    if not found:
+        raise InvalidNoticeError("it names nobody by `iss_sub` or `opaque`")
+    return found
 
 
 def _subjects(identifier: object, notice: Notice, *, depth: int) -> Iterator[Subject]:

@@ -39,9 +39,9 @@ async def revoke_all(listener: Listener, request: Request, name: str) -> Respons
         )
     except InvalidNoticeError as exc:
         raise CallerError(str(exc)) from exc
-    subject = ordered(await body_of(request, "application/json"), caller)
-    ending = Ending(subject, WHY)
-    if not await listener.end(name, caller, [ending], peer=peer_of(request)):
+    subjects = ordered(await body_of(request, "application/json"), caller)
+    endings = [Ending(it, WHY) for it in subjects]
+    if not await listener.end(name, caller, endings, peer=peer_of(request)):
         raise CallerError("it was shown before")
     return plain(204)
 

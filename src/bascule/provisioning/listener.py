@@ -135,7 +135,9 @@ def _users(conn: Transaction, name: str, notice: Notice, subject: Subject) -> li
     if subject.kind == "session":
         return []
     known = federated_users.known_as(conn, provider=name, external_id=subject.id)
-    return [it.who.name for it in known if it.who.issuer == notice.issuer]
+    names = {it.who.name for it in known if it.who.issuer == notice.issuer}
+    # Many providers call a user by its `sub` here; of no other user can that be the name.
+    return sorted(names | {f"{notice.issuer}|{subject.id}"})
 
 
 def _end_user(conn: Transaction, user: str, why: str, now: UnixTime) -> None:

@@ -32,9 +32,9 @@ async def take_events(listener: Listener, request: Request, name: str) -> Respon
     token = body.decode("ascii", "replace").strip()
     notice = await listener.hear(name, token, _expected)
     endings = [
-        Ending(event.subject, f"security event {event.type}")
+        Ending(subject, f"security event {event.type}")
         for event in events_of(notice, signals)
-        if event.subject is not None
+        for subject in event.subjects
     ]
     await listener.end(name, notice, endings, peer=peer_of(request))
     return plain(202)
