@@ -60,6 +60,11 @@ def test_what_is_right(credential: dict[str, Any]) -> None:
         ({**EXCHANGE, "shared": True}, "shared"),
         ({"kind": "per_user", "client_secret": "env:X"}, "client_id"),
         ({"kind": "per_user", "client_id": "x"}, "issuer"),
+        (
+            {**OURS, "kind": "per_user", "shared": False, "client_secret": None}
+            | {"client_key": "env:X"},
+            "client_key",
+        ),
         ({"kind": "per_user", "shared": True}, "shared"),
     ],
     ids=str,
