@@ -69,12 +69,6 @@ class LinkClients:
             await self._store.transact(put)
             return client
 
-    async def forget(self, server: AuthorizationServer) -> None:
-        """Register anew the next time: the server does not know this client any more."""
-        name = self._name_of(server)
-        forget = partial(self._vault.delete, owner=OWNER, name=name)
-        await self._store.transact(forget)
-
     def metadata(self) -> dict[str, object]:
         """Give what Bascule says of itself to register."""
         host = urlsplit(self._public_url).hostname or ""
