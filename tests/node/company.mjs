@@ -50,7 +50,13 @@ const provider = new Provider(`${origin}${path}`, {
     devInteractions: { enabled: false },
     resourceIndicators: { enabled: false },
     revocation: { enabled: true },
-    rpInitiatedLogout: { enabled: !profile.noLogout },
+    rpInitiatedLogout: {
+      enabled: !profile.noLogout,
+      logoutSource: (context, form) => {
+        context.body = `<!DOCTYPE html><html lang="en"><title>Sign out</title>${form}
+          <button form="op.logoutForm" name="logout" value="yes">Yes, sign me out</button>`;
+      },
+    },
   },
   findAccount: (_context, id) =>
     accounts.has(id)

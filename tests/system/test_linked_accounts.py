@@ -14,9 +14,10 @@ import pytest
 
 from patience import PATIENCE, until
 from ports import free_ports
+from system.linking import call, link_of
 from system.oauth_browser import sign_in
 from system.recorder import Recorder, recording
-from system.server import Answer, Installation, serving
+from system.server import Installation, serving
 
 CONFIG = """\
 [server]
@@ -77,21 +78,6 @@ def front(
         yield made
     finally:
         made.kill()
-
-
-def call(front: Installation, token: str, *, urls: bool = True) -> Answer:
-    capabilities = {"elicitation": {"url": {}}} if urls else {}
-    meta = {"io.modelcontextprotocol/clientCapabilities": capabilities}
-    asked = {"name": "echo", "arguments": {"text": "hi"}, "_meta": meta}
-    return front.call(token, "tools/call", asked)
-
-
-def link_of(answer: Answer) -> str:
-    result = answer.json["result"]
-    assert result["resultType"] == "input_required"
-    asked = result["inputRequests"]["bascule/link"]["params"]
-    assert asked["mode"] == "url"
-    return str(asked["url"])
 
 
 def connect(front: Installation, behind: Installation, link: str, name: str) -> str:

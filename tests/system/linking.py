@@ -1,0 +1,22 @@
+"""Connecting an account at an upstream: the call that asks for it, and the link."""
+
+from __future__ import annotations
+
+from system.server import Answer, Installation
+
+
+def call(front: Installation, token: str, *, urls: bool = True) -> Answer:
+    """Call a tool, as a client that can open addresses for its user, or cannot."""
+    capabilities = {"elicitation": {"url": {}}} if urls else {}
+    meta = {"io.modelcontextprotocol/clientCapabilities": capabilities}
+    asked = {"name": "echo", "arguments": {"text": "hi"}, "_meta": meta}
+    return front.call(token, "tools/call", asked)
+
+
+def link_of(answer: Answer) -> str:
+    """Give the address at which the user is asked to connect an account."""
+    result = answer.json["result"]
+    assert result["resultType"] == "input_required", result
+    asked = result["inputRequests"]["bascule/link"]["params"]
+    assert asked["mode"] == "url"
+    return str(asked["url"])
