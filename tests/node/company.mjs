@@ -46,7 +46,10 @@ const provider = new Provider(`${origin}${path}`, {
   issueRefreshToken: async (_context, client, code) =>
     client.grantTypeAllowed('refresh_token') &&
     (profile.refreshUnasked || code.scopes.has('offline_access')),
+  // Its own way out refuses loopback, where the gateway of these tests is.
+  fetch: (url, options) => fetch(url, { ...options, dispatcher: undefined }),
   features: {
+    backchannelLogout: { enabled: true },
     devInteractions: { enabled: false },
     resourceIndicators: { enabled: false },
     revocation: { enabled: true },

@@ -6,13 +6,14 @@ import contextlib
 import http.client
 import json
 import os
+import re
 import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from http.cookies import SimpleCookie
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from conformance.rig import NODE, SCRIPTS
 from foreign import Signer
@@ -67,13 +68,18 @@ class Company:
                 return location
             target = urlsplit(location)
             query = f"?{target.query}" if target.query else ""
-            jar = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
-            answer, body = self._request("GET", target.path + query, {"Cookie": jar})
-            for line in answer.headers.get_all("Set-Cookie", []):
-                self.cookies |= {it.key: it.value for it in SimpleCookie(line).values()}
+            answer, body = self._browse("GET", target.path + query)
             assert answer.headers["Location"] is not None, (answer.status, body[:500])
             location = answer.headers["Location"]
         raise AssertionError("the login led nowhere")
+
+    def sign_out(self) -> None:
+        """Sign out who is signed in at the browser; clients are told before it returns."""
+        _, page = self._browse("GET", f"{self.path}/session/end")
+        [xsrf] = re.findall(rb'name="xsrf" value="([^"]+)"', page)
+        form = urlencode({"xsrf": xsrf, "logout": "yes"})
+        answer, _ = self._browse("POST", f"{self.path}/session/end/confirm", form)
+        assert answer.status == 303
 
     def login(self, visitor: Visitor, name: str = "corp", next: str = "") -> Page:
         """Sign a visitor in; gives the answer to the provider's answer."""
@@ -86,6 +92,19 @@ class Company:
         assert begun.location is not None, begun.text
         back = urlsplit(self.visit(begun.location))
         return f"{back.path}?{back.query}"
+
+    def _browse(
+        self, verb: str, path: str, form: str | None = None
+    ) -> tuple[http.client.HTTPResponse, bytes]:
+        """Ask as the browser does, with its cookies."""
+        headers = {
+            "Cookie": "; ".join(f"{name}={value}" for name, value in self.cookies.items()),
+            "Content-Type": "application/x-www-form-urlencoded",
+        }
+        answer, body = self._request(verb, path, headers, form)
+        for line in answer.headers.get_all("Set-Cookie", []):
+            self.cookies |= {it.key: it.value for it in SimpleCookie(line).values()}
+        return answer, body
 
     def _control(self, **order: Any) -> None:
         answer, _ = self._request("PUT", "/control", body=json.dumps(order))

@@ -15,7 +15,7 @@ import requests
 
 from bascule.clock import system_clock
 from foreign import changed, segment, signer
-from patience import PATIENCE
+from patience import PATIENCE, until
 from ports import free_ports
 from system.company import SECRET, Company, company
 from system.oauth_browser import CALLBACK, Flow
@@ -81,7 +81,7 @@ class Person:
     place: Place
     name: str
     visitor: Visitor
-    refresh_token: str
+    tokens: dict[str, Any]
 
     def is_in(self) -> bool:
         return self.visitor.get("/account").status == 200
@@ -90,9 +90,13 @@ class Person:
         form = {
             "grant_type": "refresh_token",
             "client_id": "app",
-            "refresh_token": self.refresh_token,
+            "refresh_token": self.tokens["refresh_token"],
         }
         return self.place.post("/oauth/token", data=form).status_code == 200
+
+    def calls(self) -> int:
+        """Ask with the access token that the agent has; gives the status."""
+        return self.place.bascule.call(self.tokens["access_token"], "tools/list").status
 
     def logout_token(self, **changes: Any) -> dict[str, Any]:
         claims = self._claims("bascule") | {"sub": self.name, "events": {LOGOUT: {}}}
@@ -141,20 +145,29 @@ def place(tmp_path_factory: pytest.TempPathFactory, recorder: Recorder) -> Itera
 def _company(
     folder: Path, bascule: Installation, name: str, port: int
 ) -> contextlib.AbstractContextManager[Company]:
-    return company(folder, port, f"{bascule.url}/login/callback/{name}", KEY)
+    tells = {
+        "backchannel_logout_uri": f"{bascule.url}/login/backchannel/{name}",
+        "backchannel_logout_session_required": True,
+    }
+    back = f"{bascule.url}/login/callback/{name}"
+    return company(folder, port, back, KEY, client=tells)
 
 
 @pytest.fixture
 def person(place: Place) -> Person:
     name = f"worker{next(_names)}"
     place.corp.knows(name)
+    return signed_in(place, name)
+
+
+def signed_in(place: Place, name: str) -> Person:
+    """Sign somebody in, in a new browser and a new session at the provider."""
     place.corp.signs_in(name)
     visitor = Visitor(place.bascule)
     assert place.corp.login(visitor).location == "/account"
     browser = requests.Session()
     browser.headers["Cookie"] = "; ".join(f"{k}={v}" for k, v in visitor.cookies.items())
-    tokens = Flow(place.bascule, browser).tokens()
-    return Person(place, name, visitor, tokens["refresh_token"])
+    return Person(place, name, visitor, Flow(place.bascule, browser).tokens())
 
 
 def logout(person: Person, **header: Any) -> bytes:
@@ -212,6 +225,31 @@ def test_an_unknown_session_at_the_provider_ends_nothing(
     token = KEY.sign(person.logout_token(sid="of nobody"), typ="logout+jwt")
     assert place.logout(token) == 200
     assert person.is_in()
+
+
+def test_the_end_of_one_session_at_the_provider_ends_what_began_with_it(
+    place: Place, person: Person
+) -> None:
+    elsewhere = signed_in(place, person.name)
+    assert (person.calls(), elsewhere.calls()) == (200, 200)
+    place.corp.sign_out()  # of the newer one: with its `sid`
+    until(lambda: elsewhere.calls() == 401)
+    assert not elsewhere.is_in()
+    assert not elsewhere.agent_is_in()
+    assert person.is_in()
+    assert person.calls() == 200
+
+
+def test_a_consent_that_comes_after_the_logout_gives_no_code(
+    place: Place, person: Person
+) -> None:
+    browser = requests.Session()
+    cookies = person.visitor.cookies
+    browser.headers["Cookie"] = "; ".join(f"{k}={v}" for k, v in cookies.items())
+    flow = Flow(place.bascule, browser)
+    page = flow.page()
+    place.corp.sign_out()
+    assert flow.decide(page, "allow").headers["location"].startswith("/login")
 
 
 GTR = "global-token-revocation+jwt"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import pytest
 from sqlalchemy import Connection
@@ -87,6 +88,8 @@ def test_a_session_is_found_by_its_token_until_it_expires(store: Store) -> None:
     assert find(store, b"other") is None
     assert find(store, b"one", now=UnixTime(END - 1)) is not None
     assert find(store, b"one", now=END) is None
+    over = partial(browser_sessions.is_in_force, number=found.number, now=END)
+    assert not store.read(over)
 
 
 @pytest.mark.parametrize(("made", "used"), [("public", "admin"), ("admin", "public")])
@@ -141,8 +144,12 @@ def end_all(conn: Connection) -> None:
     ],
 )
 def test_a_session_ends(store: Store, how: Callable[[Connection], None]) -> None:
-    assert begin(store, b"one")
+    number = begin(store, b"one")
+    assert number is not None
+    in_force = partial(browser_sessions.is_in_force, number=number, now=SOON)
+    assert store.read(in_force)
     store.run(how)
+    assert not store.read(in_force), "nothing is begun in it any more"
     assert find(store, b"one") is None
     listed = store.read(
         lambda conn: browser_sessions.of_user(

@@ -75,7 +75,7 @@ async def authorize(server: AuthorizationServer, request: Request) -> Response:
         return to_login(request)
     wants_page = not {"consent", "login"}.isdisjoint((query.get("prompt") or "").split())
     if not wants_page and await _remembered(server, asker, asked):
-        code = await give_code(server, asker, asked, peer=peer_of(request))
+        code = await give_code(server, asker, asked, session=session, peer=peer_of(request))
         return back_with_code(
             server, request, redirect_uri=redirect_uri, state=asked.state, code=code
         )

@@ -8,12 +8,28 @@ from bascule.authserver.sealed import seal
 from bascule.authserver.server import CODE_PREFIX, AuthorizationServer, digest_of
 from bascule.clock import UnixTime, new_id, system_micros
 from bascule.identity.confirmation import Confirmation
-from bascule.storage import agents, authorization_requests, codes, consents, grants
+from bascule.storage import (
+    agents,
+    authorization_requests,
+    browser_sessions,
+    codes,
+    consents,
+    grants,
+    provider_sessions,
+)
 from bascule.storage.authorization_requests import AuthorizationRequest
+from bascule.storage.browser_sessions import BrowserSession
+from bascule.storage.grants import Grant
 from bascule.storage.store import Transaction
+from bascule.web.problem import PageError
 
 GRANT_SECONDS = 7 * 86_400
 """Nothing that comes of one consent is valid for longer."""
+
+
+def signed_out() -> PageError:
+    """Make the page for somebody whose session has ended while they decided."""
+    return PageError(403, "You are signed out", "Sign in, then start again from the app.")
 
 
 async def give_code(
@@ -21,6 +37,7 @@ async def give_code(
     asker: Asker,
     asked: AuthorizationRequest,
     *,
+    session: BrowserSession,
     peer: str,
     decided: str | None = None,
 ) -> str:
@@ -28,7 +45,8 @@ async def give_code(
 
     `decided` is the id of the request that the user has just allowed; of two that allow the
     same, one is first, and the other gets an empty text. Without it the consent is one that
-    was remembered. Raises `LogUnavailableError`, or `PageError` for who is disabled.
+    was remembered. Raises `LogUnavailableError`, or `PageError` for who is disabled, and
+    for a session that has ended meanwhile: it begins nothing any more.
     """
     grant_id, code = new_id(system_micros()), server.new_secret(CODE_PREFIX)
     verified = asker.verified(asked.redirect_uri)
@@ -51,11 +69,22 @@ async def give_code(
     now = server.clock()
 
     def work(conn: Transaction) -> bool:
+        if not browser_sessions.is_in_force(conn, number=session.number, now=now):
+            raise signed_out()
         if decided is not None and not authorization_requests.decide(
             conn, id_hash=digest_of(decided), decision="allow", sealed_code=sealed
         ):
             return False
-        _begin(conn, asker, asked, grant_id=grant_id, code_hash=digest_of(code), now=now)
+        grant = _begin(conn, asker, asked, grant_id=grant_id, now=now)
+        provider_sessions.follow(conn, grant=grant.number, session=session.number)
+        codes.add(
+            conn,
+            code_hash=digest_of(code),
+            grant=grant,
+            redirect_uri=asked.redirect_uri,
+            code_challenge=asked.code_challenge,
+            now=now,
+        )
         if verified and decided is not None and asked.details is None:
             _remember(conn, asked, now)
         return True
@@ -69,9 +98,8 @@ def _begin(
     asked: AuthorizationRequest,
     *,
     grant_id: str,
-    code_hash: bytes,
     now: UnixTime,
-) -> None:
+) -> Grant:
     if asker.published is not None:
         document = asker.published.document
         agents.note_document(
@@ -96,14 +124,7 @@ def _begin(
     )
     if grant is None:
         raise unknown_client()
-    codes.add(
-        conn,
-        code_hash=code_hash,
-        grant=grant,
-        redirect_uri=asked.redirect_uri,
-        code_challenge=asked.code_challenge,
-        now=now,
-    )
+    return grant
 
 
 def _remember(conn: Transaction, asked: AuthorizationRequest, now: UnixTime) -> None:

@@ -162,7 +162,9 @@ async def _allow(
     if found.decision is None:
         asker = await _asker(server, asked)
         peer = peer_of(request)
-        code = await give_code(server, asker, asked, peer=peer, decided=name)
+        code = await give_code(
+            server, asker, asked, session=session, peer=peer, decided=name
+        )
         if not code:
             found = await _find(server, name, session)
     if not code:

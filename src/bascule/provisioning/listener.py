@@ -18,6 +18,7 @@ from bascule.oauthclient.openid import NoSuchProviderError, OpenIdProviders
 from bascule.storage import (
     browser_sessions,
     federated_users,
+    grants,
     provider_sessions,
     revocations,
     used_assertions,
@@ -122,7 +123,7 @@ def _end_once(
         return False
     for ending in todo:
         if ending.subject.kind == "session":
-            _end_sessions(conn, name, notice, ending)
+            _end_session(conn, name, notice, ending, now)
         for user in _users(conn, name, notice, ending.subject):
             _end_user(conn, user, ending.why, now)
     return True
@@ -158,7 +159,10 @@ def _end_user(conn: Transaction, user: str, why: str, now: UnixTime) -> None:
     browser_sessions.end_all(conn, name=user)
 
 
-def _end_sessions(conn: Transaction, name: str, notice: Notice, ending: Ending) -> None:
+def _end_session(
+    conn: Transaction, name: str, notice: Notice, ending: Ending, now: UnixTime
+) -> None:
+    """End what began with a session at the provider: browsers' sign-ins, and grants."""
     found = provider_sessions.of_provider_session(
         conn, provider=name, sid=ending.subject.id
     )
@@ -166,3 +170,6 @@ def _end_sessions(conn: Transaction, name: str, notice: Notice, ending: Ending) 
         issuer, _, subject = user.partition("|")
         if issuer == notice.issuer and ending.whose in {None, subject}:
             browser_sessions.end_numbered(conn, name=user, number=number)
+            grants.end_numbered(
+                conn, user=f"user:{user}", number=number, reason=ending.why, now=now
+            )

@@ -124,6 +124,14 @@ def find(
     return None if row is None else _session(row)
 
 
+def is_in_force(conn: Connection, *, number: int, now: UnixTime) -> bool:
+    """Tell whether a session still counts: for what is begun in it, in one transaction."""
+    counts = select(_table.number).where(
+        _table.number == number, _table.expires_at > now, _in_force
+    )
+    return conn.execute(counts).first() is not None
+
+
 def of_user(
     conn: Connection, *, name: str, audience: Audience, now: UnixTime
 ) -> list[BrowserSession]:

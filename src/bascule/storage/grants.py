@@ -167,6 +167,15 @@ def of_user(conn: Connection, user: str, *, now: UnixTime) -> list[Grant]:
     return [grant for grant in found if grant is not None]
 
 
+def end_numbered(
+    conn: Connection, *, user: str, number: int, reason: str, now: UnixTime
+) -> bool:
+    """End the family of a user that has that issue number; False as `end` says."""
+    query = select(grants.c.id).where(grants.c.user_name == user, grants.c.number == number)
+    grant_id = conn.execute(query).scalar()
+    return grant_id is not None and end(conn, grant_id, reason=reason, now=now)
+
+
 def end(conn: Connection, grant_id: str, *, reason: str, now: UnixTime) -> bool:
     """End a family: its code, refresh tokens and access tokens.
 

@@ -1,29 +1,39 @@
-"""Which session at an identity provider a browser session began with.
+"""Which session at an identity provider it was that something here began with.
 
 By this a provider that tells of the end of a session there ends the right ones here (OpenID
-Connect Back-Channel Logout §2.6).
+Connect Back-Channel Logout §2.6): browser sessions, and the grants that were given in them.
+Both are known by their issue numbers, which no two things share.
 """
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, delete, insert, literal, select, union_all
 
-from bascule.storage.schema import browser_sessions
+from bascule.storage.schema import browser_sessions, grants
 from bascule.storage.schema import provider_sessions as table
 
 
 def remember(conn: Connection, *, number: int, user: str, provider: str, sid: str) -> None:
-    """Note where a browser session came from; rows of ended ones go at the same time.
+    """Note where a browser session came from; rows of what has ended go at the same time.
 
     `user`: its name, without `user:`; `sid`: empty where the provider names no session.
     """
-    alive = select(browser_sessions.c.number).scalar_subquery()
+    alive = union_all(select(browser_sessions.c.number), select(grants.c.number))
     conn.execute(delete(table).where(table.c.session_number.not_in(alive)))
     conn.execute(
         insert(table).values(
             session_number=number, user_name=user, provider=provider, sid=sid
         )
     )
+
+
+def follow(conn: Connection, *, grant: int, session: int) -> None:
+    """Note that a grant was given in a browser session; nothing if none signed in there."""
+    of_session = select(
+        literal(grant), table.c.user_name, table.c.provider, table.c.sid
+    ).where(table.c.session_number == session)
+    names = ["session_number", "user_name", "provider", "sid"]
+    conn.execute(insert(table).from_select(names, of_session))
 
 
 def provider_of(conn: Connection, *, number: int) -> str | None:
@@ -35,7 +45,7 @@ def provider_of(conn: Connection, *, number: int) -> str | None:
 def of_provider_session(
     conn: Connection, *, provider: str, sid: str
 ) -> list[tuple[str, int]]:
-    """Give user and number of the browser sessions that began with that one.
+    """Give user and number of the browser sessions and grants that began with that one.
 
     An empty `sid` is nobody's.
     """
