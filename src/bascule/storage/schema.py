@@ -16,9 +16,9 @@ from sqlalchemy import (
     text,
 )
 
-VERSION = "0013"
+VERSION = "0014"
 """The migration that this code works with."""
-EARLIER_VERSIONS: tuple[str, ...] = tuple(f"{number:04}" for number in range(1, 13))
+EARLIER_VERSIONS: tuple[str, ...] = tuple(f"{number:04}" for number in range(1, 14))
 """Migrations before it, from which `bascule db migrate` leads here."""
 
 metadata = MetaData(
@@ -599,6 +599,68 @@ linked_accounts = Table(
 """Users' accounts at upstreams; their tokens lie in the vault. `version` grows with each
 new token, `expires_at` is of the access token, 0 for none. What has ended stays until its
 tokens are revoked at the upstream, or that was tried often enough."""
+
+ended_logins = Table(
+    "ended_logins",
+    metadata,
+    Column("owner", Text, primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("tries", BigInteger, nullable=False),
+    Column("next_try_at", BigInteger, nullable=False),
+    Index("ix_ended_logins_next_try_at", "next_try_at"),
+)
+"""Tokens of providers in the vault that have ended, until they are revoked there too."""
+
+scim_users = Table(
+    "scim_users",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("provider", Text, nullable=False),
+    Column("external_id", Text, nullable=False),
+    Column("user_name", Text, nullable=False),
+    Column("user_name_key", Text, nullable=False),
+    Column("display_name", Text, nullable=False),
+    Column("active", Boolean, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("changed_at", BigInteger, nullable=False),
+    Column("version", BigInteger, nullable=False),
+    UniqueConstraint("provider", "external_id"),
+    UniqueConstraint("provider", "user_name_key", name="uq_scim_users_user_name_key"),
+)
+"""Users as providers provision them; `external_id` is what ties one to who signs in.
+`user_name_key`: the name as it is compared, without case."""
+
+scim_groups = Table(
+    "scim_groups",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("provider", Text, nullable=False),
+    Column("external_id", Text, nullable=False),
+    Column("display_name", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("changed_at", BigInteger, nullable=False),
+    Column("version", BigInteger, nullable=False),
+    UniqueConstraint("provider", "display_name"),
+)
+"""Groups as providers provision them; `external_id` may be empty."""
+
+scim_members = Table(
+    "scim_members",
+    metadata,
+    Column("group_id", Text, ForeignKey("scim_groups.id"), primary_key=True),
+    Column("user_id", Text, ForeignKey("scim_users.id"), primary_key=True),
+    Index("ix_scim_members_user_id", "user_id"),
+)
+
+scim_ended = Table(
+    "scim_ended",
+    metadata,
+    Column("provider", Text, primary_key=True),
+    Column("external_id", Text, primary_key=True),
+    Column("ended_at", BigInteger, nullable=False),
+)
+"""Whom provisioning has deactivated or deleted: they stay out until it lets them in again,
+whether they ever signed in or not."""
 
 vault_keys = Table(
     "vault_keys",
