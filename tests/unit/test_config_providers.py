@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from bascule.config.event_names import CAEP, KNOWN_NAMES, KNOWN_URIS
 from bascule.config.load import ConfigError, load
+from bascule.identity.security_events import REVOKING
 
 GOOD = 'client_id = "b"\nclient_secret = "file:/s"\n'
+MISSPELT = ".signals.events.token-claim-change"
 OIDC = f'issuer = "https://login.example"\n{GOOD}'
 
 
@@ -29,6 +32,9 @@ def paths(text: str) -> list[str]:
         f'kind = "entra"\nissuer = "https://login.microsoftonline.com/t-1/v2.0"\n{GOOD}',
         'kind = "entra"\nissuer = "https://login.microsoftonline.com/organizations/v2.0"\n'
         f'{GOOD}admit.tenants = ["t-1"]',
+        f'{OIDC}signals.events = {{ token-claims-change = "ignore" }}',
+        f'{OIDC}signals.events = {{ "{CAEP}session-revoked" = "ignore" }}',
+        f'{OIDC}signals.events = {{ "urn:corp:event:left" = "revoke" }}',
     ],
 )
 def test_sound_providers(text: str) -> None:
@@ -67,10 +73,26 @@ def test_sound_providers(text: str) -> None:
             ".issuer",
         ),
         (f'kind = "entra"\nissuer = "https://sts.windows.net/t/"\n{GOOD}', ".issuer"),
+        (f'{OIDC}signals.events = {{ token-claim-change = "ignore" }}', MISSPELT),
+        (
+            f'{OIDC}signals.events = {{ "{CAEP}session-revokd" = "revoke" }}',
+            f'.signals.events."{CAEP}session-revokd"',
+        ),
     ],
 )
 def test_what_is_wrong_is_said_with_its_place(text: str, where: str) -> None:
     assert paths(text) == [where]
+
+
+def test_a_misspelt_event_is_answered_with_the_names_that_there_are() -> None:
+    text = f'[providers.corp]\n{OIDC}signals.events = {{ account-disable = "ignore" }}'
+    with pytest.raises(ConfigError, match="`account-disabled`, `account-enabled`"):
+        load(text, source="bascule.toml")
+
+
+def test_every_event_that_does_something_is_known_by_its_last_part() -> None:
+    assert set(REVOKING) <= KNOWN_URIS
+    assert len(set(KNOWN_NAMES)) == len(KNOWN_URIS)
 
 
 def test_one_issuer_has_one_provider() -> None:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 
 from bascule.config.addresses import is_loopback, web_address
+from bascule.config.event_names import KNOWN_NAMES, is_event_name
 from bascule.config.model import Config
 from bascule.config.paths import below
 from bascule.config.providers import Admission, Provider
@@ -38,8 +39,7 @@ def broken_provider_rules(config: Config) -> Found:
         yield from _api(f"{path}.api", provider)
         if provider.id_jag and (provider.many_tenants or provider.kind == "github"):
             yield f"{path}.id_jag", "needs one issuer that signs for one organisation"
-        if provider.signals is not None and provider.kind == "github":
-            yield f"{path}.signals", "needs a provider that signs what it tells"
+        yield from _signals(f"{path}.signals", provider)
         yield from _admission(f"{path}.admit", provider)
 
 
@@ -86,6 +86,20 @@ def _api(path: str, provider: Provider) -> Found:
         yield path, 'is for `kind = "entra"` and `kind = "github"`'
     elif problem := _address_problem(provider.api):
         yield path, problem
+
+
+def _signals(path: str, provider: Provider) -> Found:
+    if provider.signals is None:
+        return
+    if provider.kind == "github":
+        yield path, "needs a provider that signs what it tells"
+    for name in provider.signals.events:
+        if not is_event_name(name):
+            known = ", ".join(f"`{it}`" for it in KNOWN_NAMES)
+            yield (
+                below(f"{path}.events", name),
+                f"is no event: write one of {known}, or the URI of an event of its own",
+            )
 
 
 def _admission(path: str, provider: Provider) -> Found:

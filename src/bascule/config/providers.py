@@ -76,8 +76,9 @@ class Signals(Table, frozen=True):
     authorization: SecretRef | None = None
     """What the provider must send as its `Authorization` header, besides signing."""
     events: dict[str, Literal["revoke", "ignore"]] = field(default_factory=dict)
-    """What an event does, by its URI or the last part of it, where it is to do something
-    else than usual: `revoke` ends all that was issued for whom it names."""
+    """What an event does, by its URI or, of events of CAEP and RISC, the last part of it,
+    where it is to do something else than usual: `revoke` ends all that was issued for whom
+    it names."""
 
 
 class Provider(Table, frozen=True):

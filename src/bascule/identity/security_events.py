@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from bascule.config.event_names import CAEP, OAUTH, RISC
 from bascule.config.providers import Signals
 from bascule.identity.notice import InvalidNoticeError, Notice
 from bascule.identity.subject_identifier import Subject, subjects_of
@@ -15,9 +16,6 @@ MAX_AGE_SECONDS = 7 * 86400
 """Transmitters try for days; so long is each `jti` remembered."""
 MAX_EVENTS = 10
 MAX_URI_CHARACTERS = 255
-
-_CAEP = "https://schemas.openid.net/secevent/caep/event-type/"
-_RISC = "https://schemas.openid.net/secevent/risc/event-type/"
 
 Effect = Literal["revoke", "ignore"]
 _Holds = Callable[[Mapping[str, Any]], bool]
@@ -32,20 +30,20 @@ def _unless(member: str, value: str) -> _Holds:
     return lambda event: event.get(member) != value
 
 
-SESSION_REVOKED = f"{_CAEP}session-revoked"
+SESSION_REVOKED = f"{CAEP}session-revoked"
 REVOKING: Mapping[str, _Holds] = {
     SESSION_REVOKED: _always,
-    f"{_CAEP}token-claims-change": _always,
-    f"{_CAEP}credential-change": _unless("change_type", "create"),
-    f"{_CAEP}assurance-level-change": _unless("change_direction", "increase"),
-    f"{_CAEP}device-compliance-change": _unless("current_status", "compliant"),
-    f"{_CAEP}risk-level-change": _unless("current_level", "LOW"),
-    f"{_RISC}account-credential-change-required": _always,
-    f"{_RISC}account-disabled": _always,
-    f"{_RISC}account-purged": _always,
-    f"{_RISC}credential-compromise": _always,
-    f"{_RISC}sessions-revoked": _always,
-    "https://schemas.openid.net/secevent/oauth/event-type/tokens-revoked": _always,
+    f"{CAEP}token-claims-change": _always,
+    f"{CAEP}credential-change": _unless("change_type", "create"),
+    f"{CAEP}assurance-level-change": _unless("change_direction", "increase"),
+    f"{CAEP}device-compliance-change": _unless("current_status", "compliant"),
+    f"{CAEP}risk-level-change": _unless("current_level", "LOW"),
+    f"{RISC}account-credential-change-required": _always,
+    f"{RISC}account-disabled": _always,
+    f"{RISC}account-purged": _always,
+    f"{RISC}credential-compromise": _always,
+    f"{RISC}sessions-revoked": _always,
+    f"{OAUTH}tokens-revoked": _always,
 }
 """Events that end what was issued for whom they name, and when they do."""
 
