@@ -8,21 +8,24 @@ from starlette.responses import JSONResponse, Response
 from bascule.authserver.pkce import METHOD
 from bascule.authserver.server import AuthorizationServer
 from bascule.authserver.token import GRANT_TYPES
+from bascule.config.model import Config
 from bascule.identity.authorization_details import TYPE
 from bascule.identity.client_assertion import ALGORITHMS
+from bascule.identity.global_revocation import PATH
 from bascule.identity.id_jag import PROFILE
 from bascule.identity.issuer_documents import ALGORITHMS as PROOF_ALGORITHMS
+from bascule.identity.provider_profiles import profile_of
 
 CONFIDENTIAL = ["private_key_jwt", "client_secret_basic", "client_secret_post"]
 
 
-def metadata(server: AuthorizationServer) -> dict[str, object]:
-    """Give the document.
+def metadata(issuer: str, config: Config) -> dict[str, object]:
+    """Give the document; `issuer`: `server.public_url`.
 
     Without `scopes_supported`: some clients ask for all that stands there, and strangers
     would learn which connectors there are. Each resource's own metadata names its scope.
     """
-    issuer, clients = server.issuer, server.config().clients
+    clients, tls = config.clients, config.server.tls
     document: dict[str, object] = {
         "issuer": issuer,
         "authorization_endpoint": f"{issuer}/oauth/authorize",
@@ -45,19 +48,32 @@ def metadata(server: AuthorizationServer) -> dict[str, object]:
         "dpop_signing_alg_values_supported": sorted(PROOF_ALGORITHMS),
         "client_id_metadata_document_supported": clients.cimd_domains != (),
     }
-    tls = server.config().server.tls
     if tls is not None and tls.client_ca is not None:
         document["tls_client_certificate_bound_access_tokens"] = True
-    if any(provider.id_jag for provider in server.config().providers.values()):
+    if any(provider.id_jag for provider in config.providers.values()):
         document["authorization_grant_profiles_supported"] = [PROFILE]
+    orders = _global_revocation(issuer, config)
+    if orders is not None:
+        document["global_token_revocation_endpoint"] = orders
     if clients.dynamic_registration:
         document["registration_endpoint"] = f"{issuer}/oauth/register"
     return document
 
 
+def _global_revocation(issuer: str, config: Config) -> str | None:
+    """Give where all of a user's is revoked; None unless one provider alone can order it.
+
+    The member has room for one address (Global Token Revocation, an Internet-Draft), and
+    each provider has its own here.
+    """
+    providers = config.providers.items()
+    signing = [name for name, it in providers if not profile_of(it).plain_oauth]
+    return f"{issuer}{PATH}/{signing[0]}" if len(signing) == 1 else None
+
+
 async def oauth_metadata(server: AuthorizationServer, _: Request) -> Response:
     """`GET /.well-known/oauth-authorization-server`."""
-    return JSONResponse(metadata(server))
+    return JSONResponse(metadata(server.issuer, server.config()))
 
 
 async def openid_metadata(server: AuthorizationServer, _: Request) -> Response:
@@ -67,7 +83,7 @@ async def openid_metadata(server: AuthorizationServer, _: Request) -> Response:
     """
     return JSONResponse(
         {
-            **metadata(server),
+            **metadata(server.issuer, server.config()),
             "subject_types_supported": ["public"],
             "id_token_signing_alg_values_supported": ["Ed25519"],
         }

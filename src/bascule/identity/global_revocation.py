@@ -13,6 +13,9 @@ TYPES = frozenset({"global-token-revocation+jwt"})
 """`typ` of the JWT that authenticates the caller: no other token of the provider does."""
 MAX_AGE_SECONDS = 600
 
+PATH = "/global-token-revocation"
+"""Below `server.public_url`; each provider has its own address there."""
+
 _order = msgspec.json.Decoder(dict[str, Any])
 
 

@@ -12,13 +12,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from bascule.config.providers import Provider
-from bascule.identity.global_revocation import MAX_AGE_SECONDS, TYPES, ordered
+from bascule.identity.global_revocation import MAX_AGE_SECONDS, PATH, TYPES, ordered
 from bascule.identity.notice import Expected, InvalidNoticeError
 from bascule.provisioning.endpoint import body_of, plain, said
 from bascule.provisioning.listener import Ending, Listener
 from bascule.web.source import peer_of
 
-PATH = "/global-token-revocation"
 WHY = "revoked by the identity provider"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from starlette.routing import Route
 
+from bascule.identity.global_revocation import PATH as GLOBAL_REVOCATION
 from bascule.provisioning import global_revocation, logout, signals
 from bascule.provisioning.endpoint import endpoint
 from bascule.provisioning.listener import Listener
@@ -14,7 +15,7 @@ def notice_routes(listener: Listener) -> list[Route]:
     return [
         endpoint(logout.PATH, logout.log_out, listener, logout.problem),
         endpoint(
-            global_revocation.PATH,
+            GLOBAL_REVOCATION,
             global_revocation.revoke_all,
             listener,
             global_revocation.problem,
