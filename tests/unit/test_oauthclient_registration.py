@@ -20,10 +20,10 @@ from bascule.oauthclient.errors import (
     UnusableServerError,
 )
 from bascule.oauthclient.legacy import legacy_authorization_server
-from bascule.oauthclient.preparation import choose_client, prepare
+from bascule.oauthclient.preparation import choose_client, find_server, prepare
 from bascule.oauthclient.registration import client_metadata, document_client, register
 from bascule.oauthclient.scopes import missing_scopes, select_scopes
-from canned import Heard, http, json, serving
+from canned import Canned, Heard, http, json, serving
 
 NEAR = FetchPolicy(loopback=True, seconds=2)
 METADATA = client_metadata(
@@ -206,6 +206,32 @@ def test_where_tokens_come_from(
                 with pytest.raises(UnusableServerError, match=error):
                     await asked
 
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize(("path", "fits"), [("", True), ("/as", False)])
+def test_a_slash_after_a_bare_host_is_no_other_issuer(path: str, fits: bool) -> None:
+    def answer(heard: Heard) -> bytes:
+        if heard.path == "/.well-known/oauth-protected-resource/mcp":
+            named = [f"{site.url}{path}/"]
+            return json(
+                "200 OK", {"resource": f"{site.url}/mcp", "authorization_servers": named}
+            )
+        return json("200 OK", {"issuer": f"{site.url}{path}"})
+
+    async def run() -> None:
+        nonlocal site
+        async with serving(answer) as site:
+            asked = find_server(f"{site.url}/mcp", None, NEAR, issuer=f"{site.url}{path}")
+            if fits:
+                assert (await asked)[1].issuer == site.url
+            else:
+                with pytest.raises(UnusableServerError, match="does not name"):
+                    await asked
+            with pytest.raises(UnusableServerError, match="another issuer"):
+                await find_server(f"{site.url}/mcp", None, NEAR)
+
+    site: Canned
     asyncio.run(run())
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
+from urllib.parse import urlsplit
 
 from bascule.net.fetch import FetchPolicy
 from bascule.oauthclient.challenge import Challenge
@@ -95,10 +96,20 @@ async def find_server(
         raise UnusableServerError(
             "the server does not say where its tokens come from: configure its `issuer`"
         )
-    if resource is not None and issuer not in {None, *resource.authorization_servers}:
+    if resource is not None and issuer is not None and not _names(resource, issuer):
         raise UnusableServerError("the server does not name the configured `issuer`")
     wanted = issuer or (resource.authorization_servers[0] if resource is not None else "")
     return resource, await authorization_server(wanted, policy)
+
+
+def _names(resource: ProtectedResource, issuer: str) -> bool:
+    """Tell whether a resource trusts an issuer, which is the operator's word.
+
+    A host without a path may have a slash that its metadata has not: the same place (RFC
+    3986 §6.2.3), which some servers cannot write otherwise.
+    """
+    wanted = {issuer} if urlsplit(issuer).path else {issuer, f"{issuer}/"}
+    return not wanted.isdisjoint(resource.authorization_servers)
 
 
 async def choose_client(
