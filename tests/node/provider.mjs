@@ -1,7 +1,9 @@
-// An OpenID provider (oidc-provider) that logs in whoever `login_hint` names.
+// An OpenID provider (oidc-provider) that logs in whoever `login_hint` names, else alice, and
+// lets clients register themselves.
 // provider.mjs PORT KEYS [FORMAT]: KEYS is a JWK set with private keys, FORMAT of access tokens
-// `jwt` or `opaque`; ends with its standard input.
+// `jwt` or `opaque`; ends with its standard input, each line of which is an access token to end.
 import { readFileSync } from 'node:fs';
+import { createInterface } from 'node:readline';
 import Provider from 'oidc-provider';
 
 const [port, keys, format = 'jwt'] = process.argv.slice(2);
@@ -21,11 +23,13 @@ const provider = new Provider(issuer, {
     },
   ],
   cookies: { keys: ['only for tests'] },
+  issueRefreshToken: async (_context, client) => client.grantTypeAllowed('refresh_token'),
   enabledJWA: { idTokenSigningAlgValues: jwks.keys.map((key) => key.alg) },
   features: {
     devInteractions: { enabled: false },
     clientCredentials: { enabled: true },
     introspection: { enabled: true },
+    registration: { enabled: true },
     revocation: { enabled: true },
     resourceIndicators: {
       enabled: true,
@@ -50,7 +54,7 @@ provider.use(async (context, next) => {
   const { prompt, params, session } = await provider.interactionDetails(req, res);
   const result = {};
   if (prompt.name === 'login') {
-    result.login = { accountId: params.login_hint };
+    result.login = { accountId: params.login_hint ?? 'alice' };
   } else {
     const grant = new provider.Grant({
       accountId: session.accountId,
@@ -66,8 +70,12 @@ provider.use(async (context, next) => {
 });
 
 const server = provider.listen(Number(port), '127.0.0.1', () => console.log('ready'));
-process.stdin.resume();
-process.stdin.on('end', () => {
+const lines = createInterface({ input: process.stdin });
+lines.on('line', async (token) => {
+  await (await provider.AccessToken.find(token)).destroy();
+  console.log('ended');
+});
+lines.on('close', () => {
   server.closeAllConnections();
   server.close();
 });

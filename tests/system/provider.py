@@ -10,7 +10,7 @@ import json
 import os
 import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http.cookies import SimpleCookie
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ class Provider:
     """A provider that runs."""
 
     port: int
+    process: subprocess.Popen[str] = field(repr=False)
 
     @property
     def url(self) -> str:
@@ -86,6 +87,14 @@ class Provider:
         status, body = self._post("/token/revocation", token=token)
         assert status == 200, body
 
+    def end(self, token: str) -> None:
+        """End an access token of any client, as who runs the provider does."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write(f"{token}\n")
+        self.process.stdin.flush()
+        assert "ended\n" in iter(self.process.stdout.readline, "")
+
     def _tokens(self, **form: str) -> dict[str, Any]:
         status, body = self._post("/token", **form)
         assert status == 200, body
@@ -135,7 +144,7 @@ def providing(
     assert process.stdout is not None
     try:
         assert process.stdout.readline() == "ready\n"
-        yield Provider(port)
+        yield Provider(port, process)
     finally:
         process.stdin.close()
         process.wait(PATIENCE)
