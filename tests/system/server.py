@@ -344,10 +344,13 @@ class Installation:
         )
         return Stream(response.status, response, connection)
 
-    def abandoned(self, token: str, name: str) -> http.client.HTTPConnection:
-        """Begin a call that nobody waits for; closing the connection goes away."""
+    def abandoned(self, token: str, name: str, **more: Any) -> http.client.HTTPConnection:
+        """Begin a call that nobody waits for; closing the connection goes away.
+
+        `more`: other members of its `params`.
+        """
         connection = self.connect()
-        body = body_of("tools/call", {"name": name, "arguments": {}})
+        body = body_of("tools/call", {"name": name, "arguments": {}, **more})
         connection.request("POST", "/c/desk/mcp", json.dumps(body), headers_of(body, token))
         return connection
 

@@ -13,19 +13,21 @@ from system.killing import calls_of, killed_at
 from system.recorder import Recorder
 from system.server import Installation, install
 
+ARRIVAL = "gateway/arrival.py"
 CALL = "gateway/call.py"
+FORWARD = "gateway/forward.py"
 STEPS = {
-    "1": (CALL, "now = gateway.snapshot, gateway.upstreams, gateway.clock()"),
-    "2": (CALL, "check_origin(exchange, gateway.allowed)"),
-    "3": (CALL, "resource = resource_identifier("),
-    "4": (CALL, "caller = gateway.callers.authenticate("),
-    "5": (CALL, "message = parse(await exchange.body()"),
-    "6": (CALL, "facts = facts_of("),
+    "1": (ARRIVAL, "now = gateway.snapshot, gateway.upstreams, gateway.clock()"),
+    "2": (ARRIVAL, "check_origin(exchange, gateway.allowed)"),
+    "3": (ARRIVAL, "resource = resource_identifier("),
+    "4": (ARRIVAL, "work.proof = prove("),
+    "5": (ARRIVAL, "message = parse("),
+    "6": ("gateway/asked.py", "facts = turn.facts_of("),
     "7": (CALL, "= await decided("),
-    "8": (CALL, "await on_disk(gateway, entry)"),
-    "10": (CALL, "upstream.pool.send(data, listening=listening)"),
-    "11": (CALL, "body = write_request("),
-    "12": (CALL, "passage = Passage("),
+    "8": (CALL, "await on_disk(gateway, made.entry)"),
+    "10": (FORWARD, "upstream.pool.send(data, listening="),
+    "11": (FORWARD, "body = write_request("),
+    "12": (FORWARD, "passage = turn.passage("),
     "12, in mid-stream": ("gateway/relay.py", "await exchange.drained()"),
     "13": ("gateway/deciding.py", "journal.completed(self._entry"),
 }
@@ -33,7 +35,7 @@ STEPS = {
 DENIED = {
     "7": STEPS["7"],
     "8": STEPS["8"],
-    "9": (CALL, "refusal.denied(gateway, exchange, message, facts"),
+    "9": (CALL, "refusal.denied(gateway, exchange, request, facts"),
 }
 BEFORE_THE_RECORD = {"1", "2", "3", "4", "5", "6", "7"}
 AFTER_THE_UPSTREAM = {"12", "12, in mid-stream", "13"}

@@ -6,6 +6,7 @@ the MCP server, and sees what reaches it at last.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from urllib.parse import parse_qs, urlsplit
@@ -132,6 +133,16 @@ def test_a_user_connects_an_account_and_acts_as_themselves_until_it_ends(
     assert not any(token.encode() in it.raw for it in arrived)
     seen = behind.wait_for_records("--user", "user:alice", "--connector", "desk")
     assert {"front"} <= {it["agent"] for it in seen}
+
+    # Who goes away while its user is on the page has left no call open.
+    went = {"inputResponses": {"bascule/link": {"action": "accept"}}}
+    left = front.abandoned(front.token("bob"), "echo", **went)
+    of_bob = "--user", "user:bob", "--type"
+    (started,) = front.wait_for_records(*of_bob, "call.start")
+    left.close()
+    (ended,) = front.wait_for_records(*of_bob, "call.end")
+    shown = json.loads(front.cli("audit", "show", str(ended["seq"]), "--json").stdout)
+    assert (shown["parent"], shown["result"]["outcome"]) == (started["id"], "client_gone")
 
     # Nobody else has it, and it is over with a revocation, there too.
     link_of(call(front, front.token("bob")))

@@ -50,16 +50,9 @@ async def require_approval(turn: Turn, method: str) -> None:
     if turn.snapshot.is_outside(turn.connector, turn.exchange.peer):
         return  # there it does not exist, approved or not: the decision says so
     named = turn.exchange.header(b"mcp-protocol-version")
-    made = await decided(
-        turn.gateway,
-        turn.caller,
-        Request("", method, {}),
-        turn.facts_about(method),
-        turn.snapshot,
-        peer=turn.exchange.peer,
-        proto=legacy.LATEST if named is None else named.decode("latin-1"),
-        once=turn.work.use_proof(),
-    )
+    proto = legacy.LATEST if named is None else named.decode("latin-1")
+    facts = turn.facts_about(method)
+    made = await decided(turn, Request("", method, {}), facts, proto=proto)
     await on_disk(turn.gateway, made.entry)
     if isinstance(made.decision, Denied):
         raise UnapprovedError(turn.connector, made.decision.reason, made.entry.code)

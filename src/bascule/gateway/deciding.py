@@ -10,12 +10,10 @@ from bascule.audit.once import Once
 from bascule.audit.writer import LogUnavailableError
 from bascule.decision.decide import decide
 from bascule.decision.facts import Allowed, CallFacts, Principal, Settled
-from bascule.decision.snapshot import Snapshot
 from bascule.gateway import refusal
 from bascule.gateway.approval_states import Shown
 from bascule.gateway.arguments import as_decided, commit_arguments
 from bascule.gateway.call_approvals import Approval
-from bascule.gateway.callers import Caller
 from bascule.gateway.exchange import ClientGoneError, Exchange
 from bascule.gateway.gateway import (
     Gateway,
@@ -30,6 +28,7 @@ from bascule.gateway.relay import Outcome
 from bascule.gateway.settling import settled, settled_at_once
 from bascule.gateway.shadowing import shadowed
 from bascule.gateway.steps import Step
+from bascule.gateway.turn import Turn
 from bascule.gateway.upstream import UpstreamError
 from bascule.protocol import modern
 from bascule.protocol.message import MessageId, Request
@@ -47,22 +46,19 @@ class Decided(Struct, frozen=True, gc=False):
 
 
 async def decided(
-    gateway: Gateway,
-    caller: Caller,
+    turn: Turn,
     request: Request,
     facts: CallFacts,
-    snapshot: Snapshot,
     *,
-    peer: str,
     proto: str = modern.VERSION,
     shown: Shown | None = None,
-    once: Once | None = None,
 ) -> Decided:
     """Decide, and hand in the record that says so. Raises `LogUnavailableError`.
 
-    `shown`: what the client shows of a call approval. `once`: what must not have been shown
-    before; `on_disk` tells. Raises what `settled` does, and `UnprovenError`.
+    `shown`: what the client shows of a call approval. Raises what `settled` does, and
+    `UnprovenError`; whether a proof was shown before, `on_disk` may tell.
     """
+    gateway, snapshot, once = turn.gateway, turn.snapshot, turn.work.use_proof()
     approval: Approval | None = None
     decision = settled_at_once(facts, snapshot)
     if decision is None:
@@ -83,10 +79,10 @@ async def decided(
         request, keep_values=gateway.keeps_values(facts.connector)
     )
     entry = gateway.journal.decided(
-        caller,
+        turn.caller,
         facts,
         decision,
-        peer=peer,
+        peer=turn.exchange.peer,
         policy_digest=snapshot.digest,
         args=args,
         opening=opening,

@@ -174,16 +174,7 @@ async def _allowed(
 
     `asks`: what its client said that it can be asked.
     """
-    made = await decided(
-        turn.gateway,
-        turn.caller,
-        request,
-        facts,
-        turn.snapshot,
-        peer=turn.exchange.peer,
-        proto=version,
-        once=turn.work.use_proof(),
-    )
+    made = await decided(turn, request, facts, proto=version)
     await on_disk(turn.gateway, made.entry)
     decision, code = made.decision, made.entry.code
     if not isinstance(decision, Denied):

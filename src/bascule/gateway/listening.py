@@ -40,16 +40,7 @@ async def _listen(turn: Turn, held: Held) -> None:
     session = session_headers(held, *_place(turn, held))
     request = Request("", legacy.LISTENING, {})
     facts = turn.facts_of(request)
-    made = await decided(
-        turn.gateway,
-        turn.caller,
-        request,
-        facts,
-        turn.snapshot,
-        peer=turn.exchange.peer,
-        proto=held.session.version,
-        once=turn.work.use_proof(),
-    )
+    made = await decided(turn, request, facts, proto=held.session.version)
     await on_disk(turn.gateway, made.entry)
     if isinstance(made.decision, Denied):
         raise not_found()  # its connector went with a reload

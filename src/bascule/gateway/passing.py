@@ -52,16 +52,8 @@ async def _recorded(turn: Turn, held: Held, type: str, method: str) -> None:
     peer, proto = turn.exchange.peer, held.session.version
     if isinstance(decide(asked, turn.snapshot), Denied):
         # Its connector went with a reload, or it is not for clients from there.
-        refused = await decided(
-            turn.gateway,
-            turn.caller,
-            Request("", method, {}),
-            turn.facts_about(method),
-            turn.snapshot,
-            peer=peer,
-            proto=proto,
-            once=turn.work.use_proof(),
-        )
+        facts = turn.facts_about(method)
+        refused = await decided(turn, Request("", method, {}), facts, proto=proto)
         await on_disk(turn.gateway, refused.entry)
         raise not_found()
     once = turn.work.use_proof()

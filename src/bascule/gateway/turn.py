@@ -1,13 +1,15 @@
-"""One HTTP request of a client that speaks a revision before 2026-07-28."""
+"""One HTTP request whose caller is known."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from bascule.clock import UnixTime
 from bascule.decision.facts import CallFacts, Principal
 from bascule.decision.snapshot import Snapshot
+from bascule.gateway.call_approvals import Approval
 from bascule.gateway.callers import Caller
 from bascule.gateway.credentials import Presented, shown_to, with_credential
 from bascule.gateway.definitions import Watch
@@ -23,8 +25,7 @@ from bascule.gateway.upstream import Response, request_head
 from bascule.protocol.message import Request
 
 
-@dataclass(frozen=True, slots=True)
-class Turn:
+class Turn(Struct, frozen=True):
     """All that the handling of one request goes by."""
 
     gateway: Gateway
@@ -99,6 +100,7 @@ class Turn:
         *,
         from_start: bool = False,
         edition: bytes = b"",
+        approval: Approval | None = None,
     ) -> Passage:
         """Give for whom and under what a result of a method passes."""
         principal = self.caller.principal
@@ -116,6 +118,7 @@ class Turn:
             watch=watch,
             from_start=from_start,
             edition=edition,
+            approval=approval,
         )
 
     async def known(self) -> Headers:
