@@ -227,6 +227,7 @@ def test_wrong_usage_changes_nothing_and_leaves_no_record(
         (("user", "disable", "bob"), "user list"),
         (("user", "enable", "bob"), "user list"),
         (("user", "reset", "bob"), "user list"),
+        (("user", "reset", "user:https://corp.example|1"), "signs in by an identity"),
         (("agent", "disable", "bob"), "agent list"),
         (("agent", "enable", "bob"), "agent list"),
         (("token", "issue", "--connector", "other", "--user", "alice"), "bascule add"),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
+import sys
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -18,7 +20,10 @@ from bascule.config.model import Server
 from bascule.config.vault import VaultTable
 from bascule.errors import BasculeError
 from bascule.storage.store import Transaction
+from system.recorder import Recorder
 
+CHILD = Path(__file__).with_name("lock_child.py")
+PR_GET_DUMPABLE, PR_SET_DUMPABLE = 3, 4
 VALUE = "canary-of-a-secret"
 
 
@@ -71,6 +76,47 @@ def test_neither_the_log_nor_the_data_show_it(at: Commands) -> None:
     records = at.run("audit", "query", "--json").stdout
     assert VALUE not in records
     assert "secret.set" in records
+
+
+ASKED = """
+[connectors.local]
+mode = "observe"
+command = ["sh", "-c", '[ "$TOKEN" = "{value}" ] && exec {python} -IS {child} plain']
+env = {{ TOKEN = "vault:tickets", TZ = "UTC" }}
+
+[connectors.remote]
+mode = "observe"
+url = "http://127.0.0.1:{port}/mcp"
+credential = {{ kind = "static", header = "X-Key", value = "vault:tickets" }}
+"""
+
+
+def test_commands_that_ask_servers_show_them_what_is_kept(
+    at: Commands, upstream: Recorder
+) -> None:
+    at.run("secret", "set", "tickets", given=VALUE)
+    text = ASKED.format(value=VALUE, python=sys.executable, child=CHILD, port=upstream.port)
+    at.config.write_text(text)
+    # The remote one writes down what comes, and answers nothing that could be read.
+    table = at.run("policy", "who-can", "--json", fails=3)
+    assert '"local"' in table.stdout
+    assert "secret" not in table.stderr
+    assert {it.headers.get("x-key") for it in upstream.take()} == {VALUE}
+    at.run("lock", "remote", "--with-access")
+    assert {it.headers.get("x-key") for it in upstream.take()} == {VALUE}
+    at.run("secret", "remove", "tickets")
+    assert "bascule secret set tickets" in at.run("policy", "who-can", fails=3).output
+    assert upstream.take() == []
+
+
+def test_a_command_lets_nobody_read_its_memory(at: Commands) -> None:
+    libc = ctypes.CDLL(None)
+    assert libc.prctl(PR_SET_DUMPABLE, 1, 0, 0, 0) == 0
+    try:
+        at.run("secret", "list")
+        assert libc.prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) == 0
+    finally:
+        libc.prctl(PR_SET_DUMPABLE, 1, 0, 0, 0)
 
 
 @pytest.mark.parametrize("given", ["", "\n", "x" * 70_000], ids=["none", "a line", "huge"])

@@ -19,6 +19,7 @@ from bascule.app.issuer_keys import (
     USUAL_SECONDS,
     IssuerKeyReader,
 )
+from bascule.app.secrets import resolve_secret
 from bascule.audit.writer import LogUnavailableError
 from bascule.config.model import Config, Issuer
 from bascule.gateway.callers import Callers
@@ -110,7 +111,7 @@ class Reader:
         self.log = Log()
         directory = Directory(1, {}, {}, Revocations([]))
         callers = Callers(KeySet([]), "https://us.example", directory, Issuers())
-        self._reader = IssuerKeyReader(callers, self.log, lambda: self.now)
+        self._reader = IssuerKeyReader(callers, self.log, resolve_secret, lambda: self.now)
         rules = Issuer(issuer=provider.url, audiences={"desk": "api://desk"}, **more)
         self._reader.configure(Config(issuers={"corp": rules}))
         (self.issuer,) = callers.issuers.every()

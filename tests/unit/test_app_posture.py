@@ -11,6 +11,7 @@ from bascule.app.posture.assess import Gathered, controls
 from bascule.app.posture.assurance import next_steps, requirements, supported
 from bascule.app.posture.control import Control, State
 from bascule.app.posture.identities import Owner
+from bascule.app.secrets import resolve_secret
 from bascule.app.verifying import Verified
 from bascule.audit.verify import Verdict
 from bascule.config.load import load
@@ -87,6 +88,7 @@ def gathered(
         snapshot=snapshot,
         tests=tests,
         owner=NOBODY,
+        read_secret=resolve_secret,
         verified=(Verified("desk", True, "carol"), Verified("time", True, "carol")),
         entries={},
         log=WHOLE,

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from urllib.parse import urlsplit
 
-from bascule.app.secrets import ReadSecret, resolve_secret
+from bascule.app.secrets import ReadSecret
 from bascule.audit.writer import LogUnavailableError
 from bascule.clock import monotonic
 from bascule.config.model import Config, Issuer
@@ -102,8 +102,8 @@ class IssuerKeyReader:
         self,
         callers: Callers,
         records: Records,
+        read_secret: ReadSecret,
         now: Callable[[], float] = monotonic,
-        read_secret: ReadSecret = resolve_secret,
     ) -> None:
         self._now = now
         self._read_secret = read_secret

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bascule.app.secrets import ReadSecret
 from bascule.clock import UnixTime
 from bascule.config.model import Config
 from bascule.launch.sandbox.backend import Reached
@@ -30,6 +31,7 @@ class LockPlace:
     data_dir: Path
     environment: Mapping[str, str]
     """The operator's: resolvers find registries and credentials there."""
+    read_secret: ReadSecret
     now: UnixTime
     cooldown: Cooldown = field(default_factory=Cooldown)
     fixes: Fixes | None = None

@@ -18,6 +18,7 @@ from bascule.app.approved import gates_of
 from bascule.app.enclosure import spec_of
 from bascule.app.lock_place import LockPlace
 from bascule.app.place import Place
+from bascule.app.secrets import ReadSecret
 from bascule.app.state import record_admin
 from bascule.clock import Clock
 from bascule.config.model import Config, Mode
@@ -131,12 +132,18 @@ class LockedLaunch:
             return ""
         return f"it is not approved: {gate.problem or 'its approval has expired'}"
 
+    @property
+    def read_secret(self) -> ReadSecret:
+        """Reads what its configuration refers to."""
+        return self.place.secrets(self.config.vault)
+
     def _lock_place(self) -> LockPlace:
         return LockPlace(
             config=self.config,
             config_path=self.config_path.absolute(),
             data_dir=self.place.data_dir.absolute(),
             environment=operator_environment(),
+            read_secret=self.read_secret,
             now=self.clock(),
         )
 

@@ -35,7 +35,7 @@ async def run(launch: LockedLaunch, name: str) -> int:
     connector = launch.config.connectors.get(name)
     if connector is None or connector.command is None:
         raise BasculeError(f"connector `{name}` is not configured with a `command`")
-    command = command_of(name, connector)
+    command = command_of(name, connector, launch.read_secret)
     try:
         return await _run(launch, name, command)
     except LaunchError as exc:

@@ -8,7 +8,7 @@ import sys
 
 from bascule.app import state
 from bascule.app.descriptors import raise_limit
-from bascule.app.dumpable import forbid_reading, keep_rights
+from bascule.app.dumpable import keep_rights
 from bascule.app.load import Loaded, Sources, load, with_state
 from bascule.app.place import Place
 from bascule.app.setup_links import offer_first_admin
@@ -28,7 +28,6 @@ def serve(sources: Sources, *, workers: int = 1, watch: bool = False) -> None:
     """Serve until SIGTERM. Raises `BasculeError` when it must not start."""
     if workers > 1 and sys.platform != "linux":
         raise BasculeError("more than one worker needs Linux: leave out --workers")
-    forbid_reading()
     keep_rights()
     raise_limit()
     loaded = load(sources)

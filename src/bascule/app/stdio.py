@@ -21,7 +21,7 @@ from bascule.app.load import Loaded
 from bascule.app.locked_launch import LockedLaunch, record_reached, record_refused
 from bascule.app.place import Place
 from bascule.app.revocation_news import RevocationNews
-from bascule.app.secrets import ReadSecret, is_reference, resolve_secret
+from bascule.app.secrets import ReadSecret, is_reference
 from bascule.app.timers import Timer
 from bascule.clock import UnixTime, monotonic, system_clock, system_entropy
 from bascule.config.model import Config, Connector, Limits
@@ -75,9 +75,7 @@ def endpoint_of(name: str, data_dir: Path) -> Endpoint:
     return Endpoint(f"http://stdio/{name}", socket=str(socket_path(data_dir)))
 
 
-def commands_of(
-    config: Config, read_secret: ReadSecret = resolve_secret
-) -> dict[str, Command]:
+def commands_of(config: Config, read_secret: ReadSecret) -> dict[str, Command]:
     """Give the commands of a configuration, by connector. Raises `BasculeError`."""
     return {
         name: command_of(name, connector, read_secret)
@@ -86,9 +84,7 @@ def commands_of(
     }
 
 
-def command_of(
-    name: str, connector: Connector, read_secret: ReadSecret = resolve_secret
-) -> Command:
+def command_of(name: str, connector: Connector, read_secret: ReadSecret) -> Command:
     """Give the command of one stdio connector, its secrets read. Raises `BasculeError`."""
     assert connector.command is not None  # noqa: S101 - the caller has looked
     environment: dict[str, str] = {}

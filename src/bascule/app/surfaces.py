@@ -45,7 +45,11 @@ async def capture_surface(
     connector = place.config.connectors[name]
     if connector.url is not None:
         return await _of_url(place, connector, trusted=trusted)
-    command = command_of(name, connector) if trusted else _without_secrets(name, connector)
+    command = (
+        command_of(name, connector, place.read_secret)
+        if trusted
+        else _without_secrets(name, connector)
+    )
     spec = spec_of(place, name, entry, command)
     if not trusted:
         spec = _without_access(spec)
@@ -85,7 +89,9 @@ async def _of_url(
     place: LockPlace, connector: Connector, *, trusted: bool
 ) -> CapturedSurface:
     assert connector.url is not None  # noqa: S101 - the caller has looked
-    header = await listing_header(connector, place.config) if trusted else None
+    header = None
+    if trusted:
+        header = await listing_header(connector, place.config, place.read_secret)
     found = await capture_http(
         connector.url,
         header=header,

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bascule.app.place import Place
 from bascule.app.stdio import command_of
 from bascule.app.upstream_credentials import listing_header
 from bascule.config.model import Config
@@ -58,7 +59,7 @@ def known_tools(
     config_path: Path,
     config: Config,
     names: Iterable[str],
-    data_dir: Callable[[], Path],
+    place: Callable[[], Place],
     *,
     fetch: bool,
     say: Callable[[str], None],
@@ -81,32 +82,33 @@ def known_tools(
         else:
             say(f"asking {name} for its tools")
             try:
-                tools[name] = served_tools(config, name, data_dir())
+                tools[name] = served_tools(config, name, place())
             except BasculeError as exc:
                 unknown[name] = str(exc)
     return KnownTools(tools, tuple(unserved), unknown)
 
 
-def served_tools(config: Config, name: str, data_dir: Path) -> tuple[str, ...]:
+def served_tools(config: Config, name: str, place: Place) -> tuple[str, ...]:
     """Ask for the tools that a connector serves now, sorted.
 
     Runs its command, or calls its URL with its credential, as `up` does in the modes in
     which nobody has to approve that. Raises `BasculeError`.
     """
-    captured = asyncio.run(_asked(config, name, data_dir / "servers" / name))
+    captured = asyncio.run(_asked(config, name, place))
     return tuple(sorted(captured.pins.tools))
 
 
-async def _asked(config: Config, name: str, folder: Path) -> CapturedSurface:
-    connector = config.connectors[name]
+async def _asked(config: Config, name: str, place: Place) -> CapturedSurface:
+    connector, read_secret = config.connectors[name], place.secrets(config.vault)
     if connector.url is not None:
         return await capture_http(
             connector.url,
-            header=await listing_header(connector, config),
+            header=await listing_header(connector, config, read_secret),
             private=config.network.private,
             cleartext=connector.unsafe_cleartext,
         )
-    command, inherited = command_of(name, connector), operator_environment()
+    command = command_of(name, connector, read_secret)
+    inherited, folder = operator_environment(), place.data_dir / "servers" / name
     folder.parent.mkdir(mode=0o700, exist_ok=True)
     directories = private_directories(folder, "")
 

@@ -7,7 +7,7 @@ from functools import partial
 from bascule.app.linking import per_user, target_of
 from bascule.app.oauth_clients import client_of
 from bascule.app.place import Place
-from bascule.app.secrets import ReadSecret, resolve_secret
+from bascule.app.secrets import ReadSecret
 from bascule.clock import system_clock, system_entropy
 from bascule.config.model import Config, Connector
 from bascule.credentials.asking import Actors, Asking, Source
@@ -52,7 +52,7 @@ def _static(name: str, connector: Connector, read_secret: ReadSecret) -> Fixed:
 
 
 async def listing_header(
-    connector: Connector, config: Config, read_secret: ReadSecret = resolve_secret
+    connector: Connector, config: Config, read_secret: ReadSecret
 ) -> tuple[str, str] | None:
     """Give the header to read what a server serves with, for nobody; None for none.
 

@@ -72,11 +72,13 @@ class Watcher:
         folder = self._config_path.absolute().parent
         if not read_lock(folder).connectors:
             return
+        config = self._config()
         lock_place = LockPlace(
-            config=self._config(),
+            config=config,
             config_path=self._config_path.absolute(),
             data_dir=self._place.data_dir.absolute(),
             environment=os.environ,
+            read_secret=self._place.secrets(config.vault),
             now=system_clock(),
         )
         news = look(self._place, lock_place, self._config_path, ask_registries=False)

@@ -94,7 +94,7 @@ class Worker:
             boot=recording.boot,
         )
         self._issuer_keys = IssuerKeyReader(
-            self.gateway.callers, records, read_secret=place.secrets(loaded.config.vault)
+            self.gateway.callers, records, place.secrets(loaded.config.vault)
         )
         self._issuer_keys.configure(loaded.config)
         self._approval_clock = CallApprovalClock(place.open_state(), records, system_clock)

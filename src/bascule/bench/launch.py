@@ -89,12 +89,14 @@ class _Made:
         self.path.write_text(f"[connectors.{NAME}]\ncommand = {words}\n")
         self.config = load(self.path.read_text(), source=str(self.path))
         self.place = Place(data_directory(folder / "data"), self.config.server)
-        self.command = command_of(NAME, self.config.connectors[NAME])
+        read_secret = self.place.secrets(self.config.vault)
+        self.command = command_of(NAME, self.config.connectors[NAME], read_secret)
         self.lock_place = LockPlace(
             config=self.config,
             config_path=self.path,
             data_dir=self.place.data_dir,
             environment=operator_environment(),
+            read_secret=read_secret,
             now=system_clock(),
         )
         self._approve()

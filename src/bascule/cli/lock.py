@@ -110,6 +110,7 @@ def locking(
         config_path=context.config_path.absolute(),
         data_dir=context.data_dir().absolute(),
         environment=os.environ,
+        read_secret=context.place().secrets(config.vault),
         now=system_clock(),
         cooldown=Cooldown() if seconds is None else Cooldown(seconds, seconds),
         fixes=known_fixes(context.store()),

@@ -107,6 +107,9 @@ def _hoisted(args: list[str]) -> list[str]:
 @click.pass_context
 def main(ctx: click.Context, config_path: Path | None, data_dir: Path | None) -> None:
     """Guard MCP servers: identity, least privilege, exposure and audit."""
+    from bascule.app.dumpable import forbid_reading
+
+    forbid_reading()  # any command may come to hold a secret
     from_environment = os.environ.get("BASCULE_CONFIG")
     named = config_path or (Path(from_environment) if from_environment else None)
     ctx.obj = CommandContext(named_config=named, named_data_dir=data_dir)

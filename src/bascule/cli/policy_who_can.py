@@ -110,7 +110,7 @@ def _known_tools(
             context.config_path,
             config,
             wanted or tuple(config.connectors),
-            context.data_dir,
+            context.place,
             fetch=fetch,
             say=line.say,
         )

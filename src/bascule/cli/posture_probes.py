@@ -43,6 +43,7 @@ def gather(context: CommandContext, line: Line, *, scan: bool) -> Gathered:
         snapshot=snapshot,
         tests=_tests(context, config),
         owner=_owner(context),
+        read_secret=context.place().secrets(config.vault),
         verified=verified(context, ()) if entries else (),
         entries=entries,
         log=_log(context, line),

@@ -138,6 +138,12 @@ def list_users(context: CommandContext, as_json: bool) -> None:
 @click.pass_obj
 def reset(context: CommandContext, name: str, as_json: bool) -> None:
     """Make a new set-up link; the old one ends, and password, passkeys and sessions."""
+    if foreigners.foreign_user(name) is not None:
+        raise BasculeError(
+            f"`{name}` signs in by an identity provider and has no login here to set up: "
+            "`bascule revoke --user` ends all that it has, and `bascule user disable` keeps it "
+            "out"
+        )
     name = _existing(context, name)
     link = reset_user(context, name)
     emit({"user": f"user:{name}", "setup_link": link}, text=link, as_json=as_json)

@@ -14,6 +14,7 @@ from bascule.app.posture.identities import Owner, identity_controls
 from bascule.app.posture.live import Running, live_controls
 from bascule.app.posture.log import log_controls
 from bascule.app.posture.rights import rights_controls
+from bascule.app.secrets import ReadSecret
 from bascule.app.verifying import Verified
 from bascule.audit.verify import Verdict
 from bascule.config.model import Config
@@ -38,6 +39,7 @@ class Gathered:
     tests: tuple[State, str]
     """Whether the cases of `policies/tests` come out as expected, and a sentence."""
     owner: Owner | None
+    read_secret: ReadSecret
     verified: Sequence[Verified]
     entries: Mapping[str, Entry]
     log: Verdict | None
@@ -57,7 +59,7 @@ def controls(it: Gathered) -> Iterator[Control]:
     start = "start the server: `bascule up`" if it.config.connectors else ""
     tokens, shown, strict = live_controls(it.running, it.not_running, start)
     yield from (tokens, shown)
-    yield from identity_controls(it.config, it.snapshot, it.owner)
+    yield from identity_controls(it.config, it.snapshot, it.owner, it.read_secret)
     yield from rights_controls(it.config, it.snapshot, it.tests)
     yield strict
     yield from approved_controls(it.snapshot.gates, it.verified)

@@ -8,8 +8,9 @@ from pathlib import Path
 from msgspec import Struct
 
 from bascule.app.posture.control import Control, Subject
-from bascule.app.secrets import is_reference, resolve_secret
+from bascule.app.secrets import ReadSecret, is_reference
 from bascule.config.model import Config, Connector
+from bascule.config.providers import Provider
 from bascule.decision.gate import Gate
 from bascule.decision.snapshot import Snapshot
 from bascule.errors import BasculeError
@@ -64,12 +65,12 @@ class Owner(Struct, frozen=True):
 
 
 def identity_controls(
-    config: Config, snapshot: Snapshot, owner: Owner | None
+    config: Config, snapshot: Snapshot, owner: Owner | None, read_secret: ReadSecret
 ) -> Iterator[Control]:
     """Judge who acts as whom; `owner`: None where this system does not tell."""
     yield _operator(owner)
     yield CREDENTIALS.judged_of(config.connectors, _shared(config, snapshot))
-    yield SECRETS.judged(_secrets(config))
+    yield SECRETS.judged(_secrets(config, read_secret))
     yield SEPARATE.judged_of(config.connectors, _together(config))
 
 
@@ -103,11 +104,11 @@ def _may_change(gate: Gate | None) -> bool:
     return not pins or not all(pin.read_only for pin in pins)
 
 
-def _secrets(config: Config) -> Iterator[str]:
+def _secrets(config: Config, read_secret: ReadSecret) -> Iterator[str]:
     """Find references that lead nowhere or are open to others, and values written out."""
     for place, reference in _references(config).items():
         try:
-            resolve_secret(reference)
+            read_secret(reference)
         except BasculeError as exc:
             yield f"`{place}`: {exc}"
     for name, connector in config.connectors.items():
@@ -125,9 +126,24 @@ def _references(config: Config) -> Mapping[str, str]:
     }
     if server.tls is not None:
         found["server.tls.key"] = server.tls.key
+    for name, provider in config.providers.items():
+        found |= _of_provider(f"providers.{name}", provider)
+    for name, issuer in config.issuers.items():
+        if issuer.introspection is not None:
+            secret = issuer.introspection.client_secret
+            found[f"issuers.{name}.introspection.client_secret"] = secret
     for name, connector in config.connectors.items():
         found |= _of_connector(f"connectors.{name}", connector)
     return {place: it for place, it in found.items() if it is not None}
+
+
+def _of_provider(place: str, provider: Provider) -> Mapping[str, str | None]:
+    signals = provider.signals
+    return {
+        f"{place}.client_secret": provider.client_secret,
+        f"{place}.client_key": provider.client_key,
+        f"{place}.signals.authorization": signals.authorization if signals else None,
+    }
 
 
 def _of_connector(place: str, connector: Connector) -> Mapping[str, str | None]:
