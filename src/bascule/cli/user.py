@@ -141,8 +141,8 @@ def reset(context: CommandContext, name: str, as_json: bool) -> None:
     if foreigners.foreign_user(name) is not None:
         raise BasculeError(
             f"`{name}` signs in by an identity provider and has no login here to set up: "
-            "`bascule revoke --user` ends all that it has, and `bascule user disable` keeps it "
-            "out"
+            "`bascule revoke --user` ends all that it has, and `bascule user disable` "
+            "keeps it out"
         )
     name = _existing(context, name)
     link = reset_user(context, name)
