@@ -1,10 +1,11 @@
 // A company's identity provider (oidc-provider), as strict and as odd as the product that it
 // stands for. company.mjs PORT KEYS PROFILE: KEYS is a JWK set with private keys, PROFILE is
-// JSON: path, client, quirks. It ends with its standard input.
+// JSON: path, client, vouches (what it issues identity assertions for), quirks. It ends with its standard input.
 // Who signs in, and what is said of them, is set at /control.
 import { createServer } from 'node:http';
 import { readFileSync } from 'node:fs';
 import Provider from 'oidc-provider';
+import { GRANT, vouch } from './id_jag.mjs';
 
 const [port, keys, text] = process.argv.slice(2);
 const profile = JSON.parse(text);
@@ -16,12 +17,14 @@ const accounts = new Map();
 const asked = [];
 let next = null;
 let down = false;
+let refusing = false;
+let idTokenSeconds = 3600;
 
 const provider = new Provider(`${origin}${path}`, {
   jwks,
   clients: [
     {
-      grant_types: ['authorization_code', 'refresh_token'],
+      grant_types: ['authorization_code', 'refresh_token', ...(profile.vouches ? [GRANT] : [])],
       response_types: ['code'],
       id_token_signed_response_alg: algorithm,
       ...profile.client,
@@ -43,6 +46,7 @@ const provider = new Provider(`${origin}${path}`, {
   interactions: { url: (_context, it) => `${path}/interaction/${it.uid}` },
   pkce: { required: () => true },
   rotateRefreshToken: true,
+  ttl: { IdToken: () => idTokenSeconds },
   issueRefreshToken: async (_context, client, code) =>
     client.grantTypeAllowed('refresh_token') &&
     (profile.refreshUnasked || code.scopes.has('offline_access')),
@@ -66,6 +70,16 @@ const provider = new Provider(`${origin}${path}`, {
       ? { accountId: id, claims: () => ({ sub: id, ...accounts.get(id) }) }
       : undefined,
 });
+
+if (profile.vouches) {
+  vouch(provider, {
+    jwks,
+    pairs: profile.vouches,
+    claimsOf: (account) => accounts.get(account),
+    isRefusing: () => refusing,
+    heard: (it) => asked.push(it),
+  });
+}
 
 provider.use(async (context, go) => {
   const { req, res } = context;
@@ -122,8 +136,11 @@ async function graph(req, res) {
 
 async function control(req, res) {
   if (req.method === 'GET') return json(res, 200, asked.splice(0));
-  const { account, claims, signsIn, isDown } = await body(req);
+  const order = await body(req);
+  const { account, claims, signsIn, isDown } = order;
   if (isDown !== undefined) down = isDown;
+  refusing = order.refusing ?? refusing;
+  idTokenSeconds = order.idTokenSeconds ?? idTokenSeconds;
   if (claims === null) accounts.delete(account);
   else if (claims !== undefined) accounts.set(account, claims);
   if (signsIn !== undefined) next = signsIn;

@@ -56,6 +56,14 @@ class Company:
         """Set whether it answers anything but errors."""
         self._control(isDown=down)
 
+    def vouches(self, willing: bool) -> None:
+        """Set whether its policy lets it vouch for anybody elsewhere."""
+        self._control(refusing=not willing)
+
+    def gives_id_tokens_for(self, seconds: int) -> None:
+        """Set how long ID tokens last from now on."""
+        self._control(idTokenSeconds=seconds)
+
     def asked(self) -> list[dict[str, Any]]:
         """Give what it was asked since the last time."""
         found: list[dict[str, Any]] = json.loads(self._request("GET", "/control")[1])

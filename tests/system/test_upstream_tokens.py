@@ -234,7 +234,7 @@ def test_without_a_token_nothing_is_sent_and_revoking_forgets_the_old_one(
     recorder.take()
     exchanger.down = True
     try:
-        until(lambda: tool(front, token, "swap") == 502)
+        until(lambda: tool(front, token, "swap") == 503)
     finally:
         exchanger.down = False
     recorder.take()

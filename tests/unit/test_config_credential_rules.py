@@ -28,6 +28,7 @@ EXCHANGE = {**OURS, "kind": "token_exchange", "shared": False, "audience": "api:
         OURS,
         {**OURS, "client_secret": None, "client_key": "keyring:a/b", "scopes": ["a"]},
         EXCHANGE,
+        {**EXCHANGE, "kind": "id_jag", "audience": None},
         {"kind": "per_user"},
         {"kind": "per_user", "issuer": "https://as.example", "client_id": "x"},
         {**OURS, "issuer": "http://127.0.0.1:8080/as"},
@@ -58,6 +59,8 @@ def test_what_is_right(credential: dict[str, Any]) -> None:
         ({**OURS, "audience": "x"}, "audience"),
         ({**OURS, "header": "X-Key"}, "header"),
         ({**EXCHANGE, "shared": True}, "shared"),
+        ({**EXCHANGE, "kind": "id_jag"}, "audience"),
+        ({"kind": "id_jag"}, "client_secret"),
         ({"kind": "per_user", "client_secret": "env:X"}, "client_id"),
         ({"kind": "per_user", "client_id": "x"}, "issuer"),
         (

@@ -505,3 +505,17 @@ def test_rates_count_something(text: str, found: list[str]) -> None:
 def test_flows_and_rates_have_plain_names(table: str) -> None:
     setting = 'after = ["in"]' if table == "flows" else 'of = ["a/*"]\ncalls = 1'
     assert paths(f'{LABELS}[{table}."a/b"]\n{setting}\n') == [f'{table}."a/b"']
+
+
+def test_who_vouches_must_be_somebody() -> None:
+    credential = (
+        '[connectors.a]\nurl = "https://a.example"\n[connectors.a.credential]\n'
+        'kind = "id_jag"\nissuer = "https://as.example"\nclient_id = "x"\n'
+        'client_secret = "env:X"\n'
+    )
+    provider = (
+        '[providers.corp]\nissuer = "https://idp.example"\nclient_id = "x"\n'
+        'client_secret = "env:X"\n'
+    )
+    assert paths(credential) == ["connectors.a.credential.kind"]
+    assert paths(credential + provider) == []

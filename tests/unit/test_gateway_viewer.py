@@ -18,7 +18,7 @@ def test_a_server_that_sees_one_identity_serves_all_alike(kind: str) -> None:
     assert viewer(connector, ALICE) == viewer(connector, BOB) == ""
 
 
-@pytest.mark.parametrize("kind", ["per_user", "token_exchange"])
+@pytest.mark.parametrize("kind", ["per_user", "token_exchange", "id_jag"])
 def test_a_server_that_sees_users_is_remembered_for_each(kind: str) -> None:
     connector = Connector(credential=Credential(kind=kind))  # type: ignore[arg-type]
     other = Principal("user:alice", "other")

@@ -22,6 +22,7 @@ from bascule.identity.id_token import (
     verify_id_token,
 )
 from bascule.identity.issuer_documents import read_keys
+from bascule.identity.provider_metadata import ProviderMetadata
 from foreign import Signer, changed, jwks, segment, signer
 
 ISSUER = "https://login.corp.example"
@@ -188,3 +189,22 @@ def test_the_short_spelling_of_google_is_the_same_issuer() -> None:
 def test_any_text_is_read_or_refused(text: str) -> None:
     with contextlib.suppress(InvalidIdTokenError):
         read_id_token(text)
+
+
+@pytest.mark.parametrize(
+    ("published", "issuer", "is_its"),
+    [
+        (ISSUER, ISSUER, True),
+        (ISSUER, f"{ISSUER}/", False),
+        (ENTRA_ISSUER, "https://login.microsoftonline.com/t-1/v2.0", True),
+        (ENTRA_ISSUER, "https://login.microsoftonline.com//v2.0", False),
+        (ENTRA_ISSUER, "https://login.microsoftonline.com/a/b/v2.0", False),
+        (ENTRA_ISSUER, "https://login.microsoftonline.com/v2.0", False),
+        (ENTRA_ISSUER, "https://login.other.example/t-1/v2.0", False),
+        (ENTRA_ISSUER, ISSUER, False),
+    ],
+)
+def test_whose_users_a_provider_has(published: str, issuer: str, is_its: bool) -> None:
+    """A name that stands for another provider by now must not see logins at the old."""
+    metadata = ProviderMetadata(published, "https://a", "https://t")
+    assert metadata.is_issuer(issuer) is is_its

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Hashable
+from functools import cached_property, partial
 
 from bascule.app.linking import per_user, target_of
 from bascule.app.oauth_clients import client_of
 from bascule.app.place import Place
 from bascule.app.secrets import ReadSecret
+from bascule.authserver.provider_exchange import ProviderExchange
+from bascule.authserver.vouching import Audience, Vouching
 from bascule.clock import system_clock, system_entropy
 from bascule.config.model import Config, Connector
 from bascule.credentials.asking import Actors, Asking, Source
@@ -24,23 +27,64 @@ from bascule.gateway.credentials import (
 )
 from bascule.gateway.exchange import header_block
 from bascule.net.fetch import FetchPolicy
+from bascule.oauthclient.openid import OpenIdProviders
+from bascule.oauthclient.tokens import Tokens as OAuthTokens
 
 
-def credential_of(name: str, config: Config, callers: Callers, place: Place) -> Credential:
-    """Make what the server of a connector is shown. Raises `BasculeError`."""
-    connector = config.connectors[name]
-    match connector.credential.kind:
-        case "none":
-            return Fixed(Presented(b""))
-        case "static":
-            return _static(name, connector, place.secrets(config.vault))
-        case "client_credentials" | "token_exchange":
-            return _issued(name, config, callers, place.secrets(config.vault))
-        case "per_user":
-            target = target_of(config, name, place.secrets(config.vault))
-            if target is None:
-                raise BasculeError(f"connector `{name}`: accounts need a `url`")
-            return per_user(target, config, place, lambda: callers.generation)
+class UpstreamCredentials:
+    """What the servers of one configuration are shown."""
+
+    def __init__(self, config: Config, callers: Callers, place: Place) -> None:
+        self._config = config
+        self._callers = callers
+        self._place = place
+
+    def of(self, name: str) -> Credential:
+        """Make what the server of a connector is shown. Raises `BasculeError`."""
+        config, place = self._config, self._place
+        connector = config.connectors[name]
+        match connector.credential.kind:
+            case "none":
+                return Fixed(Presented(b""))
+            case "static":
+                return _static(name, connector, place.secrets(config.vault))
+            case "client_credentials" | "token_exchange":
+                return _issued(name, config, self._callers, place.secrets(config.vault))
+            case "id_jag":
+                return self._vouched(connector)
+            case "per_user":
+                target = target_of(config, name, place.secrets(config.vault))
+                if target is None:
+                    raise BasculeError(f"connector `{name}`: accounts need a `url`")
+                return per_user(target, config, place, lambda: self._callers.generation)
+
+    def _vouched(self, connector: Connector) -> Tokens:
+        """Make tokens for users for whom their identity provider vouches."""
+        credential, vouching = connector.credential, self._vouching
+        asking = _asking(connector, self._config, self._place.secrets(self._config.vault))
+        audience = Audience(
+            credential.issuer or "", connector.url or "", tuple(credential.scopes)
+        )
+
+        async def ask(user: Hashable) -> OAuthTokens:
+            assertion = await vouching.assertion(str(user), audience)
+            return await asking.with_assertion(assertion)
+
+        tokens = IssuedTokens(ask, system_clock, lambda: self._callers.generation)
+        return Tokens(tokens, _user)
+
+    @cached_property
+    def _vouching(self) -> Vouching:
+        """One for all connectors, so that a provider's documents are read once."""
+        config, place = self._config, self._place
+        exchange = ProviderExchange(
+            OpenIdProviders(lambda: config),
+            place.secrets(config.vault),
+            clock=system_clock,
+            entropy=system_entropy,
+        )
+        vault = place.vault(config.vault)
+        return Vouching(place.open_state(), vault, exchange, system_clock, system_entropy)
 
 
 def _static(name: str, connector: Connector, read_secret: ReadSecret) -> Fixed:
@@ -102,6 +146,10 @@ def _asking(connector: Connector, config: Config, read_secret: ReadSecret) -> As
 
 def _anybody(_: Principal) -> None:
     """Whoever calls, the token is Bascule's own."""
+
+
+def _user(principal: Principal) -> str:
+    return _actors(principal).user
 
 
 def _actors(principal: Principal) -> Actors:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from bascule.app.place import Place
 from bascule.app.stdio import endpoint_of
-from bascule.app.upstream_credentials import credential_of
+from bascule.app.upstream_credentials import UpstreamCredentials
 from bascule.config.model import Config
 from bascule.gateway.callers import Callers
 from bascule.gateway.gateway import Upstream
@@ -16,6 +16,7 @@ from bascule.gateway.upstream import Endpoint, UpstreamPool
 
 def upstreams(config: Config, place: Place, callers: Callers) -> dict[str, Upstream]:
     """Make the upstream of each connector. Raises `BasculeError`."""
+    credentials = UpstreamCredentials(config, callers, place)
     found = {}
     for name, connector in config.connectors.items():
         if connector.url is None:
@@ -23,7 +24,7 @@ def upstreams(config: Config, place: Place, callers: Callers) -> dict[str, Upstr
         else:
             endpoint = Endpoint(connector.url, tuple(config.network.private))
         pool = UpstreamPool(endpoint, config.limits)
-        found[name] = Upstream(connector, pool, credential_of(name, config, callers, place))
+        found[name] = Upstream(connector, pool, credentials.of(name))
     return found
 
 

@@ -42,7 +42,7 @@ from bascule.oauthclient.authorization import (
 from bascule.oauthclient.client import AssertionKey, Client
 from bascule.oauthclient.discovery import AuthorizationServer
 from bascule.oauthclient.errors import UnusableServerError
-from bascule.oauthclient.openid import OpenIdProviders
+from bascule.oauthclient.openid import NoSuchProviderError, OpenIdProviders
 from bascule.oauthclient.provider_api import github_account, graph_groups, userinfo
 from bascule.oauthclient.tokens import Tokens
 from bascule.storage.federated_users import FederatedUser
@@ -58,7 +58,9 @@ class Kept(msgspec.Struct, frozen=True):
     access_token: str | None = None
     """Only where there are no refresh tokens and it does not end by itself."""
     id_token: str | None = None
-    """For the logout at the provider."""
+    """For the logout at the provider, and for its word about the user elsewhere."""
+    number: int = 0
+    """Issue number of the login: revocations of the user, or of all, end it too."""
 
     def __repr__(self) -> str:
         """Show nothing of it."""
@@ -141,16 +143,29 @@ class ProviderExchange:
         Raises as `finish` does: `GrantRefusedError` when the provider says no.
         """
         name = before.provider
-        provider = self.providers.provider(name)
-        metadata = await self.providers.metadata(name)
+        provider, metadata = await self.of_login(before)
         tokens = await self._fresh(provider, metadata, kept)
         found = await self._signed_in(name, provider, metadata, tokens, None, before)
         if (found.who.issuer, found.who.subject) != (before.issuer, before.subject):
             raise InvalidIdTokenError("the provider answers about somebody else")
-        if found.kept.id_token is None:
-            fresh = msgspec.structs.replace(found.kept, id_token=kept.id_token)
-            return replace(found, kept=fresh)
-        return found
+        fresh = msgspec.structs.replace(
+            found.kept,
+            id_token=found.kept.id_token or kept.id_token,
+            number=kept.number,
+        )
+        return replace(found, kept=fresh)
+
+    async def of_login(self, who: FederatedUser) -> tuple[Provider, ProviderMetadata]:
+        """Give the provider that somebody signed in by.
+
+        Raises as `begin` does: `NoSuchProviderError` also where its name stands for another
+        one by now, which must not see what the login left.
+        """
+        provider = self.providers.provider(who.provider)
+        metadata = await self.providers.metadata(who.provider)
+        if not metadata.is_issuer(who.issuer):
+            raise NoSuchProviderError("the provider of that name is another one now")
+        return provider, metadata
 
     async def logout_url(self, name: str, kept: Kept | None, *, back: str) -> str | None:
         """Give where somebody is signed out at the provider too; None where they cannot be.

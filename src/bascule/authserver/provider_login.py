@@ -24,10 +24,17 @@ from bascule.authserver.provider_problems import PROBLEMS, page_of
 from bascule.authserver.sealed import seal, unseal
 from bascule.authserver.server import AuthorizationServer
 from bascule.config.providers import Provider
+from bascule.credentials.vault import Vault
 from bascule.identity.provider_claims import NotAdmittedError, require_admission
 from bascule.oauthclient.authorization import Pending, read_response
-from bascule.storage import federated_users, provider_logins, provider_sessions
+from bascule.storage import (
+    federated_users,
+    issue_numbers,
+    provider_logins,
+    provider_sessions,
+)
 from bascule.storage.browser_sessions import BrowserSession
+from bascule.storage.federated_users import FederatedUser
 from bascule.storage.provider_logins import ProviderLogin
 from bascule.storage.store import Transaction
 from bascule.web.cookies import BROWSER, read_cookie
@@ -151,7 +158,7 @@ class ProviderLogins:
         if provider is None:
             return None
         kept = await site.store.look(
-            partial(kept_of, self._server, user=name, provider=provider)
+            partial(kept_of, self._server.vault, user=name, provider=provider)
         )
         try:
             return await self._exchange.logout_url(provider, kept, back=f"{site.url}/login")
@@ -232,20 +239,31 @@ class ProviderLogins:
 
 def keep(server: AuthorizationServer, conn: Transaction, found: SignedIn) -> None:
     """Keep what the provider is asked with the next time, in the vault."""
-    server.vault.put(
-        conn,
-        f"user:{found.who.name}",
-        _vault_name(found.who.provider),
-        msgspec.json.encode(found.kept),
-    )
+    number = found.kept.number or issue_numbers.take(conn, now=server.clock())
+    _put(server.vault, conn, found.who, msgspec.structs.replace(found.kept, number=number))
 
 
-def kept_of(
-    server: AuthorizationServer, conn: Transaction, *, user: str, provider: str
-) -> Kept | None:
+def keep_renewed(
+    vault: Vault, conn: Transaction, who: FederatedUser, *, spent: str, fresh: str
+) -> None:
+    """Keep the refresh token that a provider gave for one that was shown to it.
+
+    Not where that one is no longer kept: then the login is another, or was forgotten.
+    """
+    kept = kept_of(vault, conn, user=who.name, provider=who.provider)
+    if kept is not None and kept.refresh_token == spent:
+        _put(vault, conn, who, msgspec.structs.replace(kept, refresh_token=fresh))
+
+
+def kept_of(vault: Vault, conn: Transaction, *, user: str, provider: str) -> Kept | None:
     """Give what the provider is asked with, if there is anything; `user`: its name."""
-    found = server.vault.get(conn, f"user:{user}", _vault_name(provider))
+    found = vault.get(conn, f"user:{user}", _vault_name(provider))
     return None if found is None else msgspec.json.decode(found, type=Kept)
+
+
+def _put(vault: Vault, conn: Transaction, who: FederatedUser, kept: Kept) -> None:
+    name = _vault_name(who.provider)
+    vault.put(conn, f"user:{who.name}", name, msgspec.json.encode(kept))
 
 
 def _vault_name(provider: str) -> str:

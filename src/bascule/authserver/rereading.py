@@ -74,7 +74,7 @@ async def _reread(server: AuthorizationServer, name: str) -> None:
         if vouched is None or vouched.checked_at + FRESH_SECONDS > server.clock():
             return
         kept = await server.store.look(
-            partial(kept_of, server, user=name, provider=vouched.who.provider)
+            partial(kept_of, server.vault, user=name, provider=vouched.who.provider)
         )
         if kept is None or not kept.can_ask:
             _require_recent(server, vouched)

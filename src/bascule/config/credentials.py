@@ -9,9 +9,9 @@ from msgspec import Meta
 from bascule.config.table import SecretRef, Table
 
 CredentialKind = Literal[
-    "none", "static", "client_credentials", "token_exchange", "per_user"
+    "none", "static", "client_credentials", "token_exchange", "per_user", "id_jag"
 ]
-TOKEN_KINDS = frozenset({"client_credentials", "token_exchange", "per_user"})
+TOKEN_KINDS = frozenset({"client_credentials", "token_exchange", "per_user", "id_jag"})
 """Those that get a token from an authorization server."""
 Scope = Annotated[str, Meta(pattern=r"^[!#-\[\]-~]{1,200}$")]
 
@@ -22,7 +22,8 @@ class Credential(Table, frozen=True):
     kind: CredentialKind = "none"
     """`static` sends the same header with each request; `client_credentials` a token of
     Bascule's own; `token_exchange` one for the user, exchanged for a statement that Bascule
-    signs; `per_user` one that the user got by connecting an account."""
+    signs; `per_user` one that the user got by connecting an account; `id_jag` one for the
+    user, for whom the identity provider of their login vouches at `issuer`."""
     header: str = "Authorization"
     """Header that carries a static credential."""
     value: SecretRef | None = None
@@ -49,3 +50,8 @@ class Credential(Table, frozen=True):
     def is_one_for_all(self) -> bool:
         """Whoever calls, the server sees the same identity."""
         return self.kind in {"static", "client_credentials"}
+
+    @property
+    def knows_users(self) -> bool:
+        """The server sees who calls, and may serve each something else."""
+        return self.kind in {"token_exchange", "per_user", "id_jag"}

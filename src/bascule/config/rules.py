@@ -46,6 +46,7 @@ def broken_rules(config: Config) -> Found:
     for name, connector in config.connectors.items():
         yield from _connector(below("connectors", name), name, connector)
     yield from _shared_credentials(config)
+    yield from _vouched_credentials(config)
     yield from _toolsets(config)
     yield from _roles(config)
     yield from _issuers(config)
@@ -243,6 +244,14 @@ def _shared_credentials(config: Config) -> Found:
         if len(found) > 1 or any(it.startswith("group:") for it in found):
             path = f"{below('connectors', name)}.credential.shared"
             yield path, "must be true: several users have rights under this credential"
+
+
+def _vouched_credentials(config: Config) -> Found:
+    """Find credentials of users whom nobody could vouch for."""
+    for name, connector in config.connectors.items():
+        if connector.credential.kind == "id_jag" and not config.providers:
+            path = f"{below('connectors', name)}.credential.kind"
+            yield path, "is for users who sign in by a provider: `[providers]` has none"
 
 
 def holders(config: Config, connector: str) -> Iterator[str]:

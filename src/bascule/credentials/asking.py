@@ -17,6 +17,7 @@ from bascule.oauthclient.client import AssertionKey, Client, signed
 from bascule.oauthclient.client_credentials import client_credentials
 from bascule.oauthclient.discovery import AuthorizationServer, authorization_server
 from bascule.oauthclient.exchange import JWT, Shown, exchange_token
+from bascule.oauthclient.id_jag import IdentityAssertion, redeem_id_jag
 from bascule.oauthclient.tokens import Tokens
 
 STATEMENT_SECONDS = 60
@@ -87,6 +88,18 @@ class Asking:
             audience=source.audience,
             scopes=source.scopes,
             now=now,
+            entropy=self._entropy,
+        )
+
+    async def with_assertion(self, assertion: IdentityAssertion) -> Tokens:
+        """Redeem what a provider vouches for (ID-JAG). Raises `OAuthClientError`."""
+        source = self._source
+        return await redeem_id_jag(
+            await self._metadata(),
+            source.client,
+            assertion,
+            source.policy,
+            now=self._clock(),
             entropy=self._entropy,
         )
 

@@ -229,7 +229,7 @@ def viewer(connector: Connector, principal: Principal) -> str:
     """
     if connector.per_user:
         return principal.user or f"agent:{principal.agent}"
-    if connector.credential.kind in {"per_user", "token_exchange"}:
+    if connector.credential.knows_users:
         return f"{principal.user} {principal.agent}"
     return ""
 

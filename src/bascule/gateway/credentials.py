@@ -11,7 +11,13 @@ from bascule.credentials.issued import Issued, IssuedTokens
 from bascule.decision.facts import Principal
 from bascule.gateway.exchange import Headers, header_block
 from bascule.gateway.upstream import Response, UpstreamError
-from bascule.oauthclient.errors import GrantRefusedError, OAuthClientError
+from bascule.oauthclient.errors import (
+    GrantRefusedError,
+    NotVouchedError,
+    OAuthClientError,
+    ServerUnavailableError,
+    SignInAgainError,
+)
 
 log = logging.getLogger(__name__)
 
@@ -23,6 +29,10 @@ class CredentialError(UpstreamError):
     """There is nothing to show the server, so that nothing is sent to it."""
 
     outcome = "credential_failed"
+
+
+class NoCredentialNowError(CredentialError):
+    """The same, but a later try may bring something."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,9 +120,18 @@ def _presented(issued: Issued) -> Presented:
 def _unavailable(problem: OAuthClientError) -> CredentialError:
     """Say to who calls that there is none, and to the operator why."""
     log.error("no token for a server: %s", problem)
-    refused = isinstance(problem, GrantRefusedError)
-    what = "refuses to give one" if refused else "gives none at the moment"
-    return CredentialError(f"Bascule has no token for this server: its issuer {what}")
+    none = "Bascule has no token for this server"
+    match problem:
+        case SignInAgainError():
+            return CredentialError(f"{none}: sign in to Bascule by your identity provider")
+        case NotVouchedError():
+            return CredentialError(f"{none}: your identity provider does not vouch for you")
+        case GrantRefusedError():
+            return CredentialError(f"{none}: its issuer refuses to give one")
+        case ServerUnavailableError():
+            return NoCredentialNowError(f"{none} at the moment: try again later")
+        case _:
+            return CredentialError(f"{none}: its issuer cannot be used")
 
 
 async def shown_to(credential: Credential, principal: Principal) -> Presented:

@@ -12,6 +12,7 @@ from bascule.decision.facts import CallFacts, Denied, Reason
 from bascule.decision.gate import MISSING
 from bascule.gateway import answers
 from bascule.gateway.callers import StateUnconfirmedError, UnauthenticatedError
+from bascule.gateway.credentials import NoCredentialNowError
 from bascule.gateway.exchange import ClientGoneError, Exchange
 from bascule.gateway.gateway import (
     Gateway,
@@ -202,15 +203,26 @@ def upstream_failed(
     exchange: Exchange, client_id: MessageId | None, problem: UpstreamError
 ) -> None:
     """Answer that the upstream did not; what it said instead stays here."""
-    timeout = isinstance(problem, UpstreamTimeoutError)
-    status = answers.GATEWAY_TIMEOUT if timeout else answers.BAD_GATEWAY
+    status = _status(problem)
     error = Error(status, str(problem))
     if exchange.streaming and client_id is None:
         exchange.end_stream()
     elif exchange.streaming:
         end_with_error(exchange, client_id, error)
+    elif status == answers.UNAVAILABLE:
+        answers.unavailable(exchange, client_id, str(problem))
     else:
         answers.error(exchange, status, client_id, error)
+
+
+def _status(problem: UpstreamError) -> int:
+    match problem:
+        case UpstreamTimeoutError():
+            return answers.GATEWAY_TIMEOUT
+        case NoCredentialNowError():
+            return answers.UNAVAILABLE
+        case _:
+            return answers.BAD_GATEWAY
 
 
 def _revoked(gateway: Gateway, exchange: Exchange, connector: str) -> None:

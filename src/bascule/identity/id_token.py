@@ -6,7 +6,6 @@ import base64
 import hashlib
 import hmac
 import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -17,17 +16,13 @@ from bascule.errors import BasculeError
 from bascule.identity.access_token import InvalidTokenError
 from bascule.identity.foreign_token import Unverified, is_signed, read
 from bascule.identity.issuer_documents import ALGORITHMS, PublicKey
+from bascule.identity.provider_metadata import TENANT, TENANT_ID
 from bascule.identity.provider_profiles import profile_of
 
 MAX_NAME_CHARACTERS = 255
 """Of a subject (§2)."""
 MAX_AGE_SECONDS = 600
 """How long ago a token of a login may have been issued."""
-_TENANT = "{tenantid}"
-"""What Entra's metadata says where the tenant of the user belongs."""
-
-_TENANT_ID = re.compile(r"[0-9A-Za-z-]{1,64}")
-
 _HASHES = {"256": hashlib.sha256, "384": hashlib.sha384}
 """By the end of the algorithm's name (§3.1.3.6)."""
 
@@ -130,12 +125,12 @@ def issuer_of(claims: Mapping[str, Any], issuer: str) -> str | None:
 
     None where there is a place for the tenant, and the claims name none.
     """
-    if _TENANT not in issuer:
+    if TENANT not in issuer:
         return issuer
     tenant = claims.get("tid")
-    if not isinstance(tenant, str) or _TENANT_ID.fullmatch(tenant) is None:
+    if not isinstance(tenant, str) or TENANT_ID.fullmatch(tenant) is None:
         return None
-    return issuer.replace(_TENANT, tenant)
+    return issuer.replace(TENANT, tenant)
 
 
 def _check_audience(claims: Mapping[str, Any], client_id: str) -> None:

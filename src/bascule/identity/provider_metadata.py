@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import msgspec
 
 from bascule.config.addresses import is_loopback, web_address
@@ -10,7 +12,9 @@ from bascule.identity.issuer_documents import BadDocumentError
 from bascule.identity.provider_profiles import profile_of
 
 WELL_KNOWN = "/.well-known/openid-configuration"
-_TENANT = "{tenantid}"
+TENANT = "{tenantid}"
+"""Place for the tenant, in the issuer of a provider that stands for many."""
+TENANT_ID = re.compile(r"[0-9A-Za-z-]{1,64}")
 
 
 class ProviderMetadata(msgspec.Struct, frozen=True):
@@ -31,6 +35,15 @@ class ProviderMetadata(msgspec.Struct, frozen=True):
     code_challenge_methods_supported: tuple[str, ...] | None = None
     """None when it does not say; several have PKCE and do not."""
     backchannel_logout_supported: bool = False
+
+    def is_issuer(self, issuer: str) -> bool:
+        """Tell whether users of an issuer are this provider's, one tenant's included."""
+        before, place, after = self.issuer.partition(TENANT)
+        if not place:
+            return issuer == self.issuer
+        tenant = issuer.removeprefix(before).removesuffix(after)
+        whole = f"{before}{tenant}{after}"
+        return issuer == whole and TENANT_ID.fullmatch(tenant) is not None
 
 
 _decoder = msgspec.json.Decoder(ProviderMetadata)
@@ -82,7 +95,7 @@ def _expected_issuer(provider: Provider) -> str:
     if not provider.many_tenants:
         return provider.iss
     origin, _, _ = provider.iss.rstrip("/").rpartition("/")
-    return f"{origin.rpartition('/')[0]}/{_TENANT}/v2.0"
+    return f"{origin.rpartition('/')[0]}/{TENANT}/v2.0"
 
 
 def _is_endpoint(text: str) -> bool:

@@ -28,6 +28,14 @@ class UnusableServerError(OAuthClientError):
     """What the other side says of itself must not, or cannot, be used."""
 
 
+class SignInAgainError(OAuthClientError):
+    """The user's login at the identity provider is missing or over."""
+
+
+class NotVouchedError(OAuthClientError):
+    """The identity provider does not let its user use that server."""
+
+
 class GrantRefusedError(OAuthClientError):
     """The authorization server said no."""
 

@@ -28,6 +28,8 @@ class IdentityAssertion:
     """The authorization server it is for."""
     resource: str
     scopes: tuple[str, ...]
+    refresh_token: str | None = field(repr=False, default=None)
+    """What takes the place of the refresh token that was shown for it, if anything does."""
 
 
 async def request_id_jag(
@@ -55,7 +57,13 @@ async def request_id_jag(
     if answer.token_type.lower() != "n_a":
         raise ServerUnavailableError("the provider gave a token instead of an assertion")
     given = scopes if answer.scope is None else answer.scope.split()
-    return IdentityAssertion(answer.access_token, issuer, resource, tuple(given))
+    return IdentityAssertion(
+        answer.access_token,
+        issuer,
+        resource,
+        tuple(it for it in given if not scopes or it in scopes),
+        answer.refresh_token,
+    )
 
 
 async def redeem_id_jag(
