@@ -15,10 +15,11 @@ from bascule.protocol.modern import MirrorHeaders
 async def arrived(gateway: Gateway, work: Work, connector: str) -> Turn:
     """Give a request whose caller is known and counted. Raises what `refusal` knows."""
     exchange = work.exchange
-    # One snapshot and one reading of the clock for all that follows.
+    # 1. One snapshot and one reading of the clock for all that follows.
     snapshot, upstreams, now = gateway.snapshot, gateway.upstreams, gateway.clock()
-    # Before anything else is believed.
+    # 2. Where it comes from, before anything else is believed.
     check_origin(exchange, gateway.allowed)
+    # 3. + 4. The protected resource, and a token for just that.
     resource = resource_identifier(gateway.public_url, connector)
     token = exchange.header(b"authorization")
     try:
@@ -42,6 +43,7 @@ async def arrived(gateway: Gateway, work: Work, connector: str) -> Turn:
 async def received(turn: Turn) -> tuple[Message, MirrorHeaders]:
     """Read the message, and the headers that repeat it. Raises what `refusal` knows."""
     exchange = turn.exchange
+    # 5. The message, and what must agree with it.
     check_media(exchange)
     body = await exchange.body()
     require_content(turn.work.proof, body)

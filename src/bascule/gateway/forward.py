@@ -47,6 +47,7 @@ async def forward(turn: Turn, asked: Asked, made: Decided) -> None:
                 gateway, request, facts, turn.snapshot
             )
         sent = _outgoing(turn, asked, made, request)
+        # 10. + 11. The connector's own credential, and the message as it was parsed.
         response = await _answered(turn, asked, made, sent)
         # 12. Back to the client; 13. how it ended is recorded whichever way that goes.
         passage = turn.passage(
