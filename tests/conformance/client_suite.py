@@ -25,14 +25,14 @@ def required(revision: str) -> frozenset[str]:
     return frozenset(_LISTED.findall(clients))
 
 
-def run(client: Path, options: list[str], folder: Path) -> Report:
+def run(client: Path, options: list[str], folder: Path, **environment: str) -> Report:
     """Run scenarios with a program as the client; `options` say which."""
     ended = node(
         PROGRAM,
         *("client", "--command", f"{sys.executable} {client}"),
         *("--timeout", str(1000 * SCENARIO_SECONDS), "-o", str(folder)),
         *options,
-        environment={**os.environ, "PYTHONPATH": str(ROOT / "tests")},
+        environment={**os.environ, "PYTHONPATH": str(ROOT / "tests"), **environment},
     )
     found = {}
     for checks in folder.rglob("checks.json"):

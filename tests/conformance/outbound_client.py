@@ -13,7 +13,7 @@ import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from joserfc.jwk import import_key
@@ -47,6 +47,8 @@ METADATA = client_metadata(
 )
 NEAR = FetchPolicy(loopback=True, seconds=20)
 USUAL: dict[str, Any] = {"entropy": system_entropy}
+Answered = tuple[Mapping[str, str], bytes]
+"""Header fields, by names in lower case, and body."""
 
 
 class GaveUpError(BasculeError):
@@ -96,7 +98,7 @@ class Outbound:
     asked: tuple[str, ...] = ()
     step_ups: int = 0
 
-    async def post(self, headers: Mapping[str, str], body: bytes) -> tuple[Reply, bytes]:
+    async def post(self, headers: Mapping[str, str], body: bytes) -> Answered:
         """Send one message, after a login or two if it must be."""
         refused_tokens = 0
         while True:
@@ -115,7 +117,7 @@ class Outbound:
             elif reply.status >= 400:
                 raise GaveUpError(f"status {reply.status}")
             else:
-                return reply, answer
+                return reply.headers, answer
 
     def _has_new_nonce(self, reply: Reply, challenge: Challenge | None) -> bool:
         if self.prover is None:
@@ -198,10 +200,18 @@ class Outbound:
         )
 
 
+class Sender(Protocol):
+    """What a session sends its messages with."""
+
+    async def post(self, headers: Mapping[str, str], body: bytes) -> Answered:
+        """Send one. Raises `GaveUpError` where there is no good answer."""
+        ...
+
+
 class Session:
     """JSON-RPC in the era that the suite asks for."""
 
-    def __init__(self, outbound: Outbound, revision: str) -> None:
+    def __init__(self, outbound: Sender, revision: str) -> None:
         self._outbound = outbound
         self._revision = revision
         self._session: str | None = None
@@ -252,11 +262,11 @@ class Session:
             fixed["MCP-Protocol-Version"] = self._revision
         if self._session is not None:
             fixed["Mcp-Session-Id"] = self._session
-        reply, body = await self._outbound.post(
+        found, body = await self._outbound.post(
             {**fixed, **headers}, json.dumps(message).encode()
         )
-        self._session = reply.headers.get("mcp-session-id", self._session)
-        if reply.media_type == "text/event-stream":
+        self._session = found.get("mcp-session-id", self._session)
+        if found.get("content-type", "").startswith("text/event-stream"):
             return _answer_of(body.decode(), message.get("id"))
         return dict(json.loads(body)) if body else None
 

@@ -30,6 +30,7 @@ def authorizing(names: frozenset[str]) -> set[str]:
     return {name for name in names if name.startswith("auth/")}
 
 
+@pytest.mark.soak
 def test_what_both_revisions_ask(tmp_path: Path) -> None:
     report = run(CLIENT, ["--suite", "auth", "--spec-version", "2026-07-28"], tmp_path)
     assert len(report.passing) >= 14

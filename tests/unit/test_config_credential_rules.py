@@ -30,6 +30,7 @@ EXCHANGE = {**OURS, "kind": "token_exchange", "shared": False, "audience": "api:
         EXCHANGE,
         {**EXCHANGE, "kind": "id_jag", "audience": None},
         {"kind": "per_user"},
+        {"kind": "per_user", "legacy": True},
         {"kind": "per_user", "issuer": "https://as.example", "client_id": "x"},
         {**OURS, "issuer": "http://127.0.0.1:8080/as"},
     ],
@@ -63,6 +64,11 @@ def test_what_is_right(credential: dict[str, Any]) -> None:
         ({"kind": "id_jag"}, "client_secret"),
         ({"kind": "per_user", "client_secret": "env:X"}, "client_id"),
         ({"kind": "per_user", "client_id": "x"}, "issuer"),
+        (
+            {"kind": "per_user", "legacy": True, "issuer": "https://as.example"},
+            "legacy",
+        ),
+        ({**OURS, "legacy": True}, "legacy"),
         (
             {**OURS, "kind": "per_user", "shared": False, "client_secret": None}
             | {"client_key": "env:X"},

@@ -43,6 +43,7 @@ def target_of(config: Config, name: str, read_secret: ReadSecret) -> Target | No
         policy=policy_for(config, connector.url),
         scopes=credential.scopes,
         issuer=credential.issuer,
+        legacy=credential.legacy,
         client=client_of(credential, read_secret),
     )
 

@@ -14,7 +14,15 @@ Found = Iterator[tuple[str, str]]
 _TOKEN = re.compile(r"[!#$%&'*+.^`|~0-9A-Za-z-]+")
 _OURS = re.compile(r"(?i)host|connection|transfer-encoding|accept|content-.*|mcp-.*|dpop")
 """Headers that Bascule itself writes; a credential must not stand in their place."""
-_OF_TOKENS = ("issuer", "client_id", "client_secret", "client_key", "scopes", "audience")
+_OF_TOKENS = (
+    "issuer",
+    "client_id",
+    "client_secret",
+    "client_key",
+    "scopes",
+    "audience",
+    "legacy",
+)
 _OF_STATIC = ("value", "shared")
 
 
@@ -52,6 +60,8 @@ def _oauth(path: str, credential: Credential, *, hosted: bool) -> Found:
         yield f"{path}.header", "is `Authorization` wherever a token is shown"
     if credential.audience is not None and kind != "token_exchange":
         yield f"{path}.audience", 'is for `kind = "token_exchange"`'
+    if credential.legacy and (kind != "per_user" or credential.issuer is not None):
+        yield f"{path}.legacy", 'is for `kind = "per_user"` without an `issuer`'
     if credential.issuer is not None and not _is_issuer(credential.issuer):
         yield f"{path}.issuer", "must be an https URL, without user, query and fragment"
     yield from _client(path, credential)

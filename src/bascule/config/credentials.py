@@ -46,6 +46,10 @@ class Credential(Table, frozen=True):
     """For `token_exchange`: the service that the token is for, where the authorization
     server wants its name (`audience`) and not its address (`resource`)."""
 
+    legacy: bool = False
+    """For `per_user`: the server is of MCP 2025-03-26, without resource metadata, and its
+    own origin is the authorization server."""
+
     @property
     def is_one_for_all(self) -> bool:
         """Whoever calls, the server sees the same identity."""

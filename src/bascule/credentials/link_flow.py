@@ -91,7 +91,11 @@ class LinkFlow:
         """
         challenge = await _challenge(target)
         described, server = await find_server(
-            target.url, challenge, target.policy, issuer=target.issuer
+            target.url,
+            challenge,
+            target.policy,
+            issuer=target.issuer,
+            legacy=target.legacy,
         )
         asked = Challenge("bearer", {"scope": " ".join(wanted)}) if wanted else challenge
         scopes = select_scopes(asked, described, server, before=(*before, *target.scopes))

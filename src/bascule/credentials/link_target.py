@@ -25,5 +25,7 @@ class Target:
     """Wanted by the operator beside what the upstream asks for."""
     issuer: str | None = None
     """The only authorization server to use; None for the one that the upstream names."""
+    legacy: bool = False
+    """Its own origin is that server, as in MCP 2025-03-26."""
     client: Client | None = None
     """As which client Bascule is registered there by hand; None to find one."""

@@ -1,0 +1,55 @@
+"""The suite's client scenarios about authorization, through a whole gateway that runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from conformance.client_suite import required, run
+from conformance.outward import listening
+from conformance.suite import outward_exceptions
+from conformance.test_outbound import BEFORE_METADATA, EXTENSIONS, authorizing
+
+CLIENT = Path(__file__).parent / "gateway_client.py"
+
+
+@pytest.fixture(scope="module")
+def outward(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with listening(tmp_path_factory.mktemp("outward")) as address:
+        yield address
+
+
+def passing(outward: str, folder: Path, *options: str) -> set[str]:
+    """Give what passes; whatever else there is must be listed with its reason."""
+    report = run(CLIENT, list(options), folder, OUTWARD=outward)
+    of_gateways = authorizing(frozenset(report.checks))
+    listed = outward_exceptions() & of_gateways
+    assert report.failing & of_gateways == listed, report.failing
+    return report.passing | listed
+
+
+def test_what_both_revisions_ask_of_a_gateway(outward: str, tmp_path: Path) -> None:
+    found = passing(outward, tmp_path, "--suite", "auth", "--spec-version", "2026-07-28")
+    assert len(found) >= 14
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("revision", ["2025-11-25", "2026-07-28"])
+def test_what_a_revision_requires_of_a_gateway(
+    outward: str, revision: str, tmp_path: Path
+) -> None:
+    wanted = authorizing(required(revision))
+    assert len(wanted) >= 14
+    assert wanted | EXTENSIONS <= passing(outward, tmp_path, "--requirements", revision)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize(
+    ("suite", "wanted"), [("extensions", EXTENSIONS), ("backcompat", BEFORE_METADATA)]
+)
+def test_what_is_asked_of_a_gateway_beside_them(
+    outward: str, suite: str, wanted: set[str], tmp_path: Path
+) -> None:
+    assert wanted <= passing(outward, tmp_path, "--suite", suite)
