@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import sqlite3
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -183,6 +185,47 @@ def test_a_logout_ends_browsers_and_agents_of_the_user(
     assert not person.is_in()
     assert not person.agent_is_in()
     assert place.logout(token) == 400, "it counts once"
+
+
+def left(person: Person) -> int:
+    """Count what the vault has of somebody's logins."""
+    name = f"user:{person.place.corp.issuer}|{person.name}"
+    with closing(sqlite3.connect(person.place.bascule.data / "state.db")) as database:
+        query = "SELECT count(*) FROM vault_entries WHERE owner = ?"
+        ((count,),) = database.execute(query, (name,)).fetchall()
+    return int(count)
+
+
+def disable(person: Person) -> None:
+    user = f"user:{person.place.corp.issuer}|{person.name}"
+    person.place.bascule.ask("user", "disable", user)
+
+
+def end_the_app(person: Person) -> None:
+    """Revoke the grant as its client does, after its user has signed out here."""
+    person.visitor.post("/logout", {})
+    form = {"client_id": "app", "token": person.tokens["refresh_token"]}
+    assert person.place.post("/oauth/revoke", data=form).status_code == 200
+
+
+def sign_out_there(person: Person) -> None:
+    person.place.corp.sign_out()
+
+
+@pytest.mark.parametrize(
+    "how",
+    [disable, end_the_app, sign_out_there, lambda it: it.place.logout(logout(it))],
+    ids=["disabled", "RFC 7009", "sid", "sub"],
+)
+def test_what_a_login_left_is_revoked_at_the_provider_and_forgotten(
+    place: Place, person: Person, how: Callable[[Person], object]
+) -> None:
+    assert left(person) == 1
+    place.corp.asked()
+    how(person)
+    until(lambda: left(person) == 0)
+    asked = [it["path"] for it in place.corp.asked()]
+    assert "/token/revocation" in asked
 
 
 NO_LOGOUTS: list[dict[str, Any]] = [

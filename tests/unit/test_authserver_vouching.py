@@ -20,8 +20,8 @@ import pytest
 from joserfc import jwt
 from joserfc.jwk import OctKey
 
-from bascule.authserver.provider_exchange import Kept, ProviderExchange
-from bascule.authserver.provider_login import kept_of
+from bascule.authserver.kept_logins import keep, kept_of
+from bascule.authserver.provider_exchange import Kept, ProviderExchange, SignedIn
 from bascule.authserver.vouching import Audience, Vouching
 from bascule.clock import system_entropy
 from bascule.config.model import Config
@@ -29,6 +29,7 @@ from bascule.credentials.asking import Asking, Source
 from bascule.credentials.vault import Vault
 from bascule.credentials.wrapping import LocalKey, NamedKeys
 from bascule.errors import BasculeError
+from bascule.identity.provider_claims import Person
 from bascule.identity.revocation import Kind
 from bascule.net.fetch import FetchPolicy
 from bascule.oauthclient.client import Client
@@ -41,7 +42,7 @@ from bascule.oauthclient.errors import (
     UnusableServerError,
 )
 from bascule.oauthclient.openid import OpenIdProviders
-from bascule.storage import federated_users, issue_numbers, revocations
+from bascule.storage import ended_logins, federated_users, revocations
 from bascule.storage.federated_users import FederatedUser
 from bascule.storage.store import Store
 from canned import Heard, http, json, serving
@@ -91,10 +92,8 @@ class Scene:
             self.keep(kept)
 
     def keep(self, kept: Kept) -> None:
-        number = kept.number or self.store.run(partial(issue_numbers.take, now=NOW))
-        value = msgspec.json.encode(msgspec.structs.replace(kept, number=number))
-        owner = f"user:{self.who.name}"
-        self.store.run(partial(VAULT.put, owner=owner, name="provider/corp", value=value))
+        found = SignedIn(self.who, Person(frozenset()), "", kept)
+        self.store.run(partial(keep, VAULT, found=found))
 
     def forget(self) -> None:
         self.store.run(partial(VAULT.shred, owner=f"user:{self.who.name}"))
@@ -291,6 +290,16 @@ def test_it_takes_the_place_of_nothing_else(scene: Scene) -> None:
     scene.meanwhile = scene.forget
     plays(scene, ENDED)
     assert scene.kept() is None
+
+
+def test_what_comes_after_a_revocation_is_kept_to_be_revoked_alone(scene: Scene) -> None:
+    scene.said = {"refresh_token": "refresh-2"}
+    scene.meanwhile = lambda: scene.revoke("user")
+    plays(scene, ENDED)
+    assert scene.kept() is None
+    (login,) = scene.store.run(partial(ended_logins.to_revoke, now=NOW))
+    get = partial(VAULT.get, owner=login.user, name="provider/corp")
+    assert b"refresh-2" in (scene.store.read(get) or b"")
 
 
 def test_it_is_kept_whatever_the_server_then_says(scene: Scene) -> None:

@@ -12,7 +12,8 @@ import pytest
 from bascule.clock import UnixTime
 from bascule.identity.revocation import Kind
 from bascule.storage import directory, linked_accounts, revocations
-from bascule.storage.linked_accounts import LEASE_SECONDS, RETRY_SECONDS, LinkedAccount
+from bascule.storage.linked_accounts import LEASE_SECONDS, LinkedAccount
+from bascule.storage.retries import RETRY_SECONDS
 from bascule.storage.store import Store
 from oauth_state import NOW, fill
 from postgres import OpenStore

@@ -11,14 +11,16 @@ from bascule.app.secrets import ReadSecret
 from bascule.authserver.links import Links
 from bascule.clock import system_clock, system_entropy
 from bascule.config.model import Config
+from bascule.credentials.ended import EndedTokens
 from bascule.credentials.link_clients import LinkClients
 from bascule.credentials.link_flow import LinkFlow
 from bascule.credentials.link_target import Target
 from bascule.credentials.linked import LinkedAccounts
-from bascule.credentials.linking import EndedAccounts
+from bascule.credentials.linking import AccountsToRevoke
 from bascule.gateway.linked import PerUser
 from bascule.net.addresses import spells_loopback
 from bascule.net.fetch import FetchPolicy
+from bascule.storage.linked_accounts import LinkedAccount
 
 LOOK_SECONDS = 1.0
 """Between looks for accounts that have ended."""
@@ -79,12 +81,16 @@ def link_pages(config: Callable[[], Config], place: Place) -> Links:
     return Links(flow, clients, vault, target)
 
 
-def ended_accounts(config: Callable[[], Config], place: Place) -> EndedAccounts:
+def ended_accounts(
+    config: Callable[[], Config], place: Place
+) -> EndedTokens[LinkedAccount]:
     """Make what revokes, at the upstream, tokens of accounts that have ended."""
-    return EndedAccounts(
-        place.open_state(),
+    store = place.open_state()
+    kind = AccountsToRevoke(
+        store,
         place.vault(config().vault),
         lambda url: policy_for(config(), url),
         system_clock,
         system_entropy,
     )
+    return EndedTokens(store, kind, system_clock)

@@ -10,10 +10,10 @@ from starlette.exceptions import HTTPException
 
 from bascule.app.accounts import account_routes
 from bascule.app.linking import link_pages
+from bascule.app.logins import provider_exchange
 from bascule.app.place import Place
 from bascule.authserver.call_approvals import CallApprovals
 from bascule.authserver.documents import Documents
-from bascule.authserver.provider_exchange import ProviderExchange
 from bascule.authserver.provider_login import ProviderLogins
 from bascule.authserver.routes import routes as oauth_routes
 from bascule.authserver.server import AuthorizationServer
@@ -24,7 +24,6 @@ from bascule.gateway.ingress import allowed_for
 from bascule.gateway.public import public_application
 from bascule.identity.keys import KeySet
 from bascule.net.fetch import FetchPolicy
-from bascule.oauthclient.openid import OpenIdProviders
 from bascule.oauthclient.workload_keys import WorkloadKeys
 from bascule.provisioning.listener import Listener
 from bascule.provisioning.routes import notice_routes
@@ -95,15 +94,6 @@ def _call_approvals(parts: PageParts) -> CallApprovals:
     )
 
 
-def _exchange(parts: PageParts) -> ProviderExchange:
-    return ProviderExchange(
-        OpenIdProviders(parts.config),
-        lambda it: parts.place.secrets(parts.config().vault)(it),
-        clock=system_clock,
-        entropy=system_entropy,
-    )
-
-
 def _listener(parts: PageParts, server: AuthorizationServer) -> Listener:
     return Listener(
         url=server.issuer,
@@ -130,7 +120,7 @@ def authorization_server(parts: PageParts) -> AuthorizationServer:
         config=parts.config,
         keys=parts.keys,
         documents=documents,
-        exchange=_exchange(parts),
+        exchange=provider_exchange(parts.config, parts.place),
         heard=parts.heard,
         note_change=parts.place.note_change,
         nonces=parts.place.nonces(),

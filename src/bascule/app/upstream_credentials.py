@@ -6,10 +6,10 @@ from collections.abc import Hashable
 from functools import cached_property, partial
 
 from bascule.app.linking import per_user, target_of
+from bascule.app.logins import provider_exchange
 from bascule.app.oauth_clients import client_of
 from bascule.app.place import Place
 from bascule.app.secrets import ReadSecret
-from bascule.authserver.provider_exchange import ProviderExchange
 from bascule.authserver.vouching import Audience, Vouching
 from bascule.clock import system_clock, system_entropy
 from bascule.config.model import Config, Connector
@@ -27,7 +27,6 @@ from bascule.gateway.credentials import (
 )
 from bascule.gateway.exchange import header_block
 from bascule.net.fetch import FetchPolicy
-from bascule.oauthclient.openid import OpenIdProviders
 from bascule.oauthclient.tokens import Tokens as OAuthTokens
 
 
@@ -77,12 +76,7 @@ class UpstreamCredentials:
     def _vouching(self) -> Vouching:
         """One for all connectors, so that a provider's documents are read once."""
         config, place = self._config, self._place
-        exchange = ProviderExchange(
-            OpenIdProviders(lambda: config),
-            place.secrets(config.vault),
-            clock=system_clock,
-            entropy=system_entropy,
-        )
+        exchange = provider_exchange(lambda: config, place)
         vault = place.vault(config.vault)
         return Vouching(place.open_state(), vault, exchange, system_clock, system_entropy)
 

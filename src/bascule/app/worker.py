@@ -9,11 +9,12 @@ import socket
 import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from msgspec.structs import replace
 
-from bascule.app import linking
+from bascule.app import linking, logins
 from bascule.app.call_approval_clock import LOOK_SECONDS, CallApprovalClock
 from bascule.app.counts import Counts, counts_of
 from bascule.app.descriptors import possible_connections
@@ -99,6 +100,8 @@ class Worker:
         self._issuer_keys.configure(loaded.config)
         self._approval_clock = CallApprovalClock(place.open_state(), records, system_clock)
         self._ended_accounts = linking.ended_accounts(lambda: self._loaded.config, place)
+        self._ended_logins = logins.ended_logins(lambda: self._loaded.config, place)
+        self._end_unused_logins = partial(logins.end_unused_logins, place.open_state())
         parts = PageParts(
             config=lambda: self._loaded.config,
             place=place,
@@ -124,6 +127,8 @@ class Worker:
             Timer(TICK_SECONDS, self._issuer_keys.read_due),
             Timer(LOOK_SECONDS, self._approval_clock.look),
             Timer(linking.LOOK_SECONDS, self._ended_accounts.look),
+            Timer(linking.LOOK_SECONDS, self._ended_logins.look),
+            Timer(logins.UNUSED_SECONDS, self._end_unused_logins),
         ]
 
     async def start(self, sockets: Sequence[socket.socket]) -> None:

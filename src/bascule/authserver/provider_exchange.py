@@ -59,8 +59,6 @@ class Kept(msgspec.Struct, frozen=True):
     """Only where there are no refresh tokens and it does not end by itself."""
     id_token: str | None = None
     """For the logout at the provider, and for its word about the user elsewhere."""
-    number: int = 0
-    """Issue number of the login: revocations of the user, or of all, end it too."""
 
     def __repr__(self) -> str:
         """Show nothing of it."""
@@ -151,7 +149,6 @@ class ProviderExchange:
         fresh = msgspec.structs.replace(
             found.kept,
             id_token=found.kept.id_token or kept.id_token,
-            number=kept.number,
         )
         return replace(found, kept=fresh)
 

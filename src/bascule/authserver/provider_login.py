@@ -19,22 +19,20 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from bascule.authserver.accounts import HOME, browser_of, remember_browser
-from bascule.authserver.provider_exchange import Kept, SignedIn
+from bascule.authserver.kept_logins import keep, kept_of
+from bascule.authserver.provider_exchange import SignedIn
 from bascule.authserver.provider_problems import PROBLEMS, page_of
 from bascule.authserver.sealed import seal, unseal
 from bascule.authserver.server import AuthorizationServer
 from bascule.config.providers import Provider
-from bascule.credentials.vault import Vault
 from bascule.identity.provider_claims import NotAdmittedError, require_admission
 from bascule.oauthclient.authorization import Pending, read_response
 from bascule.storage import (
     federated_users,
-    issue_numbers,
     provider_logins,
     provider_sessions,
 )
 from bascule.storage.browser_sessions import BrowserSession
-from bascule.storage.federated_users import FederatedUser
 from bascule.storage.provider_logins import ProviderLogin
 from bascule.storage.store import Transaction
 from bascule.web.cookies import BROWSER, read_cookie
@@ -234,40 +232,7 @@ class ProviderLogins:
             provider=found.who.provider,
             sid=found.session,
         )
-        keep(self._server, conn, found)
-
-
-def keep(server: AuthorizationServer, conn: Transaction, found: SignedIn) -> None:
-    """Keep what the provider is asked with the next time, in the vault."""
-    number = found.kept.number or issue_numbers.take(conn, now=server.clock())
-    _put(server.vault, conn, found.who, msgspec.structs.replace(found.kept, number=number))
-
-
-def keep_renewed(
-    vault: Vault, conn: Transaction, who: FederatedUser, *, spent: str, fresh: str
-) -> None:
-    """Keep the refresh token that a provider gave for one that was shown to it.
-
-    Not where that one is no longer kept: then the login is another, or was forgotten.
-    """
-    kept = kept_of(vault, conn, user=who.name, provider=who.provider)
-    if kept is not None and kept.refresh_token == spent:
-        _put(vault, conn, who, msgspec.structs.replace(kept, refresh_token=fresh))
-
-
-def kept_of(vault: Vault, conn: Transaction, *, user: str, provider: str) -> Kept | None:
-    """Give what the provider is asked with, if there is anything; `user`: its name."""
-    found = vault.get(conn, f"user:{user}", _vault_name(provider))
-    return None if found is None else msgspec.json.decode(found, type=Kept)
-
-
-def _put(vault: Vault, conn: Transaction, who: FederatedUser, kept: Kept) -> None:
-    name = _vault_name(who.provider)
-    vault.put(conn, f"user:{who.name}", name, msgspec.json.encode(kept))
-
-
-def _vault_name(provider: str) -> str:
-    return f"provider/{provider}"
+        keep(self._server.vault, conn, found)
 
 
 def _digest(secret: str) -> bytes:

@@ -12,8 +12,8 @@ import logging
 from functools import partial
 
 from bascule.authserver.errors import InvalidGrantError, UnavailableError
+from bascule.authserver.kept_logins import keep_renewed, kept_of
 from bascule.authserver.provider_exchange import Kept, SignedIn
-from bascule.authserver.provider_login import keep, kept_of
 from bascule.authserver.provider_problems import PROBLEMS
 from bascule.authserver.server import AuthorizationServer
 from bascule.identity.provider_claims import NotAdmittedError, require_admission
@@ -70,14 +70,7 @@ def _asked(server: AuthorizationServer, name: str, task: asyncio.Task[None]) -> 
 async def _reread(server: AuthorizationServer, name: str) -> None:
     """Ask, unless somebody does, or did just now."""
     for _ in range(ATTEMPTS):
-        vouched = await server.store.look(partial(federated_users.get, name=name))
-        if vouched is None or vouched.checked_at + FRESH_SECONDS > server.clock():
-            return
-        kept = await server.store.look(
-            partial(kept_of, server.vault, user=name, provider=vouched.who.provider)
-        )
-        if kept is None or not kept.can_ask:
-            _require_recent(server, vouched)
+        if await _due(server, name) is None:
             return
         turn = partial(
             federated_users.take_turn,
@@ -86,10 +79,36 @@ async def _reread(server: AuthorizationServer, name: str) -> None:
             seconds=TURN_SECONDS,
         )
         if await server.store.transact(turn):
-            await _ask(server, vouched, kept)
+            await _in_turn(server, name)
             return
         await asyncio.sleep(PAUSE_SECONDS)
     raise UnavailableError("the identity provider is being asked: try again")
+
+
+async def _due(server: AuthorizationServer, name: str) -> tuple[Vouched, Kept] | None:
+    """Read whom to ask about and with what; None when nobody need be asked.
+
+    Raises `InvalidGrantError` for who cannot be asked about and was not for long.
+    """
+    vouched = await server.store.look(partial(federated_users.get, name=name))
+    if vouched is None or vouched.checked_at + FRESH_SECONDS > server.clock():
+        return None
+    kept = await server.store.look(
+        partial(kept_of, server.vault, user=name, provider=vouched.who.provider)
+    )
+    if kept is None or not kept.can_ask:
+        _require_recent(server, vouched)
+        return None
+    return vouched, kept
+
+
+async def _in_turn(server: AuthorizationServer, name: str) -> None:
+    """Ask with what is there now: whoever had the turn before may have got another."""
+    due = await _due(server, name)
+    if due is None:
+        await server.store.transact(partial(federated_users.end_turn, name=name))
+    else:
+        await _ask(server, *due)
 
 
 def _require_recent(server: AuthorizationServer, vouched: Vouched) -> None:
@@ -104,7 +123,7 @@ async def _ask(server: AuthorizationServer, vouched: Vouched, kept: Kept) -> Non
     try:
         found = await server.exchange.ask_again(vouched.who, kept)
         provider = server.exchange.providers.provider(vouched.who.provider)
-        await _take(server, found)
+        await _take(server, found, kept)
         require_admission(found.person, provider)
     except PROBLEMS as exc:
         log.warning("asking about `%s` failed: %s", ascii(name), exc)
@@ -123,8 +142,11 @@ def _is_about_user(problem: Exception) -> bool:
     return isinstance(problem, NotAdmittedError)
 
 
-async def _take(server: AuthorizationServer, found: SignedIn) -> None:
-    """Take up what the provider says now, after a record of what that changes."""
+async def _take(server: AuthorizationServer, found: SignedIn, kept: Kept) -> None:
+    """Take up what the provider says now, after a record of what that changes.
+
+    `kept`: what it was asked with.
+    """
     name = found.who.name
     known = await server.store.look(partial(users.get, name=name))
     before = set() if known is None else set(known.groups)
@@ -142,10 +164,11 @@ async def _take(server: AuthorizationServer, found: SignedIn) -> None:
 
     def work(conn: Transaction) -> bool:
         federated_users.end_turn(conn, name=name)
-        groups = found.person.groups
-        if not federated_users.vouch(conn, found.who, groups, now=server.clock()):
+        groups, now = found.person.groups, server.clock()
+        if not federated_users.vouch(conn, found.who, groups, now=now):
             return False  # nothing is kept of who was disabled, or forgotten, meanwhile
-        keep(server, conn, found)
+        fresh = found.kept
+        keep_renewed(server.vault, conn, found.who, before=kept, fresh=fresh, now=now)
         return True
 
     if not await server.change(work):

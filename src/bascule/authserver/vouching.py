@@ -11,8 +11,10 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 
+import msgspec
+
+from bascule.authserver.kept_logins import keep_renewed, kept_of
 from bascule.authserver.provider_exchange import Kept, ProviderExchange, server_of
-from bascule.authserver.provider_login import keep_renewed, kept_of
 from bascule.clock import Clock, Entropy
 from bascule.credentials.vault import Vault
 from bascule.errors import BasculeError
@@ -29,7 +31,7 @@ from bascule.oauthclient.errors import (
 from bascule.oauthclient.exchange import ID_TOKEN, REFRESH_TOKEN, Shown
 from bascule.oauthclient.id_jag import IdentityAssertion, request_id_jag
 from bascule.oauthclient.openid import NoSuchProviderError, ProviderUnavailableError
-from bascule.storage import federated_users, revocations
+from bascule.storage import federated_users
 from bascule.storage.federated_users import FederatedUser
 from bascule.storage.store import Store, Transaction
 
@@ -126,7 +128,8 @@ class Vouching:
                 raise SignInAgainError("the user's login at the provider is over")
             found = await self._ask(who, Shown(shown, REFRESH_TOKEN), audience)
             if found.refresh_token not in {None, shown}:
-                done = partial(self._renew, who=who, spent=shown, fresh=found.refresh_token)
+                fresh = msgspec.structs.replace(kept, refresh_token=found.refresh_token)
+                done = partial(self._renew, who=who, before=kept, fresh=fresh)
         finally:
             await self._store.transact(done)
         return found
@@ -134,33 +137,26 @@ class Vouching:
     def _login(self, conn: Transaction, *, user: str) -> tuple[FederatedUser, Kept]:
         """Give whom a provider vouched for, and what their login left, if it still counts.
 
-        A login from before a revocation of its user counts no more, whatever the provider
-        says, as nothing does that was issued before.
+        A login from before a revocation of its user does not, whatever the provider says.
         """
         vouched = federated_users.get(conn, user)
         if vouched is None:
             raise SignInAgainError("the user has no login at an identity provider")
         kept = kept_of(self._vault, conn, user=user, provider=vouched.who.provider)
-        if kept is None or revocations.covers(
-            conn,
-            number=kept.number,
-            user=f"user:{user}",
-            client_id="",
-            connector="",
-            grant_id=None,
-        ):
+        if kept is None:
             raise SignInAgainError("the user has no login at the identity provider")
         return vouched.who, kept
 
     def _renew(
-        self, conn: Transaction, *, who: FederatedUser, spent: str, fresh: str
+        self, conn: Transaction, *, who: FederatedUser, before: Kept, fresh: Kept
     ) -> None:
         """Keep the refresh token that took the place of another, and end the turn.
 
         Not where the login is another one by now, or was forgotten.
         """
         federated_users.end_turn(conn, name=who.name)
-        keep_renewed(self._vault, conn, who, spent=spent, fresh=fresh)
+        now = self._clock()
+        keep_renewed(self._vault, conn, who, before=before, fresh=fresh, now=now)
 
     async def _ask(
         self, who: FederatedUser, subject: Shown, audience: Audience

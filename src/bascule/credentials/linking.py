@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from functools import partial
 
@@ -15,17 +14,13 @@ from bascule.credentials.linked_tokens import (
     expiry,
     name_of,
 )
-from bascule.credentials.wrapping import VaultError
 from bascule.net.fetch import FetchPolicy
-from bascule.oauthclient.errors import OAuthClientError
 from bascule.oauthclient.revocation import revoke_token
 from bascule.oauthclient.tokens import Tokens
 from bascule.storage import link_requests, linked_accounts
 from bascule.storage.link_requests import LinkRequest
-from bascule.storage.linked_accounts import RETRY_SECONDS, LinkedAccount
-from bascule.storage.store import StateUnavailableError, Store, Transaction
-
-log = logging.getLogger("bascule")
+from bascule.storage.linked_accounts import LinkedAccount
+from bascule.storage.store import Store, Transaction
 
 
 def link(
@@ -65,12 +60,8 @@ def link(
     return True
 
 
-class EndedAccounts:
-    """Revokes tokens of ended accounts where they came from (RFC 7009), then forgets them.
-
-    They count nowhere here any more; this is for the other side. Of several processes one
-    does it for each.
-    """
+class AccountsToRevoke:
+    """Accounts that have ended, as a kind of `EndedTokens`."""
 
     def __init__(
         self,
@@ -87,50 +78,40 @@ class EndedAccounts:
         self._clock = clock
         self._entropy = entropy
 
-    async def look(self) -> None:
-        """Look once; what cannot be done now is done later, a few times."""
-        now = self._clock()
-        try:
-            if not await self._store.look(partial(linked_accounts.has_to_revoke, now=now)):
-                return
-            take = partial(linked_accounts.to_revoke, now=now)
-            for account in await self._store.transact(take):
-                if await self._is_done(account):
-                    await self._store.transact(partial(self._forget, account=account))
-        except StateUnavailableError as exc:
-            log.warning("accounts that have ended: %s", exc)
+    def is_due(self, conn: Transaction, *, now: UnixTime) -> bool:
+        """Tell whether there is one to be revoked."""
+        return linked_accounts.has_to_revoke(conn, now=now)
 
-    async def _is_done(self, account: LinkedAccount) -> bool:
-        """Try to revoke; tell whether nothing is left to try."""
-        name = name_of(account.id)
-        try:
-            kept = await self._store.look(
-                partial(self._vault.get, owner=account.user, name=name)
-            )
-            if kept is not None:
-                await self._revoke(account, decode(kept))
-        except (OAuthClientError, VaultError) as exc:
-            log.warning(
-                "connector `%s`: tokens of an account that ended were not revoked: %s",
-                account.connector,
-                exc,
-            )
-            return account.tries + 1 >= len(RETRY_SECONDS)
-        return True
+    def take(self, conn: Transaction, *, now: UnixTime) -> list[LinkedAccount]:
+        """Take those that are to be revoked now."""
+        return linked_accounts.to_revoke(conn, now=now)
 
-    async def _revoke(self, account: LinkedAccount, linked: LinkedTokens) -> None:
-        """Revoke the refresh token, which ends all of its grant, else the access token."""
+    async def revoke(self, ended: LinkedAccount) -> None:
+        """Revoke the refresh token, which ends all of its grant, else the access token.
+
+        Raises `OAuthClientError` and `VaultError`.
+        """
+        get = partial(self._vault.get, owner=ended.user, name=name_of(ended.id))
+        kept = await self._store.look(get)
+        if kept is None:
+            return
+        linked = decode(kept)
         tokens = linked.tokens
         await revoke_token(
             linked.server,
             linked.client.client(),
             tokens.refresh_token or tokens.access_token,
-            self._policy(account.resource),
+            self._policy(ended.resource),
             hint="access_token" if tokens.refresh_token is None else "refresh_token",
             now=self._clock(),
             entropy=self._entropy,
         )
 
-    def _forget(self, conn: Transaction, account: LinkedAccount) -> None:
-        linked_accounts.forget(conn, account.id)
-        self._vault.delete(conn, account.user, name_of(account.id))
+    def forget(self, conn: Transaction, ended: LinkedAccount) -> None:
+        """Forget one, and its tokens."""
+        linked_accounts.forget(conn, ended.id)
+        self._vault.delete(conn, ended.user, name_of(ended.id))
+
+    def named(self, ended: LinkedAccount) -> str:
+        """Name its connector."""
+        return f"connector `{ended.connector}`"

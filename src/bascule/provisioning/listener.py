@@ -17,6 +17,7 @@ from bascule.identity.subject_identifier import Subject
 from bascule.oauthclient.openid import NoSuchProviderError, OpenIdProviders
 from bascule.storage import (
     browser_sessions,
+    ended_logins,
     federated_users,
     grants,
     provider_sessions,
@@ -173,3 +174,4 @@ def _end_session(
             grants.end_numbered(
                 conn, user=f"user:{user}", number=number, reason=ending.why, now=now
             )
+            ended_logins.end_unused(conn, user=f"user:{user}", now=now)

@@ -11,7 +11,7 @@ from bascule.clock import UnixTime
 from bascule.identity.authorization_details import Details
 from bascule.identity.confirmation import Confirmation, read_confirmation
 from bascule.identity.revocation import LONGEST_LIFE_SECONDS
-from bascule.storage import directory, issue_numbers, revocations
+from bascule.storage import directory, ended_logins, issue_numbers, revocations
 from bascule.storage.details import read, written
 from bascule.storage.schema import authorization_codes, grants, refresh_tokens
 
@@ -185,10 +185,11 @@ def end(conn: Connection, grant_id: str, *, reason: str, now: UnixTime) -> bool:
         update(grants)
         .where(grants.c.id == grant_id, grants.c.ended_at.is_(None))
         .values(ended_at=now)
-        .returning(grants.c.id)
+        .returning(grants.c.user_name)
     ).scalar()
     if ended is None:
         return False
+    ended_logins.end_unused(conn, now=now, user=ended)
     # The row above ends codes and refresh tokens; this one, access tokens that are out and
     # sessions that were begun with them.
     revocations.revoke(

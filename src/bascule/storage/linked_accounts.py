@@ -13,14 +13,13 @@ from sqlalchemy import ColumnElement, Connection, Row, and_, delete, insert, sel
 
 from bascule.clock import UnixTime
 from bascule.identity.revocation import Kind
-from bascule.storage import counters
+from bascule.storage import counters, retries
 from bascule.storage.named import named
 from bascule.storage.schema import linked_accounts as table
 
 LEASE_SECONDS = 30
 """How long one process may take to refresh: longer than any request of its own lasts."""
-RETRY_SECONDS = (0, 5, 60, 600, 3600, 21_600)
-"""Before each attempt to revoke, at the upstream, the tokens of an account that ended."""
+_ENDED = table.c.ended_at.is_not(None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,30 +155,14 @@ def end_revoked(
     _end(conn, named(table, kind, key), reason, now)
 
 
-def to_revoke(conn: Connection, *, now: UnixTime, limit: int = 20) -> list[LinkedAccount]:
-    """Take ended accounts whose tokens are to be revoked upstream now.
-
-    Nobody else gets them until the next attempt is due.
-    """
-    due = and_(table.c.ended_at.is_not(None), table.c.next_try_at <= now)
-    found = [
-        _read(row)
-        for row in conn.execute(select(table).where(due).order_by(table.c.id).limit(limit))
-    ]
-    for it in found:
-        tries = min(it.tries + 1, len(RETRY_SECONDS) - 1)
-        conn.execute(
-            update(table)
-            .where(table.c.id == it.id)
-            .values(tries=it.tries + 1, next_try_at=now + RETRY_SECONDS[tries])
-        )
-    return found
+def to_revoke(conn: Connection, *, now: UnixTime) -> list[LinkedAccount]:
+    """Take ended accounts whose tokens are to be revoked upstream now; see `retries`."""
+    return [_read(row) for row in retries.take(conn, table, now=now, among=_ENDED)]
 
 
 def has_to_revoke(conn: Connection, *, now: UnixTime) -> bool:
     """Tell whether `to_revoke` would give something: one cheap query."""
-    due = and_(table.c.ended_at.is_not(None), table.c.next_try_at <= now)
-    return conn.execute(select(table.c.id).where(due).limit(1)).first() is not None
+    return retries.is_due(conn, table, now=now, among=_ENDED)
 
 
 def forget(conn: Connection, account_id: str) -> None:

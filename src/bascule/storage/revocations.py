@@ -10,6 +10,7 @@ from bascule.storage import (
     access_grants,
     approvals,
     counters,
+    ended_logins,
     issue_numbers,
     linked_accounts,
 )
@@ -32,7 +33,7 @@ def revoke(
     later revocation never takes back an earlier one, whatever the clock says.
     `expires_at`: when nothing that it names can be valid any more. Entries beyond that go
     with the next revocation, so that clients which end their tokens leave no mountain.
-    Access grants and linked accounts end with it, each in its own row.
+    Access grants, linked accounts and logins at providers end with it, each in its own row.
     """
     up_to = issue_numbers.close(conn, now=now)
     same = and_(revocations.c.kind == kind, revocations.c.key == key)
@@ -50,6 +51,7 @@ def revoke(
     )
     access_grants.end_revoked(conn, kind=kind, key=key, reason=reason, now=now)
     linked_accounts.end_revoked(conn, kind=kind, key=key, reason=reason, now=now)
+    ended_logins.end_revoked(conn, kind=kind, key=key, now=now)
     counters.advance(conn, "generation")
     return counters.advance(conn, "epoch")
 
