@@ -30,6 +30,10 @@ ISSUERS = """
 members = ["user:{url}|alice", "group:{url}|friends of carol", "agent:{url}|agent-7"]
 allow = ["desk/echo", "desk/opens", "annex/*"]
 
+[agents.ceilings]
+"{url}|planner" = ["desk/*"]
+"{url}|reader" = ["desk/opens"]
+
 [issuers.corp]
 issuer = "{url}"
 audiences = {{ desk = "api://desk", annex = "api://annex" }}
@@ -152,6 +156,53 @@ def test_a_token_for_one_connector_is_refused_at_another(
     assert upstream.take() == []
 
 
+# Who else stands between its user and the call
+
+
+def acting(site: Site, token: str, *names: str, **claims: Any) -> str:
+    """Give the same token with a chain of actors, the one that acts now first."""
+    chain: dict[str, Any] = {}
+    for name in reversed(names):
+        chain = {"act": {"sub": name, **chain}}
+    return site.signer.sign(claims_of(token) | chain | claims).decode()
+
+
+@pytest.mark.parametrize("hops", [["reader"], ["reader", "planner"], ["planner", "reader"]])
+def test_a_call_is_within_the_ceiling_of_each_actor(
+    site: Site, alice: tuple[str, str], upstream: Recorder, hops: list[str]
+) -> None:
+    token = acting(site, alice[0], *hops)
+    upstream.take()
+    assert site.bascule.tool(token, "echo").error["code"] == -32602
+    assert upstream.take() == []
+    listed = site.bascule.call(token, "tools/list").json["result"]["tools"]
+    assert [tool["name"] for tool in listed] == ["opens"]
+    assert site.bascule.tool(acting(site, alice[0], "planner"), "echo").status == 200
+
+
+def test_the_chain_of_actors_is_recorded(site: Site, alice: tuple[str, str]) -> None:
+    site.bascule.tool(acting(site, alice[0], "planner", "reader", jti="hops"), "echo")
+    url = site.provider.url
+    until(lambda: any("act" in it["agent"] for it in calls_by_agents(site)))
+    recorded = [it["agent"]["act"] for it in calls_by_agents(site) if "act" in it["agent"]]
+    assert [f"{url}|planner", f"{url}|reader"] in recorded
+
+
+def calls_by_agents(site: Site) -> list[dict[str, Any]]:
+    return [it for it in site.bascule.whole_records() if "agent" in it]
+
+
+def test_revoking_an_actor_ends_the_tokens_that_it_acts_with(
+    site: Site, alice: tuple[str, str]
+) -> None:
+    token = acting(site, alice[0], "planner", "courier", iat=claims_of(alice[0])["iat"])
+    assert site.bascule.call(token, "tools/list").status == 200
+    courier = f"{site.provider.url}|courier"
+    site.bascule.ask("revoke", "--agent", courier, "--reason", "a test")
+    until(lambda: site.ends(token))
+    assert not site.ends(alice[0])
+
+
 # What is no access token of this provider for this connector
 
 Make = Callable[[Site, dict[str, Any]], bytes]
@@ -175,6 +226,14 @@ def hmac_with_public_key(site: Site, claims: dict[str, Any]) -> bytes:
 def by_a_stranger(site: Site, claims: dict[str, Any]) -> bytes:
     stranger = signer(site.signer.kid, "RS256")
     return stranger.sign(claims, jwk=stranger.jwk(), jku="https://evil.example/jwks")
+
+
+def chain_of(length: int) -> dict[str, Any]:
+    """Give the actors of a chain that no ceiling would mind."""
+    chain: dict[str, Any] = {"sub": "planner"}
+    for _ in range(length - 1):
+        chain = {"sub": "planner", "act": chain}
+    return chain
 
 
 BAD: dict[str, Make] = {
@@ -204,6 +263,9 @@ BAD: dict[str, Make] = {
     "no client": with_claims(client_id=None),
     "no expiry": with_claims(exp=None),
     "bound to a key": with_claims(cnf={"jkt": "thumb"}),
+    "more actors than are followed": with_claims(act=chain_of(6)),
+    "an actor without a name": with_claims(act={"sub": "planner", "act": {}}),
+    "actors that are none": with_claims(act="planner"),
     "groups left out": with_claims(groups=None, _claim_names={"groups": "src1"}),
     "alg none": with_header(alg="none"),
     "alg of another family": with_header(alg="ES256"),

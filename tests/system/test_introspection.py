@@ -14,8 +14,10 @@ from patience import until
 from ports import free_ports
 from system.provider import CLIENT, SECRET, Provider, providing
 from system.recorder import Recorder
-from system.server import Installation, serving
+from system.server import Installation, install
 
+ATTEMPTS = 12
+"""Of connections, which the kernel spreads over two processes."""
 ISSUER = """
 [issuers.corp]
 issuer = "{url}"
@@ -40,6 +42,11 @@ class Site:
     port: int
     key: Signer
 
+    def answers(self, token: str) -> set[int]:
+        """Give the statuses that a token has at all processes."""
+        calls = (self.bascule.call(token, "tools/list") for _ in range(ATTEMPTS))
+        return {answer.status for answer in calls}
+
     def providing(self) -> contextlib.AbstractContextManager[Provider]:
         return providing(self.folder, self.port, self.key, tokens="opaque")
 
@@ -53,8 +60,12 @@ def site(tmp_path_factory: pytest.TempPathFactory, recorder: Recorder) -> Iterat
     secret.write_text(SECRET)
     url = f"http://127.0.0.1:{port}"
     more = ISSUER.format(url=url, client=CLIENT, secret=secret)
-    with serving(folder / "site", recorder, more=more) as bascule:
+    bascule = install(folder / "site", recorder, more=more)
+    bascule.start("--workers", "2")
+    try:
         yield Site(bascule, folder, port, signer("first", "RS256"))
+    finally:
+        bascule.kill()
 
 
 def test_an_opaque_token_lives_as_long_as_its_issuer_says(
@@ -99,3 +110,21 @@ def test_a_stream_ends_with_its_token(site: Site) -> None:
             stream.expect()
             provider.revoke(token)
             assert stream.next() is None
+
+
+def test_a_revocation_here_ends_a_token_that_its_issuer_vouches_for_at_each_process(
+    site: Site,
+) -> None:
+    with site.providing() as provider:
+        token, _ = provider.login("alice", "api://desk", "mcp:desk")
+        assert site.answers(token) == {200}
+        user = f"user:{provider.url}|alice"
+        site.bascule.ask("revoke", "--user", user, "--reason", "a test")
+        until(lambda: site.answers(token) == {401})
+        # Its issuer knows nothing of that; what it gives from now on is good again.
+        until(lambda: site.answers(later(provider)) == {200})
+        assert site.answers(token) == {401}
+
+
+def later(provider: Provider) -> str:
+    return provider.login("alice", "api://desk", "mcp:desk")[0]
