@@ -103,6 +103,8 @@ class Stream:
                 if line.startswith(b"data: "):
                     found: dict[str, Any] = json.loads(line[6:])
                     return found
+        except TimeoutError as exc:
+            raise AssertionError("neither a message came nor the end") from exc
         except (OSError, http.client.HTTPException):
             return None
         return None

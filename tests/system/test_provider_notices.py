@@ -22,7 +22,7 @@ from ports import free_ports
 from system.company import SECRET, Company, company
 from system.oauth_browser import CALLBACK, Flow
 from system.recorder import Recorder
-from system.server import Installation, configure
+from system.server import Installation, Stream, configure
 from system.visitor import Visitor
 
 KEY = signer("key-1", "RS256")
@@ -275,12 +275,22 @@ def test_the_end_of_one_session_at_the_provider_ends_what_began_with_it(
 ) -> None:
     elsewhere = signed_in(place, person.name)
     assert (person.calls(), elsewhere.calls()) == (200, 200)
-    place.corp.sign_out()  # of the newer one: with its `sid`
+    with listening(elsewhere) as stream:
+        stream.expect()
+        place.corp.sign_out()  # of the newer one: with its `sid`
+        while stream.next() is not None:
+            pass
     until(lambda: elsewhere.calls() == 401)
     assert not elsewhere.is_in()
     assert not elsewhere.agent_is_in()
     assert person.is_in()
     assert person.calls() == 200
+
+
+def listening(person: Person) -> Stream:
+    """Open a stream of the agent, which does not end by itself."""
+    token = person.tokens["access_token"]
+    return person.place.bascule.stream(token, "subscriptions/listen", {"notifications": {}})
 
 
 def test_a_consent_that_comes_after_the_logout_gives_no_code(
