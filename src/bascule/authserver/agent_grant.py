@@ -33,7 +33,7 @@ async def issue_to_agent(
     details = requested_details(config, connector, scopes, text)
     wanted = Wanted(client, None, connector, scopes, None, details)
     note = partial(issue.note, wanted=wanted, jti=issue.new_jti(), now=server.clock())
-    noted = await server.store.transact(note)
+    noted = await server.store.transact_together(note)
     if noted is None:
         raise InvalidGrantError("the client is disabled")
     return await issue.give(server, wanted, noted, record="token.issue", peer=peer)

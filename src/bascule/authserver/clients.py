@@ -71,7 +71,7 @@ async def find_client(server: AuthorizationServer, client_id: str) -> Client:
     """
     if "\0" in client_id:  # PostgreSQL does not even take the question
         raise InvalidClientError("client is unknown")
-    agent = await server.store.look(partial(agents.get, client_id=client_id))
+    agent = await server.store.look_together(partial(agents.get, client_id=client_id))
     if agent is None:
         raise InvalidClientError("client is unknown")
     if agent.disabled:
@@ -248,7 +248,7 @@ async def _check_assertion(
         expires_at=verified.expires_at,
         now=now,
     )
-    if not await server.store.transact(use):
+    if not await server.store.transact_together(use):
         raise InvalidClientError("client assertion was shown before")
 
 

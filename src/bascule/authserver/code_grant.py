@@ -47,7 +47,7 @@ async def redeem_code(
         refresh_tokens.add(conn, token_hash=token_hash, grant=found, now=ask.now)
         return noted
 
-    found = await server.store.transact(work)
+    found = await server.store.transact_together(work)
     if isinstance(found, Reused):
         await report_reuse(server, client, found, what="authorization code", peer=peer)
     if not isinstance(found, tuple):
@@ -68,4 +68,4 @@ async def _reread(server: AuthorizationServer, client: Client, code_hash: bytes)
         grant = None if grant_id is None else grants.find(conn, grant_id)
         return None if grant is None else grant.user
 
-    await rereading.reread(server, await server.store.look(user))
+    await rereading.reread(server, await server.store.look_together(user))

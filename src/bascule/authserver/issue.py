@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass, field
-from functools import partial
 
 from bascule.authserver.clients import Client
 from bascule.authserver.details import recorded_details
@@ -70,11 +68,9 @@ def note(conn: Transaction, wanted: Wanted, *, jti: str, now: UnixTime) -> Noted
     )
     if number is None:
         return None
-    agents.extend(
-        conn,
-        client_id=wanted.client.client_id,
-        expires_at=UnixTime(now + KEEP_REGISTRATION_SECONDS),
-    )
+    if wanted.client.agent.origin == "dynamic":
+        keep_until = UnixTime(now + KEEP_REGISTRATION_SECONDS)
+        agents.extend(conn, client_id=wanted.client.client_id, expires_at=keep_until)
     return Noted(jti, number, now)
 
 
@@ -142,8 +138,8 @@ async def give(
         admin={"jti": noted.jti, "scope": wanted.scope, **grant, **details, **bound, **by},
     )
     # First, so that it is signed with a key that all know, and none that was just dropped.
-    await server.heard(await server.store.look(directory.generation))
-    signed = await asyncio.to_thread(partial(_sign, server, wanted, noted))
+    await server.heard(await server.store.look_together(directory.generation))
+    signed = _sign(server, wanted, noted)
     resource = resource_identifier(server.issuer, wanted.connector)
     shown = None if wanted.details is None else document(wanted.details, resource)
     return TokenResponse(signed, wanted.scope, shown, refresh_token, cnf)

@@ -56,7 +56,7 @@ async def shown_possession(
             expires_at=UnixTime(proof.issued_at + KEEP_SECONDS),
             now=server.clock(),
         )
-        if not await server.store.transact(use):
+        if not await server.store.transact_together(use):
             raise InvalidDpopProofError("the proof was shown before")
         cnf = Confirmation(key=proof.key)
     _require(config.agents.require.get(client.client_id), cnf)

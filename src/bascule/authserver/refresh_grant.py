@@ -56,11 +56,11 @@ async def refresh(
 
     ask = Ask.of(server, client, form)
     try:
-        found = await server.store.transact(partial(work, ask=ask, asked=False))
+        found = await server.store.transact_together(partial(work, ask=ask, asked=False))
     except _AskFirstError as exc:  # which undid it: nothing is spent before the answer
         await rereading.reread(server, exc.user)
         ask = Ask.of(server, client, form)  # asking takes its time
-        found = await server.store.transact(partial(work, ask=ask, asked=True))
+        found = await server.store.transact_together(partial(work, ask=ask, asked=True))
     if isinstance(found, Reused):
         await report_reuse(server, client, found, what="refresh token", peer=peer)
     if not isinstance(found, tuple):
@@ -78,7 +78,7 @@ async def refresh(
             token_hash=digest_of(token),
             successor_hash=digest_of(successor),
         )
-        await server.store.transact(undo)
+        await server.store.transact_together(undo)
         raise
 
 

@@ -38,7 +38,7 @@ class AuthorizationServer:
     config: Callable[[], Config]
     """Gives the configuration in force."""
     keys: Callable[[], KeySet]
-    """Gives the keys that access tokens are signed with; may read files."""
+    """Gives the keys that access tokens are signed with, as this process knows them."""
     documents: Documents
     exchange: ProviderExchange
     """Asks identity providers."""

@@ -4,9 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Literal
+from itertools import groupby
+from operator import attrgetter
+from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Connection, delete, func, insert, select, true, update
+from sqlalchemy import (
+    Connection,
+    Row,
+    Select,
+    bindparam,
+    delete,
+    func,
+    insert,
+    select,
+    update,
+)
 
 from bascule.clock import UnixTime
 from bascule.storage import counters, revocations
@@ -16,6 +28,14 @@ Origin = Literal["operator", "document", "dynamic"]
 """`agent add`, a client ID metadata document, or dynamic registration (RFC 7591)."""
 AuthMethod = Literal["none", "client_secret", "private_key_jwt", "workload"]
 """`workload`: by tokens of a platform, see `[workloads]`."""
+
+_EVERY = (
+    select(agents, agent_redirects.c.redirect_uri)
+    .outerjoin(agent_redirects, agent_redirects.c.client_id == agents.c.client_id)
+    .order_by(agents.c.client_id, agent_redirects.c.redirect_uri)
+)
+"""A row for each redirect URI, and for an agent without one."""
+_ONE = _EVERY.where(agents.c.client_id == bindparam("id"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,40 +159,32 @@ def _set_redirects(conn: Connection, client_id: str, uris: Iterable[str]) -> Non
 
 def get(conn: Connection, client_id: str) -> Agent | None:
     """Give one agent."""
-    return next(iter(_found(conn, agents.c.client_id == client_id)), None)
+    return next(iter(_found(conn, _ONE, id=client_id)), None)
 
 
 def every(conn: Connection) -> list[Agent]:
     """Give all agents, by client id."""
-    return _found(conn, true())
+    return _found(conn, _EVERY)
 
 
-def _found(conn: Connection, condition: ColumnElement[bool]) -> list[Agent]:
-    registered = (
-        select(agent_redirects)
-        .join(agents, agents.c.client_id == agent_redirects.c.client_id)
-        .where(condition)
-        .order_by(agent_redirects.c.redirect_uri)
+def _found(conn: Connection, query: Select[Any], **values: str) -> list[Agent]:
+    rows = groupby(conn.execute(query, values), key=attrgetter("client_id"))
+    return [_agent(list(group)) for _, group in rows]
+
+
+def _agent(rows: list[Row[Any]]) -> Agent:
+    row = rows[0]
+    return Agent(
+        client_id=row.client_id,
+        origin=row.origin,
+        auth_method=row.auth_method,
+        secret_hash=row.secret_hash,
+        jwks=row.jwks,
+        name=row.name,
+        redirect_uris=tuple(it.redirect_uri for it in rows if it.redirect_uri is not None),
+        disabled=row.disabled_at is not None,
+        expires_at=None if row.expires_at is None else UnixTime(row.expires_at),
     )
-    redirects: dict[str, list[str]] = {}
-    for row in conn.execute(registered):
-        redirects.setdefault(row.client_id, []).append(row.redirect_uri)
-    return [
-        Agent(
-            client_id=row.client_id,
-            origin=row.origin,
-            auth_method=row.auth_method,
-            secret_hash=row.secret_hash,
-            jwks=row.jwks,
-            name=row.name,
-            redirect_uris=tuple(redirects.get(row.client_id, ())),
-            disabled=row.disabled_at is not None,
-            expires_at=None if row.expires_at is None else UnixTime(row.expires_at),
-        )
-        for row in conn.execute(
-            select(agents).where(condition).order_by(agents.c.client_id)
-        )
-    ]
 
 
 def disable(conn: Connection, *, client_id: str, now: UnixTime) -> None:

@@ -21,6 +21,7 @@ _ENABLED_USER = select(users_table.c.name).where(
 _ENABLED_AGENT = select(agents_table.c.client_id).where(
     agents_table.c.client_id == bindparam("client_id"), agents_table.c.disabled_at.is_(None)
 )
+_ENABLED_BOTH = _ENABLED_USER.where(_ENABLED_AGENT.exists())
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,13 +92,11 @@ def load(conn: Connection) -> Directory:
 
 def is_enabled(conn: Connection, *, user: str | None, client_id: str) -> bool:
     """Tell whether that agent may be issued tokens, for that user if one is given."""
-    if user is not None:
-        name = user.removeprefix("user:")
-        if conn.execute(_ENABLED_USER, {"name": name}).first() is None:
-            return False
+    names = {"name": (user or "").removeprefix("user:"), "client_id": client_id}
     if client_id == BUILT_IN_AGENT:
-        return True
-    return conn.execute(_ENABLED_AGENT, {"client_id": client_id}).first() is not None
+        return user is None or conn.execute(_ENABLED_USER, names).first() is not None
+    query = _ENABLED_AGENT if user is None else _ENABLED_BOTH
+    return conn.execute(query, names).first() is not None
 
 
 def generation(conn: Connection) -> int:

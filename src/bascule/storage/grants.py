@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import msgspec
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from bascule.clock import UnixTime
 from bascule.identity.authorization_details import Details
@@ -14,6 +14,8 @@ from bascule.identity.revocation import LONGEST_LIFE_SECONDS
 from bascule.storage import directory, ended_logins, issue_numbers, revocations
 from bascule.storage.details import read, written
 from bascule.storage.schema import authorization_codes, grants, refresh_tokens
+
+_ONE = select(grants).where(grants.c.id == bindparam("id"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +114,7 @@ def _forget_expired(conn: Connection, now: UnixTime) -> None:
 
 def find(conn: Connection, grant_id: str) -> Grant | None:
     """Give a grant, whether or not it still counts; None once it is forgotten."""
-    row = conn.execute(select(grants).where(grants.c.id == grant_id)).one_or_none()
+    row = conn.execute(_ONE, {"id": grant_id}).one_or_none()
     if row is None:
         return None
     return Grant(

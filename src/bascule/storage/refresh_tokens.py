@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from sqlalchemy import Connection, Row, delete, exists, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, exists, insert, select, update
 
 from bascule.clock import UnixTime
 from bascule.identity.confirmation import Confirmation
@@ -17,6 +17,43 @@ from bascule.storage.schema import refresh_tokens as table
 IDLE_SECONDS = 12 * 3600
 GRACE_SECONDS = 30
 """So long a client that lost the answer may ask again and gets the same successor."""
+
+_NEW = insert(table)
+_USE = (
+    update(table)
+    .where(
+        table.c.token_hash == bindparam("shown"),
+        table.c.used_at.is_(None),
+        table.c.expires_at > bindparam("now"),
+        exists().where(
+            grants_table.c.id == table.c.grant_id,
+            grants_table.c.client_id == bindparam("client"),
+            grants_table.c.cnf.is_(None) | (grants_table.c.cnf == bindparam("held")),
+        ),
+    )
+    .values(
+        used_at=bindparam("now"),
+        successor_hash=bindparam("successor"),
+        sealed_successor=bindparam("sealed"),
+    )
+    .returning(table.c.grant_id)
+)
+_IS_SEALED = table.c.sealed_successor.is_not(None)
+_DROP_SEALED = (
+    update(table)
+    .where(
+        (_IS_SEALED & (table.c.used_at < bindparam("too_old")))
+        | (_IS_SEALED & (table.c.successor_hash == bindparam("shown")))
+    )
+    .values(sealed_successor=None)
+)
+"""Drops sealed successors that are no longer given: too old, or used by now. Each half has
+an index of its own."""
+_ONE = (
+    select(table, grants_table.c.client_id, grants_table.c.cnf)
+    .join(grants_table, grants_table.c.id == table.c.grant_id)
+    .where(table.c.token_hash == bindparam("shown"))
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +73,9 @@ class Retried:
 
 def add(conn: Connection, *, token_hash: bytes, grant: Grant, now: UnixTime) -> None:
     """Keep a token of a grant: 12 hours, never longer than the grant."""
-    conn.execute(
-        insert(table).values(
-            token_hash=token_hash,
-            grant_id=grant.id,
-            expires_at=min(now + IDLE_SECONDS, grant.expires_at),
-        )
-    )
+    expires_at = min(now + IDLE_SECONDS, grant.expires_at)
+    row = {"token_hash": token_hash, "grant_id": grant.id, "expires_at": expires_at}
+    conn.execute(_NEW, row)
 
 
 def rotate(
@@ -63,28 +96,18 @@ def rotate(
     `cnf`, or its grant no longer counts; that uses nothing up, and ends nothing.
     """
     held = written_cnf(cnf)
-    bound_to = grants_table.c.cnf
-    of_client = exists().where(
-        grants_table.c.id == table.c.grant_id,
-        grants_table.c.client_id == client_id,
-        bound_to.is_(None) | (bound_to == held),
-    )
-    won = conn.execute(
-        update(table)
-        .where(
-            table.c.token_hash == token_hash,
-            table.c.used_at.is_(None),
-            table.c.expires_at > now,
-            of_client,
-        )
-        .values(
-            used_at=now, successor_hash=successor_hash, sealed_successor=sealed_successor
-        )
-        .returning(table.c.grant_id)
-    ).scalar()
+    values = {
+        "shown": token_hash,
+        "client": client_id,
+        "held": held,
+        "successor": successor_hash,
+        "sealed": sealed_successor,
+        "now": now,
+    }
+    won = conn.execute(_USE, values).scalar()
     if won is None:
         return _shown_again(conn, token_hash, client_id, held, now)
-    _drop_sealed(conn, token_hash, now)
+    conn.execute(_DROP_SEALED, {"shown": token_hash, "too_old": now - GRACE_SECONDS})
     grant = grants.live(conn, str(won), now=now)
     if grant is None:
         return None
@@ -105,18 +128,6 @@ def take_back(conn: Connection, *, token_hash: bytes, successor_hash: bytes) -> 
     if dropped is not None:
         unused = {"used_at": None, "successor_hash": None, "sealed_successor": None}
         conn.execute(update(table).where(table.c.token_hash == token_hash).values(unused))
-
-
-def _drop_sealed(conn: Connection, token_hash: bytes, now: UnixTime) -> None:
-    """Drop sealed successors that are no longer given: too old, or used by now."""
-    outdated = (table.c.used_at + GRACE_SECONDS < now) | (
-        table.c.successor_hash == token_hash
-    )
-    conn.execute(
-        update(table)
-        .where(table.c.sealed_successor.is_not(None), outdated)
-        .values(sealed_successor=None)
-    )
 
 
 def _shown_again(
@@ -143,10 +154,7 @@ def _shown_again(
 
 
 def _find(conn: Connection, token_hash: bytes) -> Row[tuple[object, ...]] | None:
-    query = select(table, grants_table.c.client_id, grants_table.c.cnf).join(
-        grants_table, grants_table.c.id == table.c.grant_id
-    )
-    return conn.execute(query.where(table.c.token_hash == token_hash)).one_or_none()
+    return conn.execute(_ONE, {"shown": token_hash}).one_or_none()
 
 
 def grant_of(conn: Connection, *, token_hash: bytes, client_id: str) -> str | None:

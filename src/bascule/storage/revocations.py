@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, and_, delete, insert, or_, select
+from sqlalchemy import Connection, and_, bindparam, delete, insert, or_, select
 
 from bascule.clock import UnixTime
 from bascule.identity.revocation import Kind, Revocation
@@ -15,6 +15,22 @@ from bascule.storage import (
     linked_accounts,
 )
 from bascule.storage.schema import revocations
+
+_ABOUT_IT = ("user", "agent", "connector", "grant")
+_COVERING = (
+    select(revocations.c.key)
+    .where(
+        or_(
+            revocations.c.kind == "all",
+            *(
+                and_(revocations.c.kind == kind, revocations.c.key == bindparam(kind))
+                for kind in _ABOUT_IT
+            ),
+        ),
+        revocations.c.up_to >= bindparam("number"),
+    )
+    .limit(1)
+)
 
 
 def revoke(
@@ -79,14 +95,8 @@ def covers(
     grant_id: str | None,
 ) -> bool:
     """Tell whether a grant or consent of that issue number is revoked."""
-    named = [("all", ""), ("user", user), ("agent", client_id), ("connector", connector)]
-    if grant_id is not None:
-        named.append(("grant", grant_id))
-    about_it = or_(
-        *(and_(revocations.c.kind == kind, revocations.c.key == key) for kind, key in named)
-    )
-    query = select(revocations.c.key).where(about_it, revocations.c.up_to >= number)
-    return conn.execute(query.limit(1)).first() is not None
+    keys = {"user": user, "agent": client_id, "connector": connector, "grant": grant_id}
+    return conn.execute(_COVERING, {**keys, "number": number}).first() is not None
 
 
 def distrust_restored(conn: Connection, *, known_generation: int, now: UnixTime) -> bool:

@@ -16,9 +16,9 @@ from sqlalchemy import (
     text,
 )
 
-VERSION = "0014"
+VERSION = "0015"
 """The migration that this code works with."""
-EARLIER_VERSIONS: tuple[str, ...] = tuple(f"{number:04}" for number in range(1, 14))
+EARLIER_VERSIONS: tuple[str, ...] = tuple(f"{number:04}" for number in range(1, 15))
 """Migrations before it, from which `bascule db migrate` leads here."""
 
 metadata = MetaData(
@@ -286,6 +286,12 @@ refresh_tokens = Table(
     Index(
         "ix_refresh_tokens_sealed",
         "used_at",
+        sqlite_where=text("sealed_successor IS NOT NULL"),
+        postgresql_where=text("sealed_successor IS NOT NULL"),
+    ),
+    Index(
+        "ix_refresh_tokens_successor",
+        "successor_hash",
         sqlite_where=text("sealed_successor IS NOT NULL"),
         postgresql_where=text("sealed_successor IS NOT NULL"),
     ),

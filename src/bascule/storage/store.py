@@ -23,6 +23,7 @@ from sqlalchemy.exc import (
 
 from bascule.errors import BasculeError
 from bascule.storage.database_file import database_file
+from bascule.storage.together import Together
 
 T = TypeVar("T")
 Transaction = Connection
@@ -64,6 +65,8 @@ class Store:
         self._reading = dict(reading)
         self._turn = threading.Lock()
         self._turn_seconds = turn_seconds
+        self._reads = Together(self.read, writes=False)
+        self._writes = Together(self.run, writes=True)
 
     def read(self, work: Work[T]) -> T:
         """Do `work`, which only reads, on one consistent view; writers are not held up.
@@ -120,8 +123,24 @@ class Store:
         """Do `run` in a worker thread."""
         return await asyncio.to_thread(self.run, work)
 
+    async def look_together(self, work: Work[T]) -> T:
+        """Do `read`, on one view with all that is asked for meanwhile.
+
+        For what is small and asked for often; see `Together`.
+        """
+        return await self._reads.do(work)
+
+    async def transact_together(self, work: Work[T]) -> T:
+        """Do `run`, in one transaction with all that is asked for meanwhile.
+
+        For what is small and asked for often; see `Together`.
+        """
+        return await self._writes.do(work)
+
     def close(self) -> None:
         """Close all connections."""
+        self._reads.close()
+        self._writes.close()
         self.engine.dispose()
 
 

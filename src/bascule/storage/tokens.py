@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, delete, func, insert, select
+from sqlalchemy import Connection, bindparam, delete, func, insert, select
 
 from bascule.clock import UnixTime
 from bascule.identity.revocation import Kind
 from bascule.storage import directory, issue_numbers
 from bascule.storage.named import named
 from bascule.storage.schema import tokens
+
+_EXPIRED = delete(tokens).where(tokens.c.expires_at < bindparam("now"))
+_NEW = insert(tokens)
 
 
 def register(
@@ -31,21 +34,20 @@ def register(
     """
     if not directory.is_enabled(conn, user=user, client_id=client_id):
         return None
-    conn.execute(delete(tokens).where(tokens.c.expires_at < issued_at))
+    conn.execute(_EXPIRED, {"now": issued_at})
     number = issue_numbers.take(conn, now=issued_at)
-    conn.execute(
-        insert(tokens).values(
-            number=number,
-            jti=jti,
-            user_name=user,
-            client_id=client_id,
-            connector=connector,
-            scope=scope,
-            issued_at=issued_at,
-            expires_at=expires_at,
-            grant_id=grant_id,
-        )
-    )
+    row = {
+        "number": number,
+        "jti": jti,
+        "user_name": user,
+        "client_id": client_id,
+        "connector": connector,
+        "scope": scope,
+        "issued_at": issued_at,
+        "expires_at": expires_at,
+        "grant_id": grant_id,
+    }
+    conn.execute(_NEW, row)
     return number
 
 
