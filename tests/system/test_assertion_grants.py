@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import threading
+from base64 import urlsafe_b64decode
 from collections.abc import Iterator
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -280,6 +281,55 @@ def test_one_broken_rule_is_enough(
     place: Place, changes: dict[str, Any], error: str
 ) -> None:
     assert refused(place.asserted(place.id_jag(**changes))) == error
+
+
+@pytest.mark.parametrize(
+    ("claims", "form", "answered"),
+    [
+        # Of what both want, and never more than either.
+        ({"scope": None}, {}, "mcp:desk"),
+        ({"scope": None}, {"scope": "desk.echo"}, "desk.echo"),
+        ({"scope": "desk.echo"}, {}, "desk.echo"),
+        ({"scope": "desk.echo"}, {"scope": "desk.echo mcp:desk"}, "desk.echo"),
+        ({"scope": "desk.echo mcp:desk"}, {"scope": "desk.echo"}, "desk.echo"),
+        ({"scope": "desk.echo other"}, {}, "desk.echo"),
+        ({"scope": "desk.echo"}, {"scope": "mcp:desk"}, "invalid_scope"),
+        ({"scope": "desk.echo"}, {"scope": "mcp:annex"}, "invalid_scope"),
+        ({"scope": "mcp:annex"}, {}, "invalid_scope"),
+        ({"scope": "*"}, {}, "invalid_scope"),
+        ({"scope": ""}, {}, "invalid_scope"),
+        # For a connector that it names.
+        ({"resource": "{url}/c/annex/mcp"}, {}, "invalid_target"),
+        ({"resource": "{url}"}, {"resource": "{url}"}, "invalid_target"),
+        ({"resource": "{url}/c/desk/mcp/"}, {}, "invalid_target"),
+        ({"resource": ["{url}/c/annex/mcp", "{url}/c/desk/mcp"]}, {}, "mcp:desk"),
+        ({"resource": ["https://other.example", "{url}/c/desk/mcp"]}, {}, "mcp:desk"),
+        ({}, {"resource": "{url}/c/annex/mcp"}, "invalid_target"),
+        ({}, {"resource": "{url}/c/none/mcp"}, "invalid_target"),
+    ],
+    ids=str,
+)
+def test_what_an_assertion_gives_at_most(
+    place: Place, claims: dict[str, Any], form: dict[str, str], answered: str
+) -> None:
+    def filled(value: Any) -> Any:
+        if isinstance(value, list):
+            return [filled(it) for it in value]
+        return value.format(url=place.bascule.url) if isinstance(value, str) else value
+
+    assertion = place.id_jag(**{name: filled(it) for name, it in claims.items()})
+    sent = {name: filled(it) for name, it in form.items()}
+    said = place.asserted(assertion, **sent).json()
+    assert (said.get("scope") or said["error"]) == answered
+
+
+def test_whose_word_it_is_decides_and_no_address(place: Place) -> None:
+    """The same address at another subject is somebody else; and not who is here already."""
+    for sub in ("00u5", "00u6", "alice"):
+        answer = place.asserted(place.id_jag(sub=sub, email="alice@corp.example"))
+        token = answer.json()["access_token"]
+        claims = json.loads(urlsafe_b64decode(token.split(".")[1] + "=="))
+        assert claims["sub"] == f"{place.url}|{sub}"
 
 
 def test_a_provider_that_only_signs_in_is_not_believed(place: Place) -> None:

@@ -192,6 +192,9 @@ def test_a_client_that_has_new_keys_is_asked_for_them_anew(
         for _ in range(5):
             assert (await browser.redeem(client_id, first, **stranger)).status_code == 401
         assert len(host.asked) == asked == 2
+        time[0] += RENEW_SECONDS  # now the keys are fetched anew, and it is none of them
+        assert (await browser.redeem(client_id, first, **stranger)).status_code == 401
+        assert len(host.asked) == 3
 
     replace(place, now=lambda: time[0]).run(work)
 

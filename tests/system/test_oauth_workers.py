@@ -9,6 +9,8 @@ from collections.abc import Iterator
 import pytest
 import requests
 
+from bascule.clock import system_clock
+from foreign import jwks, signer
 from patience import PATIENCE, until
 from system.oauth_browser import CALLBACK, Flow, answer_of, sign_in
 from system.recorder import Recorder
@@ -84,6 +86,29 @@ def test_retries_at_different_processes_get_one_successor(bascule: Installation)
         found = set(pool.map(refresh, range(ATTEMPTS)))
     assert len(found) == 1
     assert found.pop().startswith("bsc_rt_")
+
+
+def test_an_assertion_that_is_shown_to_different_processes_counts_once(
+    bascule: Installation,
+) -> None:
+    key = signer("k1", "ES256")
+    (bascule.folder / "jwks").write_bytes(jwks(key))
+    bascule.ask("agent", "add", "signer", "--jwks", str(bascule.folder / "jwks"))
+    claims = {"iss": "signer", "sub": "signer", "aud": bascule.url, "jti": "one"}
+    form = {
+        "grant_type": "client_credentials",
+        "client_assertion_type": "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
+        "client_assertion": key.sign({**claims, "exp": system_clock() + 300}).decode(),
+        "resource": f"{bascule.url}/c/desk/mcp",
+    }
+
+    def show(_: int) -> int:
+        answer = requests.post(f"{bascule.url}/oauth/token", form, timeout=PATIENCE)
+        return answer.status_code
+
+    with concurrent.futures.ThreadPoolExecutor(ATTEMPTS) as pool:
+        found = sorted(pool.map(show, range(ATTEMPTS)))
+    assert found == [200] + [401] * (ATTEMPTS - 1)
 
 
 def test_a_key_that_was_just_dropped_signs_nothing(bascule: Installation) -> None:

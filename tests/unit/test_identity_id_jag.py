@@ -59,7 +59,17 @@ def test_issuer_and_subject_are_the_user_whatever_the_address() -> None:
         {"iss": "https://gate.example"},
         {"aud": "https://gate.example/"},
         {"aud": ["https://gate.example", "https://other.example"]},
+        {"aud": ["https://gate.example", "https://gate.example"]},
+        {"aud": [["https://gate.example"]]},
+        {"aud": []},
+        {"aud": ""},
+        {"aud": {"https://gate.example": 1}},
+        {"aud": "HTTPS://gate.example"},
+        {"aud": "https://gate.example/oauth/token"},
+        {"aud": "https://gate.example/c/desk/mcp"},
         {"aud": None},
+        {"client_id": ["app"]},
+        {"client_id": "APP"},
         {"client_id": "other"},
         {"client_id": None},
         {"sub": ""},
@@ -71,6 +81,11 @@ def test_issuer_and_subject_are_the_user_whatever_the_address() -> None:
         {"exp": NOW - 31},
         {"exp": NOW + 3601},
         {"exp": None},
+        {"exp": str(NOW + 300)},
+        {"exp": True},
+        {"exp": [NOW + 300]},
+        {"iat": False},
+        {"nbf": "now"},
         {"iat": None},
         {"iat": NOW + 31},
         {"nbf": NOW + 31},
@@ -78,6 +93,9 @@ def test_issuer_and_subject_are_the_user_whatever_the_address() -> None:
         {"resource": None},
         {"resource": []},
         {"resource": [1]},
+        {"resource": {"https://gate.example/c/desk/mcp": 1}},
+        {"sub": None},
+        {"sub": "s" * 256},
         {"scope": 1},
         {"act": {"sub": "other"}},
         {"cnf": {"unknown": "x"}},
@@ -91,7 +109,18 @@ def test_one_wrong_claim_is_enough(change: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize(
     "header",
-    [{"typ": "JWT"}, {"typ": "at+jwt"}, {"typ": None}, {"alg": "none"}, {"crit": ["exp"]}],
+    [
+        {"typ": "JWT"},
+        {"typ": "at+jwt"},
+        {"typ": "logout+jwt"},
+        {"typ": "secevent+jwt"},
+        {"typ": "oauth-id-jag"},
+        {"typ": None},
+        {"alg": "none"},
+        {"alg": "HS256"},
+        {"alg": "ES384"},
+        {"crit": ["exp"]},
+    ],
     ids=str,
 )
 def test_other_kinds_of_tokens_are_none(header: dict[str, Any]) -> None:
@@ -102,6 +131,24 @@ def test_other_kinds_of_tokens_are_none(header: dict[str, Any]) -> None:
 def test_a_forged_signature_is_refused() -> None:
     with pytest.raises(InvalidIdJagError, match="signature"):
         verified(by=signer("k", "ES256"))
+
+
+def test_a_key_that_comes_with_it_proves_nothing() -> None:
+    forger = signer("k", "ES256")
+    for name, value in (("jwk", forger.jwk()), ("jku", "https://evil.example/keys")):
+        with pytest.raises(InvalidIdJagError, match="signature"):
+            verified(by=forger, **{name: value})
+
+
+def test_the_audience_may_stand_in_a_list_alone_and_the_type_be_written_in_full() -> None:
+    assert verified(changed(CLAIMS, aud=["https://gate.example"])).subject == "00u1"
+    for typ in (f"application/{TYPE}", TYPE.upper()):
+        assert verified(typ=typ).subject == "00u1"
+
+
+def test_an_address_names_nobody() -> None:
+    with pytest.raises(InvalidIdJagError, match="sub"):
+        verified(changed(CLAIMS, sub=None, email_verified=True))
 
 
 def test_two_issuers_may_use_one_jti() -> None:

@@ -131,6 +131,93 @@ def test_a_token_counts_once_by_its_id_or_by_all_of_it() -> None:
     assert shown(rules=again).once is None
 
 
+# As the platforms write them: what is matched there, and a neighbour that must not fit.
+PLATFORMS: dict[str, tuple[dict[str, Any], Workload, dict[str, Any]]] = {
+    "kubernetes": (
+        {
+            "jti": "5f1c", "nbf": NOW, "sub": "system:serviceaccount:shop:agent",
+            "kubernetes.io": {
+                "namespace": "shop", "node": {"name": "n1", "uid": "1"},
+                "pod": {"name": "agent-1", "uid": "2"},
+                "serviceaccount": {"name": "agent", "uid": "3"}, "warnafter": NOW + 9,
+            },
+        },
+        RULES,
+        {"kubernetes.io": {"namespace": "shop-2", "serviceaccount": {"name": "agent"}}},
+    ),
+    "github": (
+        {
+            "jti": "a-b", "nbf": NOW - 600, "ref": "refs/heads/main", "actor": "alice",
+            "sub": "repo:corp/app:environment:production", "repository": "corp/app",
+            "repository_id": "74", "repository_owner_id": "65", "run_attempt": "1",
+            "job_workflow_ref": "corp/app/.github/workflows/x.yml@refs/heads/main",
+        },
+        Workload(
+            issuer=ISSUER, agent="shop-agent", claims={"repository_id": "74"},
+            subject="repo:corp/app:environment:production",
+        ),
+        {"sub": "repo:corp/app:environment:production-2"},
+    ),
+    "google": (
+        {
+            "sub": "1137", "azp": "1137", "email": "a@p.iam.example",
+            "email_verified": True, "aud": "https://gate.example",
+        },
+        Workload(issuer=ISSUER, agent="shop-agent", subject="1137"),
+        {"sub": "11370"},
+    ),
+    "azure": (
+        {
+            "aud": "https://gate.example", "sub": "oid-1", "oid": "oid-1", "tid": "t-1",
+            "azp": "app-1", "azpacr": "2", "rh": "x", "uti": "u", "ver": "2.0", "nbf": NOW,
+        },
+        Workload(
+            issuer=ISSUER, agent="shop-agent", subject="oid-1", claims={"tid": "t-1"}
+        ),
+        {"tid": "t-2"},
+    ),
+    "spiffe": (
+        {"jti": None, "iat": None, "nbf": None, "sub": "spiffe://corp.example/ns/shop/a"},
+        Workload(
+            issuer=ISSUER, agent="shop-agent", subject="spiffe://corp.example/ns/shop/*"
+        ),
+        {"sub": "spiffe://corp.example/ns/shopping/a"},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("platform", PLATFORMS)
+@pytest.mark.parametrize("typ", [None, "JWT"])
+def test_tokens_of_platforms_are_of_their_workload_alone(
+    platform: str, typ: str | None
+) -> None:
+    more, rules, neighbour = PLATFORMS[platform]
+    claims = changed({**CLAIMS, "kubernetes.io": None}, **more)
+    assert shown(claims, rules, typ=typ).agent == "shop-agent"
+    with pytest.raises(NoWorkloadError, match="claims"):
+        shown(changed(claims, **neighbour), rules, typ=typ)
+
+
+@pytest.mark.parametrize(
+    "io",
+    [
+        None,
+        "shop",
+        [],
+        {},
+        ["namespace"],
+        {"namespace": ["shop"]},
+        {"namespace": None},
+        {"Namespace": "shop"},
+        {"serviceaccount": {"namespace": "shop"}},
+    ],
+    ids=str,
+)
+def test_a_claim_within_a_claim_has_to_stand_there(io: object) -> None:
+    with pytest.raises(NoWorkloadError):
+        shown(changed(CLAIMS, **{"kubernetes.io": io}))
+
+
 def test_a_workload_that_matches_nothing_matches_nobody() -> None:
     with pytest.raises(NoWorkloadError):
         shown(rules=Workload(issuer=ISSUER, agent="a"))

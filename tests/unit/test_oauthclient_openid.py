@@ -143,6 +143,18 @@ def test_keys_are_not_kept_beyond_their_time_when_the_provider_is_gone() -> None
     run(body)
 
 
+def test_made_up_keys_cost_nobody_the_real_ones() -> None:
+    async def body(it: Place) -> None:
+        assert await it.has("first")
+        it.status = "503 Service Unavailable"
+        it.now += UNKNOWN_KEY_SECONDS + 1
+        with pytest.raises(ProviderUnavailableError):
+            await it.has("made up")
+        assert await it.has("first")
+
+    run(body)
+
+
 def test_a_provider_that_is_not_configured_is_none() -> None:
     async def body(it: Place) -> None:
         assert await it.has("first")

@@ -236,12 +236,9 @@ async def _check_assertion(
         raise InvalidClientError("client assertion is missing")
     now = server.clock()
     try:
-        verified = await _verify(server, client, shown.assertion, now)
-    except UnknownKeyError as exc:
-        renewed = await _with_renewed_keys(server, client)
-        if renewed is None:
-            raise InvalidClientError(f"client assertion: {exc}") from exc
-        verified = await _verify(server, renewed, shown.assertion, now)
+        verified = await _verified(server, client, shown.assertion, now)
+    except InvalidAssertionError as exc:
+        raise InvalidClientError(f"client assertion: {exc}") from exc
     use = partial(
         used_assertions.use,
         digest=verified.digest,
@@ -252,12 +249,25 @@ async def _check_assertion(
         raise InvalidClientError("client assertion was shown before")
 
 
+async def _verified(
+    server: AuthorizationServer, client: Client, assertion: str, now: UnixTime
+) -> Assertion:
+    """Verify; a published client may have other keys by now. Raises as `_verify` does."""
+    try:
+        return await _verify(server, client, assertion, now)
+    except UnknownKeyError:
+        renewed = await _with_renewed_keys(server, client)
+        if renewed is None:
+            raise
+        return await _verify(server, renewed, assertion, now)
+
+
 async def _verify(
     server: AuthorizationServer, client: Client, assertion: str, now: UnixTime
 ) -> Assertion:
     """Verify in a thread: the keys are the client's choice, large ones take their time.
 
-    Raises `UnknownKeyError`, or `InvalidClientError` for everything else.
+    Raises `InvalidAssertionError`.
     """
     issuer = server.issuer
     verify = partial(
@@ -270,12 +280,7 @@ async def _verify(
         now=now,
         leeway=LEEWAY_SECONDS,
     )
-    try:
-        return await asyncio.to_thread(verify)
-    except UnknownKeyError:
-        raise
-    except InvalidAssertionError as exc:
-        raise InvalidClientError(f"client assertion: {exc}") from exc
+    return await asyncio.to_thread(verify)
 
 
 async def _with_renewed_keys(server: AuthorizationServer, client: Client) -> Client | None:

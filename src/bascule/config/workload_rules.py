@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from bascule.config.addresses import is_loopback, web_address
 from bascule.config.model import Config
 from bascule.config.paths import below
+from bascule.config.providers import Provider
 from bascule.config.workloads import Workload
 
 Found = Iterator[tuple[str, str]]
@@ -15,15 +16,22 @@ Found = Iterator[tuple[str, str]]
 
 def broken_workload_rules(config: Config) -> Found:
     """Give every broken rule."""
-    signed_in = {provider.iss for provider in config.providers.values()}
     for name, workload in config.workloads.items():
         path = below("workloads", name)
         if workload.issuer == config.server.public_url:
             yield f"{path}.issuer", "is Bascule itself, whose tokens vouch for no workload"
-        if workload.issuer in signed_in:
+        if any(_signs_in(it, workload.issuer) for it in config.providers.values()):
             yield f"{path}.issuer", "signs people in: a token of a person is no workload's"
         yield from _matching(path, workload)
         yield from _keys(path, workload)
+
+
+def _signs_in(provider: Provider, issuer: str) -> bool:
+    """Tell whether people of an issuer sign in by a provider, as one of its tenants too."""
+    if not provider.many_tenants:
+        return issuer == provider.iss
+    origin = provider.iss.removesuffix("/v2.0").rpartition("/")[0]
+    return issuer.startswith(f"{origin}/") and issuer.endswith("/v2.0")
 
 
 def _matching(path: str, workload: Workload) -> Found:

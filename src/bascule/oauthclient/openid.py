@@ -116,9 +116,9 @@ class OpenIdProviders:
         async with kept.turn:
             age = self._now() - kept.keys_at
             unknown = kept.keys is not None and not kept.keys.knows(kid)
-            if age > KEEP_SECONDS or (unknown and age > UNKNOWN_KEY_SECONDS):
-                kept.keys = None
-            if kept.keys is None:
+            outdated = age > (UNKNOWN_KEY_SECONDS if unknown else KEEP_SECONDS)
+            if kept.keys is None or outdated:
+                # Where that fails, those that were read still serve others for their time.
                 kept.keys = await self._read(kept, self._fetch_keys)
                 kept.keys_at = self._now()
             return kept.keys.find(kid, algorithm)

@@ -70,9 +70,9 @@ class WorkloadKeys:
         async with kept.turn:
             age = self._now() - kept.read_at
             unknown = kept.keys is not None and not kept.keys.knows(kid)
-            if age > KEEP_SECONDS or (unknown and age > UNKNOWN_KEY_SECONDS):
-                kept.keys = None
-            if kept.keys is None:
+            outdated = age > (UNKNOWN_KEY_SECONDS if unknown else KEEP_SECONDS)
+            if kept.keys is None or outdated:
+                # Where that fails, those that were read still serve others for their time.
                 kept.keys = await self._read(kept, workload)
                 kept.read_at = self._now()
             return kept.keys.find(kid, algorithm)
