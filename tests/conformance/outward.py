@@ -28,6 +28,7 @@ from bascule.errors import BasculeError
 from conformance.outbound_client import Answered, GaveUpError, Session
 from patience import PATIENCE, PAUSE
 from ports import free_ports
+from system.linking import agree
 from system.oauth_browser import sign_in
 from system.server import Installation
 
@@ -155,8 +156,7 @@ class Inbound:
     def _follow(self, link: str) -> None:
         """Do what the user does in a browser."""
         here = sign_in(self.gateway, "alice")
-        origin = {"Origin": self.gateway.url}
-        left = here.post(link, headers=origin, timeout=PATIENCE)
+        left = agree(here, link)
         if "Refresh" not in left.headers:
             raise GaveUpError(f"the page leads nowhere: {left.text}")
         away = left.headers["Refresh"].partition("url=")[2]

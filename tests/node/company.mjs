@@ -1,6 +1,8 @@
 // A company's identity provider (oidc-provider), as strict and as odd as the product that it
 // stands for. company.mjs PORT KEYS PROFILE: KEYS is a JWK set with private keys, PROFILE is
-// JSON: path, client, vouches (what it issues identity assertions for), quirks. It ends with its standard input.
+// JSON: path, client, vouches (what it issues identity assertions for), guards (the scopes of
+// tokens for resources, for clients that register themselves), quirks. It ends with its
+// standard input.
 // Who signs in, and what is said of them, is set at /control.
 import { createServer } from 'node:http';
 import { readFileSync } from 'node:fs';
@@ -19,6 +21,7 @@ let next = null;
 let down = false;
 let refusing = false;
 let idTokenSeconds = 3600;
+let kills = null;
 
 const provider = new Provider(`${origin}${path}`, {
   jwks,
@@ -55,7 +58,18 @@ const provider = new Provider(`${origin}${path}`, {
   features: {
     backchannelLogout: { enabled: true },
     devInteractions: { enabled: false },
-    resourceIndicators: { enabled: false },
+    registration: { enabled: Boolean(profile.guards) },
+    resourceIndicators: {
+      enabled: Boolean(profile.guards),
+      getResourceServerInfo: (_context, audience) => ({
+        scope: profile.guards,
+        audience,
+        accessTokenTTL: 600,
+        accessTokenFormat: 'jwt',
+        jwt: { sign: { alg: algorithm } },
+      }),
+      useGrantedResource: () => true,
+    },
     revocation: { enabled: true },
     rpInitiatedLogout: {
       enabled: !profile.noLogout,
@@ -84,13 +98,19 @@ if (profile.vouches) {
 provider.use(async (context, go) => {
   const { req, res } = context;
   asked.push({ path: context.path, query: { ...context.query } });
-  if (context.path === '/auth' && context.query.resource) {
+  if (context.path === '/auth' && context.query.resource && !profile.guards) {
     context.throw(400, 'AADSTS9010010');
   }
   if (context.path === '/auth' && profile.noOfflineAccess) {
     if (String(context.query.scope).split(' ').includes('offline_access')) {
       context.throw(400, 'invalid_scope');
     }
+  }
+  if (context.path === '/token' && kills !== null) {
+    await go();
+    process.kill(kills, 'SIGKILL'); // what it asked for has happened, and it will not hear of it
+    kills = null;
+    return undefined;
   }
   if (!context.path.startsWith('/interaction/')) return go();
   const { prompt, params, session } = await provider.interactionDetails(req, res);
@@ -106,6 +126,7 @@ provider.use(async (context, go) => {
       clientId: params.client_id,
     });
     grant.addOIDCScope(params.scope);
+    if (params.resource) grant.addResourceScope(params.resource, params.scope);
     result.consent = { grantId: await grant.save() };
   }
   await provider.interactionFinished(req, res, result);
@@ -137,10 +158,11 @@ async function graph(req, res) {
 async function control(req, res) {
   if (req.method === 'GET') return json(res, 200, asked.splice(0));
   const order = await body(req);
-  const { account, claims, signsIn, isDown } = order;
+  const { account, claims, signsIn, isDown, kill } = order;
   if (isDown !== undefined) down = isDown;
   refusing = order.refusing ?? refusing;
   idTokenSeconds = order.idTokenSeconds ?? idTokenSeconds;
+  if (kill !== undefined) kills = kill;
   if (claims === null) accounts.delete(account);
   else if (claims !== undefined) accounts.set(account, claims);
   if (signsIn !== undefined) next = signsIn;

@@ -64,6 +64,10 @@ class Company:
         """Set how long ID tokens last from now on."""
         self._control(idTokenSeconds=seconds)
 
+    def kills(self, pid: int) -> None:
+        """Kill (SIGKILL) a process that asks for tokens, between deed and answer."""
+        self._control(kill=pid)
+
     def asked(self) -> list[dict[str, Any]]:
         """Give what it was asked since the last time."""
         found: list[dict[str, Any]] = json.loads(self._request("GET", "/control")[1])

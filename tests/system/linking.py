@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import re
+from urllib.parse import urlsplit
+
+import requests
+
+from patience import PATIENCE
 from system.server import Answer, Installation
 
 
@@ -20,3 +26,17 @@ def link_of(answer: Answer) -> str:
     asked = result["inputRequests"]["bascule/link"]["params"]
     assert asked["mode"] == "url"
     return str(asked["url"])
+
+
+def agree(browser: requests.Session, link: str) -> requests.Response:
+    """Look at the page of a link, and agree to what it says.
+
+    Where the link leads nowhere there is nothing to agree to, and the page is what comes.
+    """
+    page = browser.get(link, timeout=PATIENCE)
+    shown = re.findall(r'name="shown" value="([0-9a-f]{64})"', page.text)
+    if not shown:
+        return page
+    parts = urlsplit(link)
+    own = {"Origin": f"{parts.scheme}://{parts.netloc}"}
+    return browser.post(link, {"shown": shown[0]}, headers=own, timeout=PATIENCE)

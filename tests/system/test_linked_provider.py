@@ -16,7 +16,7 @@ import requests
 from foreign import signer
 from patience import PATIENCE, until
 from ports import free_ports
-from system.linking import call, link_of
+from system.linking import agree, call, link_of
 from system.oauth_browser import sign_in
 from system.protected_server import protected
 from system.provider import Provider, providing
@@ -90,7 +90,7 @@ def connect(scene: Scene, link: str) -> None:
     here, there = sign_in(scene.front, "alice"), requests.Session()
     shown = here.get(link, timeout=PATIENCE)
     assert urlsplit(scene.provider.url).netloc in shown.text, scene.front.log
-    left = here.post(link, headers={"Origin": scene.front.url}, timeout=PATIENCE)
+    left = agree(here, link)
     away = left.headers["Refresh"].partition("url=")[2]
     while away.startswith(scene.provider.url):
         answer = there.get(away, allow_redirects=False, timeout=PATIENCE)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -14,8 +15,11 @@ from urllib.parse import urlencode
 
 import httpx2
 import pytest
+from msgspec import structs
 from starlette.applications import Starlette
 
+from bascule.authserver import connections
+from bascule.authserver.link_return import LinkReturn
 from bascule.authserver.links import Links
 from bascule.clock import UnixTime, system_entropy
 from bascule.credentials import link_flow
@@ -23,7 +27,7 @@ from bascule.credentials.link_clients import LinkClients
 from bascule.credentials.link_flow import LinkFlow
 from bascule.credentials.linked_tokens import decode, name_of
 from bascule.oauthclient.client import Client
-from bascule.oauthclient.discovery import AuthorizationServer
+from bascule.oauthclient.discovery import AuthorizationServer, ProtectedResource
 from bascule.oauthclient.errors import GrantRefusedError, OAuthClientError
 from bascule.oauthclient.tokens import Tokens
 from bascule.storage import browser_sessions, link_requests, linked_accounts
@@ -79,8 +83,14 @@ class Desk:
     redeemed: list[str] = field(default_factory=list)
     problem: OAuthClientError | None = None
 
-    def ask(self, *, user: str = "user:alice", scope: tuple[str, ...] = ("read",)) -> None:
-        ask = partial(link_requests.ask, link_id=LINK, user=user, agent="app")
+    def ask(
+        self,
+        *,
+        user: str = "user:alice",
+        scope: tuple[str, ...] = ("read",),
+        link_id: str = LINK,
+    ) -> None:
+        ask = partial(link_requests.ask, link_id=link_id, user=user, agent="app")
         self.store.run(partial(ask, connector="desk", scope=scope, now=self.now))
 
     def sign_in(self, name: str = "alice") -> str:
@@ -108,10 +118,11 @@ class Desk:
             lambda: self.now,
             system_entropy,
         )
-        links = Links(
-            flow, LinkClients(URL, self.store, self.shelf), self.shelf, self.targets.get
-        )
-        application = Starlette(routes=links.routes)
+        clients = LinkClients(URL, self.store, self.shelf)
+        links = Links(flow, clients, self.targets.get)
+        back = LinkReturn(flow, self.shelf, self.targets.get)
+        routes = [*back.routes, *links.routes, *connections.ROUTES]
+        application = Starlette(routes=routes)
         application.state.site = Site(
             url=URL,
             audience="public",
@@ -132,9 +143,14 @@ class Desk:
 
         return asyncio.run(exchange())
 
-    def go(self, token: str) -> str:
+    def agree(self, token: str, link_id: str = LINK) -> httpx2.Response:
+        """Look at the page, and go on from what it shows."""
+        page = self.send("GET", f"/link/{link_id}", token)
+        return self.send("POST", f"/link/{link_id}", token, {"shown": shown_on(page)})
+
+    def go(self, token: str, link_id: str = LINK) -> str:
         """Follow the link and agree; gives the `state` that went to the other server."""
-        answer = self.send("POST", f"/link/{LINK}", token)
+        answer = self.agree(token, link_id)
         assert answer.status_code == 200, answer.text
         where = answer.headers["Refresh"].partition("url=")[2]
         assert where.startswith(f"{ISSUER}/authorize?")
@@ -152,6 +168,12 @@ class Desk:
     @property
     def secrets(self) -> str:
         return str(self.shelf.secrets)
+
+
+def shown_on(page: httpx2.Response) -> str:
+    """Give what the page wants to hear again."""
+    found = re.search(r'name="shown" value="([0-9a-f]{64})"', page.text)
+    return "" if found is None else found[1]
 
 
 @pytest.fixture
@@ -277,7 +299,7 @@ def test_an_answer_counts_once(desk: Desk) -> None:
     assert desk.back(token, state=state).status_code == 200
     assert desk.back(token, state=state).status_code == 400
     assert desk.redeemed == ["the-code"]
-    assert desk.send("POST", f"/link/{LINK}", token).status_code == 410
+    assert desk.agree(token).status_code == 410
 
 
 def test_what_is_late_is_over(desk: Desk) -> None:
@@ -314,18 +336,56 @@ def test_a_refusal_connects_nothing_and_is_recorded(
     assert desk.log.types == ["link.begin", "link.fail"]
 
 
-def test_a_step_up_asks_for_all_that_was_asked_for_before(desk: Desk) -> None:
+def test_a_step_up_says_what_is_new(desk: Desk) -> None:
     desk.ask()
     token = desk.sign_in()
+    first = desk.send("GET", f"/link/{LINK}", token).text
+    assert "Connect desk as yourself?" in first
+    assert "As before" not in first
     desk.back(token, state=desk.go(token))
-    before = desk.account
-    assert before is not None
-    link_id, scope = "e" * 64, ("write",)
-    ask = partial(link_requests.ask, link_id=link_id, user="user:alice", agent="app")
-    desk.store.run(partial(ask, connector="desk", scope=scope, now=desk.now))
-    shown = desk.send("GET", f"/link/{link_id}", token).text
-    assert "read" in shown
-    assert "write" in shown
+    more = "e" * 64
+    desk.ask(link_id=more, scope=("read", "write"))
+    shown = desk.send("GET", f"/link/{more}", token).text
+    assert "Give desk more rights?" in shown
+    new, _, before = shown.partition("As before, it can")
+    assert "<li>write</li>" in new
+    assert "<li>read</li>" not in new
+    assert "<li>read</li>" in before
+    assert "<li>offline_access</li>" in before
+
+
+@pytest.mark.parametrize("what", ["scope", "issuer", "resource", "nothing shown"])
+def test_what_changed_since_the_user_looked_is_shown_before_anything_is_asked_for(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    desk.ask(scope=())
+    token = desk.sign_in()
+    shown = shown_on(desk.send("GET", f"/link/{LINK}", token))
+    server, resource = SERVER, None
+    if what == "issuer":
+        server = structs.replace(SERVER, issuer="https://other.example")
+    elif what == "resource":
+        resource = ProtectedResource("https://other.example/", (ISSUER,))
+    elif what == "scope":
+        resource = ProtectedResource(TARGET.url, (ISSUER,), ("read", "admin"))
+    else:
+        shown = ""
+
+    async def found(*_: object, **__: object) -> tuple[object, AuthorizationServer]:
+        return resource, server
+
+    monkeypatch.setattr(link_flow, "find_server", found)
+    answer = desk.send("POST", f"/link/{LINK}", token, {"shown": shown})
+    assert answer.status_code == 409
+    assert "Refresh" not in answer.headers
+    assert "has changed since you looked" in answer.text
+    assert ("admin" in answer.text) == (what == "scope")
+    assert desk.log.types == []
+    if what == "issuer":
+        return  # where Bascule is no client
+    again = {"shown": shown_on(answer)}
+    assert desk.send("POST", f"/link/{LINK}", token, again).status_code == 200
+    assert desk.log.types == ["link.begin"]
 
 
 def test_somebody_elses_account_is_not_ended(desk: Desk) -> None:

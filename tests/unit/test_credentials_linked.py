@@ -294,10 +294,10 @@ def test_what_the_upstream_refuses_is_refreshed_once_and_then_linked_again(
     scene.link()
     process = scene.process()
     held = asyncio.run(process.get(TARGET, ALICE))
-    better = asyncio.run(process.refused(TARGET, ALICE, held.version))
+    better = asyncio.run(process.refused(TARGET, ALICE, held.mark))
     assert better.authorization == "Bearer access-2"
     with pytest.raises(LinkNeededError):
-        asyncio.run(process.refused(TARGET, ALICE, better.version))
+        asyncio.run(process.refused(TARGET, ALICE, better.mark))
     assert scene.endpoint.asked == 1
     assert scene.account is not None
 
@@ -308,12 +308,14 @@ def test_many_refused_calls_make_one_refresh(scene: Scene) -> None:
     scene.endpoint.seconds = 0.02
 
     async def each() -> set[str]:
-        asking = [it.refused(TARGET, ALICE, 1) for it in processes for _ in range(10)]
+        asking = [
+            it.refused(TARGET, ALICE, ("0" * 32, 1)) for it in processes for _ in range(10)
+        ]
         return {held.authorization for held in await asyncio.gather(*asking)}
 
     assert asyncio.run(each()) == {"Bearer access-2"}
     assert scene.endpoint.asked == 1
-    late = asyncio.run(scene.process().refused(TARGET, ALICE, 1))
+    late = asyncio.run(scene.process().refused(TARGET, ALICE, ("0" * 32, 1)))
     assert late.authorization == "Bearer access-2"
 
 
@@ -333,13 +335,15 @@ def test_what_has_ended_is_at_hand_no_more(scene: Scene, how: str) -> None:
     assert process._kept == {}
 
 
-def test_a_configured_client_takes_the_place_of_the_one_that_was_kept(
-    scene: Scene,
+@pytest.mark.parametrize(("client_id", "is_used"), [("bascule", True), ("other", False)])
+def test_a_configured_client_proves_itself_for_tokens_of_its_own(
+    scene: Scene, client_id: str, is_used: bool
 ) -> None:
     scene.link(expires_at=NOW)
-    client = Client(client_id="by hand", issuer=SERVER.issuer, secret="rotated")
+    client = Client(client_id=client_id, issuer=SERVER.issuer, secret="rotated")
     asyncio.run(scene.process().get(replace(TARGET, client=client), ALICE))
-    assert scene.endpoint.clients == [client]
+    assert (scene.endpoint.clients == [client]) is is_used
+    assert scene.endpoint.clients[0].client_id == "bascule"
 
 
 def test_memory_is_bounded(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ from bascule.clock import UnixTime
 from bascule.config.model import Agents, Config, Connector, Role
 from bascule.decision.decide import decide
 from bascule.decision.facts import (
+    UNLINKED,
     UNREADABLE,
     Allowed,
     CallFacts,
@@ -91,6 +92,7 @@ def test_what_was_approved_is_allowed(facts: CallFacts) -> None:
         (replace(CALL, definition=""), Reason.DEFINITION_DRIFTED),
         (replace(CALL, definition=None), Reason.DEFINITION_WITHDRAWN),
         (replace(CALL, definition=UNREADABLE), Reason.DEFINITIONS_UNREADABLE),
+        (replace(CALL, definition=UNLINKED), Reason.ACCOUNT_NEEDED),
         (replace(CALL, name="fresh"), Reason.DEFINITION_UNAPPROVED),
         (replace(CALL, name="fresh", definition=UNREADABLE), Reason.DEFINITION_UNAPPROVED),
         (replace(PROMPT, definition="e1"), Reason.DEFINITION_DRIFTED),

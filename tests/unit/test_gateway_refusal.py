@@ -35,7 +35,12 @@ SAID_TO_WHO_MAY = {
     Reason.APPROVAL_REQUIRED,
 }
 """User and agent may use the tool: what is said reveals nothing."""
-SAID_TO_ALL = {*MISSING, Reason.DEFINITIONS_UNREADABLE, Reason.UNKNOWN_METHOD}
+SAID_TO_ALL = {
+    *MISSING,
+    Reason.DEFINITIONS_UNREADABLE,
+    Reason.ACCOUNT_NEEDED,
+    Reason.UNKNOWN_METHOD,
+}
 """Of the connector or the method, whatever is named."""
 DENIALS = set(Reason) - {Reason.ALLOWED, Reason.OPEN_METHOD}
 

@@ -14,8 +14,10 @@ from bascule.app.who_can_page import WhoCanPage
 from bascule.authserver.account import AccountPage
 from bascule.authserver.apps import AppsPage
 from bascule.authserver.call_approval_pages import CallApprovalPage, CallApprovalsPage
+from bascule.authserver.connections import ConnectionsPage
 from bascule.authserver.consent import ConsentPage
-from bascule.authserver.links import ConnectionsPage, LinkedPage, LinkPage
+from bascule.authserver.link_return import LinkedPage
+from bascule.authserver.links import LinkPage
 from bascule.authserver.login import LoginPage
 from bascule.authserver.setup import SetupPage
 from bascule.web.one_file import render_one_file

@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
+from starlette.routing import Route
+
 from bascule.app.oauth_clients import client_of
 from bascule.app.place import Place
 from bascule.app.secrets import ReadSecret
+from bascule.authserver import connections
+from bascule.authserver.link_return import LinkReturn
 from bascule.authserver.links import Links
 from bascule.clock import system_clock, system_entropy
 from bascule.config.model import Config
@@ -68,8 +72,8 @@ def per_user(
     return PerUser(target, accounts, store, public_url, system_clock, system_entropy)
 
 
-def link_pages(config: Callable[[], Config], place: Place) -> Links:
-    """Make the pages on which users connect accounts."""
+def link_routes(config: Callable[[], Config], place: Place) -> list[Route]:
+    """Make the pages on which users connect accounts, and end them."""
     vault, public_url = place.vault(config().vault), config().server.public_url
     clients = LinkClients(public_url, place.open_state(), vault)
     flow = LinkFlow(public_url, clients, system_clock, system_entropy)
@@ -78,7 +82,8 @@ def link_pages(config: Callable[[], Config], place: Place) -> Links:
         current = config()
         return target_of(current, name, place.secrets(current.vault))
 
-    return Links(flow, clients, vault, target)
+    links, back = Links(flow, clients, target), LinkReturn(flow, vault, target)
+    return [*back.routes, *links.routes, *connections.ROUTES]
 
 
 def ended_accounts(

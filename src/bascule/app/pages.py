@@ -9,7 +9,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 
 from bascule.app.accounts import account_routes
-from bascule.app.linking import link_pages
+from bascule.app.linking import link_routes
 from bascule.app.logins import provider_exchange
 from bascule.app.place import Place
 from bascule.authserver.call_approvals import CallApprovals
@@ -76,7 +76,7 @@ def public_pages(parts: PageParts) -> Starlette:
         *account_routes(site, parts.place, ProviderLogins(server)),
         *_call_approvals(parts).routes,
         *oauth_routes(server),
-        *link_pages(parts.config, parts.place).routes,
+        *link_routes(parts.config, parts.place),
         *notice_routes(_listener(parts, server)),
     ]
     made = public_application(url, jwks, parts.late, routes)

@@ -30,6 +30,7 @@ NO_MATTER_OF_RIGHTS = frozenset(
         Reason.DEFINITION_DRIFTED,
         Reason.DEFINITION_WITHDRAWN,
         Reason.DEFINITIONS_UNREADABLE,
+        Reason.ACCOUNT_NEEDED,
         Reason.INVALID_ARGUMENTS,
         Reason.LIMIT_REACHED,
     )

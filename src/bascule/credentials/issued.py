@@ -82,7 +82,7 @@ class IssuedTokens:
             self._begin(whom)
         return kept.issued
 
-    async def refused(self, whom: Hashable, version: int) -> Issued | None:
+    async def refused(self, whom: Hashable, version: Hashable) -> Issued | None:
         """Give another token after the upstream refused the one of that version.
 
         None when that one was new: it wants something else. Raises as `get` does.

@@ -6,6 +6,7 @@ attempt; what the user was sent away with is what counts when they are back.
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 
 import msgspec
@@ -13,8 +14,8 @@ import msgspec
 from bascule.clock import Clock, Entropy
 from bascule.credentials.link_clients import LinkClients
 from bascule.credentials.link_target import CALLBACK_PATH, Target
-from bascule.credentials.linked_tokens import KeptClient
-from bascule.net.fetch import FetchError, FetchPolicy
+from bascule.credentials.linked_tokens import KeptClient, client_for
+from bascule.net.fetch import FetchError
 from bascule.net.post import send
 from bascule.oauthclient.authorization import (
     Pending,
@@ -24,13 +25,13 @@ from bascule.oauthclient.authorization import (
 )
 from bascule.oauthclient.challenge import Challenge, token_challenge
 from bascule.oauthclient.discovery import AuthorizationServer
-from bascule.oauthclient.errors import UnusableServerError
+from bascule.oauthclient.errors import OAuthClientError, UnusableServerError
 from bascule.oauthclient.preparation import find_server
-from bascule.oauthclient.scopes import select_scopes
+from bascule.oauthclient.revocation import revoke_grant
+from bascule.oauthclient.scopes import are_readable, select_scopes
 from bascule.oauthclient.tokens import Tokens
 
-MAX_SCOPES = 100
-"""Of one account, over all steps: a server that always wants more gets no more."""
+log = logging.getLogger("bascule")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,9 @@ class Destination:
     """Resource indicator of the tokens (RFC 8707)."""
     server: AuthorizationServer
     scopes: tuple[str, ...]
+    """All that is asked for."""
+    held: tuple[str, ...]
+    """What the account was asked for before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,10 +103,10 @@ class LinkFlow:
         )
         asked = Challenge("bearer", {"scope": " ".join(wanted)}) if wanted else challenge
         scopes = select_scopes(asked, described, server, before=(*before, *target.scopes))
-        if len(scopes) > MAX_SCOPES:
+        if not are_readable(scopes):
             raise UnusableServerError("the server asks for more scopes than anybody reads")
         resource = target.url if described is None else described.resource
-        return Destination(target, resource, server, scopes)
+        return Destination(target, resource, server, scopes, before)
 
     async def begin(self, destination: Destination, session: int) -> tuple[str, Begun]:
         """Give the address to send the user to, and what to keep meanwhile.
@@ -123,7 +127,7 @@ class LinkFlow:
         begun = Begun(pending, server, kept, target.url, destination.resource, session)
         return url, begun
 
-    async def complete(self, begun: Begun, query: str, policy: FetchPolicy) -> Tokens:
+    async def complete(self, begun: Begun, query: str, target: Target) -> Tokens:
         """Give the tokens for what the authorization server sent back.
 
         Raises `ForeignResponseError`, `AuthorizationRefusedError`, and others of
@@ -132,13 +136,32 @@ class LinkFlow:
         code = read_response(query, begun.pending)
         return await redeem_code(
             begun.server,
-            begun.client.client(),
+            client_for(target.client, begun.client),
             code,
             begun.pending,
-            policy,
+            target.policy,
             now=self._clock(),
             entropy=self._entropy,
         )
+
+    async def give_back(self, begun: Begun, tokens: Tokens, target: Target) -> None:
+        """Revoke tokens that nobody will use (RFC 7009), as far as the server lets us."""
+        client = client_for(target.client, begun.client)
+        try:
+            await revoke_grant(
+                begun.server,
+                client,
+                tokens,
+                target.policy,
+                now=self._clock(),
+                entropy=self._entropy,
+            )
+        except OAuthClientError as exc:
+            log.warning(
+                "connector `%s`: tokens that came too late were not revoked: %s",
+                target.connector,
+                exc,
+            )
 
 
 async def _challenge(target: Target) -> Challenge | None:

@@ -8,7 +8,7 @@ is done by one for all that wait: in a process by one task, across processes by 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from functools import partial
 from math import inf
@@ -18,6 +18,7 @@ from bascule.credentials.link_clients import Secrets
 from bascule.credentials.link_target import Target
 from bascule.credentials.linked_tokens import (
     LinkedTokens,
+    client_for,
     decode,
     expiry,
     name_of,
@@ -70,6 +71,11 @@ class Held:
     scope: tuple[str, ...]
     """All that was asked for."""
 
+    @property
+    def mark(self) -> tuple[str, int]:
+        """Tells it from the token of another time, or of another account."""
+        return self.account_id, self.version
+
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
@@ -98,7 +104,7 @@ class LinkedAccounts:
         self._entropy = entropy
         self._generation = generation
         self._kept: dict[tuple[str, str], _Kept] = {}
-        self._running: dict[tuple[str, str, int | None], asyncio.Task[Held]] = {}
+        self._running: dict[tuple[str, str, Hashable], asyncio.Task[Held]] = {}
 
     def cached(self, target: Target, user: str) -> Held | None:
         """Give what there is at hand: no query, no waiting."""
@@ -120,14 +126,18 @@ class LinkedAccounts:
         """
         return self.cached(target, user) or await self._once(target, user, None)
 
-    async def refused(self, target: Target, user: str, version: int) -> Held:
-        """Give another token after the upstream refused one of that version.
+    async def refused(self, target: Target, user: str, mark: Hashable) -> Held:
+        """Give another token after the upstream refused the one of that mark.
 
         Raises as `get` does; `LinkNeededError` when there is no better one to be had.
         """
-        return await self._once(target, user, version)
+        return await self._once(target, user, mark)
 
-    async def _once(self, target: Target, user: str, refused: int | None) -> Held:
+    async def newest(self, target: Target, user: str) -> Held:
+        """Give what there is now, whatever is at hand. Raises as `get` does."""
+        return await self._once(target, user, None)
+
+    async def _once(self, target: Target, user: str, refused: Hashable) -> Held:
         """Do for all who ask meanwhile; it goes on when one of them goes away."""
         key = (user, target.connector, refused)
         task = self._running.get(key)
@@ -138,18 +148,19 @@ class LinkedAccounts:
             task.add_done_callback(partial(self._ended, key))
         return await asyncio.shield(task)
 
-    def _ended(self, key: tuple[str, str, int | None], task: asyncio.Task[Held]) -> None:
+    def _ended(self, key: tuple[str, str, Hashable], task: asyncio.Task[Held]) -> None:
         self._running.pop(key, None)
         if not task.cancelled():
             task.exception()  # all who wanted to know it may have gone away
 
-    async def _find(self, target: Target, user: str, refused: int | None) -> Held:
+    async def _find(self, target: Target, user: str, refused: Hashable) -> Held:
         """Read what is kept, and refresh it when that is due."""
         generation, began = self._generation(), monotonic()
         while True:
             account, linked = await self._read(target, user)
             now = self._clock()
-            good = refused != account.version and _lasts(account, now, SPARE_SECONDS)
+            is_refused = refused == (account.id, account.version)
+            good = not is_refused and _lasts(account, now, SPARE_SECONDS)
             if good and _lasts(account, now, _ahead(account)):
                 seconds = float(account.expires_at - now - _ahead(account))
                 unlimited = account.expires_at == 0
@@ -157,7 +168,7 @@ class LinkedAccounts:
                     target, account, linked, generation, inf if unlimited else seconds
                 )
             if not good:
-                await self._require_refreshable(account, linked, refused, now)
+                await self._require_refreshable(account, linked, is_refused, now)
             if linked.tokens.refresh_token is None:
                 left = account.expires_at - now - SPARE_SECONDS
                 return self._keep(target, account, linked, generation, left)
@@ -207,12 +218,12 @@ class LinkedAccounts:
         self,
         account: LinkedAccount,
         linked: LinkedTokens,
-        refused: int | None,
+        is_refused: bool,
         now: UnixTime,
     ) -> None:
         """Raise `LinkNeededError` where no refresh can help."""
         is_young = account.refreshed_at > now - CALM_SECONDS
-        if refused == account.version and is_young and account.version > 1:
+        if is_refused and is_young and account.version > 1:
             raise LinkNeededError(account.connector, account.user)
         if linked.tokens.refresh_token is None:
             reason = "its token is over, and cannot be refreshed"
@@ -227,7 +238,7 @@ class LinkedAccounts:
         None when something changed, be it that the account has ended. Whatever happens
         between the answer and the end of the transaction, the old token is still there.
         """
-        client = target.client or linked.client.client()
+        client = client_for(target.client, linked.client)
         try:
             fresh = await refresh(
                 linked.server,

@@ -41,6 +41,17 @@ class KeptClient:
         )
 
 
+def client_for(configured: Client | None, kept: KeptClient) -> Client:
+    """Give what proves the client that tokens were issued to.
+
+    As it is configured now, with a key or a newer secret, where it still is the same one.
+    """
+    if configured is None:
+        return kept.client()
+    known = (configured.client_id, configured.issuer)
+    return configured if known == (kept.client_id, kept.issuer) else kept.client()
+
+
 @dataclass(frozen=True, slots=True)
 class LinkedTokens:
     """Tokens of one account, with all that is needed to refresh and to revoke them."""

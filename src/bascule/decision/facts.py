@@ -16,6 +16,9 @@ Kind = Literal["tool", "prompt", "resource", "none"]
 
 UNREADABLE = "unreadable"
 """In the place of a digest: what the server serves could not be read when asked."""
+UNLINKED = "unlinked"
+"""The same, since the server shows it to the user's own account alone, which has to be
+connected, or to be given more rights, first."""
 
 
 class Principal(Struct, frozen=True, cache_hash=True):
@@ -121,6 +124,8 @@ class Reason(StrEnum):
     """The name was approved, and the server does not list it any more."""
     DEFINITIONS_UNREADABLE = "definitions_unreadable"
     """What the server serves could not be read, and so not be compared."""
+    ACCOUNT_NEEDED = "account_needed"
+    """The same: the user has to connect an account at the server, or give more rights."""
     INVALID_ARGUMENTS = "invalid_arguments"
     """The arguments do not fit the approved schema, or cannot be compared by a policy."""
     APPROVAL_REQUIRED = "approval_required"

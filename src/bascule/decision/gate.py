@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from bascule.clock import UnixTime
 from bascule.config.model import Mode
-from bascule.decision.facts import UNREADABLE, CallFacts, Reason
+from bascule.decision.facts import UNLINKED, UNREADABLE, CallFacts, Reason
 
 DefinitionKind = Literal["tools", "prompts", "resourceTemplates"]
 """By the key that the list has in a result, as in `lock.definition`."""
@@ -103,6 +103,8 @@ class Gate(Struct, frozen=True, kw_only=True):
             return Reason.DEFINITION_WITHDRAWN
         if served == UNREADABLE:
             return Reason.DEFINITIONS_UNREADABLE
+        if served == UNLINKED:
+            return Reason.ACCOUNT_NEEDED
         return Reason.DEFINITION_DRIFTED
 
     def deviation(self, facts: CallFacts) -> Reason | None:

@@ -47,6 +47,9 @@ SENTENCES: Mapping[str, str] = {
     Reason.DEFINITIONS_UNREADABLE: (
         "What the server serves could not be read, and so not be compared."
     ),
+    Reason.ACCOUNT_NEEDED: (
+        "The server shows what it serves to the user's own account, not connected yet."
+    ),
     Reason.INVALID_ARGUMENTS: (
         "The arguments do not fit the approved schema, or no policy can compare them."
     ),

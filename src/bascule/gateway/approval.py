@@ -4,24 +4,31 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from msgspec.structs import replace
 
 from bascule.config.model import Connector
 from bascule.decision.decide import decide
-from bascule.decision.facts import UNREADABLE, CallFacts, Denied, Principal, Reason
+from bascule.decision.facts import (
+    UNLINKED,
+    UNREADABLE,
+    CallFacts,
+    Denied,
+    Principal,
+    Reason,
+)
 from bascule.decision.gate import DefinitionKind, Gate, pinned_kind
 from bascule.decision.snapshot import Snapshot
-from bascule.gateway.credentials import CredentialError, shown_to
 from bascule.gateway.deciding import decided, on_disk
 from bascule.gateway.definitions import Key, Watch
 from bascule.gateway.gateway import Gateway, UnapprovedError, Upstream
+from bascule.gateway.linked import ConnectFirstError
 from bascule.gateway.outgoing import carried_capabilities
 from bascule.gateway.rereading import Ask, ask_legacy, ask_modern, read_again
 from bascule.gateway.sessions import Held
-from bascule.gateway.turn import Turn, known_by
+from bascule.gateway.turn import Turn
 from bascule.gateway.upstream import UpstreamError
 from bascule.protocol import legacy, modern
 from bascule.protocol.message import Request
@@ -31,6 +38,14 @@ CHANGED = 412
 it serves was read; it has done nothing then."""
 READINGS = 2
 """Of a list that the server says to have changed while it was read."""
+
+
+class Compared(NamedTuple):
+    """What is known of a request's definition."""
+
+    facts: CallFacts
+    unlinked: ConnectFirstError | None = None
+    """Why it could not be read: once the refusal is on disk, its user is told so."""
 
 
 class ChangedError(UpstreamError):
@@ -110,28 +125,24 @@ async def compared_modern(
     request: Request,
     facts: CallFacts,
     snapshot: Snapshot,
-) -> CallFacts:
+) -> Compared:
     """Add to the facts what the server serves now under the name that is asked for.
 
     Raises `ProtocolError` when the server turns out not to speak the revision.
     """
     kind = pinned_kind(facts.method, facts.kind, facts.name)
     if kind is None:
-        return facts
+        return Compared(facts)
     if _must_be_read(watch, kind, facts, snapshot):
         if upstream.eras.refuses_modern:
             upstream.eras.check_modern()
         capabilities = _capabilities(request, upstream.connector)
-        try:
-            known = await _known(upstream, facts.principal)
-        except CredentialError:
-            return _with(facts, UNREADABLE)
-        ask = ask_modern(upstream, known, capabilities)
+        ask = ask_modern(upstream, facts.principal, capabilities)
         return await _read(watch, kind, facts, ask, gateway, upstream)
-    return _with(facts, watch.view.digest(kind, facts.name))
+    return Compared(_with(facts, watch.view.digest(kind, facts.name)))
 
 
-async def compared_legacy(turn: Turn, held: Held, facts: CallFacts) -> CallFacts:
+async def compared_legacy(turn: Turn, held: Held, facts: CallFacts) -> Compared:
     """Add the same for a request in a session.
 
     Raises `ProtocolError` when the server no longer knows the session.
@@ -139,11 +150,11 @@ async def compared_legacy(turn: Turn, held: Held, facts: CallFacts) -> CallFacts
     kind = pinned_kind(facts.method, facts.kind, facts.name)
     watch = None if kind is None else watch_legacy(turn, held)
     if kind is None or watch is None:
-        return facts
+        return Compared(facts)
     if _must_be_read(watch, kind, facts, turn.snapshot):
         ask = ask_legacy(turn, held)
         return await _read(watch, kind, facts, ask, turn.gateway, turn.there)
-    return _with(facts, watch.view.digest(kind, facts.name))
+    return Compared(_with(facts, watch.view.digest(kind, facts.name)))
 
 
 def condition_of(watch: Watch | None, facts: CallFacts) -> bytes:
@@ -194,31 +205,23 @@ async def _read(
     ask: Ask,
     gateway: Gateway,
     upstream: Upstream,
-) -> CallFacts:
+) -> Compared:
     limit, hosted = gateway.limits.response_bytes, upstream.connector.command is not None
     definitions, view, gate = watch.definitions, watch.view, watch.gate
     for _ in range(READINGS):
         try:
             await read_again(definitions, view, gate, kind, ask, limit, hosted=hosted)
+        except ConnectFirstError as exc:
+            return Compared(_with(facts, UNLINKED), exc)
         except UpstreamError:
             break
         if definitions.is_known(view, kind, gate.entry):
-            return _with(facts, view.digest(kind, facts.name))
-    return _with(facts, UNREADABLE)
+            return Compared(_with(facts, view.digest(kind, facts.name)))
+    return Compared(_with(facts, UNREADABLE))
 
 
 def _with(facts: CallFacts, definition: str | None) -> CallFacts:
     return replace(facts, definition=definition)
-
-
-async def _known(upstream: Upstream, principal: Principal) -> bytes:
-    """Write the headers of a reading; who has a process of their own is named.
-
-    Raises `CredentialError`.
-    """
-    if upstream.connector.per_user:
-        return await known_by(upstream, principal)
-    return (await shown_to(upstream.credential, principal)).headers
 
 
 def viewer(connector: Connector, principal: Principal) -> str:

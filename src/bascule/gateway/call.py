@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bascule.decision.facts import Denied
+from bascule.decision.facts import Denied, Reason
 from bascule.gateway import answers, approval_answers, link_answers, refusal
 from bascule.gateway.arrival import arrived, received
 from bascule.gateway.asked import Asked, asked_by
@@ -49,7 +49,7 @@ async def handle_call(gateway: Gateway, work: Work, connector: str) -> None:
         await forward(turn, asked, made)
     except ConnectFirstError as exc:
         if isinstance(message, Request):
-            link_answers.answer(exchange, message, exc)
+            await link_answers.answer(exchange, message, exc)
         else:
             refusal.upstream_failed(exchange, None, exc)
     except refusal.EXPECTED as exc:
@@ -59,6 +59,8 @@ async def handle_call(gateway: Gateway, work: Work, connector: str) -> None:
 def _refuse(turn: Turn, asked: Asked, made: Decided, denied: Denied) -> None:
     gateway, exchange, facts = turn.gateway, turn.exchange, asked.facts
     request, code = made.request, made.entry.code
+    if asked.unlinked is not None and denied.reason is Reason.ACCOUNT_NEEDED:
+        raise asked.unlinked
     if made.approval is not None:
         approval_answers.answer(gateway, exchange, request, facts, made.approval, code)
     else:

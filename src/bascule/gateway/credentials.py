@@ -11,6 +11,7 @@ from bascule.credentials.issued import Issued, IssuedTokens
 from bascule.decision.facts import Principal
 from bascule.gateway.exchange import Headers, header_block
 from bascule.gateway.upstream import Response, UpstreamError
+from bascule.oauthclient.challenge import Challenge, scope_challenge
 from bascule.oauthclient.errors import (
     GrantRefusedError,
     NotVouchedError,
@@ -23,6 +24,9 @@ log = logging.getLogger(__name__)
 
 
 UNAUTHORIZED = 401
+FORBIDDEN = 403
+MAX_WIDER = 2
+"""Times that one request is sent again because its user's token has more scopes now."""
 
 
 class CredentialError(UpstreamError):
@@ -40,8 +44,17 @@ class Presented:
     """Header lines for one request."""
 
     headers: Headers = field(repr=False)
-    version: int = 0
+    version: Hashable = 0
     """Tells them from those of another time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wider:
+    """What a server wants that refused a request for its token's scopes."""
+
+    operation: str
+    """What was asked for: one of the same name may be refused a few times."""
+    challenge: Challenge
 
 
 class Credential(Protocol):
@@ -62,6 +75,15 @@ class Credential(Protocol):
         """
         ...
 
+    async def forbidden(
+        self, principal: Principal, presented: Presented, wider: Wider
+    ) -> Presented | None:
+        """Give something of more scopes; None where nobody is asked for more.
+
+        Raises `CredentialError` where its user is.
+        """
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Fixed:
@@ -79,6 +101,11 @@ class Fixed:
 
     async def refused(self, principal: Principal, presented: Presented) -> None:
         """There is no other."""
+
+    async def forbidden(
+        self, principal: Principal, presented: Presented, wider: Wider
+    ) -> None:
+        """There is no other: what it may do is for the operator to say."""
 
 
 class Tokens:
@@ -110,6 +137,11 @@ class Tokens:
         except OAuthClientError as exc:
             raise _unavailable(exc) from exc
         return None if issued is None else _presented(issued)
+
+    async def forbidden(
+        self, principal: Principal, presented: Presented, wider: Wider
+    ) -> None:
+        """A server widens nothing: the scopes are those of the configuration."""
 
 
 def _presented(issued: Issued) -> Presented:
@@ -143,15 +175,34 @@ async def with_credential(
     credential: Credential,
     principal: Principal,
     send: Callable[[Presented], Awaitable[Response]],
+    operation: str,
 ) -> Response:
-    """Send a request with what there is to show; once more with something else after a 401.
+    """Send a request with what there is to show; again with something else after a refusal.
 
-    Raises `CredentialError`, and what `send` raises.
+    A server that answers 401, or 403 for the scopes of the token, has done nothing.
+    `operation` names what is asked for. Raises `CredentialError`, and what `send` raises.
     """
     presented = await shown_to(credential, principal)
     response = await send(presented)
     if response.status == UNAUTHORIZED and not response.streams:
         other = await credential.refused(principal, presented)
-        if other is not None:
-            return await send(other)
+        if other is None:
+            return response
+        presented, response = other, await send(other)
+    for _ in range(MAX_WIDER):
+        challenge = _wants_scopes(response)
+        if challenge is None:
+            break
+        wider = Wider(operation, challenge)
+        other = await credential.forbidden(principal, presented, wider)
+        if other is None:
+            break
+        presented, response = other, await send(other)
     return response
+
+
+def _wants_scopes(response: Response) -> Challenge | None:
+    """Give the challenge of a refusal that is about scopes; None for any other answer."""
+    if response.status != FORBIDDEN or response.streams or not response.challenges:
+        return None
+    return scope_challenge(it.decode("latin-1") for it in response.challenges)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Awaitable
 from functools import partial
 
-from bascule.gateway import link_answers
 from bascule.gateway.approval import (
     CHANGED,
     compared_modern,
@@ -34,8 +33,6 @@ async def forward(turn: Turn, asked: Asked, made: Decided) -> None:
     """Send an allowed request upstream, relay the answer, record how it ended."""
     gateway, exchange, facts = turn.gateway, turn.exchange, asked.facts
     with Forwarding(gateway, exchange, made.entry, made.request.id) as it:
-        if asked.came_back:
-            await link_answers.wait(turn.there.credential, facts.principal)
         concern = concern_of(facts, turn.snapshot)
         if concern is not None:
             it.at_end = await touch(gateway, facts, concern)
@@ -93,14 +90,15 @@ async def _answered(turn: Turn, asked: Asked, made: Decided, sent: Outgoing) -> 
         data = _write(turn, sent, presented, condition_of(watch, facts))
         return upstream.pool.send(data, listening=sent.method == LISTEN)
 
-    response = await with_credential(upstream.credential, facts.principal, send)
+    credential, about = upstream.credential, f"{sent.method} {facts.name}"
+    response = await with_credential(credential, facts.principal, send, about)
     if response.status == CHANGED and watch is not None and forget(watch, facts):
         # A hosted server was started anew: what was decided on must still be so.
         found = await compared_modern(
             turn.gateway, upstream, watch, made.request, facts, turn.snapshot
         )
-        require_same(watch, facts, found, approved=made.approval is not None)
-        response = await with_credential(upstream.credential, facts.principal, send)
+        require_same(watch, facts, found.facts, approved=made.approval is not None)
+        response = await with_credential(credential, facts.principal, send, about)
     if response.status != 200 or sent.method == "server/discover":
         known = await known_by(upstream, facts.principal)
         await upstream.eras.explain(upstream.pool, known, response, sent.method)

@@ -41,7 +41,8 @@ async def begin(turn: Turn, request: Request, version: str) -> Outcome:
     }
     tag = turn.gateway.sessions.new_tag()
     upstream_id = legacy.upstream_id(tag, request.method, request.id)
-    response = await turn.post(write_request(upstream_id, request.method, offered), b"")
+    data = write_request(upstream_id, request.method, offered)
+    response = await turn.post(data, b"", request.method)
     try:
         answer = await _answer(turn, response, upstream_id, version)
         if isinstance(answer.error, Raw):

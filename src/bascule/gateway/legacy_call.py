@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bascule.decision.facts import CallFacts, Denied
+from bascule.decision.facts import CallFacts, Denied, Reason
 from bascule.gateway import answers, approval_answers, link_answers, refusal
 from bascule.gateway.approval import (
     CHANGED,
@@ -61,7 +61,7 @@ async def with_message(turn: Turn, message: Message) -> None:
                     await _call(turn, held, message)
                 except ConnectFirstError as exc:
                     session, exchange = held.session, turn.exchange
-                    link_answers.answer_legacy(
+                    await link_answers.answer_legacy(
                         exchange, message, exc, session.version, session.asks
                     )
             case Response():
@@ -87,16 +87,16 @@ async def _initialize(turn: Turn, request: Request) -> None:
             it.outcome = await begin(turn, request, version)
     except ConnectFirstError as exc:
         # What its client can be asked counts from the answer to this on.
-        link_answers.answer_legacy(turn.exchange, request, exc, version, ())
+        await link_answers.answer_legacy(turn.exchange, request, exc, version, ())
 
 
 async def _call(turn: Turn, held: Held, request: Request) -> None:
     """Send an allowed request upstream and relay the answer."""
     legacy.check(request)
     facts = turn.facts_of(request)
-    facts = await compared_legacy(turn, held, facts)
+    facts, unlinked = await compared_legacy(turn, held, facts)
     session = held.session
-    allowed = await _allowed(turn, request, facts, session.version, session.asks)
+    allowed = await _allowed(turn, request, facts, session.version, session.asks, unlinked)
     if allowed is None:
         return
     request, approved = allowed.request, allowed.approval is not None
@@ -109,12 +109,13 @@ async def _call(turn: Turn, held: Held, request: Request) -> None:
         headers = session_headers(held)
         watch = watch_legacy(turn, held)
         data = write_request(upstream_id, request.method, params)
-        response = await turn.post(data, headers + condition_of(watch, facts))
+        about = f"{facts.method} {facts.name}"
+        response = await turn.post(data, headers + condition_of(watch, facts), about)
         if response.status == CHANGED and forget(watch, facts):
             # A hosted server was started anew: what was decided on must still be so.
-            found = await compared_legacy(turn, held, facts)
+            found = (await compared_legacy(turn, held, facts)).facts
             require_same(watch, facts, found, approved=approved)
-            response = await turn.post(data, headers + condition_of(watch, facts))
+            response = await turn.post(data, headers + condition_of(watch, facts), about)
         check_status(turn, held, response, 400)
         sent = Sent(
             request.method,
@@ -169,16 +170,20 @@ async def _allowed(
     facts: CallFacts,
     version: str,
     asks: tuple[str, ...] = (),
+    unlinked: ConnectFirstError | None = None,
 ) -> Decided | None:
     """Decide and record; a request that is denied is answered, and gives None.
 
-    `asks`: what its client said that it can be asked.
+    `asks`: what its client said that it can be asked. `unlinked` is raised when it is
+    denied for that.
     """
     made = await decided(turn, request, facts, proto=version)
     await on_disk(turn.gateway, made.entry)
     decision, code = made.decision, made.entry.code
     if not isinstance(decision, Denied):
         return made
+    if unlinked is not None and decision.reason is Reason.ACCOUNT_NEEDED:
+        raise unlinked
     if made.approval is not None:
         approval_answers.answer_legacy(
             turn, request, facts, made.approval, code, version, asks

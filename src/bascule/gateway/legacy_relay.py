@@ -225,7 +225,7 @@ class LegacyRelay:
             return self._asks.ask(method, upstream_id, params)
         # One at a time: a server that floods waits for its own answers.
         refused = await self._turn.post(
-            write_error(upstream_id, problem), self._session + OWN_REQUEST
+            write_error(upstream_id, problem), self._session + OWN_REQUEST, method
         )
         if refused.streams:
             refused.abandon()

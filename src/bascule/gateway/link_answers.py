@@ -7,11 +7,11 @@ from typing import Any
 from msgspec import Raw
 
 from bascule.decision.facts import Principal
-from bascule.gateway import answers
+from bascule.gateway import answers, refusal
 from bascule.gateway.approval_states import elicitation
-from bascule.gateway.credentials import Credential
+from bascule.gateway.credentials import Credential, CredentialError
 from bascule.gateway.exchange import Exchange
-from bascule.gateway.linked import ConnectFirstError, PerUser
+from bascule.gateway.linked import ConnectFirstError, Link, PerUser
 from bascule.protocol import legacy, modern
 from bascule.protocol.message import (
     MISSING_CAPABILITY,
@@ -27,22 +27,25 @@ KEY = "bascule/link"
 """Of the input request; servers may not use what begins so."""
 
 
-def answer(exchange: Exchange, request: Request, problem: ConnectFirstError) -> None:
+async def answer(exchange: Exchange, request: Request, problem: ConnectFirstError) -> None:
     """Answer a request of 2026-07-28; the client sends it again when its user is back."""
+    link = await _link(exchange, request, problem)
+    if link is None:
+        return
     capabilities = request.params[modern.META][modern.CLIENT_CAPABILITIES]
     if not legacy.elicits_urls(capabilities):
-        needed = {"requiredCapabilities": {"elicitation": {"url": {}}}, "url": problem.url}
-        error = Error(MISSING_CAPABILITY, str(problem), needed)
+        needed = {"requiredCapabilities": {"elicitation": {"url": {}}}, "url": link.url}
+        error = Error(MISSING_CAPABILITY, _please_open(problem, link), needed)
         answers.error(exchange, 400, request.id, error)
         return
     result: dict[str, Any] = {
         "resultType": "input_required",
-        "inputRequests": {KEY: elicitation(problem.url, _please(problem))},
+        "inputRequests": {KEY: elicitation(link.url, _please(problem))},
     }
     exchange.respond(200, answers.JSON, write_result(request.id, Raw(encode(result))))
 
 
-def answer_legacy(
+async def answer_legacy(
     exchange: Exchange,
     request: Request,
     problem: ConnectFirstError,
@@ -50,12 +53,26 @@ def answer_legacy(
     asks: tuple[str, ...],
 ) -> None:
     """Answer a request of a revision before that."""
-    error = Error(answers.APPROVAL_REQUIRED, str(problem), {"url": problem.url})
+    link = await _link(exchange, request, problem)
+    if link is None:
+        return
+    error = Error(answers.APPROVAL_REQUIRED, _please_open(problem, link), {"url": link.url})
     if version == legacy.LATEST and legacy.URL_ELICITATION in asks:
-        asked = elicitation(problem.url, _please(problem))["params"]
-        named = {**asked, "elicitationId": digest(problem.link_id).hex()[:32]}
+        asked = elicitation(link.url, _please(problem))["params"]
+        named = {**asked, "elicitationId": digest(link.id).hex()[:32]}
         error = Error(URL_ELICITATION_REQUIRED, _please(problem), {"elicitations": [named]})
     answers.error(exchange, 200, request.id, error)
+
+
+async def _link(
+    exchange: Exchange, request: Request, problem: ConnectFirstError
+) -> Link | None:
+    """Make a link; None where none can be made, which the client is told."""
+    try:
+        return await problem.link()
+    except CredentialError as exc:
+        refusal.upstream_failed(exchange, request.id, exc)
+        return None
 
 
 def without_answer(request: Request) -> tuple[Request, bool]:
@@ -80,6 +97,13 @@ async def wait(credential: Credential, principal: Principal) -> None:
 
 def _please(problem: ConnectFirstError) -> str:
     return (
-        f"Connector `{problem.connector}` is used with an account of your own. Connect it "
-        "once, and the call can be made."
+        f"Connector `{problem.connector}` {problem.need}: {problem.task}, and the call can "
+        "be made."
+    )
+
+
+def _please_open(problem: ConnectFirstError, link: Link) -> str:
+    return (
+        f"connector `{problem.connector}` {problem.need}: open {link.url} in a browser, "
+        f"{problem.task}, and then make the same call again"
     )

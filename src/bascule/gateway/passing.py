@@ -17,7 +17,7 @@ async def pass_on(turn: Turn, held: Held, type: str, method: str, body: bytes) -
     """Send on what wants no answer, once its record is on disk."""
     await _recorded(turn, held, type, method)
     try:
-        response = await turn.post(body, session_headers(held))
+        response = await turn.post(body, session_headers(held), method)
         check_status(turn, held, response, 202, 204)
         if response.streams:
             response.abandon()

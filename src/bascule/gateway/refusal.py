@@ -143,7 +143,7 @@ def denied(
     elif decision.reason in MISSING:
         missing = UnapprovedError(facts.connector, decision.reason, code)
         _unapproved(exchange, request.id, missing)
-    elif decision.reason is Reason.DEFINITIONS_UNREADABLE:
+    elif decision.reason in {Reason.DEFINITIONS_UNREADABLE, Reason.ACCOUNT_NEEDED}:
         said = "what the server serves cannot be checked"
         answers.unavailable(exchange, request.id, said, code)
     elif decision.until is not None:

@@ -12,10 +12,13 @@ import msgspec
 from msgspec import Raw
 
 from bascule.clock import monotonic
+from bascule.decision.facts import Principal
 from bascule.decision.gate import DefinitionKind, Gate
+from bascule.gateway.credentials import Presented, shown_to, with_credential
 from bascule.gateway.definitions import Definitions, View
 from bascule.gateway.exchange import Headers, header_block
 from bascule.gateway.gateway import Upstream
+from bascule.gateway.hosted_headers import identity_headers
 from bascule.gateway.legacy_relay import check_status
 from bascule.gateway.message_headers import OWN_REQUEST, POSTED
 from bascule.gateway.sessions import Held
@@ -208,8 +211,15 @@ async def _result(response: Response, message_id: str, limit: int) -> dict[str, 
         raise UpstreamError(str(exc)) from exc
 
 
-def ask_modern(upstream: Upstream, known: Headers, capabilities: Mapping[str, Any]) -> Ask:
-    """Make what asks a server at 2026-07-28, as a client with such capabilities."""
+def ask_modern(
+    upstream: Upstream, principal: Principal, capabilities: Mapping[str, Any]
+) -> Ask:
+    """Make what asks a server at 2026-07-28, as a client with such capabilities.
+
+    Who has a process of their own is named.
+    """
+    per_user = upstream.connector.per_user
+    whose = identity_headers(upstream.connector, principal) if per_user else b""
     meta = {
         modern.PROTOCOL_VERSION: modern.VERSION,
         modern.CLIENT_CAPABILITIES: capabilities,
@@ -222,8 +232,9 @@ def ask_modern(upstream: Upstream, known: Headers, capabilities: Mapping[str, An
             (b"MCP-Protocol-Version", modern.VERSION.encode()),
             (b"Mcp-Method", method.encode()),
         )
-        response = await _send(upstream, known + headers, body)
+        response = await _send(upstream, principal, whose + headers, body, method)
         if response.status != 200:
+            known = (await shown_to(upstream.credential, principal)).headers + whose
             await upstream.eras.explain(upstream.pool, known, response, method)
         return response
 
@@ -234,16 +245,24 @@ def ask_legacy(turn: Turn, held: Held) -> Ask:
     """Make what asks a server in a session, where alone it says what that is shown."""
 
     async def ask(message_id: str, method: str, params: dict[str, Any]) -> Response:
-        headers = session_headers(held) + await turn.known()  # a session is its user's
+        principal = turn.caller.principal  # a session is its user's
+        whose = identity_headers(turn.there.connector, principal)
+        headers = session_headers(held) + whose
         body = write_request(message_id, method, params)
-        response = await _send(turn.there, headers, body)
+        response = await _send(turn.there, principal, headers, body, method)
         check_status(turn, held, response, 400)
         return response
 
     return ask
 
 
-async def _send(upstream: Upstream, headers: Headers, body: bytes) -> Response:
-    sized = b"Content-Length: %d\r\n\r\n" % len(body)
-    head = upstream.pool.request_head + headers + POSTED + OWN_REQUEST + sized
-    return await upstream.pool.send(head + body)
+async def _send(
+    upstream: Upstream, principal: Principal, headers: Headers, body: bytes, method: str
+) -> Response:
+    sized = b"Content-Length: %d\r\n\r\n%b" % (len(body), body)
+    head = upstream.pool.request_head + headers + POSTED + OWN_REQUEST
+
+    def send(presented: Presented) -> Awaitable[Response]:
+        return upstream.pool.send(head + presented.headers + sized)
+
+    return await with_credential(upstream.credential, principal, send, method)

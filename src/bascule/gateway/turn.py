@@ -128,8 +128,8 @@ class Turn(Struct, frozen=True):
         """
         return await known_by(self.there, self.caller.principal)
 
-    async def post(self, body: bytes, session: Headers) -> Response:
-        """Send one message to the server. Raises `UpstreamError`."""
+    async def post(self, body: bytes, session: Headers, operation: str) -> Response:
+        """Send one message to the server; `operation` names it. Raises `UpstreamError`."""
         pool, principal = self.there.pool, self.caller.principal
 
         def send(presented: Presented) -> Awaitable[Response]:
@@ -143,7 +143,7 @@ class Turn(Struct, frozen=True):
             )
             return pool.send(head + body)
 
-        return await with_credential(self.there.credential, principal, send)
+        return await with_credential(self.there.credential, principal, send, operation)
 
     async def listen(self, session: Headers) -> Response:
         """Open the stream on which the server speaks unasked. Raises `UpstreamError`."""

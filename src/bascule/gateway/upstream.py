@@ -16,6 +16,7 @@ from bascule.config.model import Limits
 from bascule.errors import BasculeError
 from bascule.gateway.steps import Step
 from bascule.net.addresses import ForbiddenAddressError, resolve
+from bascule.oauthclient.challenge import MAX_LINES
 
 CONNECT_SECONDS = 10
 IDLE_SECONDS = 4.0
@@ -75,6 +76,7 @@ class Response:
         "_error",
         "_wanted",
         "body",
+        "challenges",
         "content_type",
         "edition",
         "session_id",
@@ -101,6 +103,8 @@ class Response:
         """`Mcp-Session-Id`; empty without."""
         self.edition = b""
         """`ETag`: of a hosted server, which definitions were in force."""
+        self.challenges: tuple[bytes, ...] = ()
+        """Values of `WWW-Authenticate`, a line each."""
         self.streams = content_type.startswith(b"text/event-stream")
         self.body = b""
         """All of it, unless this streams."""
@@ -166,6 +170,7 @@ class UpstreamConnection(asyncio.Protocol):
         "_answer",
         "_body",
         "_body_bytes",
+        "_challenges",
         "_complete",
         "_content_type",
         "_edition",
@@ -196,6 +201,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._content_type = b""
         self._session_id = b""
         self._edition = b""
+        self._challenges: tuple[bytes, ...] = ()
         self._framed = False
         self._complete = False
         self._keep = False
@@ -223,6 +229,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._body = []
         self._body_bytes = self._head_bytes = 0
         self._content_type = self._session_id = self._edition = b""
+        self._challenges = ()
         self._framed = self._complete = self.patient = False
         self.last_active = self.started = monotonic()
         self.listening = listening
@@ -301,6 +308,8 @@ class UpstreamConnection(asyncio.Protocol):
             self._framed = True
         elif lower == b"etag":
             self._edition = value
+        elif lower == b"www-authenticate" and len(self._challenges) < MAX_LINES:
+            self._challenges += (value,)
 
     def on_headers_complete(self) -> None:
         """A stream is handed over at once, anything else when it is whole."""
@@ -309,6 +318,7 @@ class UpstreamConnection(asyncio.Protocol):
             return
         self._response = Response(self, status, self._content_type, self._session_id)
         self._response.edition = self._edition
+        self._response.challenges = self._challenges
         if self._response.streams:
             answer, self._answer = self._answer, None
             answer.resolve(self._response)

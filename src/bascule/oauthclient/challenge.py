@@ -5,10 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 
 MAX_CHARACTERS = 16 << 10
 """Of one field line; what is longer is not read."""
+MAX_LINES = 8
+"""Of one answer; what stands behind is not read."""
 SCHEMES = ("bearer", "dpop")
+INSUFFICIENT_SCOPE = "insufficient_scope"
 
 _TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # noqa: S105 - a grammar
 _QUOTED = r'"(?:[^"\\]|\\.)*"'
@@ -54,7 +58,8 @@ def parse_challenges(lines: Iterable[str]) -> tuple[Challenge, ...]:
     For any text: where a line does not follow the grammar, what stood before counts, and
     what stands behind does not.
     """
-    return tuple(challenge for line in lines for challenge in _parse_line(line))
+    bounded = islice(lines, MAX_LINES)
+    return tuple(challenge for line in bounded for challenge in _parse_line(line))
 
 
 def token_challenge(lines: Iterable[str]) -> Challenge | None:
@@ -65,6 +70,15 @@ def token_challenge(lines: Iterable[str]) -> Challenge | None:
     wanted = [it for it in parse_challenges(lines) if it.scheme in SCHEMES]
     described = (it for it in wanted if it.resource_metadata is not None)
     return next(described, wanted[0] if wanted else None)
+
+
+def scope_challenge(lines: Iterable[str]) -> Challenge | None:
+    """Give the challenge that says that the token's scopes do not suffice (RFC 6750 §3.1).
+
+    None where none says so: then the refusal is about something else.
+    """
+    wanted = (it for it in parse_challenges(lines) if it.scheme in SCHEMES)
+    return next((it for it in wanted if it.error == INSUFFICIENT_SCOPE), None)
 
 
 def _parse_line(line: str) -> list[Challenge]:

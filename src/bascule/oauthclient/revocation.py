@@ -10,6 +10,7 @@ from bascule.oauthclient.client import Client, authenticated
 from bascule.oauthclient.discovery import AuthorizationServer
 from bascule.oauthclient.errors import GrantRefusedError, ServerUnavailableError
 from bascule.oauthclient.token_endpoint import post_form, refusal_error
+from bascule.oauthclient.tokens import Tokens
 
 
 async def revoke_token(
@@ -39,3 +40,27 @@ async def revoke_token(
     if error is not None and reply.status in {400, 401}:
         raise GrantRefusedError(error)
     raise ServerUnavailableError(f"the revocation endpoint answers with {reply.status}")
+
+
+async def revoke_grant(
+    server: AuthorizationServer,
+    client: Client,
+    tokens: Tokens,
+    policy: FetchPolicy,
+    *,
+    now: UnixTime,
+    entropy: Entropy,
+) -> bool:
+    """Revoke the refresh token, which ends all of its grant, else the access token.
+
+    Gives and raises what `revoke_token` does.
+    """
+    return await revoke_token(
+        server,
+        client,
+        tokens.refresh_token or tokens.access_token,
+        policy,
+        hint="access_token" if tokens.refresh_token is None else "refresh_token",
+        now=now,
+        entropy=entropy,
+    )

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
-from bascule.oauthclient.challenge import Challenge
+from bascule.oauthclient.challenge import INSUFFICIENT_SCOPE, Challenge
 from bascule.oauthclient.discovery import AuthorizationServer, ProtectedResource
 
 OFFLINE = "offline_access"
 MAX_STEP_UPS = 3
 """Times that one operation on one resource leads to another authorization."""
+MAX_SCOPES = 100
+"""Of one account, over all steps: a server that always wants more gets no more."""
+MAX_CHARACTERS = 4096
+"""Of all of them together."""
 
 
 def select_scopes(
@@ -36,6 +40,11 @@ def select_scopes(
     return tuple(found)
 
 
+def are_readable(scopes: Collection[str]) -> bool:
+    """Tell whether a person can be asked to read them all before they agree."""
+    return len(scopes) <= MAX_SCOPES and sum(map(len, scopes)) <= MAX_CHARACTERS
+
+
 def missing_scopes(
     challenge: Challenge | None, held: Iterable[str]
 ) -> tuple[str, ...] | None:
@@ -44,7 +53,7 @@ def missing_scopes(
     None when the refusal is not about scopes (RFC 6750 §3.1). Empty when it is, and names
     nothing new: authorizing again would change nothing.
     """
-    if challenge is None or challenge.error != "insufficient_scope":
+    if challenge is None or challenge.error != INSUFFICIENT_SCOPE:
         return None
     known = frozenset(held)
     return tuple(scope for scope in challenge.scopes if scope not in known)

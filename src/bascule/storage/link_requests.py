@@ -14,7 +14,7 @@ from typing import Literal
 from sqlalchemy import Connection, Row, delete, insert, select, update
 
 from bascule.clock import UnixTime
-from bascule.storage import issue_numbers, revocations
+from bascule.storage import issue_numbers, linked_accounts, revocations
 from bascule.storage.schema import link_requests as table
 
 LIFETIME_SECONDS = 600
@@ -26,6 +26,9 @@ ID_BYTES = 32
 State = Literal["open", "started", "returned", "linked", "failed", "over"]
 """`started`: the user was sent to the authorization server; `returned`: came back, once;
 `over`: too late, or somebody it hangs on was revoked."""
+
+
+_WAITING: tuple[State, ...] = ("open", "started", "returned")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,10 +100,34 @@ def is_waiting(conn: Connection, id_hash: bytes, *, now: UnixTime) -> bool:
     """Tell whether one may still lead to an account: one cheap query."""
     query = select(table.c.id_hash).where(
         table.c.id_hash == id_hash,
-        table.c.state.in_(["open", "started", "returned"]),
+        table.c.state.in_(_WAITING),
         table.c.expires_at > now,
     )
     return conn.execute(query).first() is not None
+
+
+def is_settled(
+    conn: Connection, *, user: str, agent: str, connector: str, now: UnixTime
+) -> bool:
+    """Tell whether nothing is to be waited for: an account is newer than what was asked.
+
+    Or what was asked last of that user, through that agent, is over.
+    """
+    query = (
+        select(table)
+        .where(
+            table.c.user_name == user,
+            table.c.client_id == agent,
+            table.c.connector == connector,
+        )
+        .order_by(table.c.number.desc())
+        .limit(1)
+    )
+    row = conn.execute(query).one_or_none()
+    if row is None or _read(conn, row, now).state not in _WAITING:
+        return True
+    account = linked_accounts.live(conn, user, connector)
+    return account is not None and account.linked_at >= row.asked_at
 
 
 def start(
