@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import concurrent.futures
+import json
 import signal
 import time
+from base64 import urlsafe_b64decode
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -15,8 +18,10 @@ from bascule.clock import UnixTime
 from bascule.identity.nonces import Nonces
 from patience import PATIENCE, until
 from proofs import Prover
+from system.legacy_client import LegacyClient
+from system.legacy_recorder import LegacyServer
 from system.oauth_browser import CALLBACK, Flow, answer_of, sign_in
-from system.recorder import Recorder
+from system.recorder import Recorder, recording
 from system.server import Answer, Installation, body_of, headers_of, install
 
 ATTEMPTS = 8
@@ -27,15 +32,31 @@ strict = "dpop"
 url = "http://127.0.0.1:{port}/mcp"
 require = "dpop"
 mode = "observe"
+[connectors.lodge]
+url = "http://127.0.0.1:{lodge}/mcp"
+mode = "observe"
+[roles.guest]
+members = ["user:alice"]
+allow = ["lodge/*"]
+[agents.ceilings]
+app = ["desk/*", "lodge/*"]
 """
 
 
 @pytest.fixture(scope="module")
+def lodge() -> Iterator[Recorder]:
+    """Run a server of the revisions that have sessions."""
+    with recording(LegacyServer()) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
 def bascule(
-    tmp_path_factory: pytest.TempPathFactory, recorder: Recorder
+    tmp_path_factory: pytest.TempPathFactory, recorder: Recorder, lodge: Recorder
 ) -> Iterator[Installation]:
     folder = tmp_path_factory.mktemp("dpop")
-    made = install(folder, recorder, more=MORE.format(port=recorder.port))
+    more = MORE.format(port=recorder.port, lodge=lodge.port)
+    made = install(folder, recorder, more=more)
     for name in ("app", "other", "strict"):
         made.ask("agent", "add", name, "--redirect-uri", CALLBACK)
     made.start("--workers", "2")
@@ -322,6 +343,88 @@ def test_a_proof_of_a_body_is_for_no_other(
     digest = f"sha-256=:{'A' * 43}=:"
     answer = call(bascule, shared[1], proof_for(bascule, shared, content_digest=digest))
     assert answer.status == 401
+
+
+@dataclass(frozen=True, slots=True)
+class Proven:
+    """A client of 2025-11-25 whose token is bound to a key."""
+
+    raw: LegacyClient
+    prover: Prover
+    token: str
+
+    def shows(
+        self, method: str = "POST", *, by: Prover | None = None, scheme: str = "DPoP"
+    ) -> LegacyClient:
+        """Give the client with a fresh proof for its next request."""
+        proof = (by or self.prover).proof(
+            address(self.raw.bascule, self.raw.connector),
+            now=time.time(),
+            method=method,
+            token=self.token,
+        )
+        self.raw.extra = {
+            "Authorization": f"{scheme} {self.token}",
+            "DPoP": proof.decode(),
+        }
+        return self.raw
+
+    def shows_none(self) -> LegacyClient:
+        self.raw.extra = {"Authorization": f"DPoP {self.token}"}
+        return self.raw
+
+
+@pytest.fixture
+def proven(bascule: Installation, flow: Flow, prover: Prover) -> Proven:
+    form = code_form(flow, resource=address(bascule, "lodge"))
+    token = post(bascule, form, prover).json()["access_token"]
+    made = Proven(LegacyClient(bascule, None, "lodge"), prover, token)
+    assert made.shows().initialize().status == 200
+    return made
+
+
+def test_each_request_of_a_session_needs_a_proof_of_its_own(
+    proven: Proven, lodge: Recorder
+) -> None:
+    lodge.take()
+    assert proven.raw.tool("echo").status == 401, "the proof that began the session"
+    for client in (
+        proven.shows_none(),
+        proven.shows(by=Prover()),
+        proven.shows(scheme="Bearer"),
+        proven.shows("GET"),
+    ):
+        assert client.tool("echo").status == 401
+        assert client.notify("notifications/initialized").status == 401
+    assert lodge.take() == []
+    assert proven.shows().notify("notifications/initialized").status == 202
+    assert proven.shows().tool("echo").status == 200
+    assert proven.raw.tool("echo").status == 401
+    assert len(lodge.take()) == 2
+    assert proven.shows("POST").verb("DELETE").status == 401
+    assert proven.shows("DELETE").verb("DELETE").status == 204
+
+
+def test_the_stream_of_a_session_opens_with_a_proof_and_ends_with_its_token(
+    bascule: Installation, proven: Proven
+) -> None:
+    for client in (
+        proven.shows_none(),
+        proven.shows("POST"),
+        proven.shows("GET", by=Prover()),
+    ):
+        with client.open("GET", None) as refused:
+            assert refused.status == 401
+    with proven.shows("GET").open("GET", None) as stream:
+        assert stream.status == 200
+        stream.expect()
+        with proven.raw.open("GET", None) as replayed:
+            assert replayed.status == 401
+        jti = json.loads(urlsafe_b64decode(proven.token.split(".")[1] + "=="))["jti"]
+        bascule.ask("revoke", "--jti", jti, "--reason", "a test")
+        while stream.next() is not None:
+            pass
+    assert proven.shows().tool("echo").status == 401
 
 
 def test_a_token_that_is_not_bound_does_not_reach_what_demands_it(

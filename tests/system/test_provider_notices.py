@@ -29,6 +29,7 @@ from system.visitor import Visitor
 KEY = signer("key-1", "RS256")
 STRANGER = signer("key-1", "RS256")
 LOGOUT = "http://schemas.openid.net/event/backchannel-logout"
+SESSION_REVOKED = "https://schemas.openid.net/secevent/caep/event-type/session-revoked"
 DISABLED = "https://schemas.openid.net/secevent/risc/event-type/account-disabled"
 ENABLED = "https://schemas.openid.net/secevent/risc/event-type/account-enabled"
 PROVIDERS = "".join(
@@ -350,6 +351,63 @@ def test_an_event_that_an_account_is_disabled_ends_all(
     assert place.event(token) == 202
     assert not person.is_in()
     assert not person.agent_is_in()
+
+
+SUBJECTS: dict[str, Callable[[Person], dict[str, Any]]] = {
+    "opaque": lambda it: {"format": "opaque", "id": it.name},
+    "complex": lambda it: {
+        "format": "complex",
+        "user": {"format": "opaque", "id": it.name},
+        "device": {"format": "opaque", "id": "of nobody here"},
+    },
+    "complex, of CAEP drafts": lambda it: {
+        "user": {"subject_type": "iss-sub", "iss": it.place.corp.issuer, "sub": it.name}
+    },
+    "aliases": lambda it: {
+        "format": "aliases",
+        "identifiers": [
+            {"format": "email", "email": "somebody@corp.example"},
+            {"format": "opaque", "id": it.name},
+        ],
+    },
+}
+
+
+@pytest.mark.parametrize("how", SUBJECTS)
+def test_an_event_names_its_user_in_any_of_the_formats(
+    place: Place, person: Person, how: str
+) -> None:
+    event = person.event(sub_id=SUBJECTS[how](person))
+    token = KEY.sign(event | {"iss": place.other.issuer}, typ="secevent+jwt")
+    assert place.event(token, name="other") in {202, 400}
+    assert (person.calls(), person.is_in()) == (200, True), "another's user of that name"
+    assert place.event(KEY.sign(event, typ="secevent+jwt")) == 202
+    until(lambda: person.calls() == 401)
+    assert not person.is_in()
+    assert not person.agent_is_in()
+
+
+def session_at_the_provider(person: Person) -> str:
+    """Give the `sid` of somebody's newest login."""
+    name = f"{person.place.corp.issuer}|{person.name}"
+    with closing(sqlite3.connect(person.place.bascule.data / "state.db")) as database:
+        query = "SELECT sid FROM provider_sessions WHERE user_name = ? ORDER BY session_number"
+        return str(database.execute(query, (name,)).fetchall()[-1][0])
+
+
+def test_an_event_of_one_session_ends_what_began_with_it_alone(
+    place: Place, person: Person
+) -> None:
+    session = {"format": "opaque", "id": session_at_the_provider(person)}
+    elsewhere = signed_in(place, person.name)
+    subject = {"format": "complex", "session": session}
+    account = person.event(DISABLED, sub_id=subject)
+    assert place.event(KEY.sign(account, typ="secevent+jwt")) == 400, "it names no account"
+    event = person.event(SESSION_REVOKED, sub_id=subject)
+    assert place.event(KEY.sign(event, typ="secevent+jwt")) == 202
+    until(lambda: person.calls() == 401)
+    assert not person.is_in()
+    assert (elsewhere.calls(), elsewhere.is_in()) == (200, True)
 
 
 def test_an_event_counts_once(place: Place, person: Person) -> None:
