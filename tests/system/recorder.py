@@ -307,7 +307,7 @@ FORBIDDEN = "forbidden"
 """A tool that exists and that no role allows."""
 
 
-async def _answer(it: Conversation) -> None:
+async def answer(it: Conversation) -> None:
     params = it.request.params
     match it.request.message["method"]:
         case "tools/call":
@@ -380,7 +380,7 @@ class _gone:
 
 
 @contextlib.contextmanager
-def recording(answer: Handler = _answer) -> Iterator[Recorder]:
+def recording(answer: Handler = answer) -> Iterator[Recorder]:
     """Run a recorder on a free port, in a thread of its own."""
     recorder = Recorder()
     ready = threading.Event()

@@ -391,7 +391,9 @@ def session_at_the_provider(person: Person) -> str:
     """Give the `sid` of somebody's newest login."""
     name = f"{person.place.corp.issuer}|{person.name}"
     with closing(sqlite3.connect(person.place.bascule.data / "state.db")) as database:
-        query = "SELECT sid FROM provider_sessions WHERE user_name = ? ORDER BY session_number"
+        query = (
+            "SELECT sid FROM provider_sessions WHERE user_name = ? ORDER BY session_number"
+        )
         return str(database.execute(query, (name,)).fetchall()[-1][0])
 
 

@@ -205,19 +205,6 @@ def test_each_user_and_agent_is_told_and_no_token_of_theirs_arrives(
     assert front.call(exchanger.shown[0]["subject_token"], "ping").status == 401
 
 
-def test_what_goes_wrong_brings_no_token_of_the_client_there(
-    front: Installation, recorder: Recorder
-) -> None:
-    recorder.take()
-    token = front.token("alice", "swap")
-    for name in ("redirects", "unauthorized", "dies"):
-        tool(front, token, "swap", name)
-    arrived = recorder.take()
-    assert len(arrived) >= 3
-    parts = [token.encode(), *token.encode().split(b".")[1:]]
-    assert not any(part in it.raw for it in arrived for part in parts)
-
-
 def test_an_agent_by_itself_is_no_user(front: Installation, recorder: Recorder) -> None:
     recorder.take()
     token = front.token(None, "swap", "--agent", "robot")
