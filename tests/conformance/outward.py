@@ -178,7 +178,7 @@ def link_in(text: str) -> str | None:
 def credential_of(order: Order, folder: Path) -> str:
     """Give how an operator configures what the server is shown."""
     scenario, context, url = order.scenario, order.context, order.url
-    kind = "client_credentials" if "/client-credentials" in scenario else "per_user"
+    kind = KINDS.get(scenario, "per_user")
     lines = [f'kind = "{kind}"']
     for setting, secret in secrets_of(context).items():
         path = folder / hashlib.sha256(f"{url} {setting}".encode()).hexdigest()
@@ -186,14 +186,23 @@ def credential_of(order: Order, folder: Path) -> str:
         path.write_text(secret)
         lines.append(f'{setting} = "file:{path}"')
     client = DOCUMENT if scenario == "auth/basic-cimd" else context.get("client_id")
-    if client is not None and not scenario.endswith("/wif-jwt-bearer"):
+    if client is not None and kind != "workload":
         lines.append(f'client_id = "{client}"')
+    if len(lines) > 1:
         lines.append(f'issuer = "{issuer_of(url)}"')
-    if kind == "client_credentials":
+    if kind in KINDS.values():
         lines.append("shared = true")
     if "/2025-03-26" in scenario:
         lines.append("legacy = true")
     return "\n".join(lines)
+
+
+KINDS = {
+    "auth/client-credentials-jwt": "client_credentials",
+    "auth/client-credentials-basic": "client_credentials",
+    "auth/wif-jwt-bearer": "workload",
+}
+"""Of credentials; accounts of users elsewhere."""
 
 
 def secrets_of(context: Mapping[str, str]) -> Mapping[str, str]:
@@ -203,7 +212,8 @@ def secrets_of(context: Mapping[str, str]) -> Mapping[str, str]:
         kind = "EC" if algorithm.startswith("ES") else "RSA"
         key = import_key(context["private_key_pem"], kind).as_dict(private=True)
         return {"client_key": json.dumps({**key, "alg": algorithm})}
-    return {it: context[it] for it in ("client_secret",) if it in context}
+    named = {"client_secret": "client_secret", "assertion": "valid_jwt"}
+    return {setting: context[it] for setting, it in named.items() if it in context}
 
 
 def issuer_of(url: str) -> str:

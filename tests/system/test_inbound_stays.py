@@ -38,6 +38,7 @@ CREDENTIALS = {
     "none": "",
     "static": 'value = "file:{folder}/static"\nshared = true',
     "client_credentials": 'issuer = "{issuer}"\n{client}\nshared = true',
+    "workload": 'issuer = "{issuer}"\nassertion = "file:{folder}/client"\nshared = true',
     "token_exchange": 'issuer = "{issuer}"\n{client}',
     "per_user": 'issuer = "{issuer}"\n{client}',
     "id_jag": 'issuer = "{issuer}"\n{client}',

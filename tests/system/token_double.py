@@ -34,6 +34,10 @@ class Granting:
             "issuer": self.url,
             "authorization_endpoint": f"{self.url}/authorize",
             "token_endpoint": f"{self.url}/token",
+            "grant_types_supported": [
+                "authorization_code",
+                "urn:ietf:params:oauth:grant-type:jwt-bearer",
+            ],
             "code_challenge_methods_supported": ["S256"],
         }
 

@@ -17,6 +17,12 @@ OURS = {
     "client_secret": "file:/run/secrets/as",
     "shared": True,
 }
+WORKLOAD = {
+    "kind": "workload",
+    "issuer": "https://as.example",
+    "assertion": "file:/run/token",
+    "shared": True,
+}
 EXCHANGE = {**OURS, "kind": "token_exchange", "shared": False, "audience": "api://x"}
 
 
@@ -29,6 +35,7 @@ EXCHANGE = {**OURS, "kind": "token_exchange", "shared": False, "audience": "api:
         {**OURS, "client_secret": None, "client_key": "keyring:a/b", "scopes": ["a"]},
         EXCHANGE,
         {**EXCHANGE, "kind": "id_jag", "audience": None},
+        WORKLOAD,
         {"kind": "per_user"},
         {"kind": "per_user", "legacy": True},
         {"kind": "per_user", "issuer": "https://as.example", "client_id": "x"},
@@ -69,6 +76,11 @@ def test_what_is_right(credential: dict[str, Any]) -> None:
             "legacy",
         ),
         ({**OURS, "legacy": True}, "legacy"),
+        ({**OURS, "assertion": "file:/run/token"}, "assertion"),
+        ({**WORKLOAD, "assertion": "env:X"}, "assertion"),
+        ({**WORKLOAD, "assertion": None}, "assertion"),
+        ({**WORKLOAD, "issuer": None}, "issuer"),
+        ({**WORKLOAD, "client_id": "x"}, "client_id"),
         (
             {**OURS, "kind": "per_user", "shared": False, "client_secret": None}
             | {"client_key": "env:X"},

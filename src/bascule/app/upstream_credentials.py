@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Awaitable, Callable, Hashable
 from functools import cached_property, partial
 
 from bascule.app.linking import per_user, target_of
@@ -15,6 +15,8 @@ from bascule.clock import system_clock, system_entropy
 from bascule.config.model import Config, Connector
 from bascule.credentials.asking import Actors, Asking, Source
 from bascule.credentials.issued import IssuedTokens
+from bascule.credentials.own_workload import OwnWorkload
+from bascule.credentials.server_metadata import ServerMetadata
 from bascule.decision.facts import Principal
 from bascule.errors import BasculeError
 from bascule.gateway.callers import Callers
@@ -47,8 +49,11 @@ class UpstreamCredentials:
                 return Fixed(Presented(b""))
             case "static":
                 return _static(name, connector, place.secrets(config.vault))
-            case "client_credentials" | "token_exchange":
-                return _issued(name, config, self._callers, place.secrets(config.vault))
+            case "client_credentials" | "workload":
+                own = _own(connector, config, place.secrets(config.vault))
+                return Tokens(IssuedTokens(own, system_clock, lambda: 0), _anybody)
+            case "token_exchange":
+                return self._exchanged(connector)
             case "id_jag":
                 return self._vouched(connector)
             case "per_user":
@@ -56,6 +61,18 @@ class UpstreamCredentials:
                 if target is None:
                     raise BasculeError(f"connector `{name}`: accounts need a `url`")
                 return per_user(target, config, place, lambda: self._callers.generation)
+
+    def _exchanged(self, connector: Connector) -> Tokens:
+        """Make tokens for users, in exchange for what Bascule states."""
+        config, callers = self._config, self._callers
+        asking = _asking(connector, config, self._place.secrets(config.vault))
+        exchange = partial(
+            asking.for_user,
+            public_url=config.server.public_url,
+            key=lambda: callers.keys.active(),
+        )
+        tokens = IssuedTokens(exchange, system_clock, lambda: callers.generation)
+        return Tokens(tokens, _actors)
 
     def _vouched(self, connector: Connector) -> Tokens:
         """Make tokens for users for whom their identity provider vouches."""
@@ -100,25 +117,29 @@ async def listing_header(
     match credential.kind:
         case "static":
             return credential.header, read_secret(credential.value or "")
-        case "client_credentials":
-            tokens = await _asking(connector, config, read_secret).for_itself()
+        case "client_credentials" | "workload":
+            tokens = await _own(connector, config, read_secret)(None)
             return "Authorization", tokens.authorization()
         case _:
             return None
 
 
-def _issued(name: str, config: Config, callers: Callers, read_secret: ReadSecret) -> Tokens:
-    connector = config.connectors[name]
-    asking = _asking(connector, config, read_secret)
-    if connector.credential.kind == "client_credentials":
-        return Tokens(IssuedTokens(asking.for_itself, system_clock, lambda: 0), _anybody)
-    exchange = partial(
-        asking.for_user,
-        public_url=config.server.public_url,
-        key=lambda: callers.keys.active(),
-    )
-    tokens = IssuedTokens(exchange, system_clock, lambda: callers.generation)
-    return Tokens(tokens, _actors)
+def _own(
+    connector: Connector, config: Config, read_secret: ReadSecret
+) -> Callable[[Hashable], Awaitable[OAuthTokens]]:
+    """Give what asks for tokens of Bascule's own. Raises `BasculeError`."""
+    credential = connector.credential
+    if credential.kind == "client_credentials":
+        return _asking(connector, config, read_secret).for_itself
+    server = ServerMetadata(credential.issuer or "", _policy(config))
+    return OwnWorkload(
+        server,
+        partial(read_secret, credential.assertion or ""),
+        resource=connector.url or "",
+        scopes=credential.scopes,
+        clock=system_clock,
+        entropy=system_entropy,
+    ).for_itself
 
 
 def _asking(connector: Connector, config: Config, read_secret: ReadSecret) -> Asking:
@@ -133,9 +154,14 @@ def _asking(connector: Connector, config: Config, read_secret: ReadSecret) -> As
         resource=connector.url,
         scopes=credential.scopes,
         audience=credential.audience,
-        policy=FetchPolicy(loopback=True, private=config.network.private),
+        policy=_policy(config),
     )
     return Asking(source, system_clock, system_entropy)
+
+
+def _policy(config: Config) -> FetchPolicy:
+    """Give which addresses an issuer that the operator names may have."""
+    return FetchPolicy(loopback=True, private=config.network.private)
 
 
 def _anybody(_: Principal) -> None:

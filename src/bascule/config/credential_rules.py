@@ -21,6 +21,7 @@ _OF_TOKENS = (
     "client_key",
     "scopes",
     "audience",
+    "assertion",
     "legacy",
 )
 _OF_STATIC = ("value", "shared")
@@ -53,7 +54,7 @@ def _oauth(path: str, credential: Credential, *, hosted: bool) -> Found:
     kind = credential.kind
     if hosted:
         yield path, f'`kind = "{kind}"` is for connectors with a `url`'
-    unusable = _OF_STATIC if kind != "client_credentials" else ("value",)
+    unusable = ("value",) if credential.is_one_for_all else _OF_STATIC
     for name in _set(credential, unusable):
         yield f"{path}.{name}", f'is nothing for `kind = "{kind}"`'
     if credential.header != "Authorization":
@@ -64,7 +65,21 @@ def _oauth(path: str, credential: Credential, *, hosted: bool) -> Found:
         yield f"{path}.legacy", 'is for `kind = "per_user"` without an `issuer`'
     if credential.issuer is not None and not _is_issuer(credential.issuer):
         yield f"{path}.issuer", "must be an https URL, without user, query and fragment"
+    if kind == "workload":
+        yield from _workload(path, credential)
+        return
+    if credential.assertion is not None:
+        yield f"{path}.assertion", 'is for `kind = "workload"`'
     yield from _client(path, credential)
+
+
+def _workload(path: str, credential: Credential) -> Found:
+    for name in _set(credential, ("client_id", "client_secret", "client_key")):
+        yield f"{path}.{name}", "is nothing for a workload: its `assertion` says who it is"
+    if credential.issuer is None:
+        yield f"{path}.issuer", 'is missing: `kind = "workload"` needs it'
+    if not (credential.assertion or "").startswith("file:"):
+        yield f"{path}.assertion", "must be `file:PATH`, where the platform puts it"
 
 
 def _client(path: str, credential: Credential) -> Found:

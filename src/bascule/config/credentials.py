@@ -9,9 +9,17 @@ from msgspec import Meta
 from bascule.config.table import SecretRef, Table
 
 CredentialKind = Literal[
-    "none", "static", "client_credentials", "token_exchange", "per_user", "id_jag"
+    "none",
+    "static",
+    "client_credentials",
+    "workload",
+    "token_exchange",
+    "per_user",
+    "id_jag",
 ]
-TOKEN_KINDS = frozenset({"client_credentials", "token_exchange", "per_user", "id_jag"})
+TOKEN_KINDS = frozenset(
+    {"client_credentials", "workload", "token_exchange", "per_user", "id_jag"}
+)
 """Those that get a token from an authorization server."""
 Scope = Annotated[str, Meta(pattern=r"^[!#-\[\]-~]{1,200}$")]
 
@@ -21,7 +29,8 @@ class Credential(Table, frozen=True):
 
     kind: CredentialKind = "none"
     """`static` sends the same header with each request; `client_credentials` a token of
-    Bascule's own; `token_exchange` one for the user, exchanged for a statement that Bascule
+    Bascule's own; `workload` such a token for the identity that the platform gives Bascule;
+    `token_exchange` one for the user, exchanged for a statement that Bascule
     signs; `per_user` one that the user got by connecting an account; `id_jag` one for the
     user, for whom the identity provider of their login vouches at `issuer`."""
     header: str = "Authorization"
@@ -45,7 +54,9 @@ class Credential(Table, frozen=True):
     audience: str | None = None
     """For `token_exchange`: the service that the token is for, where the authorization
     server wants its name (`audience`) and not its address (`resource`)."""
-
+    assertion: SecretRef | None = None
+    """For `workload`: the file where the platform puts the JWT of Bascule, read for each
+    token."""
     legacy: bool = False
     """For `per_user`: the server is of MCP 2025-03-26, without resource metadata, and its
     own origin is the authorization server."""
@@ -53,7 +64,7 @@ class Credential(Table, frozen=True):
     @property
     def is_one_for_all(self) -> bool:
         """Whoever calls, the server sees the same identity."""
-        return self.kind in {"static", "client_credentials"}
+        return self.kind in {"static", "client_credentials", "workload"}
 
     @property
     def knows_users(self) -> bool:

@@ -10,19 +10,17 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 
-from bascule.clock import Clock, Entropy, UnixTime, monotonic
+from bascule.clock import Clock, Entropy, UnixTime
+from bascule.credentials.server_metadata import ServerMetadata
 from bascule.identity.keys import ALGORITHM, SigningKey
 from bascule.net.fetch import FetchPolicy
 from bascule.oauthclient.client import AssertionKey, Client, signed
 from bascule.oauthclient.client_credentials import client_credentials
-from bascule.oauthclient.discovery import AuthorizationServer, authorization_server
 from bascule.oauthclient.exchange import JWT, Shown, exchange_token
 from bascule.oauthclient.id_jag import IdentityAssertion, redeem_id_jag
 from bascule.oauthclient.tokens import Tokens
 
 STATEMENT_SECONDS = 60
-METADATA_SECONDS = 300.0
-"""For how long what the authorization server says of itself is kept."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,14 +52,13 @@ class Asking:
         self._source = source
         self._clock = clock
         self._entropy = entropy
-        self._server: AuthorizationServer | None = None
-        self._until = 0.0
+        self._server = ServerMetadata(source.issuer, source.policy)
 
     async def for_itself(self, _: Hashable = None) -> Tokens:
         """Get a token for Bascule, whoever calls. Raises `OAuthClientError`."""
         source = self._source
         return await client_credentials(
-            await self._metadata(),
+            await self._server.get(),
             source.client,
             source.policy,
             resource=source.resource,
@@ -80,7 +77,7 @@ class Asking:
         source, now = self._source, self._clock()
         statement = self.statement(actors, public_url=public_url, key=key(), now=now)
         return await exchange_token(
-            await self._metadata(),
+            await self._server.get(),
             source.client,
             Shown(statement, JWT),
             source.policy,
@@ -95,7 +92,7 @@ class Asking:
         """Redeem what a provider vouches for (ID-JAG). Raises `OAuthClientError`."""
         source = self._source
         return await redeem_id_jag(
-            await self._metadata(),
+            await self._server.get(),
             source.client,
             assertion,
             source.policy,
@@ -118,10 +115,3 @@ class Asking:
         }
         signer = AssertionKey(key.key, ALGORITHM, {"kid": key.kid})
         return signed(claims, signer, typ="JWT")
-
-    async def _metadata(self) -> AuthorizationServer:
-        if self._server is None or monotonic() >= self._until:
-            source = self._source
-            self._server = await authorization_server(source.issuer, source.policy)
-            self._until = monotonic() + METADATA_SECONDS
-        return self._server

@@ -68,7 +68,7 @@ def access_of(name: str, config: Config, tools: Collection[str]) -> Access:
 
 
 def _tokens(credential: Credential) -> dict[str, str]:
-    names = ("issuer", "client_id", "client_secret", "client_key", "audience")
+    names = ("issuer", "client_id", "client_secret", "client_key", "audience", "assertion")
     found = {name: getattr(credential, name) or "" for name in names}
     found["scopes"] = " ".join(credential.scopes)
     found["legacy"] = "true" if credential.legacy else ""
