@@ -129,6 +129,18 @@ def test_a_client_that_was_disabled_or_revoked_gets_no_more(
 # Who authenticates (GW-125)
 
 
+def test_a_client_that_says_it_proves_gets_nothing_without(
+    place: Place, host: Host
+) -> None:
+    client_id = host.publish(dpop_bound_access_tokens=True)
+
+    async def work(browser: Browser) -> str:
+        answer = await browser.redeem(client_id, await browser.code(client_id))
+        return str(answer.json()["error"])
+
+    assert place.run(work) == "invalid_dpop_proof"
+
+
 @pytest.mark.parametrize("where", ["jwks", "jwks_uri"])
 def test_a_client_with_keys_must_use_them_and_is_verified(
     place: Place, host: Host, where: str

@@ -18,7 +18,8 @@ from joserfc.jwk import ECKey
 from bascule.authserver.register import MAX_CLIENTS, PER_MINUTE, UNUSED_SECONDS, Turnstile
 from bascule.clock import system_clock
 from patience import PATIENCE
-from system.oauth_browser import CALLBACK, Flow, sign_in, text_of
+from proofs import Prover
+from system.oauth_browser import CALLBACK, Flow, answer_of, sign_in, text_of
 from system.recorder import Recorder
 from system.server import Installation, serving
 
@@ -205,6 +206,40 @@ def test_native_clients_and_clients_with_keys_register(
     assert register(open_server, source, **local).json()["application_type"] == "native"
     keys = {"token_endpoint_auth_method": "private_key_jwt", "jwks": JWKS}
     assert register(open_server, source, **keys).status_code == 201
+
+
+def test_a_client_that_said_it_proves_gets_nothing_without(
+    open_server: Installation, source: str
+) -> None:
+    answer = register(open_server, source, dpop_bound_access_tokens=True).json()
+    assert answer["dpop_bound_access_tokens"] is True
+    flow = Flow(open_server, sign_in(open_server, "alice"), answer["client_id"])
+    address, prover = f"{open_server.url}/oauth/token", Prover()
+
+    def redeem(form: dict[str, str], prover: Prover | None = None) -> dict[str, Any]:
+        now = system_clock()
+        proof = {} if prover is None else {"DPoP": prover.proof(address, now=now).decode()}
+        answer = requests.post(address, form, headers=proof, timeout=PATIENCE)
+        found: dict[str, Any] = answer.json()
+        return found
+
+    form = {
+        "grant_type": "authorization_code",
+        "client_id": flow.client_id,
+        "code": answer_of(flow.callback())["code"],
+        "code_verifier": flow.verifier,
+        "redirect_uri": CALLBACK,
+    }
+    assert redeem(form)["error"] == "invalid_dpop_proof"
+    tokens = redeem(form, prover)
+    assert tokens["token_type"] == "DPoP"
+    again = {
+        "grant_type": "refresh_token",
+        "client_id": flow.client_id,
+        "refresh_token": tokens["refresh_token"],
+    }
+    assert redeem(again)["error"] == "invalid_dpop_proof"
+    assert redeem(again, prover)["token_type"] == "DPoP"
 
 
 def test_an_address_registers_a_few_in_a_minute(

@@ -48,6 +48,8 @@ class Client:
     """What it has shown to hold: its tokens are bound to that."""
     workload: ShownWorkload | None = None
     """What vouched for it, when that is its platform."""
+    dpop_bound: bool = False
+    """It says of itself that it always proves to hold a key (RFC 9449 §5.2)."""
 
     @property
     def client_id(self) -> str:
@@ -79,10 +81,11 @@ async def find_client(server: AuthorizationServer, client_id: str) -> Client:
     if agent.expires_at is not None and agent.expires_at <= server.clock():
         raise InvalidClientError("client registration has expired")
     if agent.origin != "document":
-        return Client(agent, agent.jwks)
+        return Client(agent, agent.jwks, dpop_bound=agent.dpop_bound)
     published = await published_client(server, client_id)
     noted = await note_published(server, published)
-    return Client(noted, published.jwks)
+    bound = published.document.dpop_bound
+    return Client(noted, published.jwks, dpop_bound=bound)
 
 
 async def published_client(server: AuthorizationServer, client_id: str) -> Published:

@@ -40,8 +40,8 @@ async def shown_possession(
 
     The key of a DPoP proof (RFC 9449 §5), else the client's certificate (RFC 8705 §3).
 
-    Raises `InvalidDpopProofError`, also where the operator demands a proof of this agent,
-    and `UseDpopNonceError`.
+    Raises `InvalidDpopProofError`, also where a proof is missing that the operator demands
+    of this agent, or that it said it always has; and `UseDpopNonceError`.
     """
     config, proofs = server.config(), request.headers.getlist("dpop")
     if len(proofs) > 1:
@@ -60,6 +60,7 @@ async def shown_possession(
             raise InvalidDpopProofError("the proof was shown before")
         cnf = Confirmation(key=proof.key)
     _require(config.agents.require.get(client.client_id), cnf)
+    _require("dpop" if client.dpop_bound else None, cnf)
     return cnf
 
 

@@ -143,6 +143,7 @@ def _add(
         origin="dynamic",
         name=found.client_name,
         expires_at=UnixTime(now + UNUSED_SECONDS),
+        dpop_bound=found.dpop_bound_access_tokens,
     )
 
 
@@ -158,6 +159,7 @@ def _registered(
         "grant_types": ["authorization_code", "refresh_token"],
         "response_types": ["code"],
         "token_endpoint_auth_method": found.token_endpoint_auth_method,
+        "dpop_bound_access_tokens": found.dpop_bound_access_tokens,
     }
     if found.application_type is not msgspec.UNSET:
         document["application_type"] = found.application_type

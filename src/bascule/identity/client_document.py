@@ -42,6 +42,8 @@ class ClientDocument:
     """Its public keys when they stand in it."""
     jwks_uri: str | None
     """Where its public keys are when they do not."""
+    dpop_bound: bool
+    """It always proves to hold a key (`dpop_bound_access_tokens`, RFC 9449 §5.2)."""
 
 
 class _Document(msgspec.Struct):
@@ -53,6 +55,7 @@ class _Document(msgspec.Struct):
     response_types: tuple[str, ...] = ("code",)
     jwks: dict[str, Any] | UnsetType = UNSET
     jwks_uri: str | UnsetType = UNSET
+    dpop_bound_access_tokens: bool = False
     client_secret: Any = UNSET
     client_secret_expires_at: Any = UNSET
 
@@ -115,6 +118,7 @@ def parse_document(body: bytes, *, client_id: str) -> ClientDocument:
         name[:MAX_NAME_CHARACTERS],
         tuple(found.redirect_uris),
         *_authentication(found),
+        found.dpop_bound_access_tokens,
     )
 
 

@@ -35,6 +35,8 @@ class Registration(msgspec.Struct):
     response_types: tuple[str, ...] = ("code",)
     application_type: Literal["web", "native"] | UnsetType = UNSET
     jwks: dict[str, Any] | UnsetType = UNSET
+    dpop_bound_access_tokens: bool = False
+    """RFC 9449 §5.2."""
 
 
 _decoder = msgspec.json.Decoder(Registration)

@@ -55,6 +55,8 @@ class Agent:
     disabled: bool
     expires_at: UnixTime | None
     """Of a client that registered itself: when it is forgotten."""
+    dpop_bound: bool = False
+    """It said when it registered that it proves to hold a key (RFC 9449 §5.2)."""
 
     @property
     def authenticates(self) -> bool:
@@ -84,6 +86,7 @@ def add(
     auth_method: AuthMethod | None = None,
     name: str | None = None,
     expires_at: UnixTime | None = None,
+    dpop_bound: bool = False,
 ) -> bool:
     """Register a client; False when there is one of that id.
 
@@ -103,6 +106,7 @@ def add(
             auth_method=auth_method or derived,
             name=name,
             expires_at=expires_at,
+            dpop_bound=dpop_bound,
         )
     )
     _set_redirects(conn, client_id, redirect_uris)
@@ -184,6 +188,7 @@ def _agent(rows: list[Row[Any]]) -> Agent:
         redirect_uris=tuple(it.redirect_uri for it in rows if it.redirect_uri is not None),
         disabled=row.disabled_at is not None,
         expires_at=None if row.expires_at is None else UnixTime(row.expires_at),
+        dpop_bound=row.dpop_bound,
     )
 
 

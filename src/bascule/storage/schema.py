@@ -13,12 +13,13 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
     text,
 )
 
-VERSION = "0015"
+VERSION = "0016"
 """The migration that this code works with."""
-EARLIER_VERSIONS: tuple[str, ...] = tuple(f"{number:04}" for number in range(1, 15))
+EARLIER_VERSIONS: tuple[str, ...] = tuple(f"{number:04}" for number in range(1, 16))
 """Migrations before it, from which `bascule db migrate` leads here."""
 
 metadata = MetaData(
@@ -166,8 +167,9 @@ agents = Table(
     Column("auth_method", Text, nullable=False, server_default="none"),
     Column("name", Text),
     Column("expires_at", BigInteger),
+    Column("dpop_bound", Boolean, nullable=False, server_default=false()),
 )
-"""`expires_at`: only of clients that registered themselves."""
+"""`expires_at` and `dpop_bound`: only of clients that registered themselves."""
 
 agent_redirects = Table(
     "agent_redirects",
