@@ -19,6 +19,7 @@ const accounts = new Map();
 const asked = [];
 let next = null;
 let down = false;
+let busy = 0;
 let refusing = false;
 let idTokenSeconds = 3600;
 let kills = null;
@@ -166,11 +167,15 @@ async function control(req, res) {
   if (claims === null) accounts.delete(account);
   else if (claims !== undefined) accounts.set(account, claims);
   if (signsIn !== undefined) next = signsIn;
-  return json(res, 200, {});
+  return json(res, 200, { busy });
 }
 
 const server = createServer((req, res) => {
   if (req.url === '/control') return control(req, res);
+  const began = performance.now();
+  res.on('finish', () => {
+    busy += performance.now() - began;
+  });
   if (down) return json(res, 500, {});
   if (req.url === '/graph/me/getMemberGroups') return graph(req, res);
   if (!req.url.startsWith(`${path}/`)) return json(res, 404, {});

@@ -73,6 +73,10 @@ class Company:
         found: list[dict[str, Any]] = json.loads(self._request("GET", "/control")[1])
         return found
 
+    def busy(self) -> float:
+        """Give for how many seconds it has worked on requests since its start."""
+        return float(self._control()["busy"]) / 1000
+
     def visit(self, location: str) -> str:
         """Follow its redirects until one leads elsewhere."""
         for _ in range(10):
@@ -118,9 +122,11 @@ class Company:
             self.cookies |= {it.key: it.value for it in SimpleCookie(line).values()}
         return answer, body
 
-    def _control(self, **order: Any) -> None:
-        answer, _ = self._request("PUT", "/control", body=json.dumps(order))
+    def _control(self, **order: Any) -> dict[str, Any]:
+        answer, body = self._request("PUT", "/control", body=json.dumps(order))
         assert answer.status == 200
+        found: dict[str, Any] = json.loads(body)
+        return found
 
     def _request(
         self,
