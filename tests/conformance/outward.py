@@ -21,11 +21,11 @@ from pathlib import Path
 from urllib.parse import urljoin
 
 import requests
-from joserfc.jwk import import_key
 
 from bascule.clock import monotonic
 from bascule.errors import BasculeError
 from conformance.outbound_client import Answered, GaveUpError, Session
+from conformance.outward_config import Order, credential_of, provider_of, sign_in_by
 from patience import PATIENCE, PAUSE
 from ports import free_ports
 from system.linking import agree
@@ -53,26 +53,14 @@ url = "{url}"
 {credential}
 
 [roles.{name}]
-members = ["user:alice"]
+members = ["{user}"]
 allow = ["{name}/*"]
 """
 LINK = re.compile(r"http://[^/ ]+/link/[0-9a-f]+")
-DOCUMENT = "https://conformance-test.local/client-metadata.json"
-"""The one address of a client's document that the suite knows; Bascule's own is another."""
 UNKNOWN = "unknown connector"
 """What is said until the gateway has read its configuration anew."""
 LINKS = 4
 """So often a user connects an account anew before they give up."""
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """One scenario."""
-
-    url: str
-    scenario: str
-    revision: str
-    context: Mapping[str, str]
 
 
 @dataclass(slots=True)
@@ -82,14 +70,20 @@ class Gateway:
     made: Installation
     turn: threading.Lock = field(default_factory=threading.Lock)
 
-    def connect(self, name: str, url: str, credential: str) -> str:
+    def connect(self, name: str, order: Order) -> str:
         """Add a connector, as an operator does; gives a token of the user."""
-        text = CONNECTOR.format(name=name, url=url, credential=credential)
+        credential, user = credential_of(order, self.made.folder), "user:alice"
+        text = CONNECTOR.format(
+            name=name, url=order.url, credential=credential, user="{user}"
+        )
         with self.turn:
+            if "idp_issuer" in order.context:
+                text += provider_of(name, order, self.made.folder)
+                user = sign_in_by(name, order, self.made)
             with self.made.config.open("a") as config:
-                config.write(text)
+                config.write(text.replace("{user}", user))
             self.made.signal(signal.SIGHUP)
-            return self.made.token("alice", name)
+            return self.made.token(user, name)
 
     def play(self, order: Order) -> str:
         """Run a scenario to its end; gives what went wrong, if anything."""
@@ -104,8 +98,7 @@ class Gateway:
             raise GaveUpError("it asks nothing of what the gateway shows")
         digest = hashlib.sha256(f"{order.scenario} {order.url}".encode()).hexdigest()
         name = f"s{digest[:20]}"
-        credential = credential_of(order, self.made.folder)
-        token = self.connect(name, order.url, credential)
+        token = self.connect(name, order)
         session = Session(Inbound(self.made, name, token), order.revision)
         await session.begin()
         tools = (await session.ask("tools/list", {}))["tools"]
@@ -173,54 +166,6 @@ def link_in(text: str) -> str | None:
     """Give the link that an answer of either era asks the user to open."""
     found = LINK.search(text)
     return None if found is None else found[0]
-
-
-def credential_of(order: Order, folder: Path) -> str:
-    """Give how an operator configures what the server is shown."""
-    scenario, context, url = order.scenario, order.context, order.url
-    kind = KINDS.get(scenario, "per_user")
-    lines = [f'kind = "{kind}"']
-    for setting, secret in secrets_of(context).items():
-        path = folder / hashlib.sha256(f"{url} {setting}".encode()).hexdigest()
-        path.touch(0o600)
-        path.write_text(secret)
-        lines.append(f'{setting} = "file:{path}"')
-    client = DOCUMENT if scenario == "auth/basic-cimd" else context.get("client_id")
-    if client is not None and kind != "workload":
-        lines.append(f'client_id = "{client}"')
-    if len(lines) > 1:
-        lines.append(f'issuer = "{issuer_of(url)}"')
-    if kind in KINDS.values():
-        lines.append("shared = true")
-    if "/2025-03-26" in scenario:
-        lines.append("legacy = true")
-    return "\n".join(lines)
-
-
-KINDS = {
-    "auth/client-credentials-jwt": "client_credentials",
-    "auth/client-credentials-basic": "client_credentials",
-    "auth/wif-jwt-bearer": "workload",
-}
-"""Of credentials; accounts of users elsewhere."""
-
-
-def secrets_of(context: Mapping[str, str]) -> Mapping[str, str]:
-    """Give what proves the client, by the setting that names its file."""
-    if "private_key_pem" in context:
-        algorithm = context["signing_algorithm"]
-        kind = "EC" if algorithm.startswith("ES") else "RSA"
-        key = import_key(context["private_key_pem"], kind).as_dict(private=True)
-        return {"client_key": json.dumps({**key, "alg": algorithm})}
-    named = {"client_secret": "client_secret", "assertion": "valid_jwt"}
-    return {setting: context[it] for setting, it in named.items() if it in context}
-
-
-def issuer_of(url: str) -> str:
-    """Give the issuer that the suite tells nobody, and every operator knows."""
-    place = urljoin(url, "/.well-known/oauth-protected-resource/mcp")
-    found = requests.get(place, timeout=PATIENCE).json()
-    return str(found["authorization_servers"][0])
 
 
 @contextlib.contextmanager
