@@ -81,11 +81,6 @@ def test_what_is_right(credential: dict[str, Any]) -> None:
         ({**WORKLOAD, "assertion": None}, "assertion"),
         ({**WORKLOAD, "issuer": None}, "issuer"),
         ({**WORKLOAD, "client_id": "x"}, "client_id"),
-        (
-            {**OURS, "kind": "per_user", "shared": False, "client_secret": None}
-            | {"client_key": "env:X"},
-            "client_key",
-        ),
         ({"kind": "per_user", "shared": True}, "shared"),
     ],
     ids=str,

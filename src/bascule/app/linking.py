@@ -24,6 +24,7 @@ from bascule.credentials.linking import AccountsToRevoke
 from bascule.gateway.linked import PerUser
 from bascule.net.addresses import spells_loopback
 from bascule.net.fetch import FetchPolicy
+from bascule.oauthclient.client import Client
 from bascule.storage.linked_accounts import LinkedAccount
 
 LOOK_SECONDS = 1.0
@@ -91,10 +92,17 @@ def ended_accounts(
 ) -> EndedTokens[LinkedAccount]:
     """Make what revokes, at the upstream, tokens of accounts that have ended."""
     store = place.open_state()
+
+    def client(name: str) -> Client | None:
+        current = config()
+        target = target_of(current, name, place.secrets(current.vault))
+        return None if target is None else target.client
+
     kind = AccountsToRevoke(
         store,
         place.vault(config().vault),
         lambda url: policy_for(config(), url),
+        client,
         system_clock,
         system_entropy,
     )

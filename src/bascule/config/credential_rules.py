@@ -91,8 +91,6 @@ def _client(path: str, credential: Credential) -> Found:
     if credential.client_id is not None and credential.issuer is None:
         yield f"{path}.issuer", "is missing: `client_id` is known to one issuer alone"
     if credential.kind == "per_user":
-        if credential.client_key is not None:
-            yield f"{path}.client_key", "is not used for accounts yet: `client_secret` is"
         return
     for name in ("issuer", "client_id"):
         if getattr(credential, name) is None:

@@ -10,12 +10,14 @@ from bascule.credentials.link_clients import Secrets
 from bascule.credentials.link_flow import Begun
 from bascule.credentials.linked_tokens import (
     LinkedTokens,
+    client_for,
     decode,
     expiry,
     name_of,
 )
 from bascule.net.fetch import FetchPolicy
-from bascule.oauthclient.revocation import revoke_token
+from bascule.oauthclient.client import Client
+from bascule.oauthclient.revocation import revoke_grant
 from bascule.oauthclient.tokens import Tokens
 from bascule.storage import link_requests, linked_accounts
 from bascule.storage.link_requests import LinkRequest
@@ -68,11 +70,17 @@ class AccountsToRevoke:
         store: Store,
         vault: Secrets,
         policy: Callable[[str], FetchPolicy],
+        client: Callable[[str], Client | None],
         clock: Clock,
         entropy: Entropy,
     ) -> None:
-        """`policy`: for what the upstream of that address names."""
+        """`policy`: for what the upstream of that address names.
+
+        `client` gives the one that a connector is configured with; it may raise
+        `BasculeError`.
+        """
         self._store = store
+        self._client = client
         self._vault = vault
         self._policy = policy
         self._clock = clock
@@ -87,22 +95,17 @@ class AccountsToRevoke:
         return linked_accounts.to_revoke(conn, now=now)
 
     async def revoke(self, ended: LinkedAccount) -> None:
-        """Revoke the refresh token, which ends all of its grant, else the access token.
-
-        Raises `OAuthClientError` and `VaultError`.
-        """
+        """Revoke what there is of it. Raises `BasculeError`."""
         get = partial(self._vault.get, owner=ended.user, name=name_of(ended.id))
         kept = await self._store.look(get)
         if kept is None:
             return
         linked = decode(kept)
-        tokens = linked.tokens
-        await revoke_token(
+        await revoke_grant(
             linked.server,
-            linked.client.client(),
-            tokens.refresh_token or tokens.access_token,
+            client_for(self._client(ended.connector), linked.client),
+            linked.tokens,
             self._policy(ended.resource),
-            hint="access_token" if tokens.refresh_token is None else "refresh_token",
             now=self._clock(),
             entropy=self._entropy,
         )
