@@ -23,6 +23,7 @@ let busy = 0;
 let refusing = false;
 let idTokenSeconds = 3600;
 let kills = null;
+const registered = [];
 
 const provider = new Provider(`${origin}${path}`, {
   jwks,
@@ -135,6 +136,10 @@ provider.use(async (context, go) => {
   return undefined;
 });
 
+provider.on('registration_create.success', (_context, client) => {
+  registered.push(client.clientId);
+});
+
 const answer = provider.callback();
 
 function json(res, status, value) {
@@ -164,6 +169,9 @@ async function control(req, res) {
   refusing = order.refusing ?? refusing;
   idTokenSeconds = order.idTokenSeconds ?? idTokenSeconds;
   if (kill !== undefined) kills = kill;
+  if (order.forgetsClients) {
+    await Promise.all(registered.splice(0).map((id) => provider.Client.adapter.destroy(id)));
+  }
   if (claims === null) accounts.delete(account);
   else if (claims !== undefined) accounts.set(account, claims);
   if (signsIn !== undefined) next = signsIn;

@@ -64,6 +64,10 @@ class Company:
         """Set how long ID tokens last from now on."""
         self._control(idTokenSeconds=seconds)
 
+    def forgets_clients(self) -> None:
+        """Forget all that have registered themselves."""
+        self._control(forgetsClients=True)
+
     def kills(self, pid: int) -> None:
         """Kill (SIGKILL) a process that asks for tokens, between deed and answer."""
         self._control(kill=pid)

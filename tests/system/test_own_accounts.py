@@ -1,18 +1,29 @@
-"""A server that wants more rights than it was given: its user is asked, and knows for what.
+"""Users' own accounts at a server whose authorization server is a real one.
 
-The authorization server is a real one, which registers Bascule by itself.
+Bascule registers itself there; for one connector it proves itself by a key. The server
+wants more rights than it was given; the other side forgets, or dies at the worst moment.
 """
 
 from __future__ import annotations
 
+import contextlib
+import http.client
+import json
 import re
+import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
+import requests
 
 from bascule.oauthclient.scopes import MAX_STEP_UPS
+from bascule.storage import linked_accounts
+from bascule.storage.linked_accounts import LinkedAccount
+from bascule.storage.store import open_store
 from foreign import signer
 from patience import PATIENCE, until
 from ports import free_ports
@@ -42,13 +53,20 @@ credential = {{ kind = "per_user" }}
 url = "{server}/locked"
 credential = {{ kind = "per_user" }}
 
+[connectors.keyed]
+mode = "observe"
+url = "{server}/keyed"
+credential = {{ kind = "per_user", issuer = "{issuer}", client_id = "bascule", \
+client_key = "file:{key}" }}
+
 [roles.clerk]
-members = ["user:alice", "user:bob", "user:carol", "user:dave", "user:eve"]
-allow = ["desk/*", "locked/*"]
+members = ["group:staff"]
+allow = ["desk/*", "locked/*", "keyed/*"]
 
 [agents]
-default_ceiling = ["desk/*", "locked/*"]
+default_ceiling = ["desk/*", "locked/*", "keyed/*"]
 """
+NAMES = ("alice", "bob", "carol", "dave", "eve", "fay", "gina", "hugo")
 OFFLINE = "offline_access"
 URLS = {"io.modelcontextprotocol/clientCapabilities": {"elicitation": {"url": {}}}}
 
@@ -64,6 +82,22 @@ class Scene:
         params = {"name": tool, "arguments": {}, "_meta": URLS}
         token = self.front.token(user, connector)
         return self.front.call(token, "tools/call", params, connector=connector)
+
+    def account(self, user: str, connector: str = "desk") -> LinkedAccount | None:
+        """Give the account that a user has for a connector."""
+        live = partial(linked_accounts.live, user=f"user:{user}", connector=connector)
+        with contextlib.closing(open_store(self.front.data / "state.db")) as store:
+            return store.read(live)
+
+    def leave(self, user: str, link: str) -> str:
+        """Agree to what a link's page says; gives where it leads."""
+        left = agree(sign_in(self.front, user), link)
+        assert left.status_code == 200, left.text
+        return left.headers["Refresh"].partition("url=")[2]
+
+    def works(self, user: str, connector: str = "desk") -> bool:
+        """Call a tool; tell whether it was called."""
+        return "content" in self.call(user, "echo", connector).json["result"]
 
     def page(self, user: str, link: str) -> str:
         """Open a link as a user; gives what they see."""
@@ -88,17 +122,32 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     public, admin, port = free_ports(3)
     front = Installation(folder, public, admin)
     back = f"{front.url}/link/callback"
+    client = signer("client-1", "ES256")
+    key = folder / "client.jwk"
+    key.touch(0o600)
+    private = client.key.as_dict(private=True)
+    key.write_text(json.dumps({**private, "kid": "client-1", "alg": "ES256"}))
+    registered = {
+        "token_endpoint_auth_method": "private_key_jwt",
+        "jwks": {"keys": [client.jwk()]},
+    }
+    given: dict[str, Any] = {"guards": SCOPES, "refreshUnasked": True, "client": registered}
     with (
-        company(
-            folder, port, back, signer("key-1", "RS256"), guards=SCOPES, refreshUnasked=True
-        ) as corp,
+        company(folder, port, back, signer("key-1", "RS256"), **given) as corp,
         guarded(corp.issuer) as server,
     ):
-        text = CONFIG.format(public=public, admin=admin, server=server.origin)
-        front.config.write_text(text)
-        for name in ("alice", "bob", "carol", "dave", "eve"):
+        front.config.write_text(
+            CONFIG.format(
+                public=public,
+                admin=admin,
+                server=server.origin,
+                issuer=corp.issuer,
+                key=key,
+            )
+        )
+        for name in NAMES:
             corp.knows(name)
-            front.ask("user", "add", name)
+            front.ask("user", "add", name, "--group", "staff")
         lock(front, "locked", server.document())
         approve(front, "locked")
         front.start()
@@ -137,7 +186,7 @@ def test_a_user_gives_more_when_a_tool_needs_it_and_sees_what(scene: Scene) -> N
     scene.front.wait_for_records("--user", "alice", "--type", "call.end", count=5)
     ended = [it for it in scene.front.whole_records() if "result" in it]
     outcomes = [
-        it["result"].get("outcome") for it in ended if it["user"] == {"sub": "alice"}
+        it["result"].get("outcome") for it in ended if it.get("user") == {"sub": "alice"}
     ]
     assert outcomes[:3] == ["link_needed", None, "step_up_needed"]
 
@@ -217,3 +266,71 @@ def test_so_it_does_at_the_older_revision(scene: Scene) -> None:
     assert "content" in client.tool("echo").json["result"]
     refused = scene.front.wait_for_records("--user", "user:eve", "--decision", "deny")
     assert {it["reason"] for it in refused} == {"account_needed"}
+
+
+def test_bascule_proves_itself_by_a_key(scene: Scene) -> None:
+    """At the redemption, at a refresh and at the end: `private_key_jwt`, RFC 7523."""
+    scene.connect("fay", link_of(scene.call("fay", "echo", "keyed")))
+    assert scene.works("fay", "keyed")
+    first = scene.server.tokens[-1]
+    scene.server.refuses.add(first)
+    assert scene.works("fay", "keyed")
+    assert scene.server.tokens[-1] != first
+    account = scene.account("fay", "keyed")
+    assert account is not None
+    assert account.version == 2
+    scene.corp.asked()
+    scene.front.ask("link", "keyed", "--user", "fay", "--remove")
+    find = partial(linked_accounts.find, account_id=account.id)
+    with contextlib.closing(open_store(scene.front.data / "state.db")) as store:
+        until(lambda: store.read(find) is None)
+    assert "/token/revocation" in [it["path"] for it in scene.corp.asked()]
+    assert "`keyed`: tokens that ended were not revoked" not in scene.front.log
+
+
+def test_a_client_that_its_server_has_forgotten_is_registered_anew(scene: Scene) -> None:
+    scene.connect("gina", link_of(scene.call("gina", "echo")))
+    assert scene.works("gina")
+    scene.corp.forgets_clients()
+    scene.server.refuses.add(scene.server.tokens[-1])
+    link = link_of(scene.call("gina", "echo"))  # it cannot be refreshed any more
+    lost = scene.leave("gina", link)
+    assert requests.get(lost, timeout=PATIENCE).status_code == 400
+    again = scene.leave("gina", link)
+    assert client_in(again) != client_in(lost)
+    scene.connect("gina", link)
+    assert scene.works("gina")
+
+
+def client_in(url: str) -> str:
+    """Give the client of an authorization request."""
+    return parse_qs(urlsplit(url).query)["client_id"][0]
+
+
+def test_a_process_killed_between_rotation_and_commit_costs_one_user_one_link(
+    scene: Scene,
+) -> None:
+    """The new token is lost, the old one spent; who is asked again loses nothing else."""
+    for connector in ("keyed", "desk"):
+        scene.connect("hugo", link_of(scene.call("hugo", "echo", connector)))
+        assert scene.works("hugo", connector)
+    before = scene.account("hugo")
+    assert before is not None
+    scene.server.refuses.add(scene.server.tokens[-1])
+    process = scene.front.process
+    assert process is not None
+    scene.corp.kills(process.pid)
+    with pytest.raises((OSError, http.client.HTTPException)):
+        scene.call("hugo", "echo")
+    assert process.wait(PATIENCE) == -signal.SIGKILL
+    scene.front.kill()
+    with contextlib.closing(open_store(scene.front.data / "state.db")) as store:
+        # As if half a minute had passed: the dead process has the turn to refresh.
+        release = partial(linked_accounts.release, account_id=before.id)
+        store.run(partial(release, version=before.version))
+    assert scene.account("hugo") == before
+    scene.front.start()
+    link = link_of(scene.call("hugo", "echo"))
+    assert scene.works("hugo", "keyed")
+    scene.connect("hugo", link)
+    assert scene.works("hugo")

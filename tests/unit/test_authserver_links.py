@@ -22,7 +22,7 @@ from bascule.authserver import connections
 from bascule.authserver.link_return import LinkReturn
 from bascule.authserver.links import Links
 from bascule.clock import UnixTime, system_entropy
-from bascule.credentials import link_flow
+from bascule.credentials import link_clients, link_flow
 from bascule.credentials.link_clients import LinkClients
 from bascule.credentials.link_flow import LinkFlow
 from bascule.credentials.linked_tokens import decode, name_of
@@ -30,7 +30,12 @@ from bascule.oauthclient.client import Client
 from bascule.oauthclient.discovery import AuthorizationServer, ProtectedResource
 from bascule.oauthclient.errors import GrantRefusedError, OAuthClientError
 from bascule.oauthclient.tokens import Tokens
-from bascule.storage import browser_sessions, link_requests, linked_accounts
+from bascule.storage import (
+    browser_sessions,
+    link_requests,
+    linked_accounts,
+    revocations,
+)
 from bascule.storage.link_requests import LIFETIME_SECONDS, digest
 from bascule.storage.linked_accounts import LinkedAccount
 from bascule.storage.store import Store
@@ -386,6 +391,143 @@ def test_what_changed_since_the_user_looked_is_shown_before_anything_is_asked_fo
     again = {"shown": shown_on(answer)}
     assert desk.send("POST", f"/link/{LINK}", token, again).status_code == 200
     assert desk.log.types == ["link.begin"]
+
+
+@pytest.mark.parametrize("how", ["revoked", "log", "store"])
+def test_tokens_that_came_too_late_are_given_back(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """Between redeeming and keeping anything may happen; no token stays good unkept."""
+    desk.ask()
+    token = desk.sign_in()
+    state = desk.go(token)
+    given: list[tuple[str, str]] = []
+
+    async def give_back(
+        _: object, server: AuthorizationServer, client: Client, late: Tokens, **__: object
+    ) -> None:
+        given.append((client.client_id, late.access_token))
+
+    async def redeem(*_: object, **__: object) -> Tokens:
+        if how == "revoked":
+            revoke = partial(revocations.revoke, kind="user", key="user:alice")
+            desk.store.run(partial(revoke, reason="lost laptop", now=desk.now))
+        return tokens(expires_at=NOW + 3600)
+
+    def unwritable(*_: object, **__: object) -> None:
+        raise OSError("no disk")
+
+    async def unrecorded(*_: object, **__: object) -> None:
+        raise OSError("no log")
+
+    monkeypatch.setattr(link_flow, "give_back", give_back)
+    monkeypatch.setattr(link_flow, "redeem_code", redeem)
+    if how == "store":
+        monkeypatch.setattr(desk.shelf, "put", unwritable)
+    if how == "log":
+        monkeypatch.setattr(Log, "event", unrecorded)
+    if how == "revoked":
+        assert desk.back(token, state=state).status_code == 410
+        assert desk.log.types == ["link.begin", "link", "link.fail"]
+    else:
+        with pytest.raises(OSError, match="no "):
+            desk.back(token, state=state)
+    assert given == [("by hand", "access-1")]
+    assert desk.account is None
+    assert "access-1" not in desk.secrets
+
+
+@dataclass
+class Registry:
+    """An authorization server that registers clients, and may forget them."""
+
+    made: int = 0
+    forgets: bool = False
+    tried: list[str] = field(default_factory=list)
+
+    async def register(self, *_: object) -> Client:
+        self.made += 1
+        name = f"client-{self.made}"
+        return Client(client_id=name, issuer=ISSUER, secret="given", method=None)
+
+    async def is_forgotten(self, url: str, _: object) -> bool:
+        self.tried.append(str(httpx2.URL(url).params["state"]))
+        return self.forgets
+
+
+@pytest.fixture
+def registry(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Registry:
+    made = Registry()
+    desk.targets = {"desk": TARGET}
+    monkeypatch.setattr(link_clients, "register", made.register)
+    monkeypatch.setattr(link_flow, "is_forgotten", made.is_forgotten)
+    return made
+
+
+def test_a_client_that_sends_nobody_back_is_tried_and_registered_anew(
+    desk: Desk, registry: Registry
+) -> None:
+    desk.ask()
+    token = desk.sign_in()
+    first = desk.go(token)
+    assert registry.made == 1
+    assert registry.tried == []  # nothing is amiss yet
+    second = desk.go(token)
+    assert registry.made == 1
+    registry.forgets = True
+    third = desk.go(token)
+    assert registry.made == 2
+    assert not {first, second, third} & set(registry.tried)  # good for nothing
+    desk.go(token)
+    assert registry.made == 3  # once for each time that its user has agreed
+    desk.back(token, state=desk.go(token))
+    assert desk.account is not None
+
+
+@pytest.mark.parametrize("where", ["authorize", "token"])
+@pytest.mark.parametrize("error", ["invalid_client", "unauthorized_client"])
+def test_a_client_that_is_said_to_be_unknown_is_registered_anew_next_time(
+    desk: Desk, registry: Registry, where: str, error: str
+) -> None:
+    desk.ask()
+    token = desk.sign_in()
+    state = desk.go(token)
+    if where == "token":
+        desk.problem = GrantRefusedError(error)
+        assert desk.back(token, state=state).status_code == 502
+    else:
+        assert desk.back(token, state=state, error=error).status_code == 403
+    assert registry.made == 1
+    desk.problem = None
+    desk.ask(link_id="e" * 64)
+    desk.back(token, state=desk.go(token, "e" * 64))
+    assert registry.made == 2
+    assert desk.account is not None
+
+
+def test_a_forged_answer_makes_bascule_forget_nothing(
+    desk: Desk, registry: Registry
+) -> None:
+    desk.ask()
+    token = desk.sign_in()
+    named = {"state": desk.go(token), "error": "invalid_client"}
+    assert desk.back(token, iss="https://evil.example", **named).status_code == 400
+    desk.ask(link_id="e" * 64)
+    desk.go(token, "e" * 64)
+    assert registry.made == 1
+
+
+def test_a_client_that_was_registered_by_hand_is_never_replaced(
+    desk: Desk, registry: Registry
+) -> None:
+    desk.targets = dict(TARGETS)
+    registry.forgets = True
+    desk.ask()
+    token = desk.sign_in()
+    desk.go(token)
+    desk.go(token)
+    assert registry.tried == []
+    assert registry.made == 0
 
 
 def test_somebody_elses_account_is_not_ended(desk: Desk) -> None:

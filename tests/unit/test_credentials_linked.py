@@ -259,14 +259,62 @@ def test_a_refusal_for_good_ends_the_account(scene: Scene) -> None:
     assert scene.account is None
 
 
+@pytest.mark.parametrize("error", ["invalid_client", "unauthorized_client"])
+@pytest.mark.parametrize("by_hand", [True, False])
+def test_a_client_that_is_not_known_any_more_ends_it_where_there_can_be_another(
+    scene: Scene, error: str, *, by_hand: bool
+) -> None:
+    """One that was registered by hand is for the operator to put right."""
+    scene.link(expires_at=NOW)
+    scene.endpoint.problem = GrantRefusedError(error)
+    client = Client(client_id="bascule", issuer=SERVER.issuer, secret="wrong")
+    target = replace(TARGET, client=client) if by_hand else TARGET
+    with pytest.raises(GrantRefusedError if by_hand else LinkNeededError):
+        asyncio.run(scene.process().get(target, ALICE))
+    assert (scene.account is not None) is by_hand
+
+
 def test_any_other_refusal_does_not(scene: Scene) -> None:
     scene.link(expires_at=NOW)
-    scene.endpoint.problem = GrantRefusedError("invalid_client")
+    scene.endpoint.problem = GrantRefusedError("invalid_request")
     with pytest.raises(GrantRefusedError):
         get(scene.process())
     assert scene.account is not None
     scene.endpoint.problem = None
     assert get(scene.process()) == "Bearer access-3"
+
+
+@pytest.mark.parametrize("ends", [True, False])
+def test_what_a_refresh_brings_too_late_is_given_back(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, *, ends: bool
+) -> None:
+    """A user who was revoked meanwhile leaves no token that is good at the other side."""
+    account = scene.link(expires_at=NOW)
+    given: list[str | None] = []
+
+    async def give_back(
+        _: object, __: object, client: Client, fresh: Tokens, **___: Any
+    ) -> None:
+        given.append(fresh.refresh_token)
+
+    async def late(*args: Any, **more: Any) -> Tokens:
+        fresh = await scene.endpoint.refresh(*args, **more)
+        work: Any = partial(revocations.revoke, kind="user", key=ALICE, reason="lost")
+        if not ends:  # another process was quicker, and has what comes after it
+            work = partial(
+                linked_accounts.refreshed, account_id=account.id, version=1, expires_at=0
+            )
+        scene.store.run(partial(work, now=NOW))
+        return fresh
+
+    monkeypatch.setattr(module, "refresh", late)
+    monkeypatch.setattr(module, "give_back", give_back)
+    if ends:
+        with pytest.raises(LinkNeededError):
+            get(scene.process())
+    else:
+        get(scene.process())
+    assert given == (["refresh-2"] if ends else [])
 
 
 def test_without_a_refresh_token_it_is_used_to_its_end_and_linked_again(

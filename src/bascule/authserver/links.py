@@ -101,11 +101,13 @@ class Links:
         there = await self._destination(request, asked, target)
         if (await form_of(request)).get("shown") != _digest(there):
             return _shown(request, session, asked, there, changed=True)
+        site = site_of(request)
+        left = partial(link_requests.was_left, user=asked.user, connector=asked.connector)
+        again = await site.store.look(left)
         try:
-            url, begun = await self._flow.begin(there, session.number)
+            url, begun = await self._flow.begin(there, session.number, again=again)
         except OAuthClientError as exc:
             raise unusable(asked, exc) from exc
-        site = site_of(request)
         await site.records.event(
             "link.begin",
             peer=peer_of(request),

@@ -62,12 +62,30 @@ class LinkClients:
             kept = await self._store.look(partial(self._vault.get, owner=OWNER, name=name))
             if kept is not None:
                 return _decode(kept).client()
-            metadata = self.metadata()
-            client = await register(server, metadata, target.policy)
-            value = msgspec.json.encode(KeptClient.of(client))
-            put = partial(self._vault.put, owner=OWNER, name=name, value=value)
-            await self._store.transact(put)
-            return client
+            return await self._register(target, server)
+
+    async def forget(self, server: AuthorizationServer, client_id: str) -> None:
+        """Register anew the next time, where that client is the registered one."""
+        async with self._turn:
+            await self._store.transact(
+                partial(self._forget, server=server, client_id=client_id)
+            )
+
+    def _forget(
+        self, conn: Transaction, server: AuthorizationServer, client_id: str
+    ) -> None:
+        name = self._name_of(server)
+        kept = self._vault.get(conn, OWNER, name)
+        if kept is not None and _decode(kept).client_id == client_id:
+            self._vault.delete(conn, OWNER, name)
+
+    async def _register(self, target: Target, server: AuthorizationServer) -> Client:
+        client = await register(server, self.metadata(), target.policy)
+        value = msgspec.json.encode(KeptClient.of(client))
+        name = self._name_of(server)
+        put = partial(self._vault.put, owner=OWNER, name=name, value=value)
+        await self._store.transact(put)
+        return client
 
     def metadata(self) -> dict[str, object]:
         """Give what Bascule says of itself to register."""

@@ -6,32 +6,36 @@ attempt; what the user was sent away with is what counts when they are back.
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 
 import msgspec
 
 from bascule.clock import Clock, Entropy
+from bascule.credentials.giving_back import give_back
 from bascule.credentials.link_clients import LinkClients
 from bascule.credentials.link_target import CALLBACK_PATH, Target
 from bascule.credentials.linked_tokens import KeptClient, client_for
 from bascule.net.fetch import FetchError
 from bascule.net.post import send
 from bascule.oauthclient.authorization import (
+    AuthorizationRefusedError,
     Pending,
     begin_authorization,
     read_response,
     redeem_code,
 )
 from bascule.oauthclient.challenge import Challenge, token_challenge
+from bascule.oauthclient.client import Client
 from bascule.oauthclient.discovery import AuthorizationServer
-from bascule.oauthclient.errors import OAuthClientError, UnusableServerError
+from bascule.oauthclient.errors import (
+    UNKNOWN_CLIENT,
+    GrantRefusedError,
+    UnusableServerError,
+)
 from bascule.oauthclient.preparation import find_server
-from bascule.oauthclient.revocation import revoke_grant
+from bascule.oauthclient.registration import is_forgotten
 from bascule.oauthclient.scopes import are_readable, select_scopes
 from bascule.oauthclient.tokens import Tokens
-
-log = logging.getLogger("bascule")
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,60 +112,74 @@ class LinkFlow:
         resource = target.url if described is None else described.resource
         return Destination(target, resource, server, scopes, before)
 
-    async def begin(self, destination: Destination, session: int) -> tuple[str, Begun]:
+    async def begin(
+        self, destination: Destination, session: int, *, again: bool = False
+    ) -> tuple[str, Begun]:
         """Give the address to send the user to, and what to keep meanwhile.
 
-        Raises `OAuthClientError`.
+        `again`: the user went there not long ago, and did not come back. Then it may be
+        that the server has forgotten which client Bascule is. Raises `OAuthClientError`.
         """
         target, server = destination.target, destination.server
         client = await self._clients.get(target, server)
-        url, pending = begin_authorization(
-            server,
+        if again and _is_registered(client, target):
+            trial, _ = self._request(destination, client)
+            if await is_forgotten(trial, target.policy):
+                await self._clients.forget(server, client.client_id)
+                client = await self._clients.get(target, server)
+        url, pending = self._request(destination, client)
+        kept = KeptClient.of(client)
+        begun = Begun(pending, server, kept, target.url, destination.resource, session)
+        return url, begun
+
+    def _request(self, destination: Destination, client: Client) -> tuple[str, Pending]:
+        return begin_authorization(
+            destination.server,
             client,
             redirect_uri=self._redirect_uri,
             scopes=destination.scopes,
             resource=destination.resource,
             entropy=self._entropy,
         )
-        kept = KeptClient.of(client)
-        begun = Begun(pending, server, kept, target.url, destination.resource, session)
-        return url, begun
 
     async def complete(self, begun: Begun, query: str, target: Target) -> Tokens:
         """Give the tokens for what the authorization server sent back.
 
-        Raises `ForeignResponseError`, `AuthorizationRefusedError`, and others of
-        `OAuthClientError`.
+        Where the server does not know a client any more that it has registered, the next
+        attempt registers another. Raises `ForeignResponseError`,
+        `AuthorizationRefusedError`, and others of `OAuthClientError`.
         """
-        code = read_response(query, begun.pending)
-        return await redeem_code(
-            begun.server,
-            client_for(target.client, begun.client),
-            code,
-            begun.pending,
-            target.policy,
-            now=self._clock(),
-            entropy=self._entropy,
-        )
-
-    async def give_back(self, begun: Begun, tokens: Tokens, target: Target) -> None:
-        """Revoke tokens that nobody will use (RFC 7009), as far as the server lets us."""
-        client = client_for(target.client, begun.client)
         try:
-            await revoke_grant(
+            code = read_response(query, begun.pending)
+            return await redeem_code(
                 begun.server,
-                client,
-                tokens,
+                client_for(target.client, begun.client),
+                code,
+                begun.pending,
                 target.policy,
                 now=self._clock(),
                 entropy=self._entropy,
             )
-        except OAuthClientError as exc:
-            log.warning(
-                "connector `%s`: tokens that came too late were not revoked: %s",
-                target.connector,
-                exc,
-            )
+        except (AuthorizationRefusedError, GrantRefusedError) as exc:
+            if exc.error in UNKNOWN_CLIENT:
+                await self._clients.forget(begun.server, begun.client.client_id)
+            raise
+
+    async def give_back(self, begun: Begun, tokens: Tokens, target: Target) -> None:
+        """Revoke tokens that nobody will use, as far as the server lets us."""
+        await give_back(
+            target,
+            begun.server,
+            client_for(target.client, begun.client),
+            tokens,
+            now=self._clock(),
+            entropy=self._entropy,
+        )
+
+
+def _is_registered(client: Client, target: Target) -> bool:
+    """Tell whether it was registered dynamically, neither by hand nor by its document."""
+    return target.client is None and client.issuer is not None
 
 
 async def _challenge(target: Target) -> Challenge | None:

@@ -14,6 +14,7 @@ from functools import partial
 from math import inf
 
 from bascule.clock import Clock, Entropy, UnixTime, monotonic
+from bascule.credentials.giving_back import give_back
 from bascule.credentials.link_clients import Secrets
 from bascule.credentials.link_target import Target
 from bascule.credentials.linked_tokens import (
@@ -26,6 +27,7 @@ from bascule.credentials.linked_tokens import (
 from bascule.errors import BasculeError
 from bascule.oauthclient.authorization import refresh
 from bascule.oauthclient.errors import (
+    UNKNOWN_CLIENT,
     GrantRefusedError,
     OAuthClientError,
     ServerUnavailableError,
@@ -251,19 +253,25 @@ class LinkedAccounts:
                 entropy=self._entropy,
             )
         except GrantRefusedError as exc:
-            if exc.is_final:
-                await self._end(account, "the authorization server has ended it")
+            is_registered = target.client is None and client.issuer is not None
+            if exc.is_final or (is_registered and exc.error in UNKNOWN_CLIENT):
+                await self._end(account, f"the authorization server says `{exc.error}`")
                 return None
             await self._release(account)
             return exc
         except OAuthClientError as exc:
             await self._release(account)
             return exc
-        await self._store.transact(
-            partial(
-                self._write, account=account, linked=linked.after(fresh), now=self._clock()
+        write = partial(self._write, account=account, linked=linked.after(fresh))
+        if await self._store.transact(partial(write, now=self._clock())):
+            await give_back(
+                target,
+                linked.server,
+                client,
+                fresh,
+                now=self._clock(),
+                entropy=self._entropy,
             )
-        )
         return None
 
     def _write(
@@ -272,8 +280,11 @@ class LinkedAccounts:
         account: LinkedAccount,
         linked: LinkedTokens,
         now: UnixTime,
-    ) -> None:
-        """Keep what a refresh brought, unless another one was there before."""
+    ) -> bool:
+        """Keep what a refresh brought, unless another one was there before.
+
+        True when the account has ended meanwhile, so that nobody will use it.
+        """
         if linked_accounts.refreshed(
             conn,
             account.id,
@@ -282,6 +293,9 @@ class LinkedAccounts:
             now=now,
         ):
             self._vault.put(conn, account.user, name_of(account.id), linked.encode())
+            return False
+        found = linked_accounts.find(conn, account.id)
+        return found is None or found.ended_at is not None
 
     async def _release(self, account: LinkedAccount) -> None:
         await self._store.transact(

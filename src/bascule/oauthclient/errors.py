@@ -36,6 +36,10 @@ class NotVouchedError(OAuthClientError):
     """The identity provider does not let its user use that server."""
 
 
+UNKNOWN_CLIENT = frozenset({"invalid_client", "unauthorized_client"})
+"""What servers answer that do not know a client, or not any more."""
+
+
 class GrantRefusedError(OAuthClientError):
     """The authorization server said no."""
 

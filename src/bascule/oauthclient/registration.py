@@ -99,6 +99,20 @@ async def register(
     return _registered(said, server.issuer, method)
 
 
+async def is_forgotten(url: str, policy: FetchPolicy) -> bool:
+    """Tell whether a server does not know the client of an authorization request.
+
+    It then says so on a page of its own, with an error status, and sends nobody back
+    (RFC 6749 §4.1.2.1). `url`: of a request that is made for this alone. A server that does
+    not answer tells nothing.
+    """
+    try:
+        async with send("GET", url, {"Accept": "text/html"}, b"", policy) as reply:
+            return reply.status in {400, 401} and "location" not in reply.headers
+    except FetchError:
+        return False
+
+
 def _registered(said: bytes, issuer: str, asked: Method) -> Client:
     """Read what was registered; the server may have changed what it was asked for."""
     try:

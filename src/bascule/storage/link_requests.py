@@ -130,6 +130,16 @@ def is_settled(
     return account is not None and account.linked_at >= row.asked_at
 
 
+def was_left(conn: Connection, *, user: str, connector: str) -> bool:
+    """Tell whether a user went to the authorization server lately and did not come back."""
+    query = select(table.c.id_hash).where(
+        table.c.user_name == user,
+        table.c.connector == connector,
+        table.c.state == "started",
+    )
+    return conn.execute(query.limit(1)).first() is not None
+
+
 def start(
     conn: Connection, id_hash: bytes, *, state_hash: bytes, flow: bytes, now: UnixTime
 ) -> bool:
