@@ -44,7 +44,8 @@ class Authority:
         certificate = builder.add_extension(alternatives, critical=False).sign(
             self.key, SHA256()
         )
-        paths = folder / f"{names[0]}.pem", folder / f"{names[0]}.key"
+        file = names[0].replace("/", "_")
+        paths = folder / f"{file}.pem", folder / f"{file}.key"
         paths[0].write_bytes(certificate.public_bytes(Encoding.PEM))
         paths[1].touch(0o600)
         paths[1].write_bytes(
@@ -89,4 +90,5 @@ def _general_name(name: str) -> x509.GeneralName:
     try:
         return x509.IPAddress(ipaddress.ip_address(name))
     except ValueError:
-        return x509.DNSName(name)
+        uri = "://" in name
+        return x509.UniformResourceIdentifier(name) if uri else x509.DNSName(name)

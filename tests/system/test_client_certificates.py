@@ -22,7 +22,13 @@ MORE = """
 url = "http://127.0.0.1:{port}/mcp"
 require = "mtls"
 mode = "observe"
+
+[agents.certificates]
+nightly = "spiffe://corp.example/ns/shop/nightly"
+hosted = "dns:mine.example"
+public = "dns:mine.example"
 """
+NIGHTLY = "spiffe://corp.example/ns/shop/nightly"
 
 
 Files = tuple[str, str]
@@ -37,6 +43,7 @@ class Site:
     mine: Files
     other: Files
     stranger: Files
+    nightly: Files
 
     def post(self, path: str, shown: Files | None, **more: Any) -> requests.Response:
         """Send something, with a certificate or without one."""
@@ -53,6 +60,13 @@ class Site:
             "scope": f"mcp:{connector}",
         }
         return self.post("/oauth/token", shown, data=form)
+
+    def by_certificate(
+        self, agent: str, shown: Files | None, **more: str
+    ) -> requests.Response:
+        """Ask for a token for an agent that has nothing but its certificate."""
+        form = {"grant_type": "client_credentials", "scope": "mcp:desk", "client_id": agent}
+        return self.post("/oauth/token", shown, data={**form, **more})
 
     def call(self, token: str, shown: Files | None, connector: str = "desk") -> int:
         body = body_of("tools/list")
@@ -84,6 +98,9 @@ def site(tmp_path_factory: pytest.TempPathFactory, recorder: Recorder) -> Iterat
     text = bascule.config.read_text().replace('public_url = "http:', 'public_url = "https:')
     bascule.config.write_text(text)
     secret = bascule.ask("agent", "add", "headless", "--secret")["client_secret"]
+    for name in ("nightly", "hosted", "unnamed"):
+        bascule.ask("agent", "add", name, "--workload")
+    bascule.ask("agent", "add", "public", "--redirect-uri", "https://a.example/cb")
     bascule.start()
     try:
         yield Site(
@@ -93,6 +110,7 @@ def site(tmp_path_factory: pytest.TempPathFactory, recorder: Recorder) -> Iterat
             written(authority, folder, "mine.example"),
             written(authority, folder, "other.example"),
             written(new_authority(), folder, "stranger.example"),
+            written(authority, folder, NIGHTLY),
         )
     finally:
         bascule.kill()
@@ -129,3 +147,48 @@ def test_who_shows_none_is_served_as_ever(site: Site) -> None:
 def test_a_certificate_of_nobody_who_is_trusted_ends_the_connection(site: Site) -> None:
     with pytest.raises(requests.ConnectionError):
         site.token(site.stranger)
+
+
+def test_an_agent_is_known_by_the_name_in_its_certificate(site: Site) -> None:
+    for agent, shown in (("nightly", site.nightly), ("hosted", site.mine)):
+        answer = site.by_certificate(agent, shown)
+        assert answer.status_code == 200, answer.text
+        token = answer.json()["access_token"]
+        found = [site.call(token, it) for it in (shown, site.other, None)]
+        assert found == [200, 401, 401]
+        form = {"token": token, "client_id": agent}
+        assert site.post("/oauth/introspect", shown, data=form).json()["active"] is True
+        assert site.post("/oauth/introspect", site.other, data=form).status_code == 401
+    url = "/.well-known/oauth-authorization-server"
+    address = f"https://127.0.0.1:{site.bascule.public}{url}"
+    said = requests.get(address, verify=site.authority, timeout=PATIENCE).json()
+    assert "tls_client_auth" in said["token_endpoint_auth_methods_supported"]
+
+
+def test_no_other_certificate_is_the_agent_and_nothing_else_with_it(site: Site) -> None:
+    for agent, shown in (
+        ("nightly", None),
+        ("nightly", site.mine),
+        ("nightly", site.other),
+        ("hosted", site.nightly),
+        ("unnamed", site.nightly),
+        ("unknown", site.nightly),
+        ("headless", site.mine),
+        ("public", site.mine),
+    ):
+        answer = site.by_certificate(agent, shown)
+        assert answer.status_code in {400, 401}, (agent, answer.text)
+        assert "access_token" not in answer.text
+    for more in ({"client_secret": "x"}, {"client_assertion": "x.y.z"}):
+        assert site.by_certificate("nightly", site.nightly, **more).status_code in {
+            400,
+            401,
+        }
+
+
+def test_a_disabled_agent_has_a_certificate_in_vain(site: Site) -> None:
+    assert site.bascule.cli("agent", "disable", "hosted").exit_code == 0
+    try:
+        assert site.by_certificate("hosted", site.mine).status_code == 401
+    finally:
+        site.bascule.cli("agent", "enable", "hosted")

@@ -519,3 +519,27 @@ def test_who_vouches_must_be_somebody() -> None:
     )
     assert paths(credential) == ["connectors.a.credential.kind"]
     assert paths(credential + provider) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "good"),
+    [
+        ("spiffe://corp.example/ns/shop", True),
+        ("dns:agent.corp.example", True),
+        ("dns:*.corp.example", False),
+        ("spiffe://corp.example/*", False),
+        ("dns:Agent.example", False),
+        ("dns:", False),
+        ("agent.example", False),
+        ("CN=agent", False),
+    ],
+)
+def test_names_in_certificates_stand_in_full(name: str, good: bool) -> None:
+    table = f'[agents.certificates]\nnightly = "{name}"\n'
+    tls = (
+        '[server]\npublic_url = "https://localhost:8420"\n'
+        'tls = { cert = "file:/c", key = "file:/k", client_ca = "file:/a" }\n'
+    )
+    where = "agents.certificates.nightly"
+    assert paths(tls + table) == ([] if good else [where])
+    assert where in paths(table)  # without an authority, nobody can show one

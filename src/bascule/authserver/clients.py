@@ -17,6 +17,7 @@ from bascule.authserver.parameters import Parameters
 from bascule.authserver.server import AuthorizationServer, digest_of
 from bascule.authserver.workloads import is_workload, read_assertion, shown_workload
 from bascule.clock import UnixTime
+from bascule.config.model import Config
 from bascule.identity.client_assertion import (
     Assertion,
     InvalidAssertionError,
@@ -30,6 +31,7 @@ from bascule.identity.foreign_token import Unverified
 from bascule.identity.workload import NoWorkloadError, ShownWorkload
 from bascule.storage import agents, used_assertions
 from bascule.storage.agents import Agent
+from bascule.web.source import certificate_of
 
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 SPIFFE_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-spiffe"
@@ -153,7 +155,7 @@ async def authenticate(
         case "private_key_jwt":
             await _check_assertion(server, client, shown)
         case "workload":
-            raise InvalidClientError("it authenticates by tokens of its platform alone")
+            _check_certificate(server.config(), request, shown)
     return client
 
 
@@ -223,6 +225,18 @@ def _basic(header: str, client_id: str | None) -> Credentials:
     if client_id not in {None, found.client_id}:
         raise InvalidRequestError("`client_id` is not the header's")
     return found
+
+
+def _check_certificate(config: Config, request: Request, shown: Credentials) -> None:
+    """Want a certificate with the agent's name (RFC 8705 §2.1), and nothing else."""
+    name = config.agents.certificates.get(shown.client_id)
+    certificate = certificate_of(request)
+    if shown.secret is not None or shown.assertion is not None:
+        raise InvalidClientError("it has neither secret nor keys")
+    if name is None or certificate is None or name not in certificate.names:
+        raise InvalidClientError(
+            "neither a token nor a certificate says that it is this agent"
+        )
 
 
 def _check_secret(agent: Agent, shown: Credentials) -> None:

@@ -26,6 +26,8 @@ def metadata(issuer: str, config: Config) -> dict[str, object]:
     would learn which connectors there are. Each resource's own metadata names its scope.
     """
     clients, tls = config.clients, config.server.tls
+    by_certificate = ["tls_client_auth"] if config.agents.certificates else []
+    confidential = CONFIDENTIAL + by_certificate
     document: dict[str, object] = {
         "issuer": issuer,
         "authorization_endpoint": f"{issuer}/oauth/authorize",
@@ -37,11 +39,11 @@ def metadata(issuer: str, config: Config) -> dict[str, object]:
         "response_modes_supported": ["query"],
         "grant_types_supported": list(GRANT_TYPES),
         "code_challenge_methods_supported": [METHOD],
-        "token_endpoint_auth_methods_supported": ["none", *CONFIDENTIAL],
+        "token_endpoint_auth_methods_supported": ["none", *confidential],
         "token_endpoint_auth_signing_alg_values_supported": list(ALGORITHMS),
-        "revocation_endpoint_auth_methods_supported": ["none", *CONFIDENTIAL],
+        "revocation_endpoint_auth_methods_supported": ["none", *confidential],
         "revocation_endpoint_auth_signing_alg_values_supported": list(ALGORITHMS),
-        "introspection_endpoint_auth_methods_supported": CONFIDENTIAL,
+        "introspection_endpoint_auth_methods_supported": confidential,
         "introspection_endpoint_auth_signing_alg_values_supported": list(ALGORITHMS),
         "authorization_response_iss_parameter_supported": True,
         "authorization_details_types_supported": [TYPE],

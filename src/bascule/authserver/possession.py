@@ -47,7 +47,7 @@ async def shown_possession(
     if len(proofs) > 1:
         raise InvalidDpopProofError("there is more than one proof")
     certificate = certificate_of(request)
-    cnf = None if certificate is None else Confirmation(certificate=certificate)
+    cnf = None if certificate is None else Confirmation(certificate=certificate.digest)
     if proofs:
         proof = _verified(server, request, proofs[0])
         use = partial(

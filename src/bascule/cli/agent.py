@@ -41,7 +41,8 @@ def agent() -> None:
 @click.option(
     "--workload",
     is_flag=True,
-    help="It authenticates by tokens of its platform, as `[workloads]` says.",
+    help="It authenticates by tokens of its platform, as `[workloads]` says, or by a "
+    "certificate, as `[agents.certificates]` does.",
 )
 @click.option("--redirect-uri", "redirect_uris", multiple=True, help="Repeatable.")
 @as_json_option

@@ -13,7 +13,7 @@ from msgspec import Meta, field
 
 from bascule.config.credentials import Credential
 from bascule.config.introspection import Introspection
-from bascule.config.possession import Dpop, Possession
+from bascule.config.possession import CertificateName, Dpop, Possession
 from bascule.config.providers import Provider, ProviderName
 from bascule.config.table import SecretRef, Table
 from bascule.config.vault import VaultTable
@@ -206,6 +206,10 @@ class Agents(Table, frozen=True):
     """By client id; entries as in `roles.*.allow`."""
     require: dict[str, Possession] = field(default_factory=dict)
     """What an agent must show beside a token, by client id; see `connectors.*.require`."""
+    certificates: dict[str, CertificateName] = field(default_factory=dict)
+    """By which name in its certificate an agent authenticates, by client id, as `bascule
+    agent add CLIENT_ID --workload` registered it (`tls_client_auth`): a URI, as
+    `spiffe://…`, or `dns:HOST`."""
 
 
 class Clients(Table, frozen=True):

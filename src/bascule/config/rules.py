@@ -152,6 +152,9 @@ def _certificates(config: Config) -> Found:
     tls = config.server.tls
     if tls is not None and tls.client_ca is not None:
         return
+    for name in config.agents.certificates:
+        where = below("agents.certificates", name)
+        yield where, "needs `server.tls.client_ca`, or nobody can show a certificate"
     connectors = {name: it.require for name, it in config.connectors.items()}
     for where, demanded in (
         *((f"{below('connectors', name)}.require", it) for name, it in connectors.items()),

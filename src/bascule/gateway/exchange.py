@@ -9,6 +9,7 @@ from bascule.clock import monotonic
 from bascule.config.model import Limits
 from bascule.gateway.seen_head import SeenHead
 from bascule.gateway.steps import Step
+from bascule.identity.client_certificate import ClientCertificate
 
 Headers = bytes
 """Header lines, each with its line end."""
@@ -30,7 +31,7 @@ class Connection(Protocol):
 
     limits: Limits
     peer: str
-    certificate: str | None
+    certificate: ClientCertificate | None
 
     def expect_body(self, exchange: Exchange) -> None:
         """Tell a client that asks first to send its body."""
@@ -96,7 +97,7 @@ class Exchange:
         self.peer = connection.peer
         """Address of the client, without port; behind a proxy, as that says."""
         self.certificate = connection.certificate
-        """Digest of the certificate that the client showed (RFC 8705 §3.1)."""
+        """What the client showed, verified (RFC 8705)."""
         self.method = ""
         self.target = b""
         self.version = ""

@@ -21,7 +21,7 @@ from bascule.gateway.heads import head_problem
 from bascule.gateway.proxies import Proxies
 from bascule.gateway.seen_head import MAX_BYTES, SeenHead
 from bascule.gateway.steps import Step
-from bascule.identity.confirmation import certificate_digest
+from bascule.identity.client_certificate import ClientCertificate, client_certificate
 from bascule.net.addresses import source_network
 
 MAX_PIPELINED = 64
@@ -124,8 +124,8 @@ class ServerConnection(asyncio.Protocol):
         self._since = monotonic()
         """When the connection last came to rest or the request being read began."""
         self.peer = ""
-        self.certificate: str | None = None
-        """Digest of the certificate that the client has shown (RFC 8705 §3.1)."""
+        self.certificate: ClientCertificate | None = None
+        """What the client has shown, verified (RFC 8705)."""
 
     # asyncio.Protocol
 
@@ -134,7 +134,7 @@ class ServerConnection(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
         tls = transport.get_extra_info("ssl_object")
         shown = None if tls is None else tls.getpeercert(binary_form=True)
-        self.certificate = None if shown is None else certificate_digest(shown)
+        self.certificate = None if shown is None else client_certificate(shown)
         peername = transport.get_extra_info("peername")
         if isinstance(peername, tuple):
             self.peer = peername[0]

@@ -66,7 +66,8 @@ def prove(
     if "mtls" in wanted and certificate is None:
         reason = "token is not bound to a certificate, as is demanded"
         raise UnprovenError(reason, "invalid_token")
-    if certificate is not None and certificate != exchange.certificate:
+    shown = None if exchange.certificate is None else exchange.certificate.digest
+    if certificate is not None and certificate != shown:
         raise UnprovenError("token is bound to another certificate", "invalid_token")
     return None if key is None else _proof(exchange, key, resource, now, demands)
 

@@ -27,7 +27,8 @@ from bascule.storage.schema import agent_redirects, agents
 Origin = Literal["operator", "document", "dynamic"]
 """`agent add`, a client ID metadata document, or dynamic registration (RFC 7591)."""
 AuthMethod = Literal["none", "client_secret", "private_key_jwt", "workload"]
-"""`workload`: by tokens of a platform, see `[workloads]`."""
+"""`workload`: by tokens of a platform, or a certificate, see `[workloads]` and
+`[agents.certificates]`."""
 
 _EVERY = (
     select(agents, agent_redirects.c.redirect_uri)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from starlette.requests import Request
 
+from bascule.identity.client_certificate import ClientCertificate
 from bascule.net.addresses import source_network
 
 
@@ -12,10 +13,10 @@ def peer_of(request: Request) -> str:
     return request.client.host if request.client is not None else "unknown"
 
 
-def certificate_of(request: Request) -> str | None:
-    """Give the digest of the certificate that the client has shown, where TLS ends here."""
+def certificate_of(request: Request) -> ClientCertificate | None:
+    """Give the certificate that the client has shown, verified, where TLS ends here."""
     found = request.scope.get("bascule.certificate")
-    return found if isinstance(found, str) else None
+    return found if isinstance(found, ClientCertificate) else None
 
 
 def source_of(request: Request) -> str:
