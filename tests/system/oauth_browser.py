@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import requests
 from authlib.common.security import generate_token
@@ -19,7 +19,7 @@ from bascule.storage import browser_sessions
 from bascule.storage.store import open_store
 from bascule.web.cookies import SESSION_NAMES
 from bascule.web.sessions import _digest
-from patience import PATIENCE
+from patience import PATIENCE, until
 from system.server import Installation
 
 CALLBACK = "https://client.example/cb"
@@ -124,6 +124,39 @@ class Flow:
                 state=change.get("state", "state-1"),
             )
         return found
+
+
+def refreshed(bascule: Installation, token: str, source: str) -> dict[str, Any]:
+    """Refresh as the client `app` does, from an address of its own."""
+    form = {"grant_type": "refresh_token", "client_id": "app", "refresh_token": token}
+    headers = {"Content-Type": "application/x-www-form-urlencoded"}
+    before, bascule.source = bascule.source, source
+    try:
+        return bascule.send(urlencode(form).encode(), headers, path="/oauth/token").json
+    finally:
+        bascule.source = before
+
+
+def survives_a_lost_answer(token: str, at: Installation, then: Installation) -> None:
+    """Refresh at a server that dies with its answer, and go on at another, or the next.
+
+    The client has two ways out, and each refreshes by itself. Somebody who shows the token
+    of before, once it was gone on with, ends the family.
+    """
+    lost = refreshed(at, token, "127.0.0.2")["refresh_token"]
+    at.kill()
+    if then is at:
+        then.start()
+    for source in ("127.0.0.3", "127.0.0.2"):
+        again = refreshed(then, token, source)
+        assert again["refresh_token"] == lost
+        assert then.call(again["access_token"], "tools/list").status == 200
+    third = refreshed(then, lost, "127.0.0.3")
+    assert then.call(third["access_token"], "tools/list").status == 200
+    assert refreshed(then, token, "127.0.0.2")["error"] == "invalid_grant"
+    until(lambda: then.call(third["access_token"], "tools/list").status == 401)
+    last = refreshed(then, third["refresh_token"], "127.0.0.3")
+    assert last["error"] == "invalid_grant"
 
 
 def answer_of(location: str) -> dict[str, str]:

@@ -14,7 +14,14 @@ import pytest
 import requests
 
 from patience import PATIENCE, until
-from system.oauth_browser import CALLBACK, Flow, answer_of, sign_in, text_of
+from system.oauth_browser import (
+    CALLBACK,
+    Flow,
+    answer_of,
+    sign_in,
+    survives_a_lost_answer,
+    text_of,
+)
 from system.recorder import Recorder
 from system.server import Installation, serving
 
@@ -536,6 +543,10 @@ def test_a_retry_gets_the_same_successor(flow: Flow) -> None:
     assert len({it.json()["refresh_token"] for it in answers}) == 1
     assert len({it.json()["access_token"] for it in answers}) == 6
     assert all(works(flow.bascule, it.json()) for it in answers)
+
+
+def test_a_client_whose_answer_was_lost_in_a_crash_stays_signed_in(flow: Flow) -> None:
+    survives_a_lost_answer(flow.tokens()["refresh_token"], flow.bascule, flow.bascule)
 
 
 def test_a_token_that_is_used_again_later_ends_the_family(flow: Flow) -> None:

@@ -13,33 +13,24 @@ import requests
 
 from patience import PATIENCE, until
 from postgres import PostgresServer
-from system.oauth_browser import CALLBACK, Flow, answer_of
+from system.oauth_browser import CALLBACK, Flow, answer_of, survives_a_lost_answer
 from system.recorder import Recorder
-from system.server import Installation, install
+from system.replicas import on_postgres, replica
+from system.server import Installation
 from system.visitor import Visitor, set_up
 
 ATTEMPTS = 8
 
 
 @pytest.fixture
-def bascule(
-    tmp_path: Path, recorder: Recorder, postgres_server: PostgresServer
-) -> Iterator[Installation]:
-    made = install(tmp_path / "bascule", recorder)
-    for name, text in (
-        ("database", postgres_server.url(postgres_server.create())),
-        ("wrapping", base64.b64encode(bytes(range(32))).decode()),
-    ):
-        secret = tmp_path / name
-        secret.touch(0o600)
-        secret.write_text(text)
-    settings = (
-        f'[server]\ndatabase = "file:{tmp_path}/database"\n'
-        f'key_encryption = "file:{tmp_path}/wrapping"\n'
-    )
-    made.config.write_text(made.config.read_text().replace("[server]\n", settings))
+def database(postgres_server: PostgresServer, migrated_template: str) -> str:
+    return postgres_server.url(postgres_server.create(template=migrated_template))
+
+
+@pytest.fixture
+def bascule(tmp_path: Path, recorder: Recorder, database: str) -> Iterator[Installation]:
+    made = on_postgres(tmp_path / "one", recorder, database)
     made.ask("agent", "add", "app", "--redirect-uri", CALLBACK)
-    made.ask("user", "add", "bob")
     made.start("--workers", "2")
     try:
         yield made
@@ -94,6 +85,22 @@ def test_one_use_is_one_use_and_a_copied_token_ends_the_family(
     last = post(bascule, refresh_token=third["refresh_token"], **refresh)
     assert last.json()["error"] == "invalid_grant"
     assert bascule.wait_for_records("--type", "grant.reuse")
+
+
+def test_a_client_goes_on_at_the_replica_that_is_left(
+    tmp_path: Path, recorder: Recorder, bascule: Installation, database: str
+) -> None:
+    visitor = set_up(bascule, "dora")
+    flow = Flow(bascule, requests.Session())
+    form = {"grant_type": "authorization_code", "client_id": "app"}
+    code = answer_of(consent(flow, visitor))["code"]
+    tokens = post(bascule, code=code, code_verifier=flow.verifier, **form).json()
+    left = replica(tmp_path / "two", recorder, database, bascule)
+    left.start()
+    try:
+        survives_a_lost_answer(tokens["refresh_token"], bascule, left)
+    finally:
+        left.kill()
 
 
 def test_text_that_postgresql_does_not_take_is_refused_like_other_nonsense(
