@@ -14,6 +14,7 @@ from bascule.config.possession import Possession
 from bascule.gateway.callers import Caller, Callers, UnauthenticatedError
 from bascule.gateway.issuers import Issuers
 from bascule.gateway.possession import Demands, UnprovenError, prove
+from bascule.identity.client_certificate import ClientCertificate
 from bascule.identity.issuer_documents import read_keys
 from bascule.identity.keys import KeySet
 from bascule.identity.nonces import Nonces
@@ -68,7 +69,9 @@ def proven(
     if by is not None:
         headers[b"dpop"] = by.proof(HERE, now=NOW, token=shown)
     exchange: Any = SimpleNamespace(
-        header=headers.get, method="POST", certificate=certificate
+        header=headers.get,
+        method="POST",
+        certificate=certificate and ClientCertificate(certificate, frozenset()),
     )
     demands = Demands(NONCES, agents=agents or {})
     caller = admitted(shown, scheme)
