@@ -21,6 +21,7 @@ from bascule.authserver.errors import (
 from bascule.authserver.issue import Noted, TokenResponse, Wanted
 from bascule.authserver.parameters import Parameters
 from bascule.authserver.possession import require_possession
+from bascule.authserver.provisioned import as_provisioned, vouch
 from bascule.authserver.rereading import reread
 from bascule.authserver.scopes import requested_connector, requested_scopes
 from bascule.authserver.server import AuthorizationServer
@@ -32,12 +33,13 @@ from bascule.identity.id_jag import IdJag, InvalidIdJagError, verify_id_jag
 from bascule.identity.provider_claims import (
     BadClaimsError,
     NotAdmittedError,
+    Person,
     claimed_groups,
     person,
     require_admission,
 )
 from bascule.oauthclient.openid import NoSuchProviderError, ProviderUnavailableError
-from bascule.storage import federated_users, used_assertions, users
+from bascule.storage import used_assertions, users
 from bascule.storage.federated_users import FederatedUser
 from bascule.storage.store import Transaction
 
@@ -78,7 +80,9 @@ async def redeem_id_jag(
     who = await _user(server, name, provider, found)
     user = f"user:{found.issuer}|{found.subject}"
     wanted = Wanted(client, user, connector, scopes, None, details, provider=name)
-    work = partial(_note, wanted=wanted, found=found, who=who, now=server.clock())
+    work = partial(
+        _note, config=config, wanted=wanted, found=found, who=who, now=server.clock()
+    )
     noted = await server.change(work)
     if noted is None:
         raise InvalidGrantError("the assertion was shown before, or the user is disabled")
@@ -160,31 +164,45 @@ async def _user(
     user = f"{found.issuer}|{found.subject}"
     known = await server.store.look(partial(users.get, name=user))
     try:
-        groups = claimed_groups(found.claims, provider)
-        if known is not None and known.groups and not groups:
+        groups = (
+            [] if provider.provisions_groups else claimed_groups(found.claims, provider)
+        )
+        asks = not groups and not provider.provisions_groups
+        if asks and known is not None and known.groups:
             await reread(server, f"user:{user}")
             return None
         if groups is None:
             raise InvalidGrantError("the user's groups are not in the assertion")
-        said = person(found.claims, groups, provider)
-        require_admission(said, provider)
+        who, said = await _person(server, name, provider, found, groups)
     except (BadClaimsError, NotAdmittedError) as exc:
         raise InvalidGrantError("the user may not sign in here") from exc
     before = frozenset() if known is None else frozenset(known.groups)
     await _record_groups(
         server, user, before, {f"{found.issuer}|{it}" for it in said.groups}
     )
-    return _Vouched(
-        FederatedUser(
-            issuer=found.issuer,
-            subject=found.subject,
-            provider=name,
-            display_name=said.display_name,
-            email=said.email,
-            external_id=said.external_id,
-        ),
-        said.groups,
+    return _Vouched(who, said.groups)
+
+
+async def _person(
+    server: AuthorizationServer,
+    name: str,
+    provider: Provider,
+    found: IdJag,
+    groups: list[str],
+) -> tuple[FederatedUser, Person]:
+    """Put together who is vouched for. Raises `BadClaimsError`, `NotAdmittedError`."""
+    said = person(found.claims, groups, provider)
+    who = FederatedUser(
+        issuer=found.issuer,
+        subject=found.subject,
+        provider=name,
+        display_name=said.display_name,
+        email=said.email,
+        external_id=said.external_id,
     )
+    said = await as_provisioned(server, who, said)
+    require_admission(said, provider)
+    return who, said
 
 
 async def _record_groups(
@@ -208,7 +226,13 @@ async def _record_groups(
 
 
 def _note(
-    conn: Transaction, *, wanted: Wanted, found: IdJag, who: _Vouched | None, now: UnixTime
+    conn: Transaction,
+    *,
+    config: Config,
+    wanted: Wanted,
+    found: IdJag,
+    who: _Vouched | None,
+    now: UnixTime,
 ) -> Noted | None:
     """Note the assertion's use, the user and the token at once; None where one may not be.
 
@@ -218,6 +242,6 @@ def _note(
         conn, digest=found.digest, expires_at=found.expires_at, now=now
     ):
         return None
-    if who is not None and not federated_users.vouch(conn, who.user, who.groups, now=now):
+    if who is not None and not vouch(conn, config, who.user, who.groups, now=now):
         return None
     return issue.note(conn, wanted, jti=issue.new_jti(), now=now)

@@ -347,6 +347,8 @@ async def _groups(
 ) -> list[str]:
     """Give the groups, from wherever the provider says them."""
     profile = profile_of(provider)
+    if provider.provisions_groups:
+        return []  # provisioning says them, whatever a claim holds
     groups = claimed_groups(found.claims, provider)
     if groups is None:
         if profile.overage != "graph":

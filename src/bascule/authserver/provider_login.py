@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from urllib.parse import quote, urlsplit
 
@@ -22,16 +22,13 @@ from bascule.authserver.accounts import HOME, browser_of, remember_browser
 from bascule.authserver.kept_logins import keep, kept_of
 from bascule.authserver.provider_exchange import SignedIn
 from bascule.authserver.provider_problems import PROBLEMS, page_of
+from bascule.authserver.provisioned import as_provisioned, vouch
 from bascule.authserver.sealed import seal, unseal
 from bascule.authserver.server import AuthorizationServer
 from bascule.config.providers import Provider
 from bascule.identity.provider_claims import NotAdmittedError, require_admission
 from bascule.oauthclient.authorization import Pending, read_response
-from bascule.storage import (
-    federated_users,
-    provider_logins,
-    provider_sessions,
-)
+from bascule.storage import provider_logins, provider_sessions
 from bascule.storage.browser_sessions import BrowserSession
 from bascule.storage.provider_logins import ProviderLogin
 from bascule.storage.store import Transaction
@@ -127,6 +124,8 @@ class ProviderLogins:
             provider = self._exchange.providers.provider(name)
             code = read_response(request.url.query, pending)
             found = await self._exchange.finish(name, code, pending)
+            person = await as_provisioned(self._server, found.who, found.person)
+            found = replace(found, person=person)
             require_admission(found.person, provider)
         except PROBLEMS as exc:
             await self._refused(request, name, found, exc)
@@ -205,14 +204,15 @@ class ProviderLogins:
             user=f"user:{who.name}",
             admin={"method": "provider", "provider": who.provider},
         )
-        vouch = partial(
-            federated_users.vouch,
+        take_up = partial(
+            vouch,
+            config=self._server.config(),
             who=who,
-            groups=found.person.groups,
+            claimed=found.person.groups,
             now=site.clock(),
         )
         response = redirect(next_ or HOME)
-        if not await self._server.change(vouch) or not await begin_session(
+        if not await self._server.change(take_up) or not await begin_session(
             request,
             response,
             name=who.name,

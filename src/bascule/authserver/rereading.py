@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from dataclasses import replace
 from functools import partial
 
 from bascule.authserver.errors import InvalidGrantError, UnavailableError
 from bascule.authserver.kept_logins import keep_renewed, kept_of
 from bascule.authserver.provider_exchange import Kept, SignedIn
 from bascule.authserver.provider_problems import PROBLEMS
+from bascule.authserver.provisioned import as_provisioned, vouch
 from bascule.authserver.server import AuthorizationServer
 from bascule.identity.provider_claims import NotAdmittedError, require_admission
 from bascule.oauthclient.errors import GrantRefusedError
@@ -121,7 +123,9 @@ def _require_recent(server: AuthorizationServer, vouched: Vouched) -> None:
 async def _ask(server: AuthorizationServer, vouched: Vouched, kept: Kept) -> None:
     name = vouched.who.name
     try:
-        found = await server.exchange.ask_again(vouched.who, kept)
+        asked = await server.exchange.ask_again(vouched.who, kept)
+        person = await as_provisioned(server, asked.who, asked.person)
+        found = replace(asked, person=person)
         provider = server.exchange.providers.provider(vouched.who.provider)
         await _take(server, found, kept)
         require_admission(found.person, provider)
@@ -165,7 +169,7 @@ async def _take(server: AuthorizationServer, found: SignedIn, kept: Kept) -> Non
     def work(conn: Transaction) -> bool:
         federated_users.end_turn(conn, name=name)
         groups, now = found.person.groups, server.clock()
-        if not federated_users.vouch(conn, found.who, groups, now=now):
+        if not vouch(conn, server.config(), found.who, groups, now=now):
             return False  # nothing is kept of who was disabled, or forgotten, meanwhile
         fresh = found.kept
         keep_renewed(server.vault, conn, found.who, before=kept, fresh=fresh, now=now)

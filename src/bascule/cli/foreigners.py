@@ -52,7 +52,7 @@ def disable(context: CommandContext, who: Foreigner, *, as_json: bool) -> None:
 
 def enable(context: CommandContext, who: Foreigner, *, as_json: bool) -> None:
     """Let one in again."""
-    if who not in context.store().read(foreigners.every):
+    if not context.store().read(partial(foreigners.is_kept_out, who=who)):
         raise BasculeError(
             f"`{who.key}` is not disabled: `bascule {who.kind} list` shows who is"
         )

@@ -9,7 +9,7 @@ from bascule.config.addresses import is_loopback, web_address
 from bascule.config.event_names import KNOWN_NAMES, is_event_name
 from bascule.config.model import Config
 from bascule.config.paths import below
-from bascule.config.providers import Admission, Provider
+from bascule.config.providers import Admission, Provider, Scim
 
 Found = Iterator[tuple[str, str]]
 """Path and sentence of each problem."""
@@ -17,6 +17,8 @@ Found = Iterator[tuple[str, str]]
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?")
 _OPEN = {"google": "domains", "github": "groups"}
 """Kinds where anybody can get an account, and what says whose count."""
+_CHANGING = {"email", "name", "nickname", "preferred_username", "unique_name", "upn"}
+"""Claims that change, or change their owner."""
 _PERSONAL = {"consumers"}
 """Entra's tenants of nobody's company."""
 
@@ -24,6 +26,7 @@ _PERSONAL = {"consumers"}
 def broken_provider_rules(config: Config) -> Found:
     """Give every broken rule."""
     seen = {config.server.public_url: "Bascule itself"}
+    tokens: dict[str, str] = {}
     for name, provider in config.providers.items():
         path = below("providers", name)
         if _NAME.fullmatch(name) is None:
@@ -41,6 +44,8 @@ def broken_provider_rules(config: Config) -> Found:
             yield f"{path}.id_jag", "needs one issuer that signs for one organisation"
         yield from _signals(f"{path}.signals", provider)
         yield from _admission(f"{path}.admit", provider)
+        if provider.scim is not None:
+            yield from _scim(f"{path}.scim", provider, provider.scim, tokens)
 
 
 def _issuer(path: str, provider: Provider) -> Found:
@@ -100,6 +105,16 @@ def _signals(path: str, provider: Provider) -> Found:
                 below(f"{path}.events", name),
                 f"is no event: write one of {known}, or the URI of an event of its own",
             )
+
+
+def _scim(path: str, provider: Provider, scim: Scim, tokens: dict[str, str]) -> Found:
+    if provider.many_tenants or provider.kind == "github":
+        yield path, "needs a provider that speaks for one organisation"
+    if scim.claim in _CHANGING:
+        yield f"{path}.claim", "must be an id that stays with its user, such as `sub`"
+    if scim.token in tokens:
+        yield f"{path}.token", f"is that of {tokens[scim.token]} already: each has its own"
+    tokens[scim.token] = f"`{path}`"
 
 
 def _admission(path: str, provider: Provider) -> Found:

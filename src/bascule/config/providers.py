@@ -81,6 +81,23 @@ class Signals(Table, frozen=True):
     it names."""
 
 
+class Scim(Table, frozen=True):
+    """`[providers.NAME.scim]`: users and groups that the provider provisions.
+
+    It sends them to `/scim/NAME/v2` at `server.public_url` (RFC 7644).
+    """
+
+    token: SecretRef
+    """What the provider shows as its bearer token; 32 characters at least, for this
+    provider alone."""
+    claim: str = ""
+    """Claim of ID tokens that holds what SCIM calls `externalId`: this alone ties who signs
+    in to who is provisioned. Absent: `oid` of Entra, else `sub`."""
+    groups: bool = True
+    """Whether SCIM's groups, and they alone, say which groups users are in; with false only
+    users are provisioned, and groups are as the claim says."""
+
+
 class Provider(Table, frozen=True):
     """`[providers.NAME]`: an identity provider by which users sign in."""
 
@@ -109,6 +126,8 @@ class Provider(Table, frozen=True):
     """Who may sign in."""
     signals: Signals | None = None
     """Security events (CAEP, RISC) that it pushes. Absent: none are taken."""
+    scim: Scim | None = None
+    """Users and groups that it provisions by SCIM. Absent: none are taken."""
     id_jag: bool = False
     """Whether clients may show its assertions of who their user is (ID-JAG) in place of a
     login here: then the provider alone decides which client acts for whom."""
@@ -117,6 +136,11 @@ class Provider(Table, frozen=True):
     def iss(self) -> str:
         """The issuer, whether it was written or is that of the kind."""
         return self.issuer or OWN_ISSUERS.get(self.kind, "")
+
+    @property
+    def provisions_groups(self) -> bool:
+        """Whether groups are as it provisions them, whatever a claim says."""
+        return self.scim is not None and self.scim.groups
 
     @property
     def many_tenants(self) -> bool:

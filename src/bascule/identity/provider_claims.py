@@ -8,7 +8,7 @@ from typing import Any
 
 from bascule.config.providers import Provider
 from bascule.errors import BasculeError
-from bascule.identity.provider_profiles import profile_of
+from bascule.identity.provider_profiles import external_id_claim, profile_of
 
 MAX_SHOWN_CHARACTERS = 255
 MAX_GROUPS = 2000
@@ -73,7 +73,7 @@ def person(claims: Mapping[str, Any], groups: Iterable[str], provider: Provider)
         groups=known_groups(groups, provider),
         display_name=_shown(claims, "name", "preferred_username", "login"),
         email=_shown(claims, "email"),
-        external_id=_shown(claims, profile.external_id),
+        external_id=_shown(claims, external_id_claim(provider)),
         tenant=_shown(claims, "tid"),
         domain=_shown(claims, profile.domain_claim),
     )

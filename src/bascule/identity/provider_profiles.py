@@ -96,6 +96,14 @@ def profile_of(provider: Provider) -> Profile:
     return PROFILES[provider.kind]
 
 
+def external_id_claim(provider: Provider) -> str:
+    """Give the claim by which its provisioning calls a user; empty where nothing says."""
+    known = profile_of(provider).external_id
+    if provider.scim is None:
+        return known
+    return provider.scim.claim or known or "sub"
+
+
 def scopes_of(provider: Provider) -> tuple[str, ...]:
     """Give what is asked for."""
     profile = profile_of(provider)

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Row, and_, delete, insert, literal, or_, sele
 
 from bascule.clock import UnixTime
 from bascule.storage import issue_numbers
+from bascule.storage.enabled import ENABLED
 from bascule.storage.schema import browser_sessions, revocations, users
 
 Audience = Literal["public", "admin"]
@@ -41,7 +42,7 @@ class BrowserSession:
 _table = browser_sessions.c
 _in_force = and_(
     users.c.name == _table.user_name,
-    users.c.disabled_at.is_(None),
+    ENABLED,
     ~select(revocations.c.kind)
     .where(
         or_(
@@ -75,9 +76,7 @@ def begin(
     sessions go at the same time.
     """
     end(conn, token_hash=replaces)
-    enabled = select(users.c.name).where(
-        users.c.name == name, users.c.disabled_at.is_(None)
-    )
+    enabled = select(users.c.name).where(users.c.name == name, ENABLED)
     if conn.execute(enabled).scalar() is None:
         return None
     number = issue_numbers.take(conn, now=now)

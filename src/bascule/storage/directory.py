@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection, bindparam, select
 
 from bascule.identity.access_token import AccessToken
-from bascule.identity.revocation import Revocations
-from bascule.storage import agents, counters, revocations, users
+from bascule.identity.revocation import Revocation, Revocations
+from bascule.storage import agents, counters, revocations, scim_ended, users
+from bascule.storage.enabled import ENABLED
+from bascule.storage.foreigners import FOREVER
 from bascule.storage.schema import agents as agents_table
 from bascule.storage.schema import users as users_table
 
 BUILT_IN_AGENT = "bascule-cli"
 """The agent of `token issue` without `--agent`."""
 _ENABLED_USER = select(users_table.c.name).where(
-    users_table.c.name == bindparam("name"), users_table.c.disabled_at.is_(None)
+    users_table.c.name == bindparam("name"), ENABLED
 )
 _ENABLED_AGENT = select(agents_table.c.client_id).where(
     agents_table.c.client_id == bindparam("client_id"), agents_table.c.disabled_at.is_(None)
@@ -86,8 +88,18 @@ def load(conn: Connection) -> Directory:
                 if not agent.disabled
             },
         },
-        revocations=Revocations(revocations.every(conn)),
+        revocations=Revocations(_in_force(conn)),
     )
+
+
+def _in_force(conn: Connection) -> Iterator[Revocation]:
+    """Give all entries; of who is kept out, no token of the issuer counts either."""
+    kept_out = {f"user:{name}" for name in scim_ended.names(conn)}
+    for entry in revocations.every(conn):
+        if entry.kind == "user" and entry.key in kept_out:
+            yield replace(entry, revoked_at=FOREVER)
+        else:
+            yield entry
 
 
 def is_enabled(conn: Connection, *, user: str | None, client_id: str) -> bool:

@@ -7,14 +7,15 @@ users, and the first `|` parts the two. Never by e-mail: an address changes its 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping, Set
+from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection, Row, delete, insert, select, update
 
 from bascule.clock import UnixTime
-from bascule.storage import counters, foreigners
+from bascule.storage import counters, foreigners, scim_ended
 from bascule.storage.foreigners import Foreigner
+from bascule.storage.pieces import pieces
 from bascule.storage.schema import federated_users, user_groups, users
 
 
@@ -54,14 +55,21 @@ def vouch(
     """Take up what a provider says now, the whole list of groups included.
 
     `groups`: as the provider names them, without its issuer. False when the user is
-    disabled here: then nothing is changed.
+    disabled here, or provisioning ended it: then nothing is changed.
     """
     known = conn.execute(
-        select(users.c.disabled_at).where(users.c.name == who.name)
+        select(users.c.disabled_at, federated_users.c.external_id)
+        .outerjoin(federated_users, federated_users.c.user_name == users.c.name)
+        .where(users.c.name == who.name)
     ).first()
+    if not who.external_id and known is not None:
+        # Not all that a provider answers says it: who has one must not lose it.
+        who = replace(who, external_id=known.external_id or "")
     if known is not None and known.disabled_at is not None:
         return False
     if Foreigner("user", f"user:{who.name}") in foreigners.every(conn):
+        return False
+    if scim_ended.holds(conn, provider=who.provider, external_id=who.external_id):
         return False
     facts = {
         "provider": who.provider,
@@ -78,20 +86,30 @@ def vouch(
     else:
         same = federated_users.c.user_name == who.name
         conn.execute(update(federated_users).where(same).values(facts))
-    _set_groups(conn, who.name, {f"{who.issuer}|{group}" for group in groups})
+    set_groups(conn, {who.name: {f"{who.issuer}|{group}" for group in groups}})
     return True
 
 
-def _set_groups(conn: Connection, name: str, groups: set[str]) -> None:
-    of_user = user_groups.c.user_name == name
-    before = set(conn.execute(select(user_groups.c.group_name).where(of_user)).scalars())
-    if before == groups:
-        return
-    conn.execute(delete(user_groups).where(of_user))
-    rows = [{"user_name": name, "group_name": group} for group in sorted(groups)]
-    if rows:
-        conn.execute(insert(user_groups), rows)
-    counters.advance(conn, "generation")
+def set_groups(conn: Connection, wanted: Mapping[str, Set[str]]) -> None:
+    """Put users into groups, and out of all others; by names, `ISSUER|NAME` of groups."""
+    changed: dict[str, Set[str]] = {}
+    for names in pieces(wanted):
+        before: dict[str, set[str]] = {name: set() for name in names}
+        rows = select(user_groups).where(user_groups.c.user_name.in_(names))
+        for row in conn.execute(rows):
+            before[row.user_name].add(row.group_name)
+        changed |= {it: wanted[it] for it in names if before[it] != wanted[it]}
+    for names in pieces(changed):
+        conn.execute(delete(user_groups).where(user_groups.c.user_name.in_(names)))
+    new = [
+        {"user_name": name, "group_name": group}
+        for name, groups in changed.items()
+        for group in sorted(groups)
+    ]
+    if new:
+        conn.execute(insert(user_groups), new)
+    if changed:
+        counters.advance(conn, "generation")
 
 
 def get(conn: Connection, name: str) -> Vouched | None:
@@ -110,6 +128,19 @@ def known_as(conn: Connection, *, provider: str, external_id: str) -> list[Vouch
         federated_users.c.external_id == external_id,
     )
     return [_vouched(row) for row in conn.execute(found)]
+
+
+def all_known_as(
+    conn: Connection, *, provider: str, external_ids: Collection[str]
+) -> Iterator[tuple[str, str, str]]:
+    """Give whom provisioning means by ids: name, issuer and id of each."""
+    for some in pieces(external_ids):
+        found = select(federated_users).where(
+            federated_users.c.provider == provider,
+            federated_users.c.external_id.in_(some),
+        )
+        for row in conn.execute(found):
+            yield row.user_name, row.issuer, row.external_id
 
 
 def take_turn(conn: Connection, *, name: str, now: UnixTime, seconds: int) -> bool:

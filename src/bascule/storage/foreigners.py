@@ -14,7 +14,7 @@ from sqlalchemy import Connection, and_, delete, select, update
 
 from bascule.clock import UnixTime
 from bascule.identity.revocation import Kind
-from bascule.storage import revocations
+from bascule.storage import revocations, scim_ended
 from bascule.storage.schema import revocations as table
 from bascule.storage.schema import users
 
@@ -53,9 +53,10 @@ def _mark(conn: Connection, who: Foreigner, *, disabled_at: UnixTime | None) -> 
 def enable(conn: Connection, *, who: Foreigner, now: UnixTime) -> bool:
     """Let one in again; what was issued until now stays revoked.
 
-    False when it was not disabled.
+    Also who was ended by provisioning, until that says so again. False when it was neither.
     """
-    if who not in every(conn):
+    ended = who.kind == "user" and scim_ended.lift_user(conn, who.key[len("user:") :])
+    if who not in every(conn) and not ended:
         return False
     conn.execute(
         delete(table).where(and_(table.c.kind == who.kind, table.c.key == who.key))
@@ -65,6 +66,13 @@ def enable(conn: Connection, *, who: Foreigner, now: UnixTime) -> bool:
     )
     _mark(conn, who, disabled_at=None)
     return True
+
+
+def is_kept_out(conn: Connection, *, who: Foreigner) -> bool:
+    """Tell whether one is disabled, or was ended by provisioning."""
+    return who in every(conn) or (
+        who.kind == "user" and who.key.removeprefix("user:") in scim_ended.names(conn)
+    )
 
 
 def every(conn: Connection) -> list[Foreigner]:

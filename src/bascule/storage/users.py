@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, Connection, and_, insert, select, true, up
 
 from bascule.clock import UnixTime
 from bascule.storage import browser_sessions, counters, passkeys, passwords, revocations
+from bascule.storage.enabled import ENABLED
 from bascule.storage.schema import user_groups, users
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,62}")
@@ -28,6 +29,7 @@ class User:
     groups: tuple[str, ...]
     is_admin: bool
     disabled: bool
+    """By an administrator, or because provisioning ended it."""
 
 
 def add(
@@ -82,14 +84,15 @@ def _found(conn: Connection, condition: ColumnElement[bool]) -> list[User]:
     groups: dict[str, list[str]] = {}
     for row in conn.execute(memberships):
         groups.setdefault(row.user_name, []).append(row.group_name)
+    found = select(users, ENABLED.label("enabled")).where(condition).order_by(users.c.name)
     return [
         User(
             name=row.name,
             groups=tuple(groups.get(row.name, ())),
             is_admin=row.is_admin,
-            disabled=row.disabled_at is not None,
+            disabled=not row.enabled,
         )
-        for row in conn.execute(select(users).where(condition).order_by(users.c.name))
+        for row in conn.execute(found)
     ]
 
 
