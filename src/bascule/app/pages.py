@@ -27,6 +27,8 @@ from bascule.net.fetch import FetchPolicy
 from bascule.oauthclient.workload_keys import WorkloadKeys
 from bascule.provisioning.listener import Listener
 from bascule.provisioning.routes import notice_routes
+from bascule.provisioning.scim.endpoint import scim_route
+from bascule.provisioning.scim.frame import Scim
 from bascule.storage.sealed_arguments import arguments_key
 from bascule.web.headers import SecurityHeaders
 from bascule.web.page import no_such_page
@@ -78,6 +80,7 @@ def public_pages(parts: PageParts) -> Starlette:
         *oauth_routes(server),
         *link_routes(parts.config, parts.place),
         *notice_routes(_listener(parts, server)),
+        scim_route(_scim(parts, server)),
     ]
     made = public_application(url, jwks, parts.late, routes)
     made.state.site = site
@@ -103,6 +106,19 @@ def _listener(parts: PageParts, server: AuthorizationServer) -> Listener:
         secret=lambda it: parts.place.secrets(parts.config().vault)(it),
         note_change=server.note_change,
         clock=system_clock,
+    )
+
+
+def _scim(parts: PageParts, server: AuthorizationServer) -> Scim:
+    return Scim(
+        url=server.issuer,
+        store=server.store,
+        records=server.records,
+        config=parts.config,
+        secret=lambda it: parts.place.secrets(parts.config().vault)(it),
+        changed=server.changed,
+        clock=system_clock,
+        entropy=system_entropy,
     )
 
 
