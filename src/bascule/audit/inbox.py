@@ -43,6 +43,20 @@ class Segment:
         """Name the chain that this is a link of."""
         return f"{self.writer} {self.boot}"
 
+    @property
+    def row(self) -> tuple[str, str, int, int, bytes, bytes, bytes, bytes]:
+        """Give all its parts, in the order in which they stand here."""
+        return (
+            self.writer,
+            self.boot,
+            self.first,
+            self.count,
+            self.prev,
+            self.head,
+            self.leaves,
+            self.openings,
+        )
+
     def entries(self, key: bytes) -> Packed:
         """Give the records. Raises `TamperedLogError` unless all is as it was written."""
         if not hmac.compare_digest(self.head, _head(key, self)):

@@ -96,19 +96,7 @@ class DatabaseInbox:
                 raise LogUnavailableError("the connection of this chain is gone")
             connection.execute("SELECT pg_advisory_lock(%s)", [_number(segment.chain)])
             self._chains.add(segment.chain)
-        connection.execute(
-            _INSERT,
-            [
-                segment.writer,
-                segment.boot,
-                segment.first,
-                segment.count,
-                segment.prev,
-                segment.head,
-                segment.leaves,
-                segment.openings,
-            ],
-        )
+        connection.execute(_INSERT, segment.row)
 
     def probe(self) -> None:
         """Find out whether the database takes commits; raises what `write` would."""

@@ -100,19 +100,7 @@ class SqliteInbox:
                 self._insert(kept)
 
     def _insert(self, segment: Segment) -> None:
-        self._writes.execute(
-            _INSERT,
-            (
-                segment.writer,
-                segment.boot,
-                segment.first,
-                segment.count,
-                segment.prev,
-                segment.head,
-                segment.leaves,
-                segment.openings,
-            ),
-        )
+        self._writes.execute(_INSERT, segment.row)
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[None]:
