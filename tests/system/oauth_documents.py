@@ -39,6 +39,7 @@ from bascule.storage.store import Store, open_store
 from bascule.web.cookies import SESSION_NAMES
 from bascule.web.sessions import _digest
 from certificates import Authority
+from patience import PATIENCE
 
 T = TypeVar("T")
 URL = "http://localhost:8420"
@@ -60,6 +61,11 @@ class Host:
     answers: dict[str, tuple[int, dict[str, str], bytes]] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
     connections: int = 0
+    speaks: threading.Event = field(default_factory=threading.Event)
+    """Until it is set, nothing is answered; it is, but in tests of slow hosts."""
+
+    def __post_init__(self) -> None:
+        self.speaks.set()
 
     def address(self, path: str = "/id.json") -> str:
         return f"https://{HOST}:{self.port}{path}"
@@ -102,6 +108,7 @@ def hosting(authority: Authority, folder: Path) -> Iterator[Host]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             host.asked.append(self.path)
+            host.speaks.wait(PATIENCE)
             status, headers, body = host.answers.get(self.path, (404, {}, b""))
             self.send_response(status)
             for name, value in headers.items():

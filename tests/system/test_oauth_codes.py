@@ -280,6 +280,10 @@ def test_a_verified_client_need_not_ask_twice_for_the_same(bascule: Installation
     assert "/consent?" in flow.open(flow.link(resource=other)).headers["location"]
     elsewhere = Flow(bascule, sign_in(bascule, "alice"), "known")
     assert "/consent?" in elsewhere.open(elsewhere.link()).headers["location"]
+    # Nobody inherits it: no other client, as verified and with the same redirect as it is.
+    bascule.ask("agent", "add", "heir", "--secret", "--redirect-uri", CALLBACK)
+    heir = Flow(bascule, flow.browser, "heir")
+    assert "/consent?" in heir.open(heir.link(scope="desk.echo")).headers["location"]
     bascule.ask("revoke", "--user", "bob", "--reason", "r")
     flow.browser = sign_in(bascule, "bob")
     assert "/consent?" in flow.open(flow.link(scope="desk.echo")).headers["location"]

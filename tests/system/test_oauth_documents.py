@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -316,6 +316,76 @@ def test_a_private_address_is_not_called(place: Place, host: Host) -> None:
 
     without_injection(place).run(work)
     assert host.connections == 0
+
+
+METADATA = (
+    ["169.254.169.254"],
+    ["127.0.0.1", "169.254.169.254"],
+    ["::ffff:169.254.169.254"],
+    ["fd00:ec2::254"],
+    ["100.100.100.200"],
+)
+"""Where clouds tell machines their credentials, and how a name may lead there."""
+
+
+@dataclass
+class Names:
+    """A name server of a stranger: another answer each time."""
+
+    answers: list[list[str]]
+    asked: int = 0
+
+    async def __call__(self, _: str, __: int) -> list[str]:
+        self.asked += 1
+        return self.answers[min(self.asked, len(self.answers)) - 1]
+
+
+def test_no_name_leads_to_a_metadata_address(
+    place: Place, host: Host, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whatever it resolves to at first, then, or beside a good address."""
+    assert place.fetching is not None
+    names = Names([["127.0.0.1"], *METADATA])
+    rebound = replace(place, fetching=replace(place.fetching, resolver=names))
+
+    async def work(browser: Browser) -> None:
+        found = await browser.authorize(host.publish("/first.json"))
+        assert found.headers["location"].startswith("/consent")
+        for number, _ in enumerate(METADATA):
+            refused = await browser.authorize(host.publish(f"/{number}.json"))
+            assert refused.status_code == 400
+        assert caplog.text.count("private address") == len(METADATA)
+
+    rebound.run(work)
+    assert (host.connections, names.asked) == (1, 1 + len(METADATA))
+    assert host.asked == ["/first.json"]
+
+
+def test_no_answer_leads_there_and_none_is_endless(
+    place: Place, host: Host, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert place.fetching is not None
+    quick = replace(place, fetching=replace(place.fetching, seconds=0.3))
+    there = {"Location": "https://169.254.169.254/latest/meta-data/"}
+
+    async def work(browser: Browser) -> None:
+        host.speaks.clear()
+        assert (await browser.authorize(host.publish("/slow.json"))).status_code == 400
+        host.speaks.set()
+
+    quick.run(work)
+    assert "longer than 0.3 s" in caplog.text
+
+    async def more(browser: Browser) -> None:
+        for status in (301, 302, 303, 307, 308):
+            host.put("/id.json", b"", status=status, headers=there)
+            assert (await browser.authorize(host.address())).status_code == 400
+        large = host.publish("/large.json", client_uri="x" * (70 << 10))
+        assert (await browser.authorize(large)).status_code == 400
+        assert "too large" in caplog.text
+
+    place.run(more)
+    assert host.asked == ["/slow.json", *["/id.json"] * 5, "/large.json"]
 
 
 def test_nobody_else_makes_the_server_fetch(place: Place, host: Host) -> None:

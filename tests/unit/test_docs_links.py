@@ -11,6 +11,7 @@ ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 CODE_PATH = re.compile(r"`((?:src|tests|docs|scripts|requirements)/[\w./-]+)`")
+NAMED_TEST = re.compile(r"\[`(test_\w+)`\]\(([^)\s]+)\)")
 TITLE = re.compile(r"^#+ +(.*)$", re.MULTILINE)
 
 
@@ -43,6 +44,12 @@ def test_links_lead_to_pages_and_titles_that_exist(page: Path) -> None:
 def test_files_that_a_page_names_exist(page: Path) -> None:
     named = CODE_PATH.findall(page.read_text())
     assert [name for name in named if not (ROOT / name).exists()] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_tests_that_a_page_names_are_where_it_says(page: Path) -> None:
+    for name, place in NAMED_TEST.findall(page.read_text()):
+        assert f"def {name}(" in (page.parent / place).read_text(), name
 
 
 def test_a_link_that_leads_nowhere_is_found(tmp_path: Path) -> None:
