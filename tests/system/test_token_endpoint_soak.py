@@ -13,8 +13,10 @@ from urllib.parse import urlencode, urlsplit
 import psutil
 import pytest
 
+from postgres import PostgresServer
 from system.oauth_browser import CALLBACK, Flow, answer_of, sign_in
 from system.recorder import Recorder
+from system.replicas import on_postgres
 from system.server import Installation, serving
 
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(600)]
@@ -36,10 +38,34 @@ def test_tokens_for_a_second_of_cpu(
         measured = {
             "for agents": _measure(bascule, [_headless(bascule, secret)] * CLIENTS),
             "refreshed": _measure(bascule, [_app(bascule) for _ in range(CLIENTS)]),
+            "for one agent": _measure(bascule, [_headless(bascule, secret)]),
+            "refreshed by one": _measure(bascule, [_app(bascule)]),
         }
     with capsys.disabled():
-        for name, (a_second, a_cpu_second) in measured.items():
-            print(f"\n{name}: {a_second:.0f}/s, {a_cpu_second:.0f} a CPU second")
+        _print(measured)
+
+
+def test_tokens_for_a_second_of_cpu_with_postgresql(
+    tmp_path: Path,
+    recorder: Recorder,
+    postgres_server: PostgresServer,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    url = postgres_server.url(postgres_server.create())
+    bascule = on_postgres(tmp_path, recorder, url)
+    secret = str(bascule.ask("agent", "add", "headless", "--secret")["client_secret"])
+    bascule.start()
+    try:
+        found = _measure(bascule, [_headless(bascule, secret)] * CLIENTS)
+    finally:
+        bascule.kill()
+    with capsys.disabled():
+        _print({"for agents, in PostgreSQL": found})
+
+
+def _print(measured: dict[str, tuple[float, float]]) -> None:
+    for name, (a_second, a_cpu_second) in measured.items():
+        print(f"\n{name}: {a_second:.0f}/s, {a_cpu_second:.0f} a CPU second")
 
 
 def _headless(bascule: Installation, secret: str) -> Client:
