@@ -16,6 +16,7 @@ from bascule.lock.resolve import Resolution
 from bascule.storage.migrate import migrate
 from bascule.storage.postgres import open_postgres
 from bascule.storage.store import open_store
+from memory import on_disk, write_into_memory
 from ports import free_ports
 from postgres import OpenStore, PostgresServer, postgres_cluster
 from provenance import assets_once
@@ -26,6 +27,8 @@ from supply_chain import InStore, installed_once
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
 
+write_into_memory()
+
 
 MOST_WORKERS = 12
 """Each has a PostgreSQL and a Chromium of its own, in time."""
@@ -34,6 +37,19 @@ MOST_WORKERS = 12
 def pytest_xdist_auto_num_workers() -> int:
     """Say what `-n auto` is: two workers for each core, since most tests wait."""
     return min(2 * len(os.sched_getaffinity(0)), MOST_WORKERS)
+
+
+@pytest.fixture
+def tmp_path(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
+    """Give a folder: one on disk for tests that are marked so.
+
+    Memory is below `/dev`, where no folder is granted to a server or looked at in a scan.
+    """
+    if request.node.get_closest_marker("on_disk") is None:
+        yield tmp_path
+        return
+    with on_disk() as folder:
+        yield folder
 
 
 @pytest.fixture(scope="session")
@@ -63,26 +79,28 @@ def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def open_empty(request: pytest.FixtureRequest, tmp_path: Path) -> OpenStore:
+def open_empty(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[OpenStore]:
     """Give what opens an empty database, of either engine."""
     if request.param == "sqlite":
-        return lambda: open_store(tmp_path / "state.db")
+        yield lambda: open_store(tmp_path / "state.db")
+        return
     server: PostgresServer = request.getfixturevalue("postgres_server")
-    url = server.url(server.create())
-    return lambda: open_postgres(url)
+    with server.holding() as url:
+        yield lambda: open_postgres(url)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def open_state(request: pytest.FixtureRequest, tmp_path: Path) -> OpenStore:
+def open_state(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[OpenStore]:
     """Give what opens a database with all tables, of either engine."""
     if request.param == "sqlite":
         template: Path = request.getfixturevalue("migrated_file")
         path = shutil.copy(template, tmp_path / "state.db")
-        return lambda: open_store(path)
+        yield lambda: open_store(path)
+        return
     server: PostgresServer = request.getfixturevalue("postgres_server")
     database: str = request.getfixturevalue("migrated_template")
-    url = server.url(server.create(template=database))
-    return lambda: open_postgres(url)
+    with server.holding(template=database) as url:
+        yield lambda: open_postgres(url)
 
 
 @pytest.fixture(params=["folder", "postgresql"])
@@ -94,11 +112,12 @@ def any_log(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[LogFolde
         return
     server: PostgresServer = request.getfixturevalue("postgres_server")
     template: str = request.getfixturevalue("migrated_template")
-    use_database(data_dir, server.url(server.create(template=template)))
-    try:
-        yield new_log(data_dir)
-    finally:
-        close_databases()
+    with server.holding(template=template) as url:
+        use_database(data_dir, url)
+        try:
+            yield new_log(data_dir)
+        finally:
+            close_databases()
 
 
 @pytest.fixture(scope="session")

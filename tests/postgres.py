@@ -69,6 +69,15 @@ class PostgresServer:
         self.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
         return name
 
+    @contextlib.contextmanager
+    def holding(self, *, template: str = "template0") -> Iterator[str]:
+        """Make a database; gives its URL, and removes it at the end."""
+        name = self.create(template=template)
+        try:
+            yield self.url(name)
+        finally:
+            self.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
     def execute(self, statement: str, database: str = "postgres") -> list[Any]:
         """Run a statement of the tests themselves."""
         with psycopg.connect(self.url(database), autocommit=True) as connection:

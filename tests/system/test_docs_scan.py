@@ -23,6 +23,8 @@ from bascule.cli.scan import scan
 from bascule.scan.clients import table
 from twins.server import twin
 
+pytestmark = pytest.mark.on_disk
+
 ROOT = Path(__file__).parents[2]
 GUIDE = (ROOT / "docs" / "how-to" / "scan.md").read_text()
 PIPELINE = (ROOT / "docs" / "how-to" / "scan-in-a-pipeline.md").read_text()

@@ -15,6 +15,8 @@ from bascule.lock.model import entry_digest
 from registry import registry
 from system.locked import TOOL, Locked
 
+pytestmark = pytest.mark.on_disk
+
 
 @pytest.fixture
 def place(tmp_path: Path) -> Locked:

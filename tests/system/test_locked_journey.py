@@ -13,6 +13,8 @@ from patience import until
 from ports import free_ports
 from system.server import Installation
 
+pytestmark = pytest.mark.on_disk
+
 CONFIG = """\
 [server]
 public_url = "http://127.0.0.1:{public}"

@@ -19,6 +19,7 @@ import pytest
 
 from bascule.launch.sandbox.bubblewrap import Bubblewrap
 from bascule.launch.sandbox.landlock import Landlock
+from memory import on_disk
 from system.boxed import WHO, Box, Ran
 
 PROBE = Path(__file__).with_name("boxed_probe.py").read_text()
@@ -50,15 +51,15 @@ def who(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder() -> Iterator[Path]:
     """Give a folder with things of the host that are no server's business."""
-    folder = tmp_path_factory.mktemp("boxed")
-    data = folder / "data"
-    for name in ("keys/log.key", "state.db", "run/admin.token"):
-        path = data / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("secret")
-    return folder
+    with on_disk() as folder:
+        data = folder / "data"
+        for name in ("keys/log.key", "state.db", "run/admin.token"):
+            path = data / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text("secret")
+        yield folder
 
 
 @pytest.fixture(scope="module", params=["bubblewrap", "landlock"])

@@ -14,6 +14,8 @@ import pytest
 from certificates import new_authority
 from system.boxed import WHO, Box
 
+pytestmark = pytest.mark.on_disk
+
 CLIENT = """
 import json, socket, ssl, sys
 

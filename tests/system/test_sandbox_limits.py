@@ -11,6 +11,8 @@ import pytest
 from bascule.launch.sandbox.control_group import make_control_group
 from system.boxed import WHO, Box, left_of
 
+pytestmark = pytest.mark.on_disk
+
 FORKS = """
 import json, os, signal
 count = 0

@@ -17,6 +17,8 @@ from resolutions import resolved_once
 from supply_chain import InStore, installed_once
 from system.boxed import Box, Ran
 
+pytestmark = pytest.mark.on_disk
+
 
 def start(
     server: InStore,

@@ -24,6 +24,8 @@ from system.host_scene import (
     TLS,
 )
 
+pytestmark = pytest.mark.on_disk
+
 TESTS = Path(__file__).parents[1]
 APART = ("unshare", "-Urn", "--pid", "--fork", "--mount-proc", "--kill-child")
 

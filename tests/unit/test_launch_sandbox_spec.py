@@ -19,6 +19,8 @@ from bascule.launch.sandbox.landlock import Landlock
 from bascule.launch.sandbox.refusals import Refused, read_refusal
 from bascule.launch.sandbox.spec import SandboxSpec, grants_of, installation_of
 
+pytestmark = pytest.mark.on_disk
+
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:

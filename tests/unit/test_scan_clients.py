@@ -14,6 +14,8 @@ from bascule.scan.config_inventory import inventory
 from bascule.scan.opened import opened
 from planted import plant
 
+pytestmark = pytest.mark.on_disk
+
 SYSTEMS: tuple[System, ...] = ("linux", "mac", "windows")
 HOLD_NO_SERVERS = {"settings", "workspace", "catalog", "values"}
 

@@ -18,6 +18,8 @@ from bascule.scan.rules.configs import RULES
 from bascule.scan.server import Server
 from bascule.scan.started import what_starts
 
+pytestmark = pytest.mark.on_disk
+
 PINNED = {"command": "npx", "args": ["-y", "@acme/tool@1.2.3"]}
 
 

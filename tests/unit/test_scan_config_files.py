@@ -17,6 +17,8 @@ from bascule.scan.config_files import LIMITS, ConfigFileError, read_document
 from bascule.scan.config_inventory import Inventory, inventory
 from bascule.scan.configs import scan_configs
 
+pytestmark = pytest.mark.on_disk
+
 SENTINEL = "sentinel-7f3a9c"
 
 

@@ -17,6 +17,8 @@ from bascule.scan.plain_secrets import names_secret, secret_in
 from bascule.scan.redaction import LEFT_OUT, redacted, redacted_command, redacted_url
 from bascule.scan.report import Report
 
+pytestmark = pytest.mark.on_disk
+
 SENTINEL = "Sentinel-7f3a9c-Value"
 
 

@@ -11,6 +11,8 @@ from bascule.scan.clients.places import Home
 from bascule.scan.configs import scan_configs
 from bascule.scan.drift import kept
 
+pytestmark = pytest.mark.on_disk
+
 MILLIONS = 3_900_000
 
 
