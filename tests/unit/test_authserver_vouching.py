@@ -341,6 +341,7 @@ def test_one_at_a_time_uses_the_refresh_token(scene: Scene) -> None:
         ({"said": {"error": "invalid_grant"}}, SignInAgainError),
         ({"said": {"error": "insufficient_user_authentication"}}, SignInAgainError),
         ({"said": {"error": "access_denied"}}, NotVouchedError),
+        ({"said": {"error": "unauthorized_client"}}, UnusableServerError),
         ({"said": {"error": "invalid_target"}}, NotVouchedError),
         ({"said": {"token_type": "Bearer"}}, ServerUnavailableError),
         ({"said": {"issued_token_type": "access_token"}}, ServerUnavailableError),

@@ -51,6 +51,8 @@ _OVER = frozenset(
     }
 )
 """Refusals that a new login may change."""
+_OURS = frozenset({"invalid_client", "unauthorized_client", "unsupported_grant_type"})
+"""Refusals that are about Bascule as a client, whoever the user is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +191,10 @@ class Vouching:
                 entropy=self._entropy,
             )
         except GrantRefusedError as exc:
+            if exc.error in _OURS:
+                raise UnusableServerError(
+                    f"the identity provider refuses Bascule: `{exc.error}`"
+                ) from exc
             if exc.error in _OVER:
                 raise SignInAgainError("the provider wants a new login") from exc
             raise NotVouchedError(f"the identity provider says `{exc.error}`") from exc
