@@ -172,8 +172,8 @@ def test_many_requests_end_the_oldest_that_nobody_has_begun(store: Store) -> Non
 
 def test_a_waiting_client_sees_when_there_is_nothing_to_wait_for(store: Store) -> None:
     def waits(now: int = NOW) -> bool:
-        work = partial(link_requests.is_waiting, id_hash=digest("a"), now=UnixTime(now))
-        return store.read(work)
+        found = find(store, now=now)
+        return found is not None and found.is_waiting
 
     assert not waits()
     ask(store)

@@ -49,6 +49,7 @@ def link(
     if remove:
         _remove(context, name, who, as_json)
         return
+    _require_enabled(context, who)
     link_id = system_entropy(ID_BYTES).hex()
     context.record_admin("link.ask", {"for": who}, user=who, connector=name)
     ask = partial(link_requests.ask, link_id=link_id, user=who, agent="", connector=name)
@@ -65,12 +66,11 @@ def link(
 
 def _wait(context: CommandContext, name: str, id_hash: bytes) -> None:
     """Wait for the end of a request. Raises `BasculeError` unless it led to an account."""
-    store = context.store()
-    while store.read(
-        partial(link_requests.is_waiting, id_hash=id_hash, now=system_clock())
-    ):
+    store, find = context.store(), partial(link_requests.find, id_hash=id_hash)
+    found = store.read(partial(find, now=system_clock()))
+    while found is not None and found.is_waiting:
         time.sleep(LOOK_SECONDS)
-    found = store.read(partial(link_requests.find, id_hash=id_hash, now=system_clock()))
+        found = store.read(partial(find, now=system_clock()))
     if found is None or found.state != "linked":
         raise BasculeError(
             f"`{name}` was not connected: nobody did it in time, or the server refused; "
@@ -94,6 +94,14 @@ def _remove(context: CommandContext, name: str, who: str, as_json: bool) -> None
         "tokens are revoked there too, where the server knows how",
         as_json=as_json,
     )
+
+
+def _require_enabled(context: CommandContext, who: str) -> None:
+    """Raise `BasculeError` where nobody could follow the address."""
+    name = who.removeprefix("user:")
+    found = context.store().read(partial(users.get, name=name))
+    if found is None or found.disabled:
+        raise BasculeError(f"there is no user `{name}`, or it is disabled")
 
 
 def _only_user(context: CommandContext) -> str:

@@ -28,9 +28,6 @@ State = Literal["open", "started", "returned", "linked", "failed", "over"]
 `over`: too late, or somebody it hangs on was revoked."""
 
 
-_WAITING: tuple[State, ...] = ("open", "started", "returned")
-
-
 @dataclass(frozen=True, slots=True)
 class LinkRequest:
     """One of them, as it stands."""
@@ -47,6 +44,11 @@ class LinkRequest:
     state: State
     flow: bytes | None = field(repr=False)
     """What was begun, encrypted; only while the user is away."""
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether it may still lead to an account."""
+        return self.state in {"open", "started", "returned"}
 
 
 def digest(secret: str) -> bytes:
@@ -96,16 +98,6 @@ def find(conn: Connection, id_hash: bytes, *, now: UnixTime) -> LinkRequest | No
     return None if row is None else _read(conn, row, now)
 
 
-def is_waiting(conn: Connection, id_hash: bytes, *, now: UnixTime) -> bool:
-    """Tell whether one may still lead to an account: one cheap query."""
-    query = select(table.c.id_hash).where(
-        table.c.id_hash == id_hash,
-        table.c.state.in_(_WAITING),
-        table.c.expires_at > now,
-    )
-    return conn.execute(query).first() is not None
-
-
 def is_settled(
     conn: Connection, *, user: str, agent: str, connector: str, now: UnixTime
 ) -> bool:
@@ -124,7 +116,7 @@ def is_settled(
         .limit(1)
     )
     row = conn.execute(query).one_or_none()
-    if row is None or _read(conn, row, now).state not in _WAITING:
+    if row is None or not _read(conn, row, now).is_waiting:
         return True
     account = linked_accounts.live(conn, user, connector)
     return account is not None and account.linked_at >= row.asked_at
