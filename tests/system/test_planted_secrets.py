@@ -52,6 +52,7 @@ client_id = "login"
 client_secret = "file:{folder}/provider"
 admit.everybody = true
 signals.authorization = "file:{folder}/signals"
+scim.token = "file:{folder}/scim"
 [issuers.opaque]
 issuer = "{url}/opaque"
 audiences = {{ fixed = "api://fixed" }}
@@ -100,7 +101,7 @@ COMMANDS = (
 
 def made_up(name: str) -> str:
     """Make a secret that is written otherwise in a URL, a form and HTML."""
-    return f"{name.replace(' ', '-')}+/{secrets.token_hex(12)}~"
+    return f"{name.replace(' ', '-')}+/{secrets.token_hex(16)}~"
 
 
 @dataclass
@@ -142,14 +143,15 @@ class Scene:
 def scene(tmp_path: Path) -> Iterator[Scene]:
     folder = tmp_path
     names = (
-        "provider", "signals", "fixed", "machine", "linker", "local", "introspection",
+        "provider", "signals", "scim", "fixed", "machine", "linker", "local",
+        "introspection",
         "access of the login", "refresh of the login", "machine token", "linked access",
         "linked refresh", "password", "wrong password", "password as a name", "bearer",
         "opaque bearer", "client secret", "code",
     )  # fmt: skip
     planted = {name: made_up(name) for name in names}
     planted["vault key"] = base64.b64encode(secrets.token_bytes(32)).decode()
-    for name in ("provider", "signals", "machine", "vault key"):
+    for name in ("provider", "signals", "scim", "machine", "vault key"):
         (folder / name).touch(0o600)
         (folder / name).write_text(planted[name])
     tokens = {
@@ -313,6 +315,13 @@ def shows_wrong_things(scene: Scene, tokens: dict[str, Any]) -> None:
         "a made-up token",
         scene.bascule.call(here["bearer"], "tools/list", connector="fixed"),
     )
+    for sent, status in ((here["scim"], 200), (here["bearer"], 401)):
+        headers = {"Authorization": f"Bearer {sent}"}
+        answer = requests.get(
+            f"{scene.bascule.url}/scim/evil/v2/Users", headers=headers, timeout=PATIENCE
+        )
+        assert answer.status_code == status
+        scene.saw("provisioning", answer)
     for sent in (here["signals"], here["bearer"]):
         headers = {"Authorization": sent, "Content-Type": "application/secevent+jwt"}
         scene.saw("an event", scene.post("/signals/evil", data=b"x.y.z", headers=headers))
@@ -325,7 +334,9 @@ def links_an_account(scene: Scene, token: str) -> None:
         scene.party.mood = "good"
         url = scene.bascule.ask("link", "linked", "--user", "alice", "--no-wait")["url"]
         scene.plant(f"link {mood}", path_of(url).rpartition("/")[2])
-        away = scene.visitor.post(path_of(url), {})
+        shown = scene.visitor.get(path_of(url))
+        away = scene.visitor.post(path_of(url), shown.fields)
+        assert away.status == 200, away.text
         place = (away.header("refresh") or "").partition("url=")[2] or away.location or ""
         asked = parse_qs(urlsplit(place).query)
         scene.plant(f"state of link {mood}", asked["state"][0])
@@ -401,7 +412,7 @@ def came_to_whom_they_are_for(scene: Scene) -> None:
         "provider", "fixed", "machine", "linker", "introspection", "refresh of the login",
         "machine token", "linked access", "linked refresh", "opaque bearer", "code",
     } <= found  # fmt: skip
-    assert not found & {"vault key", "local", "signals", "password", "agent"}
+    assert not found & {"vault key", "local", "signals", "scim", "password", "agent"}
     assert not [it for it in found if it.startswith(("token for", "access of", "cookie"))]
 
 

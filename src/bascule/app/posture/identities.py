@@ -138,11 +138,12 @@ def _references(config: Config) -> Mapping[str, str]:
 
 
 def _of_provider(place: str, provider: Provider) -> Mapping[str, str | None]:
-    signals = provider.signals
+    signals, scim = provider.signals, provider.scim
     return {
         f"{place}.client_secret": provider.client_secret,
         f"{place}.client_key": provider.client_key,
         f"{place}.signals.authorization": signals.authorization if signals else None,
+        f"{place}.scim.token": scim.token if scim else None,
     }
 
 
