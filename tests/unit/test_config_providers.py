@@ -32,6 +32,7 @@ def paths(text: str) -> list[str]:
         f'kind = "entra"\nissuer = "https://login.microsoftonline.com/t-1/v2.0"\n{GOOD}',
         'kind = "entra"\nissuer = "https://login.microsoftonline.com/organizations/v2.0"\n'
         f'{GOOD}admit.tenants = ["t-1"]',
+        f'{OIDC}scim = {{ token = "env:T", claim = "employee_id" }}',
         f'{OIDC}signals.events = {{ token-claims-change = "ignore" }}',
         f'{OIDC}signals.events = {{ "{CAEP}session-revoked" = "ignore" }}',
         f'{OIDC}signals.events = {{ "urn:corp:event:left" = "revoke" }}',
@@ -55,6 +56,14 @@ def test_sound_providers(text: str) -> None:
             'issuer = "https://a.example"\nclient_id = ""\nclient_key = "env:K"',
             ".client_id",
         ),
+        (
+            'kind = "entra"\nissuer = "https://login.microsoftonline.com/common/v2.0"\n'
+            f'{GOOD}admit.tenants = ["t-1"]\nscim.token = "file:/t"',
+            ".scim",
+        ),
+        (f'kind = "github"\n{GOOD}admit.groups = ["a"]\nscim.token = "env:T"', ".scim"),
+        (f'{OIDC}scim = {{ token = "env:T", claim = "email" }}', ".scim.claim"),
+        (f'{OIDC}scim.token = "the token itself"', ".scim.token"),
         (f'{OIDC}admit.domains = ["corp.example"]', ".admit.domains"),
         (f'{OIDC}admit.tenants = ["t"]', ".admit.tenants"),
         (f'{OIDC}admit.everybody = true\nadmit.groups = ["a"]', ".admit.everybody"),
@@ -93,6 +102,13 @@ def test_a_misspelt_event_is_answered_with_the_names_that_there_are() -> None:
 def test_every_event_that_does_something_is_known_by_its_last_part() -> None:
     assert set(REVOKING) <= KNOWN_URIS
     assert len(set(KNOWN_NAMES)) == len(KNOWN_URIS)
+
+
+def test_each_provider_has_a_scim_token_of_its_own() -> None:
+    other = 'scim.token = "env:T"\n[providers.other]\nissuer = "https://other.example"\n'
+    assert paths(f'{OIDC}{other}{GOOD}scim.token = "env:U"') == []
+    found = paths(f'{OIDC}{other}{GOOD}scim.token = "env:T"')
+    assert found == ["providers.other.scim.token"]
 
 
 def test_one_issuer_has_one_provider() -> None:

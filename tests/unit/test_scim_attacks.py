@@ -9,8 +9,9 @@ from typing import Any, cast
 
 import pytest
 
+from bascule.config.load import load
 from bascule.provisioning.scim import endpoint
-from scim import PATCH, TOKENS, Rig
+from scim import CONFIG, CORP, PATCH, TOKENS, Rig
 
 
 def test_only_the_providers_own_token_lets_in(rig: Rig) -> None:
@@ -85,6 +86,24 @@ def test_the_same_id_at_two_providers_is_two_users(rig: Rig) -> None:
     rig.done("DELETE", f"/Users/{plain}", name="plain")
     assert rig.signs_in("alice")
     assert not rig.signs_in("alice", name="plain")
+
+
+def test_an_address_that_changes_hands_has_nothing_of_the_issuer_before(rig: Rig) -> None:
+    alice = rig.user("alice")
+    rig.signs_in("alice")
+    before = rig.config
+    text = CONFIG.replace(f'"{CORP}"', '"https://login.new.example"')
+    rig.config = load(text, source="test")
+    assert rig.done("GET", "/Users")["totalResults"] == 0
+    assert rig.refused("DELETE", f"/Users/{alice}")[0] == 404
+    theirs = rig.user("alice", active=False)
+    rig.patch(f"/Users/{theirs}", {"op": "replace", "value": {"active": True}})
+    rig.group("admins", theirs)
+    rig.config = before
+    assert rig.groups_of("alice") == frozenset()
+    rig.config = load(CONFIG.replace(".corp]", ".renamed]"), source="test")
+    rig.tokens["renamed"] = rig.tokens["corp"]
+    assert rig.done("GET", f"/Users/{alice}", name="renamed")["active"] is True
 
 
 def test_two_users_are_never_one(rig: Rig) -> None:

@@ -85,10 +85,10 @@ def test_provisioning_finds_its_own_users_alone(store: Store) -> None:
     vouch(store, ALICE)
     vouch(store, replace(ALICE, issuer=OTHER, provider="other", external_id=""))
     find = federated_users.known_as
-    found = store.read(partial(find, provider="corp", external_id="e-17"))
+    found = store.read(partial(find, issuer=CORP, external_id="e-17"))
     assert [it.who for it in found] == [ALICE]
-    assert store.read(partial(find, provider="other", external_id="e-17")) == []
-    assert store.read(partial(find, provider="other", external_id="")) == []
+    assert store.read(partial(find, issuer=OTHER, external_id="e-17")) == []
+    assert store.read(partial(find, issuer=OTHER, external_id="")) == []
 
 
 def test_disabling_ends_the_row_too_and_enabling_brings_it_back(store: Store) -> None:

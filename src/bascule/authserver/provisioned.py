@@ -61,9 +61,7 @@ def _groups(
     if provider is None or not provider.provisions_groups:
         return frozenset(claimed)
     external_id = _external_id(conn, who=who)
-    found = scim_members.group_names(
-        conn, provider=who.provider, external_ids=[external_id]
-    )
+    found = scim_members.group_names(conn, issuer=who.issuer, external_ids=[external_id])
     return known_groups(found.get(external_id, ()), provider)
 
 

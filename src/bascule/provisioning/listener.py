@@ -125,19 +125,19 @@ def _end_once(
     for ending in todo:
         if ending.subject.kind == "session":
             _end_session(conn, name, notice, ending, now)
-        for user in _users(conn, name, notice, ending.subject):
+        for user in _users(conn, notice, ending.subject):
             _end_user(conn, user, ending.why, now)
     return True
 
 
-def _users(conn: Transaction, name: str, notice: Notice, subject: Subject) -> list[str]:
+def _users(conn: Transaction, notice: Notice, subject: Subject) -> list[str]:
     """Give the names of the users that are meant: all of the notice's own issuer."""
     if subject.kind == "user":
         return [f"{notice.issuer}|{subject.id}"]
     if subject.kind == "session":
         return []
-    known = federated_users.known_as(conn, provider=name, external_id=subject.id)
-    names = {it.who.name for it in known if it.who.issuer == notice.issuer}
+    known = federated_users.known_as(conn, issuer=notice.issuer, external_id=subject.id)
+    names = {it.who.name for it in known}
     # Many providers call a user by its `sub` here; of no other user can that be the name.
     return sorted(names | {f"{notice.issuer}|{subject.id}"})
 

@@ -69,7 +69,7 @@ def vouch(
         return False
     if Foreigner("user", f"user:{who.name}") in foreigners.every(conn):
         return False
-    if scim_ended.holds(conn, provider=who.provider, external_id=who.external_id):
+    if scim_ended.holds(conn, issuer=who.issuer, external_id=who.external_id):
         return False
     facts = {
         "provider": who.provider,
@@ -119,28 +119,28 @@ def get(conn: Connection, name: str) -> Vouched | None:
     return None if row is None else _vouched(row)
 
 
-def known_as(conn: Connection, *, provider: str, external_id: str) -> list[Vouched]:
+def known_as(conn: Connection, *, issuer: str, external_id: str) -> list[Vouched]:
     """Give whom a provider's provisioning means by an id; an empty id means nobody."""
     if not external_id:
         return []
     found = select(federated_users).where(
-        federated_users.c.provider == provider,
+        federated_users.c.issuer == issuer,
         federated_users.c.external_id == external_id,
     )
     return [_vouched(row) for row in conn.execute(found)]
 
 
 def all_known_as(
-    conn: Connection, *, provider: str, external_ids: Collection[str]
-) -> Iterator[tuple[str, str, str]]:
-    """Give whom provisioning means by ids: name, issuer and id of each."""
+    conn: Connection, *, issuer: str, external_ids: Collection[str]
+) -> Iterator[tuple[str, str]]:
+    """Give whom provisioning means by ids: name and id of each."""
     for some in pieces(external_ids):
         found = select(federated_users).where(
-            federated_users.c.provider == provider,
+            federated_users.c.issuer == issuer,
             federated_users.c.external_id.in_(some),
         )
         for row in conn.execute(found):
-            yield row.user_name, row.issuer, row.external_id
+            yield row.user_name, row.external_id
 
 
 def take_turn(conn: Connection, *, name: str, now: UnixTime, seconds: int) -> bool:

@@ -24,13 +24,13 @@ Named = Callable[[Iterable[str]], Collection[str]]
 
 
 def names_of(
-    conn: Connection, *, provider: str, external_id: str, also: str | None
+    conn: Connection, *, issuer: str, external_id: str, also: str | None
 ) -> list[str]:
     """Give the names of the users that a provider's id means, `ISSUER|SUB`.
 
     `also`: the name of who has never signed in, where it is known without that.
     """
-    known = federated_users.known_as(conn, provider=provider, external_id=external_id)
+    known = federated_users.known_as(conn, issuer=issuer, external_id=external_id)
     names = {it.who.name for it in known}
     return sorted(names if also is None else names | {also})
 
@@ -38,15 +38,15 @@ def names_of(
 def end(
     conn: Connection,
     *,
-    provider: str,
+    issuer: str,
     external_id: str,
     also: str | None,
     why: str,
     now: UnixTime,
 ) -> None:
     """End all that a user has, everywhere, and keep it out."""
-    scim_ended.bar(conn, provider=provider, external_id=external_id, now=now)
-    for name in names_of(conn, provider=provider, external_id=external_id, also=also):
+    scim_ended.bar(conn, issuer=issuer, external_id=external_id, now=now)
+    for name in names_of(conn, issuer=issuer, external_id=external_id, also=also):
         known = federated_users.get(conn, name) is not None
         _revoke(conn, name, why, now, known=known)
         browser_sessions.end_all(conn, name=name)
@@ -55,7 +55,7 @@ def end(
 def bring_back(
     conn: Connection,
     *,
-    provider: str,
+    issuer: str,
     external_id: str,
     also: str | None,
     why: str,
@@ -65,23 +65,23 @@ def bring_back(
 
     False when it had not. What an administrator disabled stays so.
     """
-    if not scim_ended.lift(conn, provider=provider, external_id=external_id):
+    if not scim_ended.lift(conn, issuer=issuer, external_id=external_id):
         return False
-    for name in names_of(conn, provider=provider, external_id=external_id, also=also):
+    for name in names_of(conn, issuer=issuer, external_id=external_id, also=also):
         known = federated_users.get(conn, name) is not None
         _revoke(conn, name, why, now, known=known)
     return True
 
 
 def regroup(
-    conn: Connection, *, provider: str, external_ids: Collection[str], named: Named
+    conn: Connection, *, issuer: str, external_ids: Collection[str], named: Named
 ) -> None:
     """Give users who have signed in the groups that provisioning says they are in."""
-    groups = scim_members.group_names(conn, provider=provider, external_ids=external_ids)
+    groups = scim_members.group_names(conn, issuer=issuer, external_ids=external_ids)
     wanted = {
         user: {f"{issuer}|{it}" for it in named(groups.get(external_id, ()))}
-        for user, issuer, external_id in federated_users.all_known_as(
-            conn, provider=provider, external_ids=external_ids
+        for user, external_id in federated_users.all_known_as(
+            conn, issuer=issuer, external_ids=external_ids
         )
     }
     federated_users.set_groups(conn, wanted)

@@ -61,7 +61,7 @@ federated_users = Table(
     Column("external_id", Text, nullable=False),
     Column("checked_at", BigInteger, nullable=False),
     Column("asking_until", BigInteger, nullable=False, server_default="0"),
-    Index("ix_federated_users_provider", "provider", "external_id"),
+    Index("ix_federated_users_external_id", "issuer", "external_id"),
 )
 """Of users whom an identity provider vouches for, what it said last, and when."""
 
@@ -623,7 +623,7 @@ scim_users = Table(
     "scim_users",
     metadata,
     Column("id", Text, primary_key=True),
-    Column("provider", Text, nullable=False),
+    Column("issuer", Text, nullable=False),
     Column("external_id", Text, nullable=False),
     Column("user_name", Text, nullable=False),
     Column("user_name_key", Text, nullable=False),
@@ -632,23 +632,25 @@ scim_users = Table(
     Column("created_at", BigInteger, nullable=False),
     Column("changed_at", BigInteger, nullable=False),
     Column("version", BigInteger, nullable=False),
-    UniqueConstraint("provider", "external_id"),
-    UniqueConstraint("provider", "user_name_key", name="uq_scim_users_user_name_key"),
+    UniqueConstraint("issuer", "external_id"),
+    UniqueConstraint("issuer", "user_name_key", name="uq_scim_users_user_name_key"),
 )
-"""Users as providers provision them; `external_id` is what ties one to who signs in.
+"""Users as providers provision them, by the issuer of their ID tokens, so that a provider
+of another name is the same and another issuer is another; `external_id` is what ties one to
+who signs in.
 `user_name_key`: the name as it is compared, without case."""
 
 scim_groups = Table(
     "scim_groups",
     metadata,
     Column("id", Text, primary_key=True),
-    Column("provider", Text, nullable=False),
+    Column("issuer", Text, nullable=False),
     Column("external_id", Text, nullable=False),
     Column("display_name", Text, nullable=False),
     Column("created_at", BigInteger, nullable=False),
     Column("changed_at", BigInteger, nullable=False),
     Column("version", BigInteger, nullable=False),
-    UniqueConstraint("provider", "display_name"),
+    UniqueConstraint("issuer", "display_name"),
 )
 """Groups as providers provision them; `external_id` may be empty."""
 
@@ -663,7 +665,7 @@ scim_members = Table(
 scim_ended = Table(
     "scim_ended",
     metadata,
-    Column("provider", Text, primary_key=True),
+    Column("issuer", Text, primary_key=True),
     Column("external_id", Text, primary_key=True),
     Column("ended_at", BigInteger, nullable=False),
 )

@@ -13,7 +13,7 @@ from bascule.storage.schema import federated_users, users
 from bascule.storage.schema import scim_ended as table
 
 _same = and_(
-    table.c.provider == federated_users.c.provider,
+    table.c.issuer == federated_users.c.issuer,
     table.c.external_id == federated_users.c.external_id,
 )
 OF_USER = (
@@ -26,18 +26,18 @@ OF_USER = (
 """Whether the user of a row of `users` is kept out so."""
 
 
-def bar(conn: Connection, *, provider: str, external_id: str, now: UnixTime) -> None:
+def bar(conn: Connection, *, issuer: str, external_id: str, now: UnixTime) -> None:
     """Keep a user out from now on."""
-    if not holds(conn, provider=provider, external_id=external_id):
-        row = {"provider": provider, "external_id": external_id, "ended_at": now}
+    if not holds(conn, issuer=issuer, external_id=external_id):
+        row = {"issuer": issuer, "external_id": external_id, "ended_at": now}
         conn.execute(insert(table).values(row))
 
 
-def lift(conn: Connection, *, provider: str, external_id: str) -> bool:
+def lift(conn: Connection, *, issuer: str, external_id: str) -> bool:
     """Keep a user out no longer; False when it was not."""
     lifted = conn.execute(
         delete(table)
-        .where(table.c.provider == provider, table.c.external_id == external_id)
+        .where(table.c.issuer == issuer, table.c.external_id == external_id)
         .returning(table.c.external_id)
     ).scalar()
     return lifted is not None
@@ -47,15 +47,13 @@ def lift_user(conn: Connection, name: str) -> bool:
     """Keep a user out no longer who has signed in, by its name; False when it was not."""
     same = federated_users.c.user_name == name
     row = conn.execute(select(federated_users).where(same)).first()
-    return row is not None and lift(
-        conn, provider=row.provider, external_id=row.external_id
-    )
+    return row is not None and lift(conn, issuer=row.issuer, external_id=row.external_id)
 
 
-def holds(conn: Connection, *, provider: str, external_id: str) -> bool:
+def holds(conn: Connection, *, issuer: str, external_id: str) -> bool:
     """Tell whether a user is kept out."""
     found = select(table.c.ended_at).where(
-        table.c.provider == provider, table.c.external_id == external_id
+        table.c.issuer == issuer, table.c.external_id == external_id
     )
     return conn.execute(found).first() is not None
 

@@ -31,7 +31,7 @@ class ScimGroup:
 
     id: str
     """128 random bits in hex."""
-    provider: str
+    issuer: str
     external_id: str
     """How the provider calls it; empty where it does not say."""
     display_name: str
@@ -55,9 +55,7 @@ def add(conn: Connection, group: ScimGroup) -> bool:
     """Add a group; False when the provider has one of that name."""
     if _taken(conn, group):
         return False
-    conn.execute(
-        insert(table).values(id=group.id, provider=group.provider, **_facts(group))
-    )
+    conn.execute(insert(table).values(id=group.id, issuer=group.issuer, **_facts(group)))
     return True
 
 
@@ -71,7 +69,7 @@ def change(conn: Connection, group: ScimGroup, *, version: int) -> bool | None:
         return False
     changed = conn.execute(
         update(table)
-        .where(_of(group.provider, group.id), table.c.version == version)
+        .where(_of(group.issuer, group.id), table.c.version == version)
         .values(_facts(group))
         .returning(table.c.id)
     ).scalar()
@@ -80,7 +78,7 @@ def change(conn: Connection, group: ScimGroup, *, version: int) -> bool | None:
 
 def remove(conn: Connection, group: ScimGroup) -> bool:
     """Remove a group and its members; False when that version is not there any more."""
-    here = and_(_of(group.provider, group.id), table.c.version == group.version)
+    here = and_(_of(group.issuer, group.id), table.c.version == group.version)
     if conn.execute(select(table.c.id).where(here)).first() is None:
         return False
     conn.execute(delete(scim_members).where(scim_members.c.group_id == group.id))
@@ -88,17 +86,17 @@ def remove(conn: Connection, group: ScimGroup) -> bool:
     return True
 
 
-def get(conn: Connection, *, provider: str, id: str) -> ScimGroup | None:
+def get(conn: Connection, *, issuer: str, id: str) -> ScimGroup | None:
     """Give one group of a provider."""
-    row = conn.execute(select(table).where(_of(provider, id))).first()
+    row = conn.execute(select(table).where(_of(issuer, id))).first()
     return None if row is None else _group(row)
 
 
 def find(
-    conn: Connection, *, provider: str, wanted: WantedGroup, start: int, count: int
+    conn: Connection, *, issuer: str, wanted: WantedGroup, start: int, count: int
 ) -> tuple[int, list[ScimGroup]]:
     """Give how many groups of a provider are alike, and `count` from the one at `start`."""
-    alike = _alike(provider, wanted)
+    alike = _alike(issuer, wanted)
     total = conn.execute(select(func.count()).select_from(table).where(alike)).scalar_one()
     page = select(table).where(alike).order_by(table.c.id).offset(start).limit(count)
     rows = conn.execute(page) if count else ()
@@ -107,19 +105,19 @@ def find(
 
 def _taken(conn: Connection, group: ScimGroup) -> bool:
     query = select(table.c.id).where(
-        table.c.provider == group.provider,
+        table.c.issuer == group.issuer,
         table.c.id != group.id,
         table.c.display_name == group.display_name,
     )
     return conn.execute(query.limit(1)).first() is not None
 
 
-def _of(provider: str, id: str) -> ColumnElement[bool]:
-    return and_(table.c.provider == provider, table.c.id == id)
+def _of(issuer: str, id: str) -> ColumnElement[bool]:
+    return and_(table.c.issuer == issuer, table.c.id == id)
 
 
-def _alike(provider: str, wanted: WantedGroup) -> ColumnElement[bool]:
-    conditions = [table.c.provider == provider]
+def _alike(issuer: str, wanted: WantedGroup) -> ColumnElement[bool]:
+    conditions = [table.c.issuer == issuer]
     if wanted.id is not None:
         conditions.append(table.c.id == wanted.id)
     if wanted.external_id is not None:
@@ -147,7 +145,7 @@ def _facts(group: ScimGroup) -> dict[str, object]:
 def _group(row: Row[tuple[object, ...]]) -> ScimGroup:
     return ScimGroup(
         id=row.id,
-        provider=row.provider,
+        issuer=row.issuer,
         external_id=row.external_id,
         display_name=row.display_name,
         created_at=UnixTime(row.created_at),

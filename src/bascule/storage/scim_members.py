@@ -59,7 +59,7 @@ def change(conn: Connection, group_id: str, wanted: MemberChange) -> frozenset[s
 
 
 def group_names(
-    conn: Connection, *, provider: str, external_ids: Iterable[str]
+    conn: Connection, *, issuer: str, external_ids: Iterable[str]
 ) -> dict[str, set[str]]:
     """Give the names of a provider's groups by external id of those who are in them."""
     found: dict[str, set[str]] = {}
@@ -68,7 +68,7 @@ def group_names(
             select(scim_users.c.external_id, scim_groups.c.display_name)
             .join(table, table.c.user_id == scim_users.c.id)
             .join(scim_groups, scim_groups.c.id == table.c.group_id)
-            .where(scim_users.c.provider == provider, scim_users.c.external_id.in_(some))
+            .where(scim_users.c.issuer == issuer, scim_users.c.external_id.in_(some))
         )
         for row in conn.execute(query):
             found.setdefault(row.external_id, set()).add(row.display_name)

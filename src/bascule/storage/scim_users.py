@@ -33,7 +33,7 @@ class ScimUser:
 
     id: str
     """128 random bits in hex."""
-    provider: str
+    issuer: str
     external_id: str
     """How the provider calls it; equals the claim that ties its login to it."""
     user_name: str
@@ -65,7 +65,7 @@ def add(conn: Connection, user: ScimUser) -> bool:
     """Add a user; False when the provider has one of that name or external id."""
     if _taken(conn, user):
         return False
-    conn.execute(insert(table).values(id=user.id, provider=user.provider, **_facts(user)))
+    conn.execute(insert(table).values(id=user.id, issuer=user.issuer, **_facts(user)))
     return True
 
 
@@ -79,7 +79,7 @@ def change(conn: Connection, user: ScimUser, *, version: int) -> bool | None:
         return False
     changed = conn.execute(
         update(table)
-        .where(_of(user.provider, user.id), table.c.version == version)
+        .where(_of(user.issuer, user.id), table.c.version == version)
         .values(_facts(user))
         .returning(table.c.id)
     ).scalar()
@@ -88,7 +88,7 @@ def change(conn: Connection, user: ScimUser, *, version: int) -> bool | None:
 
 def remove(conn: Connection, user: ScimUser) -> bool:
     """Remove a user and its memberships; False when that version is not there any more."""
-    here = and_(_of(user.provider, user.id), table.c.version == user.version)
+    here = and_(_of(user.issuer, user.id), table.c.version == user.version)
     if conn.execute(select(table.c.id).where(here)).first() is None:
         return False
     conn.execute(delete(scim_members).where(scim_members.c.user_id == user.id))
@@ -96,31 +96,29 @@ def remove(conn: Connection, user: ScimUser) -> bool:
     return True
 
 
-def get(conn: Connection, *, provider: str, id: str) -> ScimUser | None:
+def get(conn: Connection, *, issuer: str, id: str) -> ScimUser | None:
     """Give one user of a provider."""
-    row = conn.execute(select(table).where(_of(provider, id))).first()
+    row = conn.execute(select(table).where(_of(issuer, id))).first()
     return None if row is None else _user(row)
 
 
 def find(
-    conn: Connection, *, provider: str, wanted: Wanted, start: int, count: int
+    conn: Connection, *, issuer: str, wanted: Wanted, start: int, count: int
 ) -> tuple[int, list[ScimUser]]:
     """Give how many users of a provider are alike, and `count` from the one at `start`."""
-    alike = _alike(provider, wanted)
+    alike = _alike(issuer, wanted)
     total = conn.execute(select(func.count()).select_from(table).where(alike)).scalar_one()
     page = select(table).where(alike).order_by(table.c.id).offset(start).limit(count)
     rows = conn.execute(page) if count else ()
     return total, [_user(row) for row in rows]
 
 
-def external_ids(
-    conn: Connection, *, provider: str, ids: Collection[str]
-) -> dict[str, str]:
+def external_ids(conn: Connection, *, issuer: str, ids: Collection[str]) -> dict[str, str]:
     """Give external ids by id, of those that are users of the provider."""
     found: dict[str, str] = {}
     for some in pieces(ids):
         query = select(table.c.id, table.c.external_id).where(
-            table.c.provider == provider, table.c.id.in_(some)
+            table.c.issuer == issuer, table.c.id.in_(some)
         )
         found |= {row.id: row.external_id for row in conn.execute(query)}
     return found
@@ -131,17 +129,17 @@ def _taken(conn: Connection, user: ScimUser) -> bool:
         table.c.user_name_key == key_of(user.user_name)
     )
     query = select(table.c.id).where(
-        table.c.provider == user.provider, table.c.id != user.id, same
+        table.c.issuer == user.issuer, table.c.id != user.id, same
     )
     return conn.execute(query.limit(1)).first() is not None
 
 
-def _of(provider: str, id: str) -> ColumnElement[bool]:
-    return and_(table.c.provider == provider, table.c.id == id)
+def _of(issuer: str, id: str) -> ColumnElement[bool]:
+    return and_(table.c.issuer == issuer, table.c.id == id)
 
 
-def _alike(provider: str, wanted: Wanted) -> ColumnElement[bool]:
-    conditions = [table.c.provider == provider]
+def _alike(issuer: str, wanted: Wanted) -> ColumnElement[bool]:
+    conditions = [table.c.issuer == issuer]
     if wanted.id is not None:
         conditions.append(table.c.id == wanted.id)
     if wanted.external_id is not None:
@@ -171,7 +169,7 @@ def _facts(user: ScimUser) -> dict[str, object]:
 def _user(row: Row[tuple[object, ...]]) -> ScimUser:
     return ScimUser(
         id=row.id,
-        provider=row.provider,
+        issuer=row.issuer,
         external_id=row.external_id,
         user_name=row.user_name,
         display_name=row.display_name,

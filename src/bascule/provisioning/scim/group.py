@@ -26,11 +26,11 @@ class GroupChange:
     members: MemberChange
 
 
-def new_group(body: Body, *, tenant: str, id: str, now: UnixTime) -> GroupChange:
+def new_group(body: Body, *, issuer: str, id: str, now: UnixTime) -> GroupChange:
     """Read a group that is to be created. Raises `ScimError`."""
     group = ScimGroup(
         id=id,
-        provider=tenant,
+        issuer=issuer,
         external_id=optional_text(body.get("externalid"), "externalId"),
         display_name=text(body.get("displayname"), "displayName"),
         created_at=now,

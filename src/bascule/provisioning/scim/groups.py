@@ -72,7 +72,7 @@ async def list_groups(scim: Scim, tenant: Tenant, request: Request) -> Response:
     query = query_of(request)
     find = partial(
         _page,
-        provider=tenant.name,
+        issuer=tenant.provider.iss,
         wanted=wanted(query.filter),
         start=query.start,
         count=query.count,
@@ -86,14 +86,14 @@ async def list_groups(scim: Scim, tenant: Tenant, request: Request) -> Response:
 def _page(
     conn: Transaction,
     *,
-    provider: str,
+    issuer: str,
     wanted: WantedGroup,
     start: int,
     count: int,
     with_members: bool,
 ) -> tuple[int, list[ScimGroup], Members]:
     total, found = scim_groups.find(
-        conn, provider=provider, wanted=wanted, start=start, count=count
+        conn, issuer=issuer, wanted=wanted, start=start, count=count
     )
     ids = [it.id for it in found] if with_members else []
     return total, found, scim_members.of_groups(conn, ids)
@@ -110,7 +110,7 @@ async def show_group(scim: Scim, tenant: Tenant, request: Request, id: str) -> R
 async def create_group(scim: Scim, tenant: Tenant, request: Request) -> Response:
     """`POST /Groups`."""
     body = parse(await request.body())
-    made = new_group(body, tenant=tenant.name, id=scim.new_id(), now=scim.clock())
+    made = new_group(body, issuer=tenant.provider.iss, id=scim.new_id(), now=scim.clock())
     await _apply(scim, tenant, Change(None, made))
     created = await _shown(scim, tenant, request, made.group.id, status=201)
     created.headers["Location"] = f"{tenant.base}/Groups/{made.group.id}"
@@ -156,7 +156,7 @@ async def _change(
 
 
 async def _group(scim: Scim, tenant: Tenant, id: str) -> ScimGroup:
-    find = partial(scim_groups.get, provider=tenant.name, id=id)
+    find = partial(scim_groups.get, issuer=tenant.provider.iss, id=id)
     group = await scim.store.look(find)
     if group is None:
         raise nowhere()
@@ -169,7 +169,7 @@ async def _shown(
     query = query_of(request)
     find = partial(
         _page,
-        provider=tenant.name,
+        issuer=tenant.provider.iss,
         wanted=WantedGroup(id=id),
         start=0,
         count=1,
@@ -232,14 +232,14 @@ def _make(conn: Transaction, *, tenant: Tenant, change: Change) -> bool:
         return False
     if change.after is not None:
         wanted = change.after.members
-        known = scim_users.external_ids(conn, provider=tenant.name, ids=wanted.added)
+        known = scim_users.external_ids(conn, issuer=tenant.provider.iss, ids=wanted.added)
         if len(known) != len(wanted.added):
             raise bad_value("a member is no user of this provider: create the user first")
         concerned |= scim_members.change(conn, change.group.id, wanted)
-    found = scim_users.external_ids(conn, provider=tenant.name, ids=concerned)
+    found = scim_users.external_ids(conn, issuer=tenant.provider.iss, ids=concerned)
     provisioned.regroup(
         conn,
-        provider=tenant.name,
+        issuer=tenant.provider.iss,
         external_ids=frozenset(found.values()),
         named=tenant.named,
     )

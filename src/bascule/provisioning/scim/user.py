@@ -50,13 +50,13 @@ _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 def new_user(
-    body: Body, *, tenant: str, provider: Provider, id: str, now: UnixTime
+    body: Body, *, issuer: str, provider: Provider, id: str, now: UnixTime
 ) -> ScimUser:
     """Read a user that is to be created. Raises `ScimError`."""
     active = body.get("active")
     return ScimUser(
         id=id,
-        provider=tenant,
+        issuer=issuer,
         external_id=_external_id(body.get("externalid"), provider),
         user_name=text(body.get("username"), "userName"),
         display_name=optional_text(body.get("displayname"), "displayName"),

@@ -71,7 +71,7 @@ async def list_users(scim: Scim, tenant: Tenant, request: Request) -> Response:
     total, found = await scim.store.look(
         partial(
             scim_users.find,
-            provider=tenant.name,
+            issuer=tenant.provider.iss,
             wanted=wanted(query.filter),
             start=query.start,
             count=query.count,
@@ -93,7 +93,7 @@ async def create_user(scim: Scim, tenant: Tenant, request: Request) -> Response:
     """`POST /Users`."""
     user = new_user(
         parse(await request.body()),
-        tenant=tenant.name,
+        issuer=tenant.provider.iss,
         provider=tenant.provider,
         id=scim.new_id(),
         now=scim.clock(),
@@ -149,7 +149,7 @@ async def _seen(scim: Scim, tenant: Tenant, request: Request, id: str) -> ScimUs
 
 
 async def _user(scim: Scim, tenant: Tenant, id: str) -> ScimUser:
-    find = partial(scim_users.get, provider=tenant.name, id=id)
+    find = partial(scim_users.get, issuer=tenant.provider.iss, id=id)
     user = await scim.store.look(find)
     if user is None:
         raise nowhere()
@@ -191,7 +191,9 @@ async def _record(scim: Scim, tenant: Tenant, change: Change) -> None:
         },
     )
     for external_id, why in change.ends.items():
-        holds = partial(scim_ended.holds, provider=tenant.name, external_id=external_id)
+        holds = partial(
+            scim_ended.holds, issuer=tenant.provider.iss, external_id=external_id
+        )
         if not await scim.store.look(holds):
             await _record_end(scim, tenant, external_id, why)
 
@@ -199,7 +201,7 @@ async def _record(scim: Scim, tenant: Tenant, change: Change) -> None:
 async def _record_end(scim: Scim, tenant: Tenant, external_id: str, why: str) -> None:
     find = partial(
         provisioned.names_of,
-        provider=tenant.name,
+        issuer=tenant.provider.iss,
         external_id=external_id,
         also=tenant.user_named(external_id),
     )
@@ -223,10 +225,10 @@ def _make(conn: Transaction, *, tenant: Tenant, change: Change, now: UnixTime) -
     if not _put(conn, change):
         return False
     for external_id, why in change.ends.items():
-        if not scim_ended.holds(conn, provider=tenant.name, external_id=external_id):
+        if not scim_ended.holds(conn, issuer=tenant.provider.iss, external_id=external_id):
             provisioned.end(
                 conn,
-                provider=tenant.name,
+                issuer=tenant.provider.iss,
                 external_id=external_id,
                 also=tenant.user_named(external_id),
                 why=why,
@@ -235,7 +237,7 @@ def _make(conn: Transaction, *, tenant: Tenant, change: Change, now: UnixTime) -
     if change.after is not None and change.after.active:
         provisioned.bring_back(
             conn,
-            provider=tenant.name,
+            issuer=tenant.provider.iss,
             external_id=change.after.external_id,
             also=tenant.user_named(change.after.external_id),
             why=ACTIVATED,
@@ -244,7 +246,7 @@ def _make(conn: Transaction, *, tenant: Tenant, change: Change, now: UnixTime) -
     if tenant.provider.provisions_groups:
         named = {it.external_id for it in (change.before, change.after) if it is not None}
         provisioned.regroup(
-            conn, provider=tenant.name, external_ids=named, named=tenant.named
+            conn, issuer=tenant.provider.iss, external_ids=named, named=tenant.named
         )
     return True
 

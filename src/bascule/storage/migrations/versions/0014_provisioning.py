@@ -13,14 +13,18 @@ depends_on = None
 
 def upgrade() -> None:
     """Make the tables."""
+    op.drop_index("ix_federated_users_provider", "federated_users")
+    op.create_index(
+        "ix_federated_users_external_id", "federated_users", ["issuer", "external_id"]
+    )
     _scim_users()
     _scim_groups()
     op.create_table(
         "scim_ended",
-        sa.Column("provider", sa.Text, nullable=False),
+        sa.Column("issuer", sa.Text, nullable=False),
         sa.Column("external_id", sa.Text, nullable=False),
         sa.Column("ended_at", sa.BigInteger, nullable=False),
-        sa.PrimaryKeyConstraint("provider", "external_id", name="pk_scim_ended"),
+        sa.PrimaryKeyConstraint("issuer", "external_id", name="pk_scim_ended"),
     )
     op.create_table(
         "ended_logins",
@@ -37,7 +41,7 @@ def _scim_users() -> None:
     op.create_table(
         "scim_users",
         sa.Column("id", sa.Text, nullable=False),
-        sa.Column("provider", sa.Text, nullable=False),
+        sa.Column("issuer", sa.Text, nullable=False),
         sa.Column("external_id", sa.Text, nullable=False),
         sa.Column("user_name", sa.Text, nullable=False),
         sa.Column("user_name_key", sa.Text, nullable=False),
@@ -47,10 +51,8 @@ def _scim_users() -> None:
         sa.Column("changed_at", sa.BigInteger, nullable=False),
         sa.Column("version", sa.BigInteger, nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_scim_users"),
-        sa.UniqueConstraint("provider", "external_id", name="uq_scim_users_provider"),
-        sa.UniqueConstraint(
-            "provider", "user_name_key", name="uq_scim_users_user_name_key"
-        ),
+        sa.UniqueConstraint("issuer", "external_id", name="uq_scim_users_issuer"),
+        sa.UniqueConstraint("issuer", "user_name_key", name="uq_scim_users_user_name_key"),
     )
 
 
@@ -58,14 +60,14 @@ def _scim_groups() -> None:
     op.create_table(
         "scim_groups",
         sa.Column("id", sa.Text, nullable=False),
-        sa.Column("provider", sa.Text, nullable=False),
+        sa.Column("issuer", sa.Text, nullable=False),
         sa.Column("external_id", sa.Text, nullable=False),
         sa.Column("display_name", sa.Text, nullable=False),
         sa.Column("created_at", sa.BigInteger, nullable=False),
         sa.Column("changed_at", sa.BigInteger, nullable=False),
         sa.Column("version", sa.BigInteger, nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_scim_groups"),
-        sa.UniqueConstraint("provider", "display_name", name="uq_scim_groups_provider"),
+        sa.UniqueConstraint("issuer", "display_name", name="uq_scim_groups_issuer"),
     )
     op.create_table(
         "scim_members",
