@@ -83,8 +83,11 @@ class Follower:
         heard of them: clients give up when a fresh token is refused. Mostly nothing has
         changed lately, and nothing is waited for.
         """
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(PATIENCE_SECONDS):
-                while self._gateway.callers.generation < generation:
-                    await self._news.wait()
-        await asyncio.sleep(max(0.0, self._adopted + HEARD_SECONDS - monotonic()))
+        if self._gateway.callers.generation < generation:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(PATIENCE_SECONDS):
+                    while self._gateway.callers.generation < generation:
+                        await self._news.wait()
+        left = self._adopted + HEARD_SECONDS - monotonic()
+        if left > 0:
+            await asyncio.sleep(left)
