@@ -8,6 +8,7 @@ that are oidc-provider's.
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -220,6 +221,17 @@ def test_who_is_not_vouched_for_gets_nothing_there(pair: Pair) -> None:
         pair.corp.vouches(True)
     assert pair.recorder.take() == []
     assert pair.call(token).status == 200
+
+
+def test_the_doctor_says_where_a_provider_vouches(pair: Pair) -> None:
+    answer = pair.front.cli("doctor", "idp", "corp", "--json")
+    assert answer.exit_code == 1
+    checks = json.loads(answer.stdout)["checks"]
+    told = {it["connector"]: it for it in checks if it["check"] == "vouching"}
+    assert told["desk"]["ok"], told
+    assert not told["annex"]["ok"]
+    assert "`invalid_target`" in told["annex"]["found"]
+    assert "vouch" in told["annex"]["fix"]
 
 
 def test_while_the_provider_is_away_nothing_else_is_shown(pair: Pair) -> None:

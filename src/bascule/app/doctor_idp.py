@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable, Iterator
 
 from bascule.app.doctor import Finding, finding
+from bascule.app.doctor_vouching import examine_vouching
 from bascule.authserver.provider_exchange import ProviderExchange
 from bascule.authserver.provider_login import callback_uri
 from bascule.config.members import members_of
@@ -47,6 +48,8 @@ async def examine_provider(
     yield _redirect(config, name)
     yield _refresh(provider)
     for found in _groups(config, provider, set(seen_groups)):
+        yield found
+    async for found in examine_vouching(exchange, config, name):
         yield found
 
 

@@ -25,8 +25,9 @@ FOUND = 1
 def idp(ctx: click.Context, name: str, as_json: bool) -> None:
     """Try all that a login by the identity provider NAME needs; signs nobody in.
 
-    Its metadata and keys, whether it knows Bascule by its secret or key, and whether the
-    groups that the configuration names are those that it sends.
+    Its metadata and keys, whether it knows Bascule by its secret or key, whether the groups
+    that the configuration names are those that it sends, and whether it vouches for its
+    users where a connector needs that (`id_jag`).
     """
     context: CommandContext = ctx.obj
     found = asyncio.run(_examine(context, name))
@@ -63,5 +64,6 @@ async def _examine(context: CommandContext, name: str) -> list[Finding]:
 
 def _print(name: str, found: Finding) -> None:
     mark = click.style("ok ", fg="green") if found.ok else click.style("BAD", fg="red")
-    line = f"{mark}  {name}  {found.check}: {printable(found.found)}"
+    what = found.check if found.connector is None else f"{found.check}, {found.connector}"
+    line = f"{mark}  {name}  {what}: {printable(found.found)}"
     click.echo(line if found.ok else f"{line}\n     -> {printable(found.fix)}")
