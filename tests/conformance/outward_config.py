@@ -61,6 +61,8 @@ def credential_of(order: Order, folder: Path) -> str:
         lines.append(f'issuer = "{issuer_of(url)}"')
     if kind in {"client_credentials", "workload"}:
         lines.append("shared = true")
+    if scenario.startswith("auth/dpop"):
+        lines.append("dpop = true")
     if "/2025-03-26" in scenario:
         lines.append("legacy = true")
     return "\n".join(lines)

@@ -11,12 +11,14 @@ from patience import PATIENCE
 from system.server import Answer, Installation
 
 
-def call(front: Installation, token: str, *, urls: bool = True) -> Answer:
+def call(
+    front: Installation, token: str, *, urls: bool = True, connector: str = "desk"
+) -> Answer:
     """Call a tool, as a client that can open addresses for its user, or cannot."""
     capabilities = {"elicitation": {"url": {}}} if urls else {}
     meta = {"io.modelcontextprotocol/clientCapabilities": capabilities}
     asked = {"name": "echo", "arguments": {"text": "hi"}, "_meta": meta}
-    return front.call(token, "tools/call", asked)
+    return front.call(token, "tools/call", asked, connector=connector)
 
 
 def link_of(answer: Answer) -> str:

@@ -34,12 +34,31 @@ url = "{behind}/c/desk/mcp"
 credential = {{ kind = "per_user", issuer = "{behind}", client_id = "front", \
 client_secret = "file:{secret}" }}
 
+[connectors.safe]
+mode = "observe"
+url = "{behind}/c/safe/mcp"
+credential = {{ kind = "per_user", issuer = "{behind}", client_id = "front", \
+client_secret = "file:{secret}", dpop = true }}
+
 [roles.clerk]
 members = ["user:alice", "user:bob"]
-allow = ["desk/*"]
+allow = ["desk/*", "safe/*"]
 
 [agents]
-default_ceiling = ["desk/*"]
+default_ceiling = ["desk/*", "safe/*"]
+"""
+BEHIND = """
+[connectors.safe]
+mode = "observe"
+url = "http://127.0.0.1:{port}/mcp"
+require = "dpop"
+
+[roles.careful]
+members = ["user:alice"]
+allow = ["safe/*"]
+
+[agents.ceilings]
+front = ["desk/*", "safe/*"]
 """
 
 
@@ -53,7 +72,8 @@ def recorder() -> Iterator[Recorder]:
 def behind(
     tmp_path_factory: pytest.TempPathFactory, recorder: Recorder
 ) -> Iterator[Installation]:
-    with serving(tmp_path_factory.mktemp("behind"), recorder) as made:
+    more = BEHIND.format(port=recorder.port)
+    with serving(tmp_path_factory.mktemp("behind"), recorder, more=more) as made:
         yield made
 
 
@@ -152,3 +172,16 @@ def test_a_user_connects_an_account_and_acts_as_themselves_until_it_ends(
         if path.is_file():
             assert not re.search(rb"bsc_rt_[0-9a-f]{8}", path.read_bytes()), path
     assert "bsc_rt_" not in front.log
+
+
+def test_what_wants_proofs_of_a_key_gets_a_new_one_with_each_call(
+    front: Installation, behind: Installation, recorder: Recorder
+) -> None:
+    token = front.token("alice", "safe")
+    connect(front, behind, link_of(call(front, token, connector="safe")), "alice")
+    recorder.take()
+    for _ in range(3):
+        assert "content" in call(front, token, connector="safe").json["result"]
+    assert len([it for it in recorder.take() if b"tools/call" in it.body]) == 3
+    seen = behind.wait_for_records("--connector", "safe", "--type", "call.end", count=3)
+    assert {(it["user"], it["agent"]) for it in seen} == {("user:alice", "front")}

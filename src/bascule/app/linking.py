@@ -51,6 +51,7 @@ def target_of(config: Config, name: str, read_secret: ReadSecret) -> Target | No
         scopes=credential.scopes,
         issuer=credential.issuer,
         legacy=credential.legacy,
+        dpop=credential.dpop,
         client=client_of(credential, read_secret),
     )
 

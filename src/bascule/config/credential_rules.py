@@ -22,6 +22,7 @@ _OF_TOKENS = (
     "scopes",
     "audience",
     "assertion",
+    "dpop",
     "legacy",
 )
 _OF_STATIC = ("value", "shared")
@@ -63,6 +64,8 @@ def _oauth(path: str, credential: Credential, *, hosted: bool) -> Found:
         yield f"{path}.audience", 'is for `kind = "token_exchange"`'
     if credential.legacy and (kind != "per_user" or credential.issuer is not None):
         yield f"{path}.legacy", 'is for `kind = "per_user"` without an `issuer`'
+    if credential.dpop and kind != "per_user":
+        yield f"{path}.dpop", 'is for `kind = "per_user"`'
     if credential.issuer is not None and not _is_issuer(credential.issuer):
         yield f"{path}.issuer", "must be an https URL, without user, query and fragment"
     if kind == "workload":

@@ -57,6 +57,9 @@ class Credential(Table, frozen=True):
     assertion: SecretRef | None = None
     """For `workload`: the file where the platform puts the JWT of Bascule, read for each
     token."""
+    dpop: bool = False
+    """For `per_user`: tokens are bound to a key of the account, and each request proves it
+    (RFC 9449); without it where the server's metadata demands that."""
     legacy: bool = False
     """For `per_user`: the server is of MCP 2025-03-26, without resource metadata, and its
     own origin is the authorization server."""

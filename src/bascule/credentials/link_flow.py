@@ -6,7 +6,7 @@ attempt; what the user was sent away with is what counts when they are back.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import msgspec
 
@@ -27,6 +27,7 @@ from bascule.oauthclient.authorization import (
 from bascule.oauthclient.challenge import Challenge, token_challenge
 from bascule.oauthclient.client import Client
 from bascule.oauthclient.discovery import AuthorizationServer
+from bascule.oauthclient.dpop import ALGORITHM, Prover, new_prover
 from bascule.oauthclient.errors import (
     UNKNOWN_CLIENT,
     GrantRefusedError,
@@ -50,6 +51,8 @@ class Destination:
     """All that is asked for."""
     held: tuple[str, ...]
     """What the account was asked for before."""
+    dpop: bool = False
+    """Whether the tokens are to be bound to a key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,13 @@ class Begun:
     resource: str
     session: int
     """Number of the browser session that began."""
+    dpop_key: str | None = field(repr=False, default=None)
+    """Private key to bind the tokens to, as JSON."""
+
+    @property
+    def prover(self) -> Prover | None:
+        """What proves that key."""
+        return None if self.dpop_key is None else Prover.of(self.dpop_key)
 
     def encode(self) -> str:
         """Write it as JSON."""
@@ -110,7 +120,13 @@ class LinkFlow:
         if not are_readable(scopes):
             raise UnusableServerError("the server asks for more scopes than anybody reads")
         resource = target.url if described is None else described.resource
-        return Destination(target, resource, server, scopes, before)
+        demands = described is not None and described.dpop_bound_access_tokens_required
+        dpop = target.dpop or demands
+        if dpop and ALGORITHM not in server.dpop_signing_alg_values_supported:
+            raise UnusableServerError(
+                f"the authorization server binds no tokens to keys of {ALGORITHM} (DPoP)"
+            )
+        return Destination(target, resource, server, scopes, before, dpop)
 
     async def begin(
         self, destination: Destination, session: int, *, again: bool = False
@@ -129,7 +145,9 @@ class LinkFlow:
                 client = await self._clients.get(target, server)
         url, pending = self._request(destination, client)
         kept = KeptClient.of(client)
-        begun = Begun(pending, server, kept, target.url, destination.resource, session)
+        key = new_prover().kept if destination.dpop else None
+        resource = destination.resource
+        begun = Begun(pending, server, kept, target.url, resource, session, key)
         return url, begun
 
     def _request(self, destination: Destination, client: Client) -> tuple[str, Pending]:
@@ -157,6 +175,7 @@ class LinkFlow:
                 code,
                 begun.pending,
                 target.policy,
+                prover=begun.prover,
                 now=self._clock(),
                 entropy=self._entropy,
             )

@@ -27,5 +27,7 @@ class Target:
     """The only authorization server to use; None for the one that the upstream names."""
     legacy: bool = False
     """Its own origin is that server, as in MCP 2025-03-26."""
+    dpop: bool = False
+    """Tokens are bound to a key, also where the upstream does not say that it wants it."""
     client: Client | None = None
     """As which client Bascule is registered there by hand; None to find one."""

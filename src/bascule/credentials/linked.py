@@ -14,6 +14,7 @@ from functools import partial
 from math import inf
 
 from bascule.clock import Clock, Entropy, UnixTime, monotonic
+from bascule.credentials.bound import Bound
 from bascule.credentials.giving_back import give_back
 from bascule.credentials.link_clients import Secrets
 from bascule.credentials.link_target import Target
@@ -72,6 +73,8 @@ class Held:
     version: int
     scope: tuple[str, ...]
     """All that was asked for."""
+    bound: Bound | None = None
+    """What proves the key of the token; None for a bearer token."""
 
     @property
     def mark(self) -> tuple[str, int]:
@@ -249,6 +252,7 @@ class LinkedAccounts:
                 target.policy,
                 resource=linked.resource,
                 held=linked.tokens.scope,
+                prover=linked.prover,
                 now=self._clock(),
                 entropy=self._entropy,
             )
@@ -328,6 +332,7 @@ class LinkedAccounts:
             account_id=account.id,
             version=account.version,
             scope=account.scope,
+            bound=self._bound(target, linked),
         )
         key = (account.user, account.connector)
         self._kept.pop(key, None)
@@ -335,6 +340,12 @@ class LinkedAccounts:
         while len(self._kept) > MAX_KEPT:
             del self._kept[next(iter(self._kept))]
         return held
+
+    def _bound(self, target: Target, linked: LinkedTokens) -> Bound | None:
+        prover, token = linked.prover, linked.tokens.access_token
+        if prover is None:
+            return None
+        return Bound(prover, token, target.url, self._clock, self._entropy)
 
 
 def _lasts(account: LinkedAccount, now: UnixTime, seconds: int) -> bool:

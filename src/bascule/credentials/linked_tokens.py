@@ -9,6 +9,7 @@ import msgspec
 from bascule.clock import UnixTime
 from bascule.oauthclient.client import Client, Method
 from bascule.oauthclient.discovery import AuthorizationServer
+from bascule.oauthclient.dpop import Prover
 from bascule.oauthclient.tokens import Tokens
 
 
@@ -63,6 +64,13 @@ class LinkedTokens:
     """Resource indicator that they were asked for with (RFC 8707)."""
     version: int
     """Of the account's row to which they belong."""
+    dpop_key: str | None = field(repr=False, default=None)
+    """Private key to which they are bound, as JSON; None for bearer tokens."""
+
+    @property
+    def prover(self) -> Prover | None:
+        """What proves that key."""
+        return None if self.dpop_key is None else Prover.of(self.dpop_key)
 
     def after(self, tokens: Tokens) -> LinkedTokens:
         """Give those that a refresh brought."""

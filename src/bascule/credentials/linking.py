@@ -57,7 +57,9 @@ def link(
     replaced = linked_accounts.add(conn, account)
     if replaced is not None:
         vault.delete(conn, request.user, name_of(replaced))
-    linked = LinkedTokens(tokens, begun.client, begun.server, begun.resource, version=1)
+    linked = LinkedTokens(
+        tokens, begun.client, begun.server, begun.resource, 1, begun.dpop_key
+    )
     vault.put(conn, request.user, name_of(account_id), linked.encode())
     return True
 

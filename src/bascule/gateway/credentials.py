@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from bascule.credentials.bound import Bound
 from bascule.credentials.issued import Issued, IssuedTokens
 from bascule.decision.facts import Principal
 from bascule.gateway.exchange import Headers, header_block
@@ -46,6 +47,27 @@ class Presented:
     headers: Headers = field(repr=False)
     version: Hashable = 0
     """Tells them from those of another time."""
+    bound: Bound | None = None
+    """What proves the key of a token that is bound to one."""
+
+    def lines(self, verb: str) -> Headers:
+        """Give the lines for one request, with a proof of its own where that is needed."""
+        if self.bound is None:
+            return self.headers
+        proof = self.bound.proof(verb).encode("ascii")
+        return self.headers + header_block((b"DPoP", proof))
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What says to a server who sends: its credential, and to a hosted one who calls."""
+
+    presented: Presented
+    whose: Headers
+
+    def lines(self, verb: str) -> Headers:
+        """Give the lines for one request."""
+        return self.presented.lines(verb) + self.whose
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,12 +205,12 @@ async def with_credential(
     `operation` names what is asked for. Raises `CredentialError`, and what `send` raises.
     """
     presented = await shown_to(credential, principal)
-    response = await send(presented)
+    response = await proven(presented, send)
     if response.status == UNAUTHORIZED and not response.streams:
         other = await credential.refused(principal, presented)
         if other is None:
             return response
-        presented, response = other, await send(other)
+        presented, response = other, await proven(other, send)
     for _ in range(MAX_WIDER):
         challenge = _wants_scopes(response)
         if challenge is None:
@@ -197,7 +219,24 @@ async def with_credential(
         other = await credential.forbidden(principal, presented, wider)
         if other is None:
             break
-        presented, response = other, await send(other)
+        presented, response = other, await proven(other, send)
+    return response
+
+
+async def proven(
+    presented: Presented, send: Callable[[Presented], Awaitable[Response]]
+) -> Response:
+    """Send a request; once more where the server wants its nonce in the proof.
+
+    RFC 9449 §9. Raises what `send` raises.
+    """
+    response = await send(presented)
+    if presented.bound is None:
+        return response
+    is_new = presented.bound.learn(response.nonce)
+    if response.status == UNAUTHORIZED and is_new and not response.streams:
+        response = await send(presented)
+        presented.bound.learn(response.nonce)
     return response
 
 

@@ -11,6 +11,7 @@ and `no_legacy`. Translation between the eras would begin there.
 from __future__ import annotations
 
 import re
+from collections.abc import Awaitable
 from typing import Any
 
 import msgspec
@@ -18,6 +19,7 @@ from msgspec import Raw, Struct
 
 from bascule.clock import monotonic
 from bascule.gateway import answers
+from bascule.gateway.credentials import Known, Presented, proven
 from bascule.gateway.exchange import Headers, header_block
 from bascule.gateway.message_headers import OWN_REQUEST, POSTED
 from bascule.gateway.single import BAD_ANSWERS, single_answer
@@ -72,10 +74,10 @@ class Eras:
         self._learnt: float | None = None
         self._waiting: list[Step[None]] | None = None
 
-    async def learn(self, pool: UpstreamPool, known: Headers) -> Spoken:
+    async def learn(self, pool: UpstreamPool, known: Known) -> Spoken:
         """Give what the upstream speaks, asking it unless that was done just now.
 
-        `known`: headers that it is shown with each request. Raises `UpstreamError` when it
+        `known`: what it is shown with each request. Raises `UpstreamError` when it
         cannot be asked.
         """
         while not self._younger_than(self._fresh_seconds):
@@ -109,7 +111,7 @@ class Eras:
         return self._learnt is not None and monotonic() - self._learnt < seconds
 
     async def explain(
-        self, pool: UpstreamPool, known: Headers, response: Response, method: str
+        self, pool: UpstreamPool, known: Known, response: Response, method: str
     ) -> None:
         """Find out whether a modern request failed because of its era.
 
@@ -160,7 +162,7 @@ def _no_common(requested: str, supported: tuple[str, ...], code: int) -> Protoco
     return ProtocolError(400, Error(code, said, data))
 
 
-async def _ask_modern(pool: UpstreamPool, known: Headers) -> tuple[str, ...]:
+async def _ask_modern(pool: UpstreamPool, known: Known) -> tuple[str, ...]:
     meta = {
         modern.PROTOCOL_VERSION: modern.VERSION,
         modern.CLIENT_CAPABILITIES: {},
@@ -171,21 +173,21 @@ async def _ask_modern(pool: UpstreamPool, known: Headers) -> tuple[str, ...]:
         (b"Mcp-Method", b"server/discover"),
     )
     body = write_request(1, "server/discover", {modern.META: meta})
-    result, error, _ = await _post(pool, known + headers, body)
+    result, error, _ = await _post(pool, known, headers, body)
     if error is not None and error.code == UNSUPPORTED_VERSION:
         result = error.data if isinstance(error.data, dict) else {}
     named = result.get("supportedVersions", result.get("supported"))
     return tuple(it for it in _versions(named) if it not in legacy.SUPPORTED)
 
 
-async def _ask_legacy(pool: UpstreamPool, known: Headers) -> tuple[str, ...]:
+async def _ask_legacy(pool: UpstreamPool, known: Known) -> tuple[str, ...]:
     params = {
         "protocolVersion": legacy.LATEST,
         "capabilities": {},
         "clientInfo": _OWN,
     }
     body = write_request(1, legacy.INITIALIZE, params)
-    result, _, session_id = await _post(pool, known, body)
+    result, _, session_id = await _post(pool, known, b"", body)
     versions = _versions([result.get("protocolVersion")])
     if session_id and versions:
         await _end(pool, known, session_id, versions[0])
@@ -193,12 +195,16 @@ async def _ask_legacy(pool: UpstreamPool, known: Headers) -> tuple[str, ...]:
 
 
 async def _post(
-    pool: UpstreamPool, headers: Headers, body: bytes
+    pool: UpstreamPool, known: Known, headers: Headers, body: bytes
 ) -> tuple[dict[str, Any], Error | None, bytes]:
     """Ask one thing of our own; give result, error and session id, empty where absent."""
     sized = header_block((b"Content-Length", b"%d" % len(body)))
-    head = pool.request_head + headers + POSTED + OWN_REQUEST + sized
-    response = await pool.send(b"%b\r\n%b" % (head, body))
+    head = pool.request_head + known.whose + headers + POSTED + OWN_REQUEST + sized
+
+    def send(presented: Presented) -> Awaitable[Response]:
+        return pool.send(b"%b%b\r\n%b" % (head, presented.lines("POST"), body))
+
+    response = await proven(known.presented, send)
     try:
         answer = await single_answer(response, 1, MAX_ANSWER_BYTES)
         if isinstance(answer.error, Raw):
@@ -210,13 +216,14 @@ async def _post(
     return {}, None, b""  # no answer of that era
 
 
-async def _end(pool: UpstreamPool, known: Headers, session_id: bytes, version: str) -> None:
+async def _end(pool: UpstreamPool, known: Known, session_id: bytes, version: str) -> None:
     """Leave no session of ours behind; whether the upstream ends it is its own affair."""
     session = header_block(
         (b"Mcp-Session-Id", session_id), (b"MCP-Protocol-Version", version.encode())
     )
     head = request_head(pool.endpoint.url, "DELETE")
-    response = await pool.send(b"%b%b%b%b\r\n" % (head, session, known, OWN_REQUEST))
+    shown = known.lines("DELETE")
+    response = await pool.send(b"%b%b%b%b\r\n" % (head, session, shown, OWN_REQUEST))
     if response.streams:
         response.abandon()
 

@@ -112,7 +112,7 @@ def _write(turn: Turn, sent: Outgoing, presented: Presented, condition: Headers)
         turn.there.pool.request_head,
         sent.headers,
         condition,
-        presented.headers,
+        presented.lines("POST"),
         identity_headers(turn.there.connector, turn.caller.principal),
         len(body),
         body,

@@ -186,4 +186,4 @@ class PerUser:
 
 def _presented(held: Held) -> Presented:
     line = (b"Authorization", held.authorization.encode("ascii"))
-    return Presented(header_block(line), held.mark)
+    return Presented(header_block(line), held.mark, held.bound)

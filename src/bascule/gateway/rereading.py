@@ -14,7 +14,7 @@ from msgspec import Raw
 from bascule.clock import monotonic
 from bascule.decision.facts import Principal
 from bascule.decision.gate import DefinitionKind, Gate
-from bascule.gateway.credentials import Presented, shown_to, with_credential
+from bascule.gateway.credentials import Known, Presented, shown_to, with_credential
 from bascule.gateway.definitions import Definitions, View
 from bascule.gateway.exchange import Headers, header_block
 from bascule.gateway.gateway import Upstream
@@ -234,7 +234,7 @@ def ask_modern(
         )
         response = await _send(upstream, principal, whose + headers, body, method)
         if response.status != 200:
-            known = (await shown_to(upstream.credential, principal)).headers + whose
+            known = Known(await shown_to(upstream.credential, principal), whose)
             await upstream.eras.explain(upstream.pool, known, response, method)
         return response
 
@@ -263,6 +263,6 @@ async def _send(
     head = upstream.pool.request_head + headers + POSTED + OWN_REQUEST
 
     def send(presented: Presented) -> Awaitable[Response]:
-        return upstream.pool.send(head + presented.headers + sized)
+        return upstream.pool.send(head + presented.lines("POST") + sized)
 
     return await with_credential(upstream.credential, principal, send, method)

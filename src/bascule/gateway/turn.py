@@ -11,7 +11,7 @@ from bascule.decision.facts import CallFacts, Principal
 from bascule.decision.snapshot import Snapshot
 from bascule.gateway.call_approvals import Approval
 from bascule.gateway.callers import Caller
-from bascule.gateway.credentials import Presented, shown_to, with_credential
+from bascule.gateway.credentials import Known, Presented, proven, shown_to, with_credential
 from bascule.gateway.definitions import Watch
 from bascule.gateway.exchange import Exchange, Headers, header_block
 from bascule.gateway.facts import facts_of
@@ -121,7 +121,7 @@ class Turn(Struct, frozen=True):
             approval=approval,
         )
 
-    async def known(self) -> Headers:
+    async def known(self) -> Known:
         """Give what the server is shown: its credential, and to a hosted one who calls.
 
         Raises `CredentialError`.
@@ -137,7 +137,7 @@ class Turn(Struct, frozen=True):
                 pool.request_head,
                 POSTED,
                 session,
-                presented.headers,
+                presented.lines("POST"),
                 identity_headers(self.there.connector, principal),
                 len(body),
             )
@@ -148,15 +148,21 @@ class Turn(Struct, frozen=True):
     async def listen(self, session: Headers) -> Response:
         """Open the stream on which the server speaks unasked. Raises `UpstreamError`."""
         pool = self.there.pool
-        head = request_head(pool.endpoint.url, "GET")
-        data = b"%b%b%b%b\r\n" % (head, LISTENING, session, await self.known())
-        return await pool.send(data, listening=True)
+        head = request_head(pool.endpoint.url, "GET") + LISTENING + session
+        known = await self.known()
+
+        def send(presented: Presented) -> Awaitable[Response]:
+            data = b"%b%b%b\r\n" % (head, presented.lines("GET"), known.whose)
+            return pool.send(data, listening=True)
+
+        return await proven(known.presented, send)
 
     async def end(self, session: Headers) -> Response:
         """End the session at the server. Raises `UpstreamError`."""
         pool = self.there.pool
         head = request_head(pool.endpoint.url, "DELETE")
-        return await pool.send(b"%b%b%b\r\n" % (head, session, await self.known()))
+        shown = (await self.known()).lines("DELETE")
+        return await pool.send(b"%b%b%b\r\n" % (head, session, shown))
 
 
 def edition_of(upstream: Upstream, response: Response) -> bytes:
@@ -164,13 +170,13 @@ def edition_of(upstream: Upstream, response: Response) -> bytes:
     return b"" if upstream.connector.command is None else response.edition
 
 
-async def known_by(upstream: Upstream, principal: Principal) -> Headers:
-    """Write the headers that say to a server who sends: never the client's token.
+async def known_by(upstream: Upstream, principal: Principal) -> Known:
+    """Give what says to a server who sends: never the client's token.
 
     Raises `CredentialError`.
     """
     shown = await shown_to(upstream.credential, principal)
-    return shown.headers + identity_headers(upstream.connector, principal)
+    return Known(shown, identity_headers(upstream.connector, principal))
 
 
 def session_headers(held: Held, *more: tuple[bytes, bytes]) -> Headers:

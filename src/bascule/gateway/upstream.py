@@ -79,6 +79,7 @@ class Response:
         "challenges",
         "content_type",
         "edition",
+        "nonce",
         "session_id",
         "status",
         "streams",
@@ -105,6 +106,8 @@ class Response:
         """`ETag`: of a hosted server, which definitions were in force."""
         self.challenges: tuple[bytes, ...] = ()
         """Values of `WWW-Authenticate`, a line each."""
+        self.nonce = b""
+        """`DPoP-Nonce`: what the next proof is to hold."""
         self.streams = content_type.startswith(b"text/event-stream")
         self.body = b""
         """All of it, unless this streams."""
@@ -177,6 +180,7 @@ class UpstreamConnection(asyncio.Protocol):
         "_framed",
         "_head_bytes",
         "_keep",
+        "_nonce",
         "_parser",
         "_paused",
         "_pool",
@@ -201,6 +205,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._content_type = b""
         self._session_id = b""
         self._edition = b""
+        self._nonce = b""
         self._challenges: tuple[bytes, ...] = ()
         self._framed = False
         self._complete = False
@@ -228,7 +233,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._answer = Step()
         self._body = []
         self._body_bytes = self._head_bytes = 0
-        self._content_type = self._session_id = self._edition = b""
+        self._content_type = self._session_id = self._edition = self._nonce = b""
         self._challenges = ()
         self._framed = self._complete = self.patient = False
         self.last_active = self.started = monotonic()
@@ -310,6 +315,8 @@ class UpstreamConnection(asyncio.Protocol):
             self._edition = value
         elif lower == b"www-authenticate" and len(self._challenges) < MAX_LINES:
             self._challenges += (value,)
+        elif lower == b"dpop-nonce":
+            self._nonce = value
 
     def on_headers_complete(self) -> None:
         """A stream is handed over at once, anything else when it is whole."""
@@ -319,6 +326,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._response = Response(self, status, self._content_type, self._session_id)
         self._response.edition = self._edition
         self._response.challenges = self._challenges
+        self._response.nonce = self._nonce
         if self._response.streams:
             answer, self._answer = self._answer, None
             answer.resolve(self._response)

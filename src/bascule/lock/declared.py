@@ -71,7 +71,8 @@ def _tokens(credential: Credential) -> dict[str, str]:
     names = ("issuer", "client_id", "client_secret", "client_key", "audience", "assertion")
     found = {name: getattr(credential, name) or "" for name in names}
     found["scopes"] = " ".join(credential.scopes)
-    found["legacy"] = "true" if credential.legacy else ""
+    for name in ("dpop", "legacy"):
+        found[name] = "true" if getattr(credential, name) else ""
     return {name: value for name, value in found.items() if value}
 
 

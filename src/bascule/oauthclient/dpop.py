@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 from collections import OrderedDict
 from urllib.parse import urlsplit
 
@@ -30,6 +31,16 @@ class Prover:
         """`key`: private, on P-256."""
         self._key = AssertionKey(key, ALGORITHM, {"jwk": key.as_dict(private=False)})
         self._nonces: OrderedDict[str, str] = OrderedDict()
+
+    @classmethod
+    def of(cls, kept: str) -> Prover:
+        """Give the one whose key `kept` was."""
+        return cls(ECKey.import_key(json.loads(kept)))
+
+    @property
+    def kept(self) -> str:
+        """The private key as JSON, for where secrets are kept."""
+        return json.dumps(self._key.key.as_dict(private=True))
 
     @property
     def thumbprint(self) -> str:
