@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import datetime
 import ssl
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import ExtensionOID
 
 from bascule.identity.client_certificate import client_certificate
 from certificates import new_authority
@@ -40,6 +46,29 @@ def test_what_cannot_be_read_has_no_names(der: bytes) -> None:
     found = client_certificate(der)
     assert found.names == frozenset()
     assert len(found.digest) == 43
+
+
+@pytest.mark.parametrize(
+    "alternatives",
+    [
+        b"\x30\x04\xa3\x02\x30\x00",  # an address of X.400
+        b"\x30\x04\x82\x02\xff\xfe",  # a host that is no text
+        b"\x30\x01\x00",
+        b"nothing",
+    ],
+)
+def test_names_of_odd_kinds_are_none(tmp_path: Path, alternatives: bytes) -> None:
+    authority = new_authority()
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = authority.certificate.subject
+    odd = x509.UnrecognizedExtension(ExtensionOID.SUBJECT_ALTERNATIVE_NAME, alternatives)
+    now = datetime.datetime.now(datetime.UTC)
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), 7, now, now)
+        .add_extension(odd, critical=False)
+        .sign(authority.key, SHA256())
+    )
+    assert client_certificate(made.public_bytes(Encoding.DER)).names == frozenset()
 
 
 def test_a_certificate_without_alternative_names_has_none() -> None:

@@ -12,8 +12,9 @@ from bascule.app.doctor import Finding, finding
 from bascule.authserver.provider_exchange import ProviderExchange, server_of
 from bascule.clock import system_clock, system_entropy
 from bascule.config.model import Config, Connector
+from bascule.errors import BasculeError
 from bascule.identity.provider_profiles import profile_of
-from bascule.oauthclient.errors import GrantRefusedError, OAuthClientError
+from bascule.oauthclient.errors import GrantRefusedError
 from bascule.oauthclient.exchange import ID_TOKEN, Shown
 from bascule.oauthclient.id_jag import request_id_jag
 
@@ -52,8 +53,8 @@ async def _tried(
         )
     except GrantRefusedError as exc:
         return _judged(connector, exc.error)
-    except OAuthClientError as exc:
-        fix = "look at the provider's own log"
+    except BasculeError as exc:
+        fix = "look at the provider's own log, or correct what the message names"
         return finding(connector, "vouching", False, str(exc), fix)
     found = "it vouches for whoever shows any ID token"
     return finding(connector, "vouching", False, found, "do not use this provider")

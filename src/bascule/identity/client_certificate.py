@@ -14,6 +14,12 @@ from bascule.identity.confirmation import certificate_digest
 
 DNS = "dns:"
 """Before a name that is one of the DNS; other names are URIs."""
+_UNREADABLE = (
+    x509.DuplicateExtension,
+    x509.ExtensionNotFound,
+    x509.InvalidVersion,
+    x509.UnsupportedGeneralNameType,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +44,7 @@ def _names(der: bytes) -> frozenset[str]:
         found = extensions.get_extension_for_class(x509.SubjectAlternativeName).value
         uris = found.get_values_for_type(x509.UniformResourceIdentifier)
         hosts = found.get_values_for_type(x509.DNSName)
-    except (ValueError, x509.ExtensionNotFound, x509.DuplicateExtension):
+    except (ValueError, *_UNREADABLE):
         return frozenset()
     return frozenset(
         [*(uris if len(uris) == 1 else ()), *(f"{DNS}{it.lower()}" for it in hosts)]
