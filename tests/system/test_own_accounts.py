@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
 import requests
@@ -66,7 +66,7 @@ allow = ["desk/*", "locked/*", "keyed/*"]
 [agents]
 default_ceiling = ["desk/*", "locked/*", "keyed/*"]
 """
-NAMES = ("alice", "bob", "carol", "dave", "eve", "fay", "gina", "hugo")
+NAMES = ("alice", "bob", "carol", "dave", "eve", "fay", "gina", "hugo", "ivan", "mallory")
 OFFLINE = "offline_access"
 URLS = {"io.modelcontextprotocol/clientCapabilities": {"elicitation": {"url": {}}}}
 
@@ -89,9 +89,9 @@ class Scene:
         with contextlib.closing(open_store(self.front.data / "state.db")) as store:
             return store.read(live)
 
-    def leave(self, user: str, link: str) -> str:
+    def leave(self, browser: requests.Session, link: str) -> str:
         """Agree to what a link's page says; gives where it leads."""
-        left = agree(sign_in(self.front, user), link)
+        left = agree(browser, link)
         assert left.status_code == 200, left.text
         return left.headers["Refresh"].partition("url=")[2]
 
@@ -108,9 +108,7 @@ class Scene:
     def connect(self, user: str, link: str) -> None:
         """Follow a link to its end, as a user who agrees."""
         browser = sign_in(self.front, user)
-        left = agree(browser, link)
-        assert left.status_code == 200, left.text
-        away = left.headers["Refresh"].partition("url=")[2]
+        away = self.leave(browser, link)
         self.corp.signs_in(user)
         done = browser.get(self.corp.visit(away), timeout=PATIENCE)
         assert "is connected" in done.text, done.text
@@ -294,12 +292,30 @@ def test_a_client_that_its_server_has_forgotten_is_registered_anew(scene: Scene)
     scene.corp.forgets_clients()
     scene.server.refuses.add(scene.server.tokens[-1])
     link = link_of(scene.call("gina", "echo"))  # it cannot be refreshed any more
-    lost = scene.leave("gina", link)
+    browser = sign_in(scene.front, "gina")
+    lost = scene.leave(browser, link)
     assert requests.get(lost, timeout=PATIENCE).status_code == 400
-    again = scene.leave("gina", link)
+    again = scene.leave(browser, link)
     assert client_in(again) != client_in(lost)
     scene.connect("gina", link)
     assert scene.works("gina")
+
+
+def test_a_code_that_somebody_else_got_connects_nothing(scene: Scene) -> None:
+    """The other account would answer the victim's calls, and see what they are about."""
+    back = {}
+    for user in ("mallory", "ivan"):
+        browser = sign_in(scene.front, user)
+        away = scene.leave(browser, link_of(scene.call(user, "echo")))
+        scene.corp.signs_in(user)
+        back[user] = urlsplit(scene.corp.visit(away))
+    stolen = parse_qs(back["mallory"].query)["code"][0]
+    own = parse_qs(back["ivan"].query)
+    query = urlencode({**{name: it[0] for name, it in own.items()}, "code": stolen})
+    done = browser.get(back["ivan"]._replace(query=query).geturl(), timeout=PATIENCE)
+    assert done.status_code == 502
+    assert scene.account("ivan") is None
+    assert not scene.works("ivan")
 
 
 def client_in(url: str) -> str:

@@ -25,6 +25,7 @@ from bascule.clock import UnixTime, system_entropy
 from bascule.credentials import link_clients, link_flow
 from bascule.credentials.link_clients import LinkClients
 from bascule.credentials.link_flow import LinkFlow
+from bascule.credentials.link_target import callback_of
 from bascule.credentials.linked_tokens import decode, name_of
 from bascule.oauthclient.client import Client
 from bascule.oauthclient.discovery import AuthorizationServer, ProtectedResource
@@ -87,6 +88,7 @@ class Desk:
     targets: Mapping[str, Any] = field(default_factory=lambda: dict(TARGETS))
     redeemed: list[str] = field(default_factory=list)
     problem: OAuthClientError | None = None
+    way: str = "/link/callback"
 
     def ask(
         self,
@@ -159,11 +161,15 @@ class Desk:
         assert answer.status_code == 200, answer.text
         where = answer.headers["Refresh"].partition("url=")[2]
         assert where.startswith(f"{ISSUER}/authorize?")
-        return str(httpx2.URL(where).params["state"])
+        query = httpx2.URL(where).params
+        self.way = str(query["redirect_uri"]).removeprefix(URL)
+        return str(query["state"])
 
-    def back(self, token: str | None, **query: str) -> httpx2.Response:
+    def back(self, token: str | None, **query: str | None) -> httpx2.Response:
+        """Come back, by the way that was given; None leaves a parameter out."""
         named = {"code": "the-code", "iss": ISSUER, **query}
-        return self.send("GET", f"/link/callback?{urlencode(named)}", token)
+        given = {name: value for name, value in named.items() if value is not None}
+        return self.send("GET", f"{self.way}?{urlencode(given)}", token)
 
     @property
     def account(self) -> LinkedAccount | None:
@@ -281,14 +287,19 @@ def test_another_browser_of_the_same_user_ends_nothing(desk: Desk) -> None:
         {"iss": "https://evil.example", "error": "access_denied", "error_description": "x"},
         {"iss": f"{ISSUER}/"},
         {"iss": ""},
+        {"iss": None},
+        {"iss": ISSUER.upper()},
+        {"iss": f"{ISSUER}:443"},
+        {"code": None},
+        {"code": ""},
     ],
 )
 def test_an_answer_that_is_not_the_servers_is_not_looked_at(
-    desk: Desk, query: dict[str, str]
+    desk: Desk, query: dict[str, str | None]
 ) -> None:
     desk.ask()
     token = desk.sign_in()
-    named = {"state": desk.go(token), **query}
+    named: dict[str, str | None] = {"state": desk.go(token), **query}
     answer = desk.back(token, **named)
     assert answer.status_code == 400
     assert "evil" not in answer.text
@@ -335,8 +346,8 @@ def test_a_refusal_connects_nothing_and_is_recorded(
     desk.ask()
     token = desk.sign_in()
     desk.problem = problem
-    query = {"state": desk.go(token)} | ({"error": "access_denied"} if not problem else {})
-    assert desk.back(token, **query).status_code == status
+    error = None if problem else "access_denied"
+    assert desk.back(token, state=desk.go(token), error=error).status_code == status
     assert desk.account is None
     assert desk.log.types == ["link.begin", "link.fail"]
 
@@ -503,6 +514,39 @@ def test_a_client_that_is_said_to_be_unknown_is_registered_anew_next_time(
     desk.back(token, state=desk.go(token, "e" * 64))
     assert registry.made == 2
     assert desk.account is not None
+
+
+@pytest.mark.parametrize("way", ["by hand", "of another issuer"])
+def test_an_answer_of_another_server_is_none_where_servers_do_not_name_themselves(
+    desk: Desk, registry: Registry, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    """A server that a user connects sends them on to another one, whose code it wants."""
+    silent = {"authorization_response_iss_parameter_supported": False}
+    server = structs.replace(SERVER, **silent)
+
+    async def found(*_: object, **__: object) -> tuple[None, AuthorizationServer]:
+        return None, server
+
+    monkeypatch.setattr(link_flow, "find_server", found)
+    desk.ask()
+    token = desk.sign_in()
+    state = desk.go(token)
+    assert desk.way == callback_of(ISSUER)
+    other = callback_of("https://honest.example")
+    desk.way = "/link/callback" if way == "by hand" else other
+    answer = desk.back(token, state=state, iss=None, code="of the honest server")
+    assert answer.status_code == 400
+    assert "not what you have begun" in answer.text
+    assert desk.redeemed == []
+    assert desk.log.types == ["link.begin", "link.fail"]
+    desk.way = callback_of(ISSUER)
+    assert desk.back(token, state=state, iss=None).status_code == 400  # it counts once
+
+
+def test_each_issuer_has_a_way_back_of_its_own() -> None:
+    ways = {callback_of(it) for it in (ISSUER, f"{ISSUER}/", "https://honest.example")}
+    assert len(ways) == 3
+    assert all(it.startswith("/link/callback/") for it in ways)
 
 
 def test_a_forged_answer_makes_bascule_forget_nothing(

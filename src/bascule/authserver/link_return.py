@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from urllib.parse import urlsplit
 
 import msgspec
 from starlette.requests import Request
@@ -43,7 +44,7 @@ class LinkedPage:
 
 
 class LinkReturn:
-    """The page `/link/callback`."""
+    """The page `/link/callback`, and those below it, one for each issuer."""
 
     def __init__(
         self, flow: LinkFlow, vault: Secrets, target: Callable[[str], Target | None]
@@ -52,7 +53,8 @@ class LinkReturn:
         self._flow = flow
         self._vault = vault
         self._target = target
-        self.routes = [page(CALLBACK_PATH, self.back)]
+        ways = (CALLBACK_PATH, f"{CALLBACK_PATH}/{{issuer}}")
+        self.routes = [page(way, self.back) for way in ways]
 
     async def back(self, request: Request) -> Response:
         """`GET /link/callback`: back from the authorization server."""
@@ -74,6 +76,9 @@ class LinkReturn:
         target = self._target(asked.connector)
         if begun is None or begun.session != session.number:
             await self._failed(request, asked, "another browser session came back")
+            raise foreign()
+        if urlsplit(begun.pending.redirect_uri).path != request.url.path:
+            await self._failed(request, asked, "the answer came by another server's way")
             raise foreign()
         if target is None or target.url != begun.url:
             await self._failed(request, asked, "the connector was changed meanwhile")

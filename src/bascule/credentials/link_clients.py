@@ -11,7 +11,12 @@ from urllib.parse import urlsplit
 import msgspec
 
 from bascule.config.addresses import is_loopback
-from bascule.credentials.link_target import CALLBACK_PATH, DOCUMENT_PATH, Target
+from bascule.credentials.link_target import (
+    CALLBACK_PATH,
+    DOCUMENT_PATH,
+    Target,
+    callback_of,
+)
 from bascule.credentials.linked_tokens import KeptClient
 from bascule.oauthclient.client import Client
 from bascule.oauthclient.discovery import AuthorizationServer
@@ -80,19 +85,20 @@ class LinkClients:
             self._vault.delete(conn, OWNER, name)
 
     async def _register(self, target: Target, server: AuthorizationServer) -> Client:
-        client = await register(server, self.metadata(), target.policy)
+        metadata = self.metadata(callback_of(server.issuer))
+        client = await register(server, metadata, target.policy)
         value = msgspec.json.encode(KeptClient.of(client))
         name = self._name_of(server)
         put = partial(self._vault.put, owner=OWNER, name=name, value=value)
         await self._store.transact(put)
         return client
 
-    def metadata(self) -> dict[str, object]:
-        """Give what Bascule says of itself to register."""
+    def metadata(self, callback: str = CALLBACK_PATH) -> dict[str, object]:
+        """Give what Bascule says of itself to register; `callback`: the path back."""
         host = urlsplit(self._public_url).hostname or ""
         return client_metadata(
             name=NAME,
-            redirect_uris=[f"{self._public_url}{CALLBACK_PATH}"],
+            redirect_uris=[f"{self._public_url}{callback}"],
             application_type="native" if is_loopback(host) else "web",
         )
 
@@ -111,5 +117,5 @@ class LinkClients:
         return f"{self._public_url}{DOCUMENT_PATH}" if reachable else None
 
     def _name_of(self, server: AuthorizationServer) -> str:
-        key = f"{server.issuer} {self._public_url}"
+        key = f"{server.issuer} {self._public_url}{callback_of(server.issuer)}"
         return f"client/{hashlib.sha256(key.encode()).hexdigest()}"

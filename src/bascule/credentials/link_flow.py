@@ -13,7 +13,7 @@ import msgspec
 from bascule.clock import Clock, Entropy
 from bascule.credentials.giving_back import give_back
 from bascule.credentials.link_clients import LinkClients
-from bascule.credentials.link_target import CALLBACK_PATH, Target
+from bascule.credentials.link_target import CALLBACK_PATH, Target, callback_of
 from bascule.credentials.linked_tokens import KeptClient, client_for
 from bascule.net.fetch import FetchError
 from bascule.net.post import send
@@ -94,7 +94,7 @@ class LinkFlow:
         clock: Clock,
         entropy: Entropy,
     ) -> None:
-        self._redirect_uri = f"{public_url}{CALLBACK_PATH}"
+        self._public_url = public_url
         self._clients = clients
         self._clock = clock
         self._entropy = entropy
@@ -151,10 +151,12 @@ class LinkFlow:
         return url, begun
 
     def _request(self, destination: Destination, client: Client) -> tuple[str, Pending]:
+        own = _is_registered(client, destination.target)
+        back = callback_of(destination.server.issuer) if own else CALLBACK_PATH
         return begin_authorization(
             destination.server,
             client,
-            redirect_uri=self._redirect_uri,
+            redirect_uri=f"{self._public_url}{back}",
             scopes=destination.scopes,
             resource=destination.resource,
             entropy=self._entropy,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 
 from bascule.net.fetch import FetchPolicy
@@ -10,7 +11,17 @@ from bascule.oauthclient.client import Client
 DOCUMENT_PATH = "/oauth/client-metadata.json"
 """Of the document that says which client Bascule is (Client ID Metadata Documents)."""
 CALLBACK_PATH = "/link/callback"
-"""Where authorization servers send users back to."""
+"""Where authorization servers send users back to that know Bascule by hand, or by that
+document."""
+
+
+def callback_of(issuer: str) -> str:
+    """Give where one sends them back to that has registered Bascule: nobody else does so.
+
+    An answer that comes by another way is of another server. That tells them apart where
+    their answers do not name them (mix-up, RFC 9700 §4.4.2.2).
+    """
+    return f"{CALLBACK_PATH}/{hashlib.sha256(issuer.encode()).hexdigest()[:32]}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
