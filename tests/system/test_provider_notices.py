@@ -314,6 +314,41 @@ def test_a_consent_that_comes_after_the_logout_gives_no_code(
     assert flow.decide(page, "allow").headers["location"].startswith("/login")
 
 
+def test_a_login_under_way_ends_with_its_user(place: Place, person: Person) -> None:
+    place.corp.signs_in(person.name)
+    visitor = Visitor(place.bascule)
+    back = place.corp.way_back(visitor)
+    disable(person)
+    user = f"user:{place.corp.issuer}|{person.name}"
+    place.bascule.ask("user", "enable", user)
+    assert visitor.get(back).status == 403, "it began before"
+    assert not visitor.signed_in
+    assert place.corp.login(visitor).location == "/account"
+
+
+def test_a_login_under_way_ends_with_its_session_at_the_provider(
+    place: Place, person: Person
+) -> None:
+    """The provider tells of its end before it tells who has signed in."""
+    visitor = Visitor(place.bascule)
+    back = place.corp.way_back(visitor)
+    token = KEY.sign(person.logout_token(sub=None, sid=sid_of(person)), typ="logout+jwt")
+    assert place.logout(token) == 200
+    assert visitor.get(back).status == 403
+    assert not visitor.signed_in
+    place.corp.signs_in(person.name)
+    assert place.corp.login(visitor).location == "/account", "in a new session there"
+
+
+def sid_of(person: Person) -> str:
+    """Give the session at the provider in which somebody signed in."""
+    with closing(sqlite3.connect(person.place.bascule.data / "state.db")) as database:
+        query = "SELECT sid FROM provider_sessions WHERE user_name = ? AND sid != ''"
+        name = f"{person.place.corp.issuer}|{person.name}"
+        ((sid,), *_) = database.execute(query, (name,)).fetchall()
+    return str(sid)
+
+
 GTR = "global-token-revocation+jwt"
 
 

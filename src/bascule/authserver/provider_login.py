@@ -7,30 +7,27 @@ passed off as another provider's (RFC 9700 §4.4, §4.7).
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from dataclasses import dataclass, replace
 from functools import partial
 from urllib.parse import quote, urlsplit
 
-import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from bascule.authserver.accounts import HOME, browser_of, remember_browser
+from bascule.authserver.begun_logins import Begun, begin_login, take_login, was_ended
 from bascule.authserver.kept_logins import keep, kept_of
 from bascule.authserver.provider_exchange import SignedIn
 from bascule.authserver.provider_problems import PROBLEMS, page_of
 from bascule.authserver.provisioned import as_provisioned, vouch
-from bascule.authserver.sealed import seal, unseal
 from bascule.authserver.server import AuthorizationServer
 from bascule.config.providers import Provider
 from bascule.identity.provider_claims import NotAdmittedError, require_admission
-from bascule.oauthclient.authorization import Pending, read_response
-from bascule.storage import provider_logins, provider_sessions
+from bascule.oauthclient.authorization import read_response
+from bascule.storage import provider_sessions
 from bascule.storage.browser_sessions import BrowserSession
-from bascule.storage.provider_logins import ProviderLogin
 from bascule.storage.store import Transaction
 from bascule.web.cookies import BROWSER, read_cookie
 from bascule.web.local_path import local_path
@@ -93,23 +90,15 @@ class ProviderLogins:
             )
         except PROBLEMS as exc:
             raise page_of(exc, name) from exc
-        login = ProviderLogin(
-            provider=name,
-            browser_hash=_digest(browser),
-            next=local_path(request.query_params.get("next")) or "",
-            sealed=seal(
-                msgspec.json.encode(pending).decode(),
-                under=pending.state,
-                entropy=site.entropy,
-            ),
+        begin = partial(
+            begin_login,
+            name=name,
+            browser=browser,
+            next_=local_path(request.query_params.get("next")) or "",
+            pending=pending,
+            site=site,
         )
-        keep = partial(
-            provider_logins.begin,
-            login=login,
-            state_hash=_digest(pending.state),
-            now=site.clock(),
-        )
-        await site.store.transact(keep)
+        await site.store.transact(begin)
         response = redirect(url)
         remember_browser(request, response, browser)
         return response
@@ -117,7 +106,8 @@ class ProviderLogins:
     async def finish(self, request: Request) -> Response:
         """`GET /login/callback/NAME`: the provider's answer."""
         name = request.path_params["name"]
-        login, pending = await self._taken(request, name)
+        begun = await self._taken(request, name)
+        pending = begun.pending
         provider: Provider | None = None
         found: SignedIn | None = None
         try:
@@ -130,7 +120,7 @@ class ProviderLogins:
         except PROBLEMS as exc:
             await self._refused(request, name, found, exc)
             raise page_of(exc, provider.label or name if provider else name) from exc
-        return await self._welcome(request, found, login.next)
+        return await self._welcome(request, found, begun)
 
     def buttons(self, next_: str) -> tuple[ProviderButton, ...]:
         """Give the providers as the login page shows them; `next_`: a path of this site."""
@@ -163,7 +153,7 @@ class ProviderLogins:
             log.warning("no logout at `%s`: %s", ascii(provider), exc)
             return None
 
-    async def _taken(self, request: Request, name: str) -> tuple[ProviderLogin, Pending]:
+    async def _taken(self, request: Request, name: str) -> Begun:
         """Give the login that an answer is for; from now on it is no more."""
         site = site_of(request)
         state = request.query_params.get("state", "")
@@ -171,18 +161,13 @@ class ProviderLogins:
         if browser is None or not state:
             raise lost()
         take = partial(
-            provider_logins.take,
-            state_hash=_digest(state),
-            provider=name,
-            browser_hash=_digest(browser),
-            now=site.clock(),
+            take_login, name=name, browser=browser, state=state, now=site.clock()
         )
-        login = await site.store.transact(take)
-        plain = None if login is None else unseal(login.sealed, under=state)
-        if login is None or plain is None:
+        begun = await site.store.transact(take)
+        if begun is None:
             site.records.failed("login_state", peer=peer_of(request))
             raise lost()
-        return login, msgspec.json.decode(plain, type=Pending)
+        return begun
 
     async def _refused(
         self, request: Request, name: str, found: SignedIn | None, why: Exception
@@ -196,7 +181,8 @@ class ProviderLogins:
             admin={"method": "provider", "provider": name, "reason": str(why)},
         )
 
-    async def _welcome(self, request: Request, found: SignedIn, next_: str) -> Response:
+    async def _welcome(self, request: Request, found: SignedIn, begun: Begun) -> Response:
+        """Let somebody in."""
         site, who = site_of(request), found.who
         await site.records.event(
             "login",
@@ -211,20 +197,27 @@ class ProviderLogins:
             claimed=found.person.groups,
             now=site.clock(),
         )
-        response = redirect(next_ or HOME)
-        if not await self._server.change(take_up) or not await begin_session(
-            request,
-            response,
-            name=who.name,
-            method="provider",
-            also=partial(self._remember, found=found),
-        ):
-            disabled = NotAdmittedError("Your account is disabled here.")
-            await self._refused(request, who.provider, found, disabled)
-            raise page_of(disabled, who.provider)
+        response = redirect(begun.next or HOME)
+        try:
+            if not await self._server.change(take_up) or not await begin_session(
+                request,
+                response,
+                name=who.name,
+                method="provider",
+                also=partial(self._remember, found=found, begun=begun),
+            ):
+                raise NotAdmittedError("Your account is disabled here.")
+        except NotAdmittedError as exc:
+            await self._refused(request, who.provider, found, exc)
+            raise page_of(exc, who.provider) from exc
         return response
 
-    def _remember(self, conn: Transaction, number: int, *, found: SignedIn) -> None:
+    def _remember(
+        self, conn: Transaction, number: int, *, found: SignedIn, begun: Begun
+    ) -> None:
+        """Keep what came of a login. Raises `NotAdmittedError` where it has ended."""
+        if was_ended(conn, found, begun):
+            raise NotAdmittedError("You were signed out in the meantime. Sign in again.")
         provider_sessions.remember(
             conn,
             number=number,
@@ -233,7 +226,3 @@ class ProviderLogins:
             sid=found.session,
         )
         keep(self._server.vault, conn, found)
-
-
-def _digest(secret: str) -> bytes:
-    return hashlib.sha256(secret.encode()).digest()

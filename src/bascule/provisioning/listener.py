@@ -164,9 +164,9 @@ def _end_session(
     conn: Transaction, name: str, notice: Notice, ending: Ending, now: UnixTime
 ) -> None:
     """End what began with a session at the provider: browsers' sign-ins, and grants."""
-    found = provider_sessions.of_provider_session(
-        conn, provider=name, sid=ending.subject.id
-    )
+    sid = ending.subject.id
+    provider_sessions.end(conn, provider=name, sid=sid, now=now)
+    found = provider_sessions.of_provider_session(conn, provider=name, sid=sid)
     for user, number in found:
         issuer, _, subject = user.partition("|")
         if issuer == notice.issuer and ending.whose in {None, subject}:

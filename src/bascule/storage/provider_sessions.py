@@ -7,8 +7,13 @@ Both are known by their issue numbers, which no two things share.
 
 from __future__ import annotations
 
+import hashlib
+
 from sqlalchemy import Connection, delete, insert, literal, select, union_all
 
+from bascule.clock import UnixTime
+from bascule.storage import used_assertions
+from bascule.storage.provider_logins import LIFETIME_SECONDS
 from bascule.storage.schema import browser_sessions, grants
 from bascule.storage.schema import provider_sessions as table
 
@@ -34,6 +39,26 @@ def follow(conn: Connection, *, grant: int, session: int) -> None:
     ).where(table.c.session_number == session)
     names = ["session_number", "user_name", "provider", "sid"]
     conn.execute(insert(table).from_select(names, of_session))
+
+
+def end(conn: Connection, *, provider: str, sid: str, now: UnixTime) -> None:
+    """Note that a session there has ended, while a login may be under way in it."""
+    used_assertions.use(
+        conn,
+        digest=_digest(provider, sid),
+        expires_at=UnixTime(now + LIFETIME_SECONDS),
+        now=now,
+    )
+
+
+def has_ended(conn: Connection, *, provider: str, sid: str) -> bool:
+    """Tell whether a session there ended a short time ago; an empty `sid` names none."""
+    digest = _digest(provider, sid)
+    return bool(sid) and used_assertions.is_used(conn, digest=digest)
+
+
+def _digest(provider: str, sid: str) -> bytes:
+    return hashlib.sha256(f"ended session\0{provider}\0{sid}".encode()).digest()
 
 
 def provider_of(conn: Connection, *, number: int) -> str | None:
