@@ -24,8 +24,8 @@ import requests
 
 from bascule.clock import monotonic
 from bascule.errors import BasculeError
-from conformance.outbound_client import Answered, GaveUpError, Session
 from conformance.outward_config import Order, credential_of, provider_of, sign_in_by
+from conformance.session import Answered, GaveUpError, Session
 from patience import PATIENCE, PAUSE
 from ports import free_ports
 from system.linking import agree

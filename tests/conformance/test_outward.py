@@ -10,9 +10,27 @@ import pytest
 from conformance.client_suite import required, run
 from conformance.outward import listening
 from conformance.suite import outward_exceptions
-from conformance.test_outbound import BEFORE_METADATA, EXTENSIONS, authorizing
 
 CLIENT = Path(__file__).parent / "gateway_client.py"
+EXTENSIONS = {
+    f"auth/{name}"
+    for name in (
+        "client-credentials-jwt",
+        "client-credentials-basic",
+        "enterprise-managed-authorization",
+        "dpop",
+        "dpop-nonce",
+        "wif-jwt-bearer",
+    )
+}
+BEFORE_METADATA = {
+    "auth/2025-03-26-oauth-metadata-backcompat",
+    "auth/2025-03-26-oauth-endpoint-fallback",
+}
+
+
+def authorizing(names: frozenset[str]) -> set[str]:
+    return {name for name in names if name.startswith("auth/")}
 
 
 @pytest.fixture(scope="module")

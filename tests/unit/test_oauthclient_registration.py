@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -19,8 +18,8 @@ from bascule.oauthclient.errors import (
     ServerUnavailableError,
     UnusableServerError,
 )
+from bascule.oauthclient.finding import find_server
 from bascule.oauthclient.legacy import legacy_authorization_server
-from bascule.oauthclient.preparation import choose_client, find_server, prepare
 from bascule.oauthclient.registration import client_metadata, document_client, register
 from bascule.oauthclient.scopes import missing_scopes, select_scopes
 from canned import Canned, Heard, http, json, serving
@@ -102,68 +101,12 @@ def test_where_nothing_can_be_registered_the_operator_is_told() -> None:
         asyncio.run(register(AuthorizationServer(issuer="https://a"), METADATA, NEAR))
 
 
-class Kept(dict[str, Client]):
-    """Clients by issuer."""
-
-    async def get(self, issuer: str) -> Client | None:  # type: ignore[override]
-        return super().get(issuer)
-
-    async def keep(self, client: Client) -> None:
-        assert client.issuer is not None
-        self[client.issuer] = client
-
-
-DOCUMENT = document_client("https://gw.example/oauth/client-metadata.json")
-CONFIGURED = Client(client_id="configured", issuer="https://a", secret="s3cret")
-
-
-def chosen(server: AuthorizationServer, known: Kept, **options: Any) -> Client:
-    return asyncio.run(choose_client(server, NEAR, clients=known, **options))
-
-
-def test_who_is_known_comes_before_a_document_and_that_before_a_registration() -> None:
-    knows = AuthorizationServer(
-        issuer="https://a",
-        registration_endpoint="http://127.0.0.1:1/",
-        client_id_metadata_document_supported=True,
-    )
-    options: dict[str, Any] = {"document": DOCUMENT, "metadata": METADATA}
-    assert chosen(knows, Kept({"https://a": CONFIGURED}), **options) is CONFIGURED
-    assert chosen(knows, Kept({"https://b": CONFIGURED}), **options) is DOCUMENT
-    with pytest.raises(UnusableServerError):
-        chosen(knows, Kept({"https://a": replace(CONFIGURED, issuer="https://b")}))
-    with pytest.raises(UnusableServerError, match="client_id"):
-        chosen(AuthorizationServer(issuer="https://a"), Kept(), document=DOCUMENT)
+def test_a_document_may_name_a_key() -> None:
+    address = "https://gw.example/oauth/client-metadata.json"
+    plain = document_client(address)
+    assert (plain.method, plain.issuer) == ("none", None)
     key = AssertionKey(None, "ES256")  # type: ignore[arg-type]
-    assert document_client(DOCUMENT.client_id, key).method == "private_key_jwt"
-    assert (DOCUMENT.method, DOCUMENT.issuer) == ("none", None)
-
-
-def test_what_was_registered_is_kept_for_its_issuer_alone() -> None:
-    async def run() -> None:
-        count = iter("ab")
-
-        def answer(_: Heard) -> bytes:
-            return json("201 Created", {"client_id": next(count), "client_secret": "s"})
-
-        async with serving(answer) as site:
-            known = Kept()
-            found = []
-            for issuer in ("https://one", "https://one", "https://two"):
-                server = AuthorizationServer(
-                    issuer=issuer, registration_endpoint=f"{site.url}/register"
-                )
-                found.append(
-                    await choose_client(server, NEAR, clients=known, metadata=METADATA)
-                )
-            assert [it.client_id for it in found] == ["a", "a", "b"]
-            assert [it.issuer for it in found] == [
-                "https://one",
-                "https://one",
-                "https://two",
-            ]
-
-    asyncio.run(run())
+    assert document_client(address, key).method == "private_key_jwt"
 
 
 @pytest.mark.parametrize(
@@ -192,16 +135,12 @@ def test_where_tokens_come_from(
 
         async with serving(answer) as site:
             issuer = configured and configured.replace("HERE", site.url)
-            known = Kept(
-                {it: replace(CONFIGURED, issuer=it) for it in (f"{site.url}/as", site.url)}
-            )
-            asked = prepare(
-                f"{site.url}/mcp", None, NEAR, clients=known, issuer=issuer, legacy=legacy
-            )
+            asked = find_server(f"{site.url}/mcp", None, NEAR, issuer=issuer, legacy=legacy)
             if error is None:
-                found = await asked
-                assert found.resource == f"{site.url}/mcp"
-                assert found.server.issuer == (site.url if legacy else f"{site.url}/as")
+                described, server = await asked
+                assert described is None or described.resource == f"{site.url}/mcp"
+                assert (described is not None) is named
+                assert server.issuer == (site.url if legacy else f"{site.url}/as")
             else:
                 with pytest.raises(UnusableServerError, match=error):
                     await asked

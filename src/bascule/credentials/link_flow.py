@@ -33,7 +33,7 @@ from bascule.oauthclient.errors import (
     GrantRefusedError,
     UnusableServerError,
 )
-from bascule.oauthclient.preparation import find_server
+from bascule.oauthclient.finding import find_server
 from bascule.oauthclient.registration import is_forgotten
 from bascule.oauthclient.scopes import are_readable, select_scopes
 from bascule.oauthclient.tokens import Tokens
