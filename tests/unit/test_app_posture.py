@@ -262,6 +262,30 @@ def test_a_shared_credential_is_fine_for_reading_alone() -> None:
     assert "credentials" in states(judged(shared, desk=unknown), "not_met")
 
 
+SECRETS = """
+[providers.corp]
+issuer = "https://corp.example"
+client_id = "b"
+client_secret = "env:NOBODY_SET_1"
+signals.authorization = "env:NOBODY_SET_2"
+scim.token = "env:NOBODY_SET_3"
+[issuers.opaque]
+issuer = "https://opaque.example"
+audiences = { desk = "api://desk" }
+[issuers.opaque.introspection]
+endpoint = "https://opaque.example/introspect"
+client_id = "b"
+client_secret = "env:NOBODY_SET_4"
+"""
+
+
+def test_secrets_of_providers_and_of_introspection_are_looked_at() -> None:
+    found = judged(NARROW.format(credential="") + SECRETS)["secrets"]
+    assert found.state == "not_met"
+    for number in range(1, 5):
+        assert f"NOBODY_SET_{number}" in " ".join(found.evidence)
+
+
 URL = 'url = "https://time.example/mcp"'
 BOUNDARY = (
     """boundary = { reachable_from = ["10.0.0.0/8"], may_reach = ["time.example:443"] }"""
