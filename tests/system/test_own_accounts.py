@@ -323,6 +323,7 @@ def client_in(url: str) -> str:
     return parse_qs(urlsplit(url).query)["client_id"][0]
 
 
+@pytest.mark.soak
 def test_a_process_killed_between_rotation_and_commit_costs_one_user_one_link(
     scene: Scene,
 ) -> None:

@@ -142,7 +142,6 @@ def test_a_process_that_has_not_heard_yet_looks_before_it_asks_again(scene: Scen
 @pytest.mark.parametrize(
     ("scope", "error", "status"),
     [
-        ("read", "insufficient_scope", 403),
         ("", "insufficient_scope", 403),
         ("read write", "invalid_token", 403),
         ("read write", "insufficient_scope", 400),
@@ -155,6 +154,15 @@ def test_a_refusal_that_more_scopes_would_not_change_is_the_answer(
     scene.link()
     scene.server = Server({"access-1": scope}, status, error)
     assert scene.call(scene.per_user()).status == status
+    assert scene.server.shown == ["access-1"]
+
+
+def test_who_did_not_give_a_right_is_not_asked_again_and_again(scene: Scene) -> None:
+    scene.link()
+    scene.server.wants = {"access-1": "read"}
+    with pytest.raises(CredentialError, match="asked for, and not given") as raised:
+        scene.call(scene.per_user())
+    assert not isinstance(raised.value, ConnectFirstError)
     assert scene.server.shown == ["access-1"]
 
 

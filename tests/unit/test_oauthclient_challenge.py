@@ -6,7 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bascule.oauthclient.challenge import Challenge, parse_challenges, token_challenge
+from bascule.oauthclient.challenge import (
+    MAX_CHARACTERS,
+    MAX_LINES,
+    Challenge,
+    parse_challenges,
+    scope_challenge,
+    token_challenge,
+)
 
 
 @pytest.mark.parametrize(
@@ -51,7 +58,7 @@ def test_any_text_is_read(lines: list[str]) -> None:
 
 def test_long_nonsense_takes_no_time() -> None:
     for piece in ("a ", 'a="', "a=,", ", ", '"\\', "a" * 100 + "="):
-        parse_challenges([piece * ((16 << 10) // len(piece))])
+        parse_challenges([piece * (MAX_CHARACTERS // len(piece))])
 
 
 def test_the_challenge_that_describes_itself_wins() -> None:
@@ -66,3 +73,25 @@ def test_the_challenge_that_describes_itself_wins() -> None:
     assert found.scopes == ("b", "a")
     assert token_challenge(["Basic realm=x"]) is None
     assert token_challenge(["Basic realm=x, Bearer"]) == Challenge("bearer")
+
+
+def test_no_more_is_read_of_an_answer_than_bounds_allow() -> None:
+    half = "Bearer a=" + "x" * (MAX_CHARACTERS // 2)
+    assert len(parse_challenges([half, half, "Bearer"])) == 1
+    assert parse_challenges(["x" * (MAX_CHARACTERS + 1)]) == ()
+    assert len(parse_challenges(["Bearer"] * 100)) == MAX_LINES
+
+
+def test_a_refusal_for_scopes_is_found_among_others() -> None:
+    wanted = 'Bearer error="insufficient_scope", scope="a"'
+    found = scope_challenge(["Basic realm=x, Bearer scope=b", wanted])
+    assert found is not None
+    assert found.scopes == ("a",)
+    for line in (
+        'Basic error="insufficient_scope", scope="a"',
+        'Bearer error="invalid_token", scope="a"',
+        'Bearer error="INSUFFICIENT_SCOPE", scope="a"',
+        'Bearer scope="a"',
+        "",
+    ):
+        assert scope_challenge([line]) is None

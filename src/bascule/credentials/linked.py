@@ -55,12 +55,10 @@ MAX_KEPT = 10_000
 class LinkNeededError(BasculeError):
     """A user has to connect an account before a call can be made."""
 
-    def __init__(self, connector: str, user: str, scope: tuple[str, ...] = ()) -> None:
+    def __init__(self, connector: str, user: str) -> None:
         super().__init__(f"an account for connector `{connector}` must be connected first")
         self.connector = connector
         self.user = user
-        self.scope = scope
-        """What the upstream asked for; empty when it did not say."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -109,16 +109,21 @@ class PerUser:
     async def forbidden(
         self, principal: Principal, presented: Presented, wider: Wider
     ) -> Presented | None:
-        """Give what has more scopes by now; None when nothing new is asked for.
+        """Give what has more scopes by now; None when the server does not name any.
 
         Raises `MoreScopesError` where the user can give them, and as `get` does.
         """
         held = await self._held(principal, self._accounts.newest)
         if held.mark != presented.version:
             return _presented(held)
+        if not wider.challenge.scopes:
+            return None
         missing = missing_scopes(wider.challenge, held.scope)
         if not missing:
-            return None
+            raise CredentialError(
+                "this server does not let your account do this: the rights that it names "
+                "were asked for, and not given"
+            )
         operation = (principal.user, sha256(wider.operation.encode()).digest())
         readable = are_readable({*held.scope, *missing})
         if not readable or not self._step_ups.may_ask(operation, held.account_id):
@@ -157,7 +162,7 @@ class PerUser:
         try:
             return await find(self._target, principal.user)
         except LinkNeededError as exc:
-            ask = partial(self._ask, principal, exc.scope)
+            ask = partial(self._ask, principal, ())
             raise ConnectFirstError(self._target.connector, ask) from exc
         except (OAuthClientError, StateUnavailableError, VaultError) as exc:
             log.error("connector `%s`: %s", self._target.connector, exc)

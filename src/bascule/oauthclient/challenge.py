@@ -7,10 +7,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 
-MAX_CHARACTERS = 16 << 10
-"""Of one field line; what is longer is not read."""
+MAX_CHARACTERS = 8 << 10
+"""Of all field lines of an answer; the line that goes beyond is not read, nor others."""
 MAX_LINES = 8
-"""Of one answer; what stands behind is not read."""
 SCHEMES = ("bearer", "dpop")
 INSUFFICIENT_SCOPE = "insufficient_scope"
 
@@ -58,8 +57,14 @@ def parse_challenges(lines: Iterable[str]) -> tuple[Challenge, ...]:
     For any text: where a line does not follow the grammar, what stood before counts, and
     what stands behind does not.
     """
-    bounded = islice(lines, MAX_LINES)
-    return tuple(challenge for line in bounded for challenge in _parse_line(line))
+    found: list[Challenge] = []
+    left = MAX_CHARACTERS
+    for line in islice(lines, MAX_LINES):
+        left -= len(line)
+        if left < 0:
+            break
+        found += _parse_line(line)
+    return tuple(found)
 
 
 def token_challenge(lines: Iterable[str]) -> Challenge | None:
@@ -83,7 +88,7 @@ def scope_challenge(lines: Iterable[str]) -> Challenge | None:
 
 def _parse_line(line: str) -> list[Challenge]:
     found: list[tuple[str, dict[str, str]]] = []
-    position = 0 if len(line) <= MAX_CHARACTERS else len(line)
+    position = 0
     while position < len(line):
         gap = _BETWEEN.match(line, position)
         position = position if gap is None else gap.end()
