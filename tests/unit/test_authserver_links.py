@@ -370,6 +370,40 @@ def test_a_step_up_says_what_is_new(desk: Desk) -> None:
     assert "<li>offline_access</li>" in before
 
 
+def test_another_server_than_before_gets_nothing_that_was_for_the_first(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An upstream that names another authorization server is connected from scratch."""
+    desk.targets = {"desk": TARGET}
+    monkeypatch.setattr(link_clients, "register", Registry().register)
+    desk.ask()
+    token = desk.sign_in()
+    desk.back(token, state=desk.go(token))
+    first = desk.account
+    assert first is not None
+    other = structs.replace(SERVER, issuer=f"{ISSUER}/other", scopes_supported=())
+
+    async def found(*_: object, **__: object) -> tuple[None, AuthorizationServer]:
+        return None, other
+
+    monkeypatch.setattr(link_flow, "find_server", found)
+    more = "e" * 64
+    desk.ask(link_id=more, scope=("write",))
+    page = desk.send("GET", f"/link/{more}", token).text
+    assert "Connect desk as yourself?" in page
+    assert "<li>read</li>" not in page
+    state = desk.go(token, more)
+    assert desk.back(token, state=state, iss=other.issuer).status_code == 200
+    account = desk.account
+    assert account is not None
+    assert (account.issuer, account.scope) == (other.issuer, ("write", "read"))
+    find = partial(linked_accounts.find, account_id=first.id)
+    ended = desk.store.read(find)
+    assert ended is not None
+    assert ended.end_reason == "connected elsewhere"  # and so is revoked there
+    assert ("user:alice", name_of(first.id)) in desk.shelf.secrets
+
+
 @pytest.mark.parametrize("what", ["scope", "issuer", "resource", "nothing shown"])
 def test_what_changed_since_the_user_looked_is_shown_before_anything_is_asked_for(
     desk: Desk, monkeypatch: pytest.MonkeyPatch, what: str
@@ -456,10 +490,10 @@ class Registry:
     forgets: bool = False
     tried: list[str] = field(default_factory=list)
 
-    async def register(self, *_: object) -> Client:
+    async def register(self, server: AuthorizationServer, *_: object) -> Client:
         self.made += 1
         name = f"client-{self.made}"
-        return Client(client_id=name, issuer=ISSUER, secret="given", method=None)
+        return Client(client_id=name, issuer=server.issuer, secret="given")
 
     async def is_forgotten(self, url: str, _: object) -> bool:
         self.tried.append(str(httpx2.URL(url).params["state"]))

@@ -161,10 +161,8 @@ class Links:
         """Find out where the user is to go. Raises `PageError`."""
         live = partial(linked_accounts.live, user=asked.user, connector=asked.connector)
         account = await site_of(request).store.look(live)
-        is_same = account is not None and account.resource == target.url
-        held = account.scope if account is not None and is_same else ()
         try:
-            return await self._flow.destination(target, wanted=asked.scope, before=held)
+            return await self._flow.destination(target, wanted=asked.scope, account=account)
         except OAuthClientError as exc:
             raise unusable(asked, exc) from exc
 

@@ -37,6 +37,7 @@ from bascule.oauthclient.finding import find_server
 from bascule.oauthclient.registration import is_forgotten
 from bascule.oauthclient.scopes import are_readable, select_scopes
 from bascule.oauthclient.tokens import Tokens
+from bascule.storage.linked_accounts import LinkedAccount
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,12 +101,13 @@ class LinkFlow:
         self._entropy = entropy
 
     async def destination(
-        self, target: Target, *, wanted: tuple[str, ...], before: tuple[str, ...]
+        self, target: Target, *, wanted: tuple[str, ...], account: LinkedAccount | None
     ) -> Destination:
         """Find out where the user has to go.
 
-        `wanted`: the scopes that the upstream asked for, `before`: those that its account
-        was asked for already; the union is asked for. Raises `OAuthClientError`.
+        `wanted`: the scopes that the upstream asked for. With those that the `account` was
+        asked for already they are asked for, unless it is at another server. Raises
+        `OAuthClientError`.
         """
         challenge = await _challenge(target)
         described, server = await find_server(
@@ -116,7 +118,9 @@ class LinkFlow:
             legacy=target.legacy,
         )
         asked = Challenge("bearer", {"scope": " ".join(wanted)}) if wanted else challenge
-        scopes = select_scopes(asked, described, server, before=(*before, *target.scopes))
+        is_same = account is not None and account.is_at(target.url, server.issuer)
+        held = account.scope if account is not None and is_same else ()
+        scopes = select_scopes(asked, described, server, before=(*held, *target.scopes))
         if not are_readable(scopes):
             raise UnusableServerError("the server asks for more scopes than anybody reads")
         resource = target.url if described is None else described.resource
@@ -126,7 +130,7 @@ class LinkFlow:
             raise UnusableServerError(
                 f"the authorization server binds no tokens to keys of {ALGORITHM} (DPoP)"
             )
-        return Destination(target, resource, server, scopes, before, dpop)
+        return Destination(target, resource, server, scopes, held, dpop)
 
     async def begin(
         self, destination: Destination, session: int, *, again: bool = False

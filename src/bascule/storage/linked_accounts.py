@@ -47,14 +47,21 @@ class LinkedAccount:
     tries: int = 0
     """To revoke it at the upstream."""
 
+    def is_at(self, resource: str, issuer: str) -> bool:
+        """Tell whether its tokens are for that upstream, and of that issuer."""
+        return self.resource == resource and self.issuer == issuer
+
 
 def add(conn: Connection, account: LinkedAccount) -> str | None:
     """Keep a new one in place of what its user had for that connector.
 
     Gives the id of what it replaces, whose tokens are to be forgotten, not revoked: many
-    servers would revoke the new ones with them.
+    servers would revoke the new ones with them. One that is elsewhere ends instead.
     """
     old = live(conn, account.user, account.connector)
+    if old is not None and not old.is_at(account.resource, account.issuer):
+        end(conn, old.id, reason="connected elsewhere", now=account.linked_at)
+        old = None
     if old is not None:
         conn.execute(delete(table).where(table.c.id == old.id))
     conn.execute(
