@@ -157,7 +157,7 @@ def destination(
     monkeypatch.setattr(link_flow, "find_server", found)
     monkeypatch.setattr(link_flow, "_challenge", challenge)
     target = replace(TARGET, dpop=configured)
-    asked = FLOW.destination(target, wanted=(), before=())
+    asked = FLOW.destination(target, wanted=(), account=None)
     return asyncio.run(asked)
 
 
