@@ -45,6 +45,7 @@ class Party:
             "jwks_uri": f"{self.url}/jwks",
             "code_challenge_methods_supported": ["S256"],
             "id_token_signing_alg_values_supported": ["ES256"],
+            "dpop_signing_alg_values_supported": ["ES256"],
         }
 
     @staticmethod
@@ -57,6 +58,8 @@ class Party:
         said: dict[str, Any] = {"token_type": "Bearer", "expires_in": 3600}
         client = form.get("client_id") or self._of_header(authorization)
         said |= self.tokens[client]
+        if client == "linker":
+            said["token_type"] = "DPoP"
         if client == "login":
             claims = {
                 "iss": self.url,

@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, quote, quote_plus, urlsplit
@@ -24,8 +25,11 @@ import requests
 from click.testing import CliRunner
 from joserfc.jwk import ECKey
 
+from bascule.app.place import Place
 from bascule.cli.main import main
+from bascule.config.load import load
 from bascule.oauthclient.dpop import Prover
+from bascule.storage import vault as stored
 from patience import PATIENCE, until
 from ports import free_ports
 from system.echoing_party import Mood, Party, echoing
@@ -79,7 +83,7 @@ client_secret = "file:{folder}/machine", shared = true }}
 mode = "observe"
 url = "{url}/mcp/linked"
 credential = {{ kind = "per_user", issuer = "{url}", client_id = "linker", \
-client_secret = "vault:linker" }}
+client_secret = "vault:linker", dpop = true }}
 [connectors.local]
 mode = "observe"
 command = {command}
@@ -348,10 +352,25 @@ def links_an_account(scene: Scene, token: str) -> None:
         assert ("is connected" in done.text) == (mood == "good"), done.text
         scene.saw(f"a link where the server {mood}", done)
     assert scene.call(token, "linked", "good").status == 200
+    for number, key in enumerate(keys_of_accounts(scene)):
+        scene.plant(f"DPoP key {number}", key)
     for mood in ("breaks", "refuses"):
         scene.party.mood = mood
         scene.call(token, "linked", "unauthorized")
     scene.party.mood = "good"
+
+
+def keys_of_accounts(scene: Scene) -> list[str]:
+    """Open the vault, as Bascule does, and give the private keys of accounts."""
+    config = load(scene.bascule.config.read_text(), source="test")
+    found = []
+    with closing(Place(scene.bascule.data, config.server)) as place:
+        vault, store = place.vault(config.vault), place.open_state()
+        for name in store.read(partial(stored.names, owner="user:alice")):
+            kept = store.read(partial(vault.get, owner="user:alice", name=name))
+            found.append(json.loads(json.loads(kept or b"")["dpop_key"])["d"])
+    assert found
+    return found
 
 
 def drive(scene: Scene) -> None:
