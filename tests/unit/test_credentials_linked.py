@@ -13,6 +13,7 @@ import pytest
 
 from bascule.clock import UnixTime, system_entropy
 from bascule.credentials import linked as module
+from bascule.credentials import refreshing
 from bascule.credentials.linked import LinkedAccounts, LinkNeededError
 from bascule.credentials.linked_tokens import decode, name_of
 from bascule.oauthclient.client import Client
@@ -88,7 +89,7 @@ class Scene:
 @pytest.fixture
 def scene(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
     endpoint = TokenEndpoint()
-    monkeypatch.setattr(module, "refresh", endpoint.refresh)
+    monkeypatch.setattr(refreshing, "refresh", endpoint.refresh)
     with contextlib.closing(new_store(tmp_path)) as store:
         yield Scene(store, endpoint)
 
@@ -231,7 +232,7 @@ def test_a_slow_process_overwrites_nothing_newer(
             return await slow_refresh()
         return await scene.endpoint.refresh(*arguments, **named)
 
-    monkeypatch.setattr(module, "refresh", first_slow)
+    monkeypatch.setattr(refreshing, "refresh", first_slow)
     assert get(slow) == "Bearer access-2"
     assert scene.shelf.secrets != before
     assert b"access-99" not in b"".join(scene.shelf.secrets.values())
@@ -307,8 +308,8 @@ def test_what_a_refresh_brings_too_late_is_given_back(
         scene.store.run(partial(work, now=NOW))
         return fresh
 
-    monkeypatch.setattr(module, "refresh", late)
-    monkeypatch.setattr(module, "give_back", give_back)
+    monkeypatch.setattr(refreshing, "refresh", late)
+    monkeypatch.setattr(refreshing, "give_back", give_back)
     if ends:
         with pytest.raises(LinkNeededError):
             get(scene.process())

@@ -15,24 +15,12 @@ from math import inf
 
 from bascule.clock import Clock, Entropy, UnixTime, monotonic
 from bascule.credentials.bound import Bound
-from bascule.credentials.giving_back import give_back
 from bascule.credentials.link_clients import Secrets
 from bascule.credentials.link_target import Target
-from bascule.credentials.linked_tokens import (
-    LinkedTokens,
-    client_for,
-    decode,
-    expiry,
-    name_of,
-)
+from bascule.credentials.linked_tokens import LinkedTokens, decode, name_of
+from bascule.credentials.refreshing import Refreshing
 from bascule.errors import BasculeError
-from bascule.oauthclient.authorization import refresh
-from bascule.oauthclient.errors import (
-    UNKNOWN_CLIENT,
-    GrantRefusedError,
-    OAuthClientError,
-    ServerUnavailableError,
-)
+from bascule.oauthclient.errors import ServerUnavailableError
 from bascule.storage import linked_accounts
 from bascule.storage.linked_accounts import LEASE_SECONDS, LinkedAccount
 from bascule.storage.store import Store, Transaction
@@ -106,6 +94,7 @@ class LinkedAccounts:
         self._clock = clock
         self._entropy = entropy
         self._generation = generation
+        self._refreshing = Refreshing(store, vault, clock, entropy)
         self._kept: dict[tuple[str, str], _Kept] = {}
         self._running: dict[tuple[str, str, Hashable], asyncio.Task[Held]] = {}
 
@@ -175,15 +164,8 @@ class LinkedAccounts:
             if linked.tokens.refresh_token is None:
                 left = account.expires_at - now - SPARE_SECONDS
                 return self._keep(target, account, linked, generation, left)
-            if await self._store.transact(
-                partial(
-                    linked_accounts.lease,
-                    account_id=account.id,
-                    version=account.version,
-                    now=now,
-                )
-            ):
-                problem = await self._refresh(target, account, linked)
+            if await self._refreshing.lease(account, now):
+                problem = await self._refreshing.refresh(target, account, linked)
                 if problem is None:
                     continue
                 if not good:
@@ -230,91 +212,8 @@ class LinkedAccounts:
             raise LinkNeededError(account.connector, account.user)
         if linked.tokens.refresh_token is None:
             reason = "its token is over, and cannot be refreshed"
-            await self._end(account, reason)
+            await self._refreshing.end(account, reason)
             raise LinkNeededError(account.connector, account.user)
-
-    async def _refresh(
-        self, target: Target, account: LinkedAccount, linked: LinkedTokens
-    ) -> OAuthClientError | None:
-        """Refresh, as the one who has the lease; gives why nothing became of it.
-
-        None when something changed, be it that the account has ended. Whatever happens
-        between the answer and the end of the transaction, the old token is still there.
-        """
-        client = client_for(target.client, linked.client)
-        try:
-            fresh = await refresh(
-                linked.server,
-                client,
-                linked.tokens.refresh_token or "",
-                target.policy,
-                resource=linked.resource,
-                held=linked.tokens.scope,
-                prover=linked.prover,
-                now=self._clock(),
-                entropy=self._entropy,
-            )
-        except GrantRefusedError as exc:
-            is_registered = target.client is None and client.issuer is not None
-            if exc.is_final or (is_registered and exc.error in UNKNOWN_CLIENT):
-                await self._end(account, f"the authorization server says `{exc.error}`")
-                return None
-            await self._release(account)
-            return exc
-        except OAuthClientError as exc:
-            await self._release(account)
-            return exc
-        write = partial(self._write, account=account, linked=linked.after(fresh))
-        if await self._store.transact(partial(write, now=self._clock())):
-            await give_back(
-                target,
-                linked.server,
-                client,
-                fresh,
-                now=self._clock(),
-                entropy=self._entropy,
-            )
-        return None
-
-    def _write(
-        self,
-        conn: Transaction,
-        account: LinkedAccount,
-        linked: LinkedTokens,
-        now: UnixTime,
-    ) -> bool:
-        """Keep what a refresh brought, unless another one was there before.
-
-        True when the account has ended meanwhile, so that nobody will use it.
-        """
-        if linked_accounts.refreshed(
-            conn,
-            account.id,
-            version=account.version,
-            expires_at=expiry(linked.tokens),
-            now=now,
-        ):
-            self._vault.put(conn, account.user, name_of(account.id), linked.encode())
-            return False
-        found = linked_accounts.find(conn, account.id)
-        return found is None or found.ended_at is not None
-
-    async def _release(self, account: LinkedAccount) -> None:
-        await self._store.transact(
-            partial(linked_accounts.release, account_id=account.id, version=account.version)
-        )
-
-    async def _end(self, account: LinkedAccount, reason: str) -> None:
-        """End an account as it was read; a newer one of the same user goes on."""
-        await self._store.transact(
-            partial(
-                linked_accounts.end,
-                account_id=account.id,
-                reason=reason,
-                now=self._clock(),
-                version=account.version,
-            )
-        )
 
     def _keep(
         self,
