@@ -157,7 +157,7 @@ def test_a_grant_stays_bound_to_the_session_at_the_provider_that_it_was_given_in
         assert grant is not None
         provider_sessions.follow(conn, grant=grant.number, session=session)
         browser_sessions.end_all(conn, name="https://idp.example|a")
-        sign_in(conn, "two")  # forgets what has ended
+        provider_sessions.forget_ended(conn)
         return session, grant.number
 
     session, grant = store.run(fill)

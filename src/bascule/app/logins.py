@@ -13,12 +13,13 @@ from bascule.clock import system_clock, system_entropy
 from bascule.config.model import Config
 from bascule.credentials.ended import EndedTokens
 from bascule.oauthclient.openid import OpenIdProviders
+from bascule.storage import provider_sessions
 from bascule.storage.ended_logins import EndedLogin, end_unused
 from bascule.storage.store import StateUnavailableError, Store
 
 log = logging.getLogger("bascule")
 
-UNUSED_SECONDS = 600.0
+TIDY_SECONDS = 600.0
 """Between looks for logins whose last grant and last browser session are over."""
 
 
@@ -40,9 +41,10 @@ def ended_logins(config: Callable[[], Config], place: Place) -> EndedTokens[Ende
     return EndedTokens(store, kind, system_clock)
 
 
-async def end_unused_logins(store: Store) -> None:
-    """End logins on which nothing hangs any more."""
+async def tidy_logins(store: Store) -> None:
+    """End logins on which nothing hangs any more, and forget sessions that are over."""
     try:
         await store.transact(partial(end_unused, now=system_clock()))
+        await store.transact(provider_sessions.forget_ended)
     except StateUnavailableError as exc:
         log.warning("logins that nothing needs: %s", exc)

@@ -101,7 +101,7 @@ class Worker:
         self._approval_clock = CallApprovalClock(place.open_state(), records, system_clock)
         self._ended_accounts = linking.ended_accounts(lambda: self._loaded.config, place)
         self._ended_logins = logins.ended_logins(lambda: self._loaded.config, place)
-        self._end_unused_logins = partial(logins.end_unused_logins, place.open_state())
+        self._tidy_logins = partial(logins.tidy_logins, place.open_state())
         parts = PageParts(
             config=lambda: self._loaded.config,
             place=place,
@@ -128,7 +128,7 @@ class Worker:
             Timer(LOOK_SECONDS, self._approval_clock.look),
             Timer(linking.LOOK_SECONDS, self._ended_accounts.look),
             Timer(linking.LOOK_SECONDS, self._ended_logins.look),
-            Timer(logins.UNUSED_SECONDS, self._end_unused_logins),
+            Timer(logins.TIDY_SECONDS, self._tidy_logins),
         ]
 
     async def start(self, sockets: Sequence[socket.socket]) -> None:

@@ -19,17 +19,24 @@ from bascule.storage.schema import provider_sessions as table
 
 
 def remember(conn: Connection, *, number: int, user: str, provider: str, sid: str) -> None:
-    """Note where a browser session came from; rows of what has ended go at the same time.
+    """Note where a browser session came from.
 
     `user`: its name, without `user:`; `sid`: empty where the provider names no session.
     """
-    alive = union_all(select(browser_sessions.c.number), select(grants.c.number))
-    conn.execute(delete(table).where(table.c.session_number.not_in(alive)))
     conn.execute(
         insert(table).values(
             session_number=number, user_name=user, provider=provider, sid=sid
         )
     )
+
+
+def forget_ended(conn: Connection) -> None:
+    """Forget where browser sessions and grants came from that are no more.
+
+    It looks at all that there are, so it is no work for a login.
+    """
+    alive = union_all(select(browser_sessions.c.number), select(grants.c.number))
+    conn.execute(delete(table).where(table.c.session_number.not_in(alive)))
 
 
 def follow(conn: Connection, *, grant: int, session: int) -> None:
