@@ -90,7 +90,8 @@ class Refreshing:
     ) -> bool:
         """Keep what a refresh brought, unless another one was there before.
 
-        True when the account has ended meanwhile, so that nobody will use it.
+        True when the account has ended meanwhile, so that nobody will use it. One that took
+        its place may be of the same grant, which some servers would revoke as a whole.
         """
         if linked_accounts.refreshed(
             conn,
@@ -101,8 +102,7 @@ class Refreshing:
         ):
             self._vault.put(conn, account.user, name_of(account.id), linked.encode())
             return False
-        found = linked_accounts.find(conn, account.id)
-        return found is None or found.ended_at is not None
+        return linked_accounts.live(conn, account.user, account.connector) is None
 
     async def _release(self, account: LinkedAccount) -> None:
         await self._store.transact(
