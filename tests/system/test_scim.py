@@ -225,6 +225,12 @@ def test_the_tester_of_scim_finds_nothing_wrong(place: Place) -> None:
     assert len(found) > 50
 
 
+def test_the_doctor_says_the_address(place: Place) -> None:
+    said = place.bascule.cli("doctor", "idp", "corp").output
+    assert f"{place.bascule.url}/scim/corp/v2;" in " ".join(said.split())
+    assert "canary" not in said
+
+
 def test_bodies_are_bounded(place: Place) -> None:
     body = {"userName": "x", "externalId": "x", "displayName": "x" * (300 << 10)}
     assert place.scim("POST", "/Users", json=body).status_code == 413

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+from dataclasses import replace
 from functools import partial
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
 from bascule.audit.writer import LogUnavailableError
+from bascule.authserver.provisioned import as_provisioned
+from bascule.authserver.server import AuthorizationServer
 from bascule.clock import UnixTime
 from bascule.identity.access_token import AccessToken
+from bascule.identity.provider_claims import NotAdmittedError, Person
 from bascule.storage import directory, federated_users, foreigners, tokens
 from bascule.storage.federated_users import FederatedUser
 from bascule.storage.foreigners import Foreigner
@@ -183,6 +189,23 @@ def test_an_answer_without_the_id_keeps_nobody_in(rig: Rig) -> None:
     rig.patch(f"/Users/{id}", ENTRA_DISABLES, name="azure")
     assert rig.groups_of("sub", name="azure") is None
     assert not rig.store.run(bare)
+
+
+def test_a_login_that_provisioning_could_never_end_is_refused(rig: Rig) -> None:
+    async def told(who: FederatedUser, claimed: str) -> Person:
+        server = SimpleNamespace(config=lambda: rig.config, store=rig.store)
+        person = Person(groups=frozenset({claimed}))
+        return await as_provisioned(cast("AuthorizationServer", server), who, person)
+
+    nameless = FederatedUser(ENTRA, "sub", "azure")
+    with pytest.raises(NotAdmittedError, match=r"scim\.claim"):
+        asyncio.run(told(nameless, "admins"))
+    known = replace(nameless, external_id=OID)
+    assert asyncio.run(told(known, "admins")).groups == frozenset()
+    rig.signs_in("sub", OID, name="azure")
+    assert asyncio.run(told(nameless, "admins")).groups == frozenset(), "known from before"
+    silent = FederatedUser("https://login.silent.example", "sub", "silent")
+    assert asyncio.run(told(silent, "admins")).groups == {"admins"}
 
 
 def test_an_activation_lifts_no_administrators_word(rig: Rig) -> None:

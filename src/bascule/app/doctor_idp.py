@@ -17,10 +17,11 @@ from bascule.config.model import Config
 from bascule.config.providers import Provider
 from bascule.errors import BasculeError
 from bascule.identity.provider_metadata import ProviderMetadata
-from bascule.identity.provider_profiles import profile_of, scopes_of
+from bascule.identity.provider_profiles import external_id_claim, profile_of, scopes_of
 from bascule.oauthclient.authorization import Pending
 from bascule.oauthclient.errors import GrantRefusedError, OAuthClientError
 from bascule.oauthclient.openid import ProviderUnavailableError
+from bascule.provisioning.scim.frame import PATH as SCIM_PATH
 
 MADE_UP = "a code that bascule doctor has made up"
 _CODE_REFUSED = frozenset({"invalid_grant", "bad_verification_code"})
@@ -47,6 +48,8 @@ async def examine_provider(
     yield await _client(exchange, config, name)
     yield _redirect(config, name)
     yield _refresh(provider)
+    if provider.scim is not None:
+        yield _scim(config, name)
     for found in _groups(config, provider, set(seen_groups)):
         yield found
     async for found in examine_vouching(exchange, config, name):
@@ -127,6 +130,16 @@ def _redirect(config: Config, name: str) -> Finding:
     url = config.server.public_url
     found = f"register {callback_uri(url, name)} there, and {url}/login for logout"
     return Finding(None, "redirect_uri", True, found, "")
+
+
+def _scim(config: Config, name: str) -> Finding:
+    claim = external_id_claim(config.providers[name])
+    address = f"{config.server.public_url}{SCIM_PATH}/{name}/v2"
+    found = (
+        f"its SCIM address here is {address}; let it send as `externalId` what the claim "
+        f"`{claim}` holds"
+    )
+    return Finding(None, "scim", True, found, "")
 
 
 def _refresh(provider: Provider) -> Finding:

@@ -30,6 +30,8 @@ log = logging.getLogger("bascule")
 MIN_TOKEN_CHARACTERS = 32
 MAX_AT_ONCE = 8
 """Requests of one provider that a process works on; more are told to come later."""
+_TO_LOOK_INTO = frozenset({400, 409, 413})
+"""Refusals that last: somebody must change what the provider sends."""
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 OfAll = Callable[[Scim, Tenant, Request], Awaitable[Response]]
@@ -71,6 +73,8 @@ def scim_route(scim: Scim) -> Route:
             finally:
                 at_work[name] -= 1
         except ScimError as exc:
+            if exc.status in _TO_LOOK_INTO:
+                log.warning("SCIM of `%s`: %d, %s", ascii(name), exc.status, exc)
             return _problem(exc)
         except (StateUnavailableError, LogUnavailableError, RecordTooLargeError) as exc:
             log.error("provisioning of `%s` cannot be done: %s", ascii(name), exc)
