@@ -27,6 +27,9 @@ from system.server import Installation, configure
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 TABLES = """
+[clients]
+dynamic_registration = true
+
 [workloads.shop]
 issuer = "{url}/platform"
 agent = "shop-agent"
@@ -37,6 +40,11 @@ once = false
 issuer = "{url}/platform"
 agent = "ci-agent"
 claims = {{ repository = "corp/app" }}
+
+[connectors.safe]
+url = "http://127.0.0.1:9/mcp"
+mode = "observe"
+require = "dpop"
 
 [providers.corp]
 issuer = "{url}"
@@ -122,8 +130,11 @@ class Place:
             "scope": "mcp:desk",
             "groups": ["staff", "support"],
         }
-        typ = changes.pop("typ", "oauth-id-jag+jwt")
-        return SIGNER.sign(changed(claims, **changes), typ=typ).decode()
+        header = {
+            "typ": changes.pop("typ", "oauth-id-jag+jwt"),
+            "kid": changes.pop("kid", SIGNER.kid),
+        }
+        return SIGNER.sign(changed(claims, **changes), **header).decode()
 
     def post(self, auth: tuple[str, str] | None = None, **form: str) -> requests.Response:
         form = {"resource": self.resource, **form}
@@ -247,6 +258,7 @@ def test_a_provider_lets_its_user_in_through_a_client(place: Place) -> None:
     user = f"user:{place.url}|00u1"
     (issued, *_) = place.bascule.wait_for_records("--type", "token.issue", "--user", user)
     assert (issued["user"], issued["agent"]) == (user, "app")
+    assert place.bascule.wait_for_records("--type", "user.groups", "--user", user)
     said = requests.get(
         f"{place.bascule.url}/.well-known/oauth-authorization-server", timeout=PATIENCE
     ).json()
@@ -271,6 +283,8 @@ def test_an_assertion_counts_once(place: Place) -> None:
         ({"exp": 1}, "invalid_grant"),
         ({"sub": "new", "groups": ["strangers"]}, "invalid_grant"),
         ({"sub": "new", "groups": None}, "invalid_grant"),
+        ({"sub": "new", "groups": None, "_claim_names": {"groups": "1"}}, "invalid_grant"),
+        ({"kid": "of nobody"}, "invalid_grant"),
         ({"cnf": {"jkt": "A" * 43}}, "invalid_grant"),
         ({"scope": "other"}, "invalid_scope"),
         ({"resource": "https://other.example/mcp"}, "invalid_target"),
@@ -323,6 +337,12 @@ def test_what_an_assertion_gives_at_most(
     assert (said.get("scope") or said["error"]) == answered
 
 
+def test_where_a_proof_is_demanded_an_assertion_alone_gives_nothing(place: Place) -> None:
+    safe = f"{place.bascule.url}/c/safe/mcp"
+    assertion = place.id_jag(resource=safe, scope="mcp:safe")
+    assert "access_token" not in place.asserted(assertion, resource=safe).json()
+
+
 def test_whose_word_it_is_decides_and_no_address(place: Place) -> None:
     """The same address at another subject is somebody else; and not who is here already."""
     for sub in ("00u5", "00u6", "alice"):
@@ -345,6 +365,19 @@ def test_a_public_client_has_no_use_for_one(place: Place) -> None:
     assert refused(answer) == "unauthorized_client"
     wrong = place.post(("app", "wrong"), grant_type=GRANT, assertion=place.id_jag())
     assert refused(wrong) == "invalid_client"
+
+
+def test_a_client_that_registered_itself_has_no_use_for_one(place: Place) -> None:
+    asked = {
+        "redirect_uris": ["https://client.example/cb"],
+        "token_endpoint_auth_method": "client_secret_basic",
+    }
+    url = f"{place.bascule.url}/oauth/register"
+    made = requests.post(url, json=asked, timeout=PATIENCE).json()
+    itself = made["client_id"], made["client_secret"]
+    assertion = place.id_jag(client_id=made["client_id"])
+    answer = place.post(itself, grant_type=GRANT, assertion=assertion)
+    assert refused(answer) == "unauthorized_client"
 
 
 def test_an_assertion_is_no_access_token(place: Place) -> None:

@@ -12,7 +12,7 @@ from sqlalchemy import text
 
 from bascule.clock import system_entropy
 from bascule.credentials.vault import Vault
-from bascule.credentials.wrapping import LocalKey, NamedKeys, VaultError
+from bascule.credentials.wrapping import NONCE_BYTES, LocalKey, NamedKeys, VaultError
 from bascule.storage.store import Store
 from oauth_state import NOW
 from postgres import OpenStore
@@ -93,6 +93,45 @@ def test_a_row_in_anothers_place_is_refused(
             got.append(b"refused")
     assert b"refused" in got
     assert b"of alice" not in got
+
+
+def sealed(store: Store, name: str) -> tuple[int, bytes]:
+    """Give version and ciphertext of a secret of alice's."""
+    query = text("SELECT version, sealed FROM vault_entries WHERE name = :name")
+    version, value = store.read(lambda conn: conn.execute(query, {"name": name}).one())
+    return int(version), bytes(value)
+
+
+def test_an_older_secret_is_not_taken_for_the_newer(store: Store) -> None:
+    put(store, "user:alice", "token", b"old")
+    version, old = sealed(store, "token")
+    put(store, "user:alice", "token", b"new")
+    assert sealed(store, "token")[0] == version + 1
+    change(store, "UPDATE vault_entries SET sealed = :it", it=old)
+    with pytest.raises(VaultError):
+        get(store, "user:alice", "token")
+
+
+def test_no_two_names_and_versions_are_written_alike(store: Store) -> None:
+    for _ in range(11):
+        put(store, "user:alice", "a", b"eleventh")
+    put(store, "user:alice", "a1", b"first")
+    change(
+        store,
+        "UPDATE vault_entries SET sealed = :it WHERE name = 'a1'",
+        it=sealed(store, "a")[1],
+    )
+    with pytest.raises(VaultError):
+        get(store, "user:alice", "a1")
+
+
+def test_no_nonce_comes_twice(store: Store) -> None:
+    """Two texts under one key and nonce would tell each other (NIST SP 800-38D §8)."""
+    seen = set()
+    for number in range(4):
+        put(store, "user:alice", f"name {number % 2}", b"the same")
+        seen.add(sealed(store, f"name {number % 2}")[1][:NONCE_BYTES])
+    assert len(seen) == 4
 
 
 def test_another_key_reads_nothing(store: Store) -> None:

@@ -91,6 +91,8 @@ def test_a_good_token_says_who_signed_in() -> None:
         ("iat", NOW + 31),
         ("iat", NOW - 3600),
         ("nbf", NOW + 31),
+        ("nbf", True),
+        ("nbf", float("inf")),
         ("sub", None),
         ("sub", ""),
         ("sub", 42),
@@ -139,6 +141,18 @@ def test_a_signature_by_another_key_is_none() -> None:
         verify_id_token(read_id_token(forged), key, WANTED, now=NOW, leeway=30)
 
 
+def test_neither_of_two_beginnings_may_be_in_the_future() -> None:
+    assert verified({**CLAIMS, "nbf": NOW - 5}).subject == "alice-42"
+    for wrong in ({"iat": NOW + 31, "nbf": NOW - 5}, {"iat": NOW - 5, "nbf": NOW + 31}):
+        with pytest.raises(InvalidIdTokenError, match="future"):
+            verified({**CLAIMS, **wrong})
+
+
+@pytest.mark.parametrize("sid", [None, "", 7, ["session-1"], "a\nb", "x" * 256])
+def test_what_is_no_name_of_a_session_names_none(sid: object) -> None:
+    assert verified(changed(CLAIMS, sid=sid)).session is None
+
+
 def test_a_hash_of_the_access_token_must_be_of_the_one_that_came_along() -> None:
     half = base64.urlsafe_b64encode(hashlib.sha256(b"at").digest()[:16]).rstrip(b"=")
     claims = {**CLAIMS, "at_hash": half.decode()}
@@ -164,6 +178,10 @@ def test_with_many_tenants_a_user_is_under_the_issuer_of_its_own() -> None:
     for wrong in ({"tid": "other"}, {"tid": None}, {"iss": ENTRA_ISSUER}, {"tid": "a/b"}):
         with pytest.raises(InvalidIdTokenError):
             verified(changed(claims, **wrong), wanted)
+    for odd in ("", "a/b", "t-1/v2.0?", "x" * 65, ["t-1"]):
+        there = ENTRA_ISSUER.replace("{tenantid}", str(odd))
+        with pytest.raises(InvalidIdTokenError, match="tenant"):
+            verified({**claims, "tid": odd, "iss": there}, wanted)
 
 
 @pytest.mark.parametrize(

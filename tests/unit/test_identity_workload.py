@@ -13,6 +13,7 @@ from bascule.identity.issuer_documents import read_keys
 from bascule.identity.workload import (
     NoWorkloadError,
     ShownWorkload,
+    candidates,
     fits,
     verify_workload,
 )
@@ -25,7 +26,7 @@ KEY = read_keys(jwks(PLATFORM)).find("k", "ES256")
 OURS = frozenset({"https://gate.example", "https://gate.example/oauth/token"})
 SUBJECT = "system:serviceaccount:shop:agent"
 # As a projected service account token of Kubernetes has them.
-CLAIMS = {
+CLAIMS: dict[str, Any] = {
     "iss": ISSUER,
     "sub": SUBJECT,
     "aud": ["https://gate.example"],
@@ -66,11 +67,12 @@ def test_a_service_account_is_its_agent() -> None:
         {"sub": "system:serviceaccount:shopping:agent"},
         {"sub": None},
         {"sub": ["system:serviceaccount:shop:agent"]},
+        {"sub": "system:serviceaccount:shop:agent\nanother line"},
         {"aud": "https://gate.example.evil"},
         {"aud": ["https://gate.example", "https://other.example"]},
         {"aud": []},
         {"aud": None},
-        {"exp": NOW - 31},
+        {"exp": NOW - 30},
         {"exp": NOW + 86_401},
         {"exp": None},
         {"exp": True},
@@ -100,6 +102,18 @@ def test_tokens_for_something_else_are_refused(typ: str) -> None:
         shown(typ=typ)
 
 
+def test_what_an_extension_changes_is_not_understood() -> None:
+    for header in ({"crit": ["exp"]}, {"b64": False, "crit": ["b64"]}):
+        with pytest.raises(NoWorkloadError, match="extensions"):
+            shown(**header)
+
+
+def test_only_workloads_of_the_issuer_that_is_named_come_into_question() -> None:
+    elsewhere = Workload(issuer="https://other.example", agent="a", subject=SUBJECT)
+    both = {"shop": RULES, "elsewhere": elsewhere}
+    assert candidates(read(PLATFORM.sign(CLAIMS, typ=None)), both) == {"shop": RULES}
+
+
 def test_a_forged_signature_is_refused() -> None:
     forger = signer("k", "ES256")
     assert KEY is not None
@@ -127,6 +141,12 @@ def test_a_token_counts_once_by_its_id_or_by_all_of_it() -> None:
     nameless = changed(CLAIMS, jti=None)
     assert shown(nameless).once == shown(nameless).once
     assert shown(nameless).once != shown(changed(nameless, iat=NOW - 20)).once
+    other = "https://other.example"
+    same_id = shown(
+        changed(CLAIMS, iss=other), Workload(issuer=other, agent="a", subject=SUBJECT)
+    )
+    assert same_id.once != shown().once, "ids are an issuer's own"
+    assert shown().expires_at > CLAIMS["exp"] + 30, "remembered for as long as it counts"
     again = Workload(issuer=ISSUER, agent="a", subject=SUBJECT, once=False)
     assert shown(rules=again).once is None
 
@@ -232,6 +252,8 @@ def test_a_workload_that_matches_nothing_matches_nobody() -> None:
         ("repo:corp/*", "repo:corporate/app", False),
         ("spiffe://corp/*/agent", "spiffe://corp/ns/shop/agent", True),
         ("spiffe://corp/*/agent", "spiffe://corp/agent", False),
+        ("spiffe://corp/*/agent", "spiffe://corp/ns/shop/agents", False),
+        ("repo:corp/*:environment:production", "repo:corp/app:environment:test", False),
         ("a*a", "a", False),
         ("*ab*ab", "ab", False),
         ("*ab*ab", "abab", True),
