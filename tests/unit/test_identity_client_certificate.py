@@ -30,7 +30,6 @@ SPIFFE = "spiffe://corp.example/a"
         ([SPIFFE, "https://corp.example/b", "a.example"], {"dns:a.example"}),
         (["10.0.0.1"], set()),
     ],
-    ids=str,
 )
 def test_names_are_alternative_names(
     tmp_path: Path, names: list[str], found: set[str]
