@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import html
 import json
 import sqlite3
@@ -90,4 +91,5 @@ def processes(root: int) -> Iterator[tuple[str, int]]:
     while todo:
         pid = todo.pop()
         todo += parents.get(pid, [])
-        yield Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " "), pid
+        with contextlib.suppress(OSError):
+            yield Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " "), pid
