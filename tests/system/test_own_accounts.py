@@ -66,7 +66,19 @@ allow = ["desk/*", "locked/*", "keyed/*"]
 [agents]
 default_ceiling = ["desk/*", "locked/*", "keyed/*"]
 """
-NAMES = ("alice", "bob", "carol", "dave", "eve", "fay", "gina", "hugo", "ivan", "mallory")
+NAMES = (
+    "alice",
+    "bob",
+    "carol",
+    "dave",
+    "eve",
+    "fay",
+    "gina",
+    "hugo",
+    "ivan",
+    "judy",
+    "mallory",
+)
 OFFLINE = "offline_access"
 URLS = {"io.modelcontextprotocol/clientCapabilities": {"elicitation": {"url": {}}}}
 
@@ -187,6 +199,18 @@ def test_a_user_gives_more_when_a_tool_needs_it_and_sees_what(scene: Scene) -> N
         it["result"].get("outcome") for it in ended if it.get("user") == {"sub": "alice"}
     ]
     assert outcomes[:3] == ["link_needed", None, "step_up_needed"]
+
+
+@pytest.mark.parametrize("method", ["server/discover", "tools/list", "completion/complete"])
+def test_what_may_not_ask_for_input_says_it_as_an_error(scene: Scene, method: str) -> None:
+    params: dict[str, Any] = {"_meta": URLS}
+    if method == "completion/complete":
+        params["ref"] = {"type": "ref/prompt", "name": "hello"}
+        params["argument"] = {"name": "to", "value": ""}
+    answer = scene.front.call(scene.front.token("judy"), method, params)
+    assert (answer.status, answer.error["code"]) == (400, 428)
+    assert answer.error["data"]["url"] in answer.error["message"]
+    assert scene.page("judy", answer.error["data"]["url"])
 
 
 def begin(scene: Scene, user: str, connector: str, **capabilities: Any) -> LegacyClient:

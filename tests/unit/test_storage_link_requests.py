@@ -11,7 +11,7 @@ import pytest
 
 from bascule.clock import UnixTime
 from bascule.identity.revocation import Kind
-from bascule.storage import link_requests, revocations
+from bascule.storage import link_requests, linked_accounts, revocations
 from bascule.storage.link_requests import (
     LIFETIME_SECONDS,
     MAX_OPEN,
@@ -19,6 +19,7 @@ from bascule.storage.link_requests import (
     State,
     digest,
 )
+from bascule.storage.linked_accounts import LinkedAccount
 from bascule.storage.store import Store
 from oauth_state import NOW, fill
 from postgres import OpenStore
@@ -184,6 +185,55 @@ def test_a_waiting_client_sees_when_there_is_nothing_to_wait_for(store: Store) -
     assert waits()
     finish(store, linked=False)
     assert not waits()
+
+
+def is_settled(store: Store, *, agent: str = "app", now: int = NOW) -> bool:
+    work = partial(link_requests.is_settled, user="user:alice", agent=agent)
+    return store.read(partial(work, connector="desk", now=UnixTime(now)))
+
+
+def test_nothing_is_to_be_waited_for_once_what_was_asked_last_is_done(store: Store) -> None:
+    assert is_settled(store)
+    ask(store)
+    assert not is_settled(store)
+    assert is_settled(store, agent="another")
+    assert is_settled(store, now=NOW + LIFETIME_SECONDS)
+    start(store)
+    take(store)
+    assert not is_settled(store)
+    finish(store, linked=False)
+    assert is_settled(store)
+    ask(store, "b", now=NOW + 1)
+    assert not is_settled(store, now=NOW + 1)
+    account = LinkedAccount(
+        id="one",
+        user="user:alice",
+        connector="desk",
+        resource="https://desk.example/mcp",
+        issuer="https://as.example",
+        scope=("read",),
+        version=1,
+        expires_at=UnixTime(0),
+        linked_at=UnixTime(NOW + 1),
+        refreshed_at=NOW,
+    )
+    store.run(partial(linked_accounts.add, account=account))
+    assert is_settled(store, now=NOW + 1)  # another of its links led there
+    ask(store, "c", now=NOW + 2)
+    assert not is_settled(store, now=NOW + 2)
+
+
+def test_who_went_and_did_not_come_back_is_known(store: Store) -> None:
+    def was_left() -> bool:
+        work = partial(link_requests.was_left, user="user:alice", connector="desk")
+        return store.read(work)
+
+    ask(store)
+    assert not was_left()
+    start(store)
+    assert was_left()
+    take(store)
+    assert not was_left()
 
 
 def test_what_is_long_over_is_forgotten(store: Store) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -197,3 +198,20 @@ def test_a_live_account_is_not_forgotten(store: Store) -> None:
     add(store)
     store.run(partial(linked_accounts.forget, account_id="one"))
     assert live(store) is not None
+
+
+@pytest.mark.parametrize(
+    "change", [{"issuer": "https://other.example"}, {"resource": "https://elsewhere/mcp"}]
+)
+def test_one_that_is_elsewhere_ends_with_its_tokens_to_be_revoked(
+    store: Store, change: dict[str, str]
+) -> None:
+    store.run(partial(linked_accounts.add, account=account()))
+    moved = replace(account("two"), **change)
+    assert store.run(partial(linked_accounts.add, account=moved)) is None
+    due = store.run(partial(linked_accounts.to_revoke, now=NOW))
+    assert [it.id for it in due] == ["one"]
+    live = partial(linked_accounts.live, user="user:alice", connector="desk")
+    found = store.read(live)
+    assert found is not None
+    assert found.id == "two"

@@ -28,9 +28,15 @@ KEY = "bascule/link"
 
 
 async def answer(exchange: Exchange, request: Request, problem: ConnectFirstError) -> None:
-    """Answer a request of 2026-07-28; the client sends it again when its user is back."""
+    """Answer a request of 2026-07-28; the client sends it again when its user is back.
+
+    Where its result may not ask for anything, such as a list's, it is an error.
+    """
     link = await _link(exchange, request, problem)
     if link is None:
+        return
+    if request.method not in modern.MAY_ASK_FOR_INPUT:
+        answers.error(exchange, 400, request.id, _sentence(problem, link))
         return
     capabilities = request.params[modern.META][modern.CLIENT_CAPABILITIES]
     if not legacy.elicits_urls(capabilities):
@@ -56,7 +62,7 @@ async def answer_legacy(
     link = await _link(exchange, request, problem)
     if link is None:
         return
-    error = Error(answers.APPROVAL_REQUIRED, _please_open(problem, link), {"url": link.url})
+    error = _sentence(problem, link)
     if version == legacy.LATEST and legacy.URL_ELICITATION in asks:
         asked = elicitation(link.url, _please(problem))["params"]
         named = {**asked, "elicitationId": digest(link.id).hex()[:32]}
@@ -93,6 +99,11 @@ async def wait(credential: Credential, principal: Principal) -> None:
     """Give a user who went to the page some time to come back from there."""
     if isinstance(credential, PerUser):
         await credential.wait(principal)
+
+
+def _sentence(problem: ConnectFirstError, link: Link) -> Error:
+    """Say it to a client that cannot lead its user anywhere."""
+    return Error(answers.APPROVAL_REQUIRED, _please_open(problem, link), {"url": link.url})
 
 
 def _please(problem: ConnectFirstError) -> str:
