@@ -60,6 +60,13 @@ class Change:
         return found
 
     @property
+    def is_of_all(self) -> bool:
+        """Whether it concerns all members that there were: another name, or none."""
+        if self.before is None:
+            return False
+        return self.after is None or self.group.display_name != self.before.display_name
+
+    @property
     def word(self) -> str:
         """What it is called in the log."""
         if self.before is None:
@@ -227,7 +234,9 @@ def _joined(ids: Collection[str]) -> list[str]:
 
 def _make(conn: Transaction, *, tenant: Tenant, change: Change) -> bool:
     """Make a change and give all whom it concerns their groups. Raises `ScimError`."""
-    concerned = scim_members.ids_of(conn, change.group.id)
+    concerned: frozenset[str] = frozenset()
+    if change.is_of_all:
+        concerned = scim_members.ids_of(conn, change.group.id)
     if not _put(conn, change):
         return False
     if change.after is not None:
