@@ -198,7 +198,7 @@ def test_groups_are_what_scim_says_at_login_at_refresh_and_between(
     until(lambda: person.echo() == 200)
 
 
-def test_who_is_in_no_group_that_is_let_in_gets_nothing_new(
+def test_who_is_in_no_group_any_more_that_is_let_in_loses_all(
     place: Place, person: Person
 ) -> None:
     place.corp.knows(person.name, groups=["desk", "staff"])
@@ -206,8 +206,9 @@ def test_who_is_in_no_group_that_is_let_in_gets_nothing_new(
     for group in found.json()["Resources"]:
         value = [{"value": person.id}]
         place.patch(f"/Groups/{group['id']}", op="Remove", path="members", value=value)
+    assert not person.is_in()
+    until(lambda: person.echo() == 401)
     assert not person.comes_in()
-    person.is_stale()
     assert person.refresh().json()["error"] == "invalid_grant"
 
 

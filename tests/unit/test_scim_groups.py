@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from bascule.storage import counters
-from scim import PATCH, Rig
+from bascule.config.load import load
+from bascule.storage import counters, revocations
+from scim import CONFIG, CORP, PATCH, Rig
 
 OID = "5f1b0c2e-9c58-4f4f-9d6d-0f6f5a1e2b3c"
 
@@ -127,7 +128,7 @@ def test_two_groups_of_one_name_are_refused_and_nothing_is_half_done(rig: Rig) -
 def test_a_change_of_many_members_is_recorded_and_raises_the_directory_once(
     any_rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bascule.provisioning.scim.groups.IDS_IN_RECORD", 2)
+    monkeypatch.setattr("bascule.provisioning.scim.group_change.IDS_IN_RECORD", 2)
     monkeypatch.setattr("bascule.storage.pieces.SIZE", 2)
     ids = [any_rig.user(f"user{number}") for number in range(5)]
     for number in range(5):
@@ -142,6 +143,27 @@ def test_a_change_of_many_members_is_recorded_and_raises_the_directory_once(
     any_rig.patch(f"/Groups/{support}", {"op": "replace", "value": {"displayName": "desk"}})
     assert all(any_rig.groups_of(f"user{number}") == {"desk"} for number in range(5))
     assert any_rig.records.of("provision.group")[-1][1]["renamed_from"] == "support"
+
+
+def test_who_is_in_no_group_any_more_that_may_sign_in_ends(rig: Rig) -> None:
+    rig.config = load(
+        CONFIG.replace("admit.everybody = true", 'admit.groups = ["staff", "guests"]'),
+        source="test",
+    )
+    alice, bob = rig.user("alice"), rig.user("bob")
+    staff, other = rig.group("staff", alice, bob), rig.group("other", alice)
+    guests = rig.group("guests", bob)
+    rig.signs_in("alice")
+    rig.signs_in("bob")
+    rig.patch(f"/Groups/{other}", {"op": "remove", "path": "members"})
+    assert rig.records.of("revoke") == []
+    rig.done("DELETE", f"/Groups/{staff}")
+    (ended,) = rig.records.of("revoke")
+    assert ended[0] == f"user:{CORP}|alice"
+    assert [it.key for it in rig.store.read(revocations.every)] == [ended[0]]
+    rig.patch(f"/Groups/{guests}", {"op": "replace", "value": {"displayName": "x"}})
+    assert len(rig.records.of("revoke")) == 2
+    assert rig.signs_in("alice"), "nobody is kept out by it: admission says the rest"
 
 
 NO_CHANGES: list[tuple[dict[str, Any], str]] = [

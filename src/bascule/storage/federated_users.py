@@ -40,6 +40,10 @@ class FederatedUser:
         return f"{self.issuer}|{self.subject}"
 
 
+Moved = tuple[Set[str], Set[str]]
+"""Somebody's groups before and after."""
+
+
 @dataclass(frozen=True, slots=True)
 class Vouched:
     """One such user as it is kept."""
@@ -90,26 +94,32 @@ def vouch(
     return True
 
 
-def set_groups(conn: Connection, wanted: Mapping[str, Set[str]]) -> None:
-    """Put users into groups, and out of all others; by names, `ISSUER|NAME` of groups."""
-    changed: dict[str, Set[str]] = {}
+def set_groups(conn: Connection, wanted: Mapping[str, Set[str]]) -> Mapping[str, Moved]:
+    """Put users into groups, and out of all others; by names, `ISSUER|NAME` of groups.
+
+    Gives those whose groups are others now, with the groups before and after.
+    """
+    changed: dict[str, Moved] = {}
     for names in pieces(wanted):
         before: dict[str, set[str]] = {name: set() for name in names}
         rows = select(user_groups).where(user_groups.c.user_name.in_(names))
         for row in conn.execute(rows):
             before[row.user_name].add(row.group_name)
-        changed |= {it: wanted[it] for it in names if before[it] != wanted[it]}
+        changed |= {
+            it: (before[it], wanted[it]) for it in names if before[it] != wanted[it]
+        }
     for names in pieces(changed):
         conn.execute(delete(user_groups).where(user_groups.c.user_name.in_(names)))
     new = [
         {"user_name": name, "group_name": group}
-        for name, groups in changed.items()
-        for group in sorted(groups)
+        for name, (_, after) in changed.items()
+        for group in sorted(after)
     ]
     if new:
         conn.execute(insert(user_groups), new)
     if changed:
         counters.advance(conn, "generation")
+    return changed
 
 
 def get(conn: Connection, name: str) -> Vouched | None:

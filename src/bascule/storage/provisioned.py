@@ -5,7 +5,7 @@ All within one transaction of the caller's, so that no moment shows half of it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 from sqlalchemy import Connection
 
@@ -18,6 +18,7 @@ from bascule.storage import (
     scim_ended,
     scim_members,
 )
+from bascule.storage.federated_users import Moved
 
 Named = Callable[[Iterable[str]], Collection[str]]
 """Gives what groups of a provider are called here, by the names that it gives them."""
@@ -47,9 +48,13 @@ def end(
     """End all that a user has, everywhere, and keep it out."""
     scim_ended.bar(conn, issuer=issuer, external_id=external_id, now=now)
     for name in names_of(conn, issuer=issuer, external_id=external_id, also=also):
-        known = federated_users.get(conn, name) is not None
-        _revoke(conn, name, why, now, known=known)
-        browser_sessions.end_all(conn, name=name)
+        end_issued(conn, name, why=why, now=now)
+
+
+def end_issued(conn: Connection, name: str, *, why: str, now: UnixTime) -> None:
+    """End all that a user has, `ISSUER|SUB`; a new login stays possible."""
+    _revoke(conn, name, why, now)
+    browser_sessions.end_all(conn, name=name)
 
 
 def bring_back(
@@ -68,15 +73,17 @@ def bring_back(
     if not scim_ended.lift(conn, issuer=issuer, external_id=external_id):
         return False
     for name in names_of(conn, issuer=issuer, external_id=external_id, also=also):
-        known = federated_users.get(conn, name) is not None
-        _revoke(conn, name, why, now, known=known)
+        _revoke(conn, name, why, now)
     return True
 
 
 def regroup(
     conn: Connection, *, issuer: str, external_ids: Collection[str], named: Named
-) -> None:
-    """Give users who have signed in the groups that provisioning says they are in."""
+) -> Mapping[str, Moved]:
+    """Give users who have signed in the groups that provisioning says they are in.
+
+    Gives those whose groups are others now.
+    """
     groups = scim_members.group_names(conn, issuer=issuer, external_ids=external_ids)
     wanted = {
         user: {f"{issuer}|{it}" for it in named(groups.get(external_id, ()))}
@@ -84,11 +91,12 @@ def regroup(
             conn, issuer=issuer, external_ids=external_ids
         )
     }
-    federated_users.set_groups(conn, wanted)
+    return federated_users.set_groups(conn, wanted)
 
 
-def _revoke(conn: Connection, name: str, why: str, now: UnixTime, *, known: bool) -> None:
+def _revoke(conn: Connection, name: str, why: str, now: UnixTime) -> None:
     """Revoke; of who never came there are at most tokens of the issuer itself."""
+    known = federated_users.get(conn, name) is not None
     revocations.revoke(
         conn,
         kind="user",

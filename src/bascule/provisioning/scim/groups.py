@@ -5,16 +5,14 @@ A change of a group, its name included, reaches all its members in one transacti
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from collections.abc import Callable
 from functools import partial
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from bascule.identity.provider_claims import BadClaimsError
 from bascule.provisioning.scim.body import parse
-from bascule.provisioning.scim.errors import bad_value, nowhere, taken
+from bascule.provisioning.scim.errors import nowhere
 from bascule.provisioning.scim.frame import (
     Scim,
     Tenant,
@@ -33,45 +31,14 @@ from bascule.provisioning.scim.group import (
     shown,
     wanted,
 )
+from bascule.provisioning.scim.group_change import Change, apply
 from bascule.provisioning.scim.patch import edits
 from bascule.provisioning.scim.users import ATTEMPTS, busy
-from bascule.storage import provisioned, scim_groups, scim_members, scim_users
+from bascule.storage import scim_groups, scim_members
 from bascule.storage.scim_groups import ScimGroup, WantedGroup
-from bascule.storage.scim_members import MemberChange
 from bascule.storage.store import Transaction
 
-IDS_IN_RECORD = 500
-"""Members that one record names; more make several records."""
 Members = dict[str, list[str]]
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """What becomes of one group; None: it is not there."""
-
-    before: ScimGroup | None
-    after: GroupChange | None
-
-    @property
-    def group(self) -> ScimGroup:
-        """The group, as it shall be if it stays."""
-        found = self.before if self.after is None else self.after.group
-        assert found is not None  # noqa: S101 - there is one before or after
-        return found
-
-    @property
-    def is_of_all(self) -> bool:
-        """Whether it concerns all members that there were: another name, or none."""
-        if self.before is None:
-            return False
-        return self.after is None or self.group.display_name != self.before.display_name
-
-    @property
-    def word(self) -> str:
-        """What it is called in the log."""
-        if self.before is None:
-            return "create"
-        return "delete" if self.after is None else "change"
 
 
 async def list_groups(scim: Scim, tenant: Tenant, request: Request) -> Response:
@@ -118,7 +85,7 @@ async def create_group(scim: Scim, tenant: Tenant, request: Request) -> Response
     """`POST /Groups`."""
     body = parse(await request.body())
     made = new_group(body, issuer=tenant.provider.iss, id=scim.new_id(), now=scim.clock())
-    await _apply(scim, tenant, Change(None, made))
+    await apply(scim, tenant, Change(None, made))
     created = await _shown(scim, tenant, request, made.group.id, status=201)
     created.headers["Location"] = f"{tenant.base}/Groups/{made.group.id}"
     return created
@@ -157,7 +124,7 @@ async def _change(
     for _ in range(ATTEMPTS):
         before = await _group(scim, tenant, id)
         require_match(request, before.version)
-        if await _apply(scim, tenant, Change(before, make(before))):
+        if await apply(scim, tenant, Change(before, make(before))):
             return
     raise busy()
 
@@ -187,85 +154,3 @@ async def _shown(
         raise nowhere()
     document = shown(found[0], members.get(id, []), tenant.base)
     return answer(status, query.shown(document), ETag=etag(found[0].version))
-
-
-async def _apply(scim: Scim, tenant: Tenant, change: Change) -> bool:
-    """Write a change down, then make it; False when somebody else was first."""
-    await _record(scim, tenant, change)
-    try:
-        done = await scim.store.transact(partial(_make, tenant=tenant, change=change))
-    except BadClaimsError as exc:
-        raise bad_value(f"a user would be in {exc}") from exc
-    await scim.changed()
-    return done
-
-
-async def _record(scim: Scim, tenant: Tenant, change: Change) -> None:
-    """Record the change, with as many records as its members need."""
-    group = change.group
-    members = MemberChange() if change.after is None else change.after.members
-    base = {
-        "provider": tenant.name,
-        "change": change.word,
-        "id": group.id,
-        "display_name": group.display_name,
-    }
-    if change.before is not None and change.before.display_name != group.display_name:
-        base["renamed_from"] = change.before.display_name
-    if members.only:
-        base["members"] = "only those added"
-    parts = [
-        *({"added": it} for it in _joined(members.added)),
-        *({"removed": it} for it in _joined(members.removed)),
-    ]
-    for part in parts or [{}]:
-        await scim.records.event(
-            "provision.group", peer=tenant.peer, admin={**base, **part}
-        )
-
-
-def _joined(ids: Collection[str]) -> list[str]:
-    listed = sorted(ids)
-    return [
-        " ".join(listed[start : start + IDS_IN_RECORD])
-        for start in range(0, len(listed), IDS_IN_RECORD)
-    ]
-
-
-def _make(conn: Transaction, *, tenant: Tenant, change: Change) -> bool:
-    """Make a change and give all whom it concerns their groups. Raises `ScimError`."""
-    concerned: frozenset[str] = frozenset()
-    if change.is_of_all:
-        concerned = scim_members.ids_of(conn, change.group.id)
-    if not _put(conn, change):
-        return False
-    if change.after is not None:
-        wanted = change.after.members
-        known = scim_users.external_ids(conn, issuer=tenant.provider.iss, ids=wanted.added)
-        if len(known) != len(wanted.added):
-            raise bad_value("a member is no user of this provider: create the user first")
-        concerned |= scim_members.change(conn, change.group.id, wanted)
-    found = scim_users.external_ids(conn, issuer=tenant.provider.iss, ids=concerned)
-    provisioned.regroup(
-        conn,
-        issuer=tenant.provider.iss,
-        external_ids=frozenset(found.values()),
-        named=tenant.named,
-    )
-    return True
-
-
-def _put(conn: Transaction, change: Change) -> bool:
-    before, after = change.before, change.after
-    if after is None:
-        return before is None or scim_groups.remove(conn, before)
-    if before is None:
-        done: bool | None = scim_groups.add(conn, after.group)
-    else:
-        done = scim_groups.change(conn, after.group, version=before.version)
-    if done is False:
-        raise taken(
-            "another group has that `displayName`: policies name groups by it, so it "
-            "must be the only one"
-        )
-    return done is True
