@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bascule.config.providers import Admission, Provider, ProviderGroups
+from bascule.config.providers import Admission, Provider, ProviderGroups, Scim
 from bascule.identity.provider_claims import (
     BadClaimsError,
     NotAdmittedError,
@@ -110,6 +110,25 @@ def test_who_may_sign_in(
     else:
         with pytest.raises(NotAdmittedError):
             require_admission(found, where)
+
+
+@pytest.mark.parametrize(
+    ("kind", "scim", "found"),
+    [
+        ("oidc", None, ""),
+        ("oidc", Scim(token="env:T"), "sub"),
+        ("oidc", Scim(token="env:T", claim="employee"), "e-1"),
+        ("oidc", Scim(token="env:T", claim="long"), ""),
+        ("oidc", Scim(token="env:T", claim="number"), ""),
+        ("entra", None, "oid"),
+        ("entra", Scim(token="env:T"), "oid"),
+        ("okta", Scim(token="env:T"), "sub"),
+        ("cognito", Scim(token="env:T"), "sub"),
+    ],
+)
+def test_what_provisioning_calls_somebody(kind: Any, scim: Scim | None, found: str) -> None:
+    claims = {"sub": "sub", "oid": "oid", "employee": "e-1", "long": "x" * 256, "number": 7}
+    assert person(claims, [], provider(kind, scim=scim)).external_id == found
 
 
 def test_scopes_and_api_are_the_kinds_unless_they_are_written() -> None:

@@ -131,6 +131,8 @@ INJECTIONS = [
     "userName eq true",
     'active eq "true"',
     'userName eq "\\x"',
+    'userName eq "\\u0000"',
+    'userName eq "\\ud800"',
     "(" * 1000,
     'userName eq "' + "a" * 3000 + '"',
     "",
@@ -210,6 +212,12 @@ def test_a_change_of_what_was_not_seen_is_refused(rig: Rig) -> None:
     assert now != seen
     rig.done("DELETE", f"/Users/{id}", headers={"If-Match": now})
     assert rig.refused("GET", f"/Users/{id}")[0] == 404
+
+
+def test_an_id_that_is_none_is_nowhere(rig: Rig) -> None:
+    for id in ("%00", "%0b", "%ff", "x" * 5000, "..%2f..", "%27"):
+        for kind in ("Users", "Groups", "Schemas"):
+            assert rig.ask("GET", f"/{kind}/{id}").status_code in {404, 405}, id
 
 
 def test_what_is_not_offered_says_so(rig: Rig) -> None:

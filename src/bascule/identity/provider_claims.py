@@ -11,6 +11,7 @@ from bascule.errors import BasculeError
 from bascule.identity.provider_profiles import external_id_claim, profile_of
 
 MAX_SHOWN_CHARACTERS = 255
+MAX_ID_CHARACTERS = 255
 MAX_GROUPS = 2000
 MAX_GROUP_CHARACTERS = 255
 
@@ -73,7 +74,7 @@ def person(claims: Mapping[str, Any], groups: Iterable[str], provider: Provider)
         groups=known_groups(groups, provider),
         display_name=_shown(claims, "name", "preferred_username", "login"),
         email=_shown(claims, "email"),
-        external_id=_shown(claims, external_id_claim(provider)),
+        external_id=_id(claims, external_id_claim(provider)),
         tenant=_shown(claims, "tid"),
         domain=_shown(claims, profile.domain_claim),
     )
@@ -108,6 +109,14 @@ def require_admission(found: Person, provider: Provider) -> None:
             "You are in none of the groups that are let in here. Ask whoever runs this "
             "server, or your identity provider, for it."
         )
+
+
+def _id(claims: Mapping[str, Any], name: str) -> str:
+    """Give a claim that names somebody; empty when it is missing or no usable name."""
+    value = claims.get(name)
+    if not isinstance(value, str) or not value.isprintable():
+        return ""
+    return value if len(value) <= MAX_ID_CHARACTERS else ""  # a part would be another's
 
 
 def _shown(claims: Mapping[str, Any], *names: str) -> str:

@@ -114,6 +114,8 @@ async def _answer(scim: Scim, tenant: Tenant, request: Request) -> Response:
     kind, _, id = request.path_params["rest"].partition("/")
     if kind == "Groups" and not tenant.provider.provisions_groups:
         raise nowhere()
+    if not id.isprintable():
+        raise nowhere()
     if id and kind in _ONE:
         one = _ONE[kind].get(request.method)
         if one is not None and "/" not in id:

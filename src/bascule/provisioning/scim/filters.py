@@ -44,9 +44,12 @@ def _value(text: str) -> str | bool:
     if not text.startswith('"'):
         return text.lower() == "true"
     try:
-        return msgspec.json.decode(text, type=str)
+        value = msgspec.json.decode(text, type=str)
     except ValueError as exc:
         raise _unknown() from exc
+    if not value.isprintable():  # no name here is such, and PostgreSQL keeps no U+0000
+        raise _unknown()
+    return value
 
 
 def _unknown() -> ScimError:
