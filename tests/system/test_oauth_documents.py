@@ -12,10 +12,15 @@ from typing import Any
 import pytest
 from joserfc import jwt
 from joserfc.jwk import ECKey
+from sqlalchemy import select
 
+from bascule.authserver import consent
+from bascule.authserver.codes import give_code
 from bascule.authserver.documents import RENEW_SECONDS
 from bascule.clock import system_clock, system_entropy
-from bascule.storage import agents, directory, revocations
+from bascule.storage import agents, browser_sessions, directory, grants, revocations
+from bascule.storage.schema import authorization_codes as codes
+from bascule.storage.store import Transaction
 from certificates import Authority, new_authority
 from system.oauth_documents import (
     CALLBACK,
@@ -104,6 +109,37 @@ def test_a_client_is_let_in_by_its_document(place: Place, host: Host) -> None:
         False,
     )
     assert place.store.read(directory.load).verified_agents[client_id] is False
+
+
+@pytest.mark.parametrize("how", ["signed out", "revoked"])
+def test_a_session_that_ends_while_its_user_decides_gives_no_code(
+    place: Place, host: Host, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """After it was looked up, and before the code is kept."""
+    client_id = host.publish()
+
+    def end(conn: Transaction) -> None:
+        if how == "signed out":
+            browser_sessions.end_all(conn, name="alice")
+        else:
+            now = system_clock()
+            revocations.revoke(conn, kind="user", key="user:alice", reason="r", now=now)
+
+    async def meanwhile(*args: Any, **more: Any) -> str:
+        place.store.run(end)
+        return await give_code(*args, **more)
+
+    async def work(browser: Browser) -> None:
+        asked = await browser.authorize(client_id)
+        monkeypatch.setattr(consent, "give_code", meanwhile)
+        answer = await browser.allow(asked)
+        assert answer.status_code == 403
+        assert "You are signed out" in answer.text
+
+    place.run(work)
+    find = partial(grants.of_user, user="user:alice", now=system_clock())
+    assert place.store.read(find) == []
+    assert place.store.read(lambda conn: conn.execute(select(codes)).all()) == []
 
 
 def test_a_client_that_was_disabled_or_revoked_gets_no_more(
