@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from msgspec import Raw
+from msgspec import UNSET, Raw
 
 from bascule.decision.facts import Principal
 from bascule.gateway import answers, refusal
@@ -30,12 +30,15 @@ KEY = "bascule/link"
 async def answer(exchange: Exchange, request: Request, problem: ConnectFirstError) -> None:
     """Answer a request of 2026-07-28; the client sends it again when its user is back.
 
-    Where its result may not ask for anything, such as a list's, it is an error.
+    Where its result may not ask for anything, such as a list's, it is an error; so it is
+    where the user has just said no, who would be asked for ever otherwise.
     """
     link = await _link(exchange, request, problem)
     if link is None:
         return
-    if request.method not in modern.MAY_ASK_FOR_INPUT:
+    said = _said(request)
+    said_no = said is not UNSET and not _is_yes(said)
+    if said_no or request.method not in modern.MAY_ASK_FOR_INPUT:
         answers.error(exchange, 400, request.id, _sentence(problem, link))
         return
     capabilities = request.params[modern.META][modern.CLIENT_CAPABILITIES]
@@ -83,16 +86,25 @@ async def _link(
 
 def without_answer(request: Request) -> tuple[Request, bool]:
     """Take what a client answers to us out of a request; tell whether its user went."""
-    responses = request.params.get("inputResponses")
-    if not isinstance(responses, dict) or KEY not in responses:
+    said = _said(request)
+    if said is UNSET:
         return request, False
+    responses = request.params["inputResponses"]
     others = {key: value for key, value in responses.items() if key != KEY}
     params = {**request.params, "inputResponses": others}
     if not others:
         del params["inputResponses"]
-    said = responses[KEY]
-    went = isinstance(said, dict) and said.get("action") == "accept"
-    return Request(request.id, request.method, params), went
+    return Request(request.id, request.method, params), _is_yes(said)
+
+
+def _said(request: Request) -> Any:
+    """Give what a client answers to us, whatever it is; `UNSET` for nothing."""
+    responses = request.params.get("inputResponses")
+    return responses.get(KEY, UNSET) if isinstance(responses, dict) else UNSET
+
+
+def _is_yes(said: Any) -> bool:
+    return isinstance(said, dict) and said.get("action") == "accept"
 
 
 async def wait(credential: Credential, principal: Principal) -> None:
