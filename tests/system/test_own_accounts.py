@@ -201,17 +201,7 @@ def test_a_user_gives_more_when_a_tool_needs_it_and_sees_what(scene: Scene) -> N
     assert outcomes[:3] == ["link_needed", None, "step_up_needed"]
 
 
-@pytest.mark.parametrize("answer", [{"action": "decline"}, {"action": "cancel"}, None, 7])
-def test_a_user_who_says_no_is_not_asked_again_at_once(scene: Scene, answer: Any) -> None:
-    params = {"name": "echo", "arguments": {}, "_meta": URLS}
-    params["inputResponses"] = {"bascule/link": answer}
-    said = scene.front.call(scene.front.token("judy"), "tools/call", params)
-    assert (said.status, said.error["code"]) == (400, 428)
-    assert said.error["data"]["url"] in said.error["message"]
-    link_of(scene.call("judy", "echo"))
-
-
-@pytest.mark.parametrize("method", ["server/discover", "tools/list", "completion/complete"])
+@pytest.mark.parametrize("method", ["tools/list", "completion/complete"])
 def test_what_may_not_ask_for_input_says_it_as_an_error(scene: Scene, method: str) -> None:
     params: dict[str, Any] = {"_meta": URLS}
     if method == "completion/complete":

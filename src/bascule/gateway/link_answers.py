@@ -25,33 +25,43 @@ from bascule.storage.link_requests import digest
 
 KEY = "bascule/link"
 """Of the input request; servers may not use what begins so."""
+WAITING = "bascule/link"
+"""The `requestState` of a client whose user is on the page. It says nothing and is worth
+nothing: who shows it waits, if there is something to wait for."""
 
 
 async def answer(exchange: Exchange, request: Request, problem: ConnectFirstError) -> None:
     """Answer a request of 2026-07-28; the client sends it again when its user is back.
 
-    Where its result may not ask for anything, such as a list's, it is an error; so it is
-    where the user has just said no, who would be asked for ever otherwise.
+    While they are on the page it is not asked to open another. Where its result may not
+    ask for anything, such as a list's, it is an error; so it is where the user has just
+    said no, who would be asked for ever otherwise.
     """
-    link = await _link(exchange, request, problem)
-    if link is None:
-        return
-    said = _said(request)
-    said_no = said is not UNSET and not _is_yes(said)
-    if said_no or request.method not in modern.MAY_ASK_FOR_INPUT:
-        answers.error(exchange, 400, request.id, _sentence(problem, link))
+    said_no = _said(request) is not UNSET and not _came_back(request)
+    may_ask = request.method in modern.MAY_ASK_FOR_INPUT and not said_no
+    try:
+        if may_ask and _came_back(request) and not await problem.is_settled():
+            _ask_for_input(exchange, request, requestState=WAITING)
+            return
+        link = await problem.link()
+    except CredentialError as exc:
+        refusal.upstream_failed(exchange, request.id, exc)
         return
     capabilities = request.params[modern.META][modern.CLIENT_CAPABILITIES]
-    if not legacy.elicits_urls(capabilities):
+    if not may_ask:
+        answers.error(exchange, 400, request.id, _sentence(problem, link))
+    elif legacy.elicits_urls(capabilities):
+        asked = {KEY: elicitation(link.url, _please(problem))}
+        _ask_for_input(exchange, request, inputRequests=asked)
+    else:
         needed = {"requiredCapabilities": {"elicitation": {"url": {}}}, "url": link.url}
         error = Error(MISSING_CAPABILITY, _please_open(problem, link), needed)
         answers.error(exchange, 400, request.id, error)
-        return
-    result: dict[str, Any] = {
-        "resultType": "input_required",
-        "inputRequests": {KEY: elicitation(link.url, _please(problem))},
-    }
-    exchange.respond(200, answers.JSON, write_result(request.id, Raw(encode(result))))
+
+
+def _ask_for_input(exchange: Exchange, request: Request, **asked: Any) -> None:
+    result = Raw(encode({"resultType": "input_required", **asked}))
+    exchange.respond(200, answers.JSON, write_result(request.id, result))
 
 
 async def answer_legacy(
@@ -62,8 +72,10 @@ async def answer_legacy(
     asks: tuple[str, ...],
 ) -> None:
     """Answer a request of a revision before that."""
-    link = await _link(exchange, request, problem)
-    if link is None:
+    try:
+        link = await problem.link()
+    except CredentialError as exc:
+        refusal.upstream_failed(exchange, request.id, exc)
         return
     error = _sentence(problem, link)
     if version == legacy.LATEST and legacy.URL_ELICITATION in asks:
@@ -73,28 +85,18 @@ async def answer_legacy(
     answers.error(exchange, 200, request.id, error)
 
 
-async def _link(
-    exchange: Exchange, request: Request, problem: ConnectFirstError
-) -> Link | None:
-    """Make a link; None where none can be made, which the client is told."""
-    try:
-        return await problem.link()
-    except CredentialError as exc:
-        refusal.upstream_failed(exchange, request.id, exc)
-        return None
-
-
 def without_answer(request: Request) -> tuple[Request, bool]:
     """Take what a client answers to us out of a request; tell whether its user went."""
-    said = _said(request)
-    if said is UNSET:
+    params, said = dict(request.params), _said(request)
+    if params.get("requestState") == WAITING:
+        del params["requestState"]
+    elif said is UNSET:
         return request, False
-    responses = request.params["inputResponses"]
-    others = {key: value for key, value in responses.items() if key != KEY}
-    params = {**request.params, "inputResponses": others}
-    if not others:
-        del params["inputResponses"]
-    return Request(request.id, request.method, params), _is_yes(said)
+    if said is not UNSET:
+        responses = params.pop("inputResponses")
+        others = {key: value for key, value in responses.items() if key != KEY}
+        params |= {"inputResponses": others} if others else {}
+    return Request(request.id, request.method, params), _came_back(request)
 
 
 def _said(request: Request) -> Any:
@@ -103,8 +105,10 @@ def _said(request: Request) -> Any:
     return responses.get(KEY, UNSET) if isinstance(responses, dict) else UNSET
 
 
-def _is_yes(said: Any) -> bool:
-    return isinstance(said, dict) and said.get("action") == "accept"
+def _came_back(request: Request) -> bool:
+    said = _said(request)
+    went = isinstance(said, dict) and said.get("action") == "accept"
+    return went or (said is UNSET and request.params.get("requestState") == WAITING)
 
 
 async def wait(credential: Credential, principal: Principal) -> None:

@@ -52,10 +52,20 @@ class ConnectFirstError(CredentialError):
     need = "is used with an account of your own"
     task = "connect it once"
 
-    def __init__(self, connector: str, ask: Callable[[], Awaitable[Link]]) -> None:
+    def __init__(
+        self,
+        connector: str,
+        ask: Callable[[], Awaitable[Link]],
+        is_settled: Callable[[], Awaitable[bool]],
+    ) -> None:
         super().__init__(f"connector `{connector}` {self.need}: {self.task}")
         self.connector = connector
         self._ask = ask
+        self._is_settled = is_settled
+
+    async def is_settled(self) -> bool:
+        """Tell whether the user is on no page of before. Raises `CredentialError`."""
+        return await self._is_settled()
 
     async def link(self) -> Link:
         """Make a link for that user. Raises `CredentialError`."""
@@ -137,22 +147,28 @@ class PerUser:
                 "asked to give them any more"
             )
         ask = partial(self._ask, principal, wider.challenge.scopes)
-        raise MoreScopesError(self._target.connector, ask)
+        settled = partial(self.is_settled, principal)
+        raise MoreScopesError(self._target.connector, ask, settled)
 
     async def wait(self, principal: Principal) -> None:
         """Wait, for a while, for a user who may be on the page."""
-        is_settled = partial(
+        end = monotonic() + WAIT_SECONDS
+        with contextlib.suppress(CredentialError):
+            while not await self.is_settled(principal) and monotonic() < end:
+                await asyncio.sleep(LOOK_SECONDS)
+
+    async def is_settled(self, principal: Principal) -> bool:
+        """Tell whether a user is on no page any more. Raises `CredentialError`."""
+        look = partial(
             link_requests.is_settled,
             user=principal.user or "",
             agent=principal.agent,
             connector=self._target.connector,
         )
-        end = monotonic() + WAIT_SECONDS
-        with contextlib.suppress(StateUnavailableError):
-            while monotonic() < end:
-                if await self._store.look(partial(is_settled, now=self._clock())):
-                    return
-                await asyncio.sleep(LOOK_SECONDS)
+        try:
+            return await self._store.look(partial(look, now=self._clock()))
+        except StateUnavailableError as exc:
+            raise CredentialError("your account cannot be looked up now") from exc
 
     async def _held(
         self, principal: Principal, find: Callable[[Target, str], Awaitable[Held]]
@@ -163,7 +179,8 @@ class PerUser:
             return await find(self._target, principal.user)
         except LinkNeededError as exc:
             ask = partial(self._ask, principal, ())
-            raise ConnectFirstError(self._target.connector, ask) from exc
+            settled = partial(self.is_settled, principal)
+            raise ConnectFirstError(self._target.connector, ask, settled) from exc
         except (OAuthClientError, StateUnavailableError, VaultError) as exc:
             log.error("connector `%s`: %s", self._target.connector, exc)
             raise CredentialError(
