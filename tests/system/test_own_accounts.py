@@ -12,6 +12,7 @@ import json
 import re
 import signal
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -77,6 +78,7 @@ NAMES = (
     "hugo",
     "ivan",
     "judy",
+    "kim",
     "mallory",
 )
 OFFLINE = "offline_access"
@@ -199,6 +201,26 @@ def test_a_user_gives_more_when_a_tool_needs_it_and_sees_what(scene: Scene) -> N
         it["result"].get("outcome") for it in ended if it.get("user") == {"sub": "alice"}
     ]
     assert outcomes[:3] == ["link_needed", None, "step_up_needed"]
+
+
+def test_a_call_waits_for_its_user_and_goes_on_by_itself(scene: Scene) -> None:
+    link = link_of(scene.call("kim", "echo"))
+    token = scene.front.token("kim")
+
+    def waits() -> Answer:
+        params: dict[str, Any] = {"name": "echo", "arguments": {}, "_meta": URLS}
+        shown: dict[str, Any] = {"inputResponses": {"bascule/link": {"action": "accept"}}}
+        while shown:
+            answer = scene.front.call(token, "tools/call", params | shown)
+            assert "inputRequests" not in answer.json["result"]
+            state = answer.json["result"].get("requestState")
+            shown = {"requestState": state} if state else {}
+        return answer
+
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(waits)
+        scene.connect("kim", link)
+        assert waiting.result(PATIENCE).json["result"]["content"]
 
 
 @pytest.mark.parametrize("method", ["tools/list", "completion/complete"])

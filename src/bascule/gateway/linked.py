@@ -154,7 +154,9 @@ class PerUser:
         """Wait, for a while, for a user who may be on the page."""
         end = monotonic() + WAIT_SECONDS
         with contextlib.suppress(CredentialError):
-            while not await self.is_settled(principal) and monotonic() < end:
+            while monotonic() < end:
+                if await self.is_settled(principal):
+                    return
                 await asyncio.sleep(LOOK_SECONDS)
 
     async def is_settled(self, principal: Principal) -> bool:
