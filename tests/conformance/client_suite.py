@@ -38,6 +38,12 @@ def run(client: Path, options: list[str], folder: Path, **environment: str) -> R
     for checks in folder.rglob("checks.json"):
         name = _FOLDER.fullmatch(str(checks.parent.relative_to(folder)))
         assert name is not None
-        found[name[1]] = worst(json.loads(checks.read_text()))
+        found[name[1]] = worst(_exercised(json.loads(checks.read_text())))
     assert found, ended.stderr
     return Report(found)
+
+
+def _exercised(checks: list[dict[str, str]]) -> list[dict[str, str]]:
+    """Leave out what a check was skipped for, where it was made for something else."""
+    made = {it["id"] for it in checks if it["status"] != "SKIPPED"}
+    return [it for it in checks if it["status"] != "SKIPPED" or it["id"] not in made]

@@ -51,6 +51,8 @@ def credential_of(order: Order, folder: Path) -> str:
     """Give how an operator configures what the server is shown."""
     scenario, context, url = order.scenario, order.context, order.url
     kind = KINDS.get(scenario, "per_user")
+    if not scenario.startswith("auth/"):
+        return 'kind = "none"'
     lines = [f'kind = "{kind}"']
     for setting, secret in secrets_of(context).items():
         lines.append(f'{setting} = "{secret_file(order, setting, secret, folder)}"')

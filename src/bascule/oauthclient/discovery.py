@@ -18,7 +18,6 @@ from bascule.oauthclient.errors import ServerUnavailableError, UnusableServerErr
 
 MEDIA_TYPES = frozenset({"application/json"})
 MAX_BYTES = 64 << 10
-ID_JAG_PROFILE = "urn:ietf:params:oauth:grant-profile:id-jag"
 _RESOURCE_METADATA = "/.well-known/oauth-protected-resource"
 T = TypeVar("T")
 
@@ -52,14 +51,8 @@ class AuthorizationServer(msgspec.Struct, frozen=True):
     code_challenge_methods_supported: tuple[str, ...] | None = None
     authorization_response_iss_parameter_supported: bool = False
     client_id_metadata_document_supported: bool = False
-    authorization_grant_profiles_supported: tuple[str, ...] = ()
     dpop_signing_alg_values_supported: tuple[str, ...] = ()
     backchannel_logout_supported: bool = False
-
-    @property
-    def accepts_id_jag(self) -> bool:
-        """Enterprise-managed authorization is possible here."""
-        return ID_JAG_PROFILE in self.authorization_grant_profiles_supported
 
 
 _read_resource = msgspec.json.Decoder(ProtectedResource).decode
