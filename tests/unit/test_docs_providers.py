@@ -10,11 +10,14 @@ import pytest
 from bascule.config.load import load
 from bascule.identity.provider_profiles import PROFILES
 
-PAGES = sorted((Path(__file__).parents[2] / "docs" / "how-to").glob("login-with-*.md"))
+HOW_TO = Path(__file__).parents[2] / "docs" / "how-to"
+PAGES = sorted(HOW_TO.glob("login-with-*.md"))
 TABLES = re.compile(r"^```toml\n(.*?)^```", re.DOTALL | re.MULTILINE)
 
 
-@pytest.mark.parametrize("path", PAGES, ids=lambda it: it.stem)
+@pytest.mark.parametrize(
+    "path", [*PAGES, HOW_TO / "provision-users.md"], ids=lambda it: it.stem
+)
 def test_every_configuration_on_a_page_is_valid(path: Path) -> None:
     tables = TABLES.findall(path.read_text())
     assert tables
