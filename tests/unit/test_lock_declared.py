@@ -165,6 +165,35 @@ def test_a_remote_connector_differs_likewise(old: str, new: str, part: str) -> N
     assert found.part == part
 
 
+STATIC = 'kind = "static", value = "file:/run/secrets/remote", shared = true'
+OF_TOKENS = {
+    'kind = "per_user"': {},
+    'kind = "per_user", dpop = true, legacy = true': {"dpop": "true", "legacy": "true"},
+    'kind = "workload", issuer = "https://as.example", assertion = "file:/run/jwt", '
+    'scopes = ["a", "b"], shared = true': {
+        "issuer": "https://as.example",
+        "assertion": "file:/run/jwt",
+        "scopes": "a b",
+    },
+    'kind = "token_exchange", issuer = "https://as.example", client_id = "us", '
+    'client_key = "file:/run/key", audience = "api"': {
+        "issuer": "https://as.example",
+        "client_id": "us",
+        "client_key": "file:/run/key",
+        "audience": "api",
+    },
+}
+
+
+@pytest.mark.parametrize(("credential", "locked_as"), OF_TOKENS.items())
+def test_where_tokens_come_from_is_locked(
+    credential: str, locked_as: dict[str, str]
+) -> None:
+    changed = access_of("remote", config(STATIC, credential), ())
+    assert changed.credential_tokens == locked_as
+    assert changed.credential == credential.split('"')[1]
+
+
 def test_a_command_in_place_of_a_url_differs() -> None:
     old = 'url = "https://remote.example/mcp"'
     found = differences("remote", config(old, 'command = ["npx"]'), locked("remote"))
