@@ -19,7 +19,8 @@ def bridge(*words: str) -> Entry:
 
 
 @pytest.mark.parametrize(
-    ("ecosystem", "name"), [(each, it) for each, names in BRIDGES.items() for it in names]
+    ("ecosystem", "name"),
+    [(each, it) for each, names in BRIDGES.items() for it in sorted(names)],
 )
 def test_what_is_listed_is_a_bridge(ecosystem: str, name: str) -> None:
     assert kind_of(purl_of(ecosystem, name, "1.0")) == "bridge"
