@@ -60,6 +60,10 @@ url = "{server}/keyed"
 credential = {{ kind = "per_user", issuer = "{issuer}", client_id = "bascule", \
 client_key = "file:{key}" }}
 
+[call_approvals.careful]
+tools = ["desk/careful"]
+self_approval = true
+
 [roles.clerk]
 members = ["group:staff"]
 allow = ["desk/*", "locked/*", "keyed/*"]
@@ -79,6 +83,7 @@ NAMES = (
     "ivan",
     "judy",
     "kim",
+    "lena",
     "mallory",
 )
 OFFLINE = "offline_access"
@@ -221,6 +226,17 @@ def test_a_call_waits_for_its_user_and_goes_on_by_itself(scene: Scene) -> None:
         waiting = pool.submit(waits)
         scene.connect("kim", link)
         assert waiting.result(PATIENCE).json["result"]["content"]
+
+
+def test_nobody_approves_a_call_that_cannot_be_made_yet(scene: Scene) -> None:
+    """An approval is good for one call: the account comes first."""
+    scene.connect("lena", link_of(scene.call("lena", "careful")))
+    asked = scene.call("lena", "careful").json["result"]["inputRequests"]
+    assert list(asked) == ["bascule/approval"]
+    client = begin(scene, "lena", "desk")
+    assert "/approve/" in client.tool("careful").error["message"]
+    scene.front.ask("link", "desk", "--user", "lena", "--remove")
+    until(lambda: "/link/" in client.tool("careful").error["message"])
 
 
 @pytest.mark.parametrize("method", ["tools/list", "completion/complete"])

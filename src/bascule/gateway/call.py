@@ -43,7 +43,7 @@ async def handle_call(gateway: Gateway, work: Work, connector: str) -> None:
         await on_disk(gateway, made.entry)
         # 9. Denied: the request ends here.
         if isinstance(made.decision, Denied):
-            _refuse(turn, asked, made, made.decision)
+            await _refuse(turn, asked, made, made.decision)
             return
         # 10. to 13. Upstream and back; then how it ended.
         await forward(turn, asked, made)
@@ -56,12 +56,14 @@ async def handle_call(gateway: Gateway, work: Work, connector: str) -> None:
         refusal.answer(gateway, exchange, message, connector, exc)
 
 
-def _refuse(turn: Turn, asked: Asked, made: Decided, denied: Denied) -> None:
+async def _refuse(turn: Turn, asked: Asked, made: Decided, denied: Denied) -> None:
     gateway, exchange, facts = turn.gateway, turn.exchange, asked.facts
     request, code = made.request, made.entry.code
     if asked.unlinked is not None and denied.reason is Reason.ACCOUNT_NEEDED:
         raise asked.unlinked
     if made.approval is not None:
+        if made.approval.found == "pending":
+            await link_answers.require_account(turn.upstream, facts.principal)
         approval_answers.answer(gateway, exchange, request, facts, made.approval, code)
     else:
         refusal.denied(gateway, exchange, request, facts, denied, code)

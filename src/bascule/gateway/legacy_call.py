@@ -185,6 +185,8 @@ async def _allowed(
     if unlinked is not None and decision.reason is Reason.ACCOUNT_NEEDED:
         raise unlinked
     if made.approval is not None:
+        if made.approval.found == "pending":
+            await link_answers.require_account(turn.upstream, facts.principal)
         approval_answers.answer_legacy(
             turn, request, facts, made.approval, code, version, asks
         )

@@ -9,8 +9,9 @@ from msgspec import UNSET, Raw
 from bascule.decision.facts import Principal
 from bascule.gateway import answers, refusal
 from bascule.gateway.approval_states import elicitation
-from bascule.gateway.credentials import Credential, CredentialError
+from bascule.gateway.credentials import Credential, CredentialError, shown_to
 from bascule.gateway.exchange import Exchange
+from bascule.gateway.gateway import Upstream
 from bascule.gateway.linked import ConnectFirstError, Link, PerUser
 from bascule.protocol import legacy, modern
 from bascule.protocol.message import (
@@ -115,6 +116,22 @@ async def wait(credential: Credential, principal: Principal) -> None:
     """Give a user who went to the page some time to come back from there."""
     if isinstance(credential, PerUser):
         await credential.wait(principal)
+
+
+async def require_account(upstream: Upstream | None, principal: Principal) -> None:
+    """Raise `ConnectFirstError` where a user has no account at a server yet.
+
+    Before a person is asked to approve a call, since an approval is good for one, and would
+    be spent on a call that cannot be made.
+    """
+    if upstream is None or not isinstance(upstream.credential, PerUser):
+        return
+    try:
+        await shown_to(upstream.credential, principal)
+    except ConnectFirstError:
+        raise
+    except CredentialError:
+        return  # it may be there by the time that the call is approved
 
 
 def _sentence(problem: ConnectFirstError, link: Link) -> Error:
