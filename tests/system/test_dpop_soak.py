@@ -41,6 +41,7 @@ def cost(bascule: Installation, headers: list[dict[str, str]]) -> float:
 
 
 @pytest.mark.soak
+@pytest.mark.on_disk
 @pytest.mark.parametrize("algorithm", ["ES256", "Ed25519"])
 def test_a_proof_costs_little(
     tmp_path: Path, recorder: Recorder, algorithm: str, capsys: pytest.CaptureFixture[str]

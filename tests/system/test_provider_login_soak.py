@@ -15,7 +15,7 @@ from system.server import configure
 from system.test_dpop_soak import cpu_seconds
 from system.visitor import Visitor
 
-pytestmark = [pytest.mark.soak, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.soak, pytest.mark.on_disk, pytest.mark.timeout(600)]
 
 LOGINS, WARM = 200, 20
 PROVIDER = """

@@ -26,7 +26,7 @@ from system.server import Installation, body_of, headers_of, install
 from system.stdio_gateway import value
 from system.test_stdio_sessions import begun, called, is_running
 
-pytestmark = [pytest.mark.soak, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.soak, pytest.mark.on_disk, pytest.mark.timeout(1800)]
 
 AGENTS = [f"robot-{number}" for number in range(100)]
 TOKENS = 100

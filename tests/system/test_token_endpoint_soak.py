@@ -19,7 +19,7 @@ from system.recorder import Recorder
 from system.replicas import on_postgres
 from system.server import Installation, serving
 
-pytestmark = [pytest.mark.soak, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.soak, pytest.mark.on_disk, pytest.mark.timeout(600)]
 
 CLIENTS = 16
 EACH = 150
