@@ -22,6 +22,7 @@ from bascule.cli.main import main
 from bascule.clock import monotonic
 from patience import PATIENCE, PAUSE
 from ports import free_ports
+from system.forked import Forked
 from system.recorder import FORBIDDEN, TOOLS, VERSION, Recorder
 
 CREDENTIAL = "desk-credential-canary"
@@ -163,7 +164,7 @@ class Installation:
     public: int
     admin: int
     command: list[str] = field(default_factory=lambda: list(COMMAND))
-    process: subprocess.Popen[str] | None = None
+    process: subprocess.Popen[str] | Forked | None = None
     source: str = ""
     """Address on loopback that clients come from; empty: the usual one."""
     _lines: list[str] = field(default_factory=list)
@@ -237,11 +238,7 @@ class Installation:
 
     def start(self, *options: str) -> None:
         """Start the server; returns when it accepts requests."""
-        self.process = subprocess.Popen(
-            [*self.command, *self.options, "up", *options],
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        self.process = _started([*self.command, *self.options, "up", *options])
         ready = threading.Event()
         self._reading = threading.Thread(
             target=self._read, args=(self.process, ready), daemon=True
@@ -251,7 +248,9 @@ class Installation:
             self.kill()
             raise AssertionError(f"the server did not start: {self.log}")
 
-    def _read(self, process: subprocess.Popen[str], ready: threading.Event) -> None:
+    def _read(
+        self, process: subprocess.Popen[str] | Forked, ready: threading.Event
+    ) -> None:
         assert process.stderr is not None
         for line in process.stderr:
             self._lines.append(line)
@@ -286,12 +285,16 @@ class Installation:
 
     def run_up(self, *options: str) -> subprocess.CompletedProcess[str]:
         """Run `up` where it must not start."""
-        return subprocess.run(
-            [*COMMAND, *self.options, "up", *options],
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE,
-        )
+        process = Forked([*COMMAND, *self.options, "up", *options])
+        assert process.stderr is not None
+        with process.stderr:
+            try:
+                code = process.wait(PATIENCE)
+            finally:
+                process.kill()
+            return subprocess.CompletedProcess(
+                process.args, code, stderr=process.stderr.read()
+            )
 
     # Requests
 
@@ -355,6 +358,13 @@ class Installation:
         body = body_of("tools/call", {"name": name, "arguments": {}, **more})
         connection.request("POST", "/c/desk/mcp", json.dumps(body), headers_of(body, token))
         return connection
+
+
+def _started(command: list[str]) -> subprocess.Popen[str] | Forked:
+    """Start a command whose errors are read; Python is forked."""
+    if command[0] == sys.executable:
+        return Forked(command)
+    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
 
 
 def _request(
