@@ -343,6 +343,13 @@ def test_where_a_proof_is_demanded_an_assertion_alone_gives_nothing(place: Place
     assert "access_token" not in place.asserted(assertion, resource=safe).json()
 
 
+def test_of_whom_an_assertion_names_no_groups_those_of_lately_stay(place: Place) -> None:
+    first = place.asserted(place.id_jag(sub="00u20", groups=["staff"]))
+    assert first.status_code == 200
+    again = place.asserted(place.id_jag(sub="00u20", groups=None))
+    assert again.status_code == 200, again.text
+
+
 def test_whose_word_it_is_decides_and_no_address(place: Place) -> None:
     """The same address at another subject is somebody else; and not who is here already."""
     for sub in ("00u5", "00u6", "alice"):
