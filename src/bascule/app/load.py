@@ -12,6 +12,7 @@ from bascule.app import files
 from bascule.app.approved import read_gates
 from bascule.app.granting import require_shared
 from bascule.app.place import Place
+from bascule.app.secret_references import refuse_exposed
 from bascule.app.shadow import ShadowRights, read_shadow, with_shadow
 from bascule.clock import UnixTime
 from bascule.config.model import Config
@@ -67,6 +68,7 @@ def load(sources: Sources) -> Loaded:
     """
     files.check_configuration_files(sources.config_path)
     config = sources.read_config()
+    refuse_exposed(config)
     problems = exposure_problems(config)
     if problems and not sources.unsafe_cleartext:
         raise ExposureError("; ".join(problems))

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 from msgspec import Struct
 
 from bascule.app.posture.control import Control, Subject
+from bascule.app.secret_references import references
 from bascule.app.secrets import ReadSecret, is_reference
-from bascule.config.model import Config, Connector
-from bascule.config.providers import Provider
+from bascule.config.model import Config
 from bascule.decision.gate import Gate
 from bascule.decision.snapshot import Snapshot
 from bascule.errors import BasculeError
@@ -106,7 +106,7 @@ def _may_change(gate: Gate | None) -> bool:
 
 def _secrets(config: Config, read_secret: ReadSecret) -> Iterator[str]:
     """Find references that lead nowhere or are open to others, and values written out."""
-    for place, reference in _references(config).items():
+    for place, reference in references(config).items():
         try:
             read_secret(reference)
         except BasculeError as exc:
@@ -116,48 +116,6 @@ def _secrets(config: Config, read_secret: ReadSecret) -> Iterator[str]:
             named = any(it in variable.upper() for it in _SECRET_NAMES)
             if named and value and not is_reference(value):
                 yield f"`connectors.{name}.env.{variable}` is written out"
-
-
-def _references(config: Config) -> Mapping[str, str]:
-    server = config.server
-    found = {
-        "server.key_encryption": server.key_encryption,
-        "server.database": server.database if is_reference(server.database) else None,
-    }
-    if server.tls is not None:
-        found["server.tls.key"] = server.tls.key
-    for name, provider in config.providers.items():
-        found |= _of_provider(f"providers.{name}", provider)
-    for name, issuer in config.issuers.items():
-        if issuer.introspection is not None:
-            secret = issuer.introspection.client_secret
-            found[f"issuers.{name}.introspection.client_secret"] = secret
-    for name, connector in config.connectors.items():
-        found |= _of_connector(f"connectors.{name}", connector)
-    return {place: it for place, it in found.items() if it is not None}
-
-
-def _of_provider(place: str, provider: Provider) -> Mapping[str, str | None]:
-    signals, scim = provider.signals, provider.scim
-    return {
-        f"{place}.client_secret": provider.client_secret,
-        f"{place}.client_key": provider.client_key,
-        f"{place}.signals.authorization": signals.authorization if signals else None,
-        f"{place}.scim.token": scim.token if scim else None,
-    }
-
-
-def _of_connector(place: str, connector: Connector) -> Mapping[str, str | None]:
-    variables = {
-        f"{place}.env.{variable}": value
-        for variable, value in connector.env.items()
-        if is_reference(value)
-    }
-    credential = {
-        f"{place}.credential.{name}": getattr(connector.credential, name)
-        for name in ("value", "client_secret", "client_key")
-    }
-    return {**credential, **variables}
 
 
 def _together(config: Config) -> Iterator[str]:
