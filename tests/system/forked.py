@@ -38,7 +38,7 @@ class Forked:
     """A process that was forked: as much of `subprocess.Popen` as is needed of one."""
 
     def __init__(self, command: Sequence[str]) -> None:
-        """Start `command`, which is an interpreter with a module or a script."""
+        """Start `command`: an interpreter and a module, a script, or `-c` and a program."""
         reading, writing = os.pipe()
         status, told = socket.socketpair()
         order = {
@@ -157,7 +157,11 @@ def _run(order: dict[str, Any]) -> None:
     os.environ.clear()
     os.environ.update(order["variables"])
     first, *arguments = order["command"]
-    if first == "-m":
+    if first == "-c":
+        sys.path[0] = ""
+        sys.argv = [first, *arguments[1:]]
+        exec(arguments[0], {"__name__": "__main__"})  # noqa: S102 - of a test
+    elif first == "-m":
         sys.path[0] = order["folder"]
         sys.argv = arguments
         sys.modules.pop(arguments[0], None)  # it runs anew, under another name

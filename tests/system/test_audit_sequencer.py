@@ -22,17 +22,22 @@ from bascule.audit.state import TamperedLogError, TreeError, read_state
 from bascule.audit.verify import verify
 from bascule.clock import system_entropy
 from bascule.errors import BasculeError
+from patience import PATIENCE
+from system.forked import Forked
 
+TESTS = Path(__file__).parents[1]
 BOUNDARIES = [1, 2, 255, 256, 257, 511, 512, 513, 1000]
 CRASH_POINTS = ["tiles", "state", "checkpoint", "inbox"]
 
 DIE = """
 import os, signal, sys
 from pathlib import Path
+tests, data, wanted = sys.argv[1:]
+sys.path.insert(0, tests)
 from audit_logs import new_log
-log = new_log(Path(sys.argv[1]))
+log = new_log(Path(data))
 def crash(point):
-    if point == sys.argv[2]:
+    if point == wanted:
         os.kill(os.getpid(), signal.SIGKILL)
 log.step(crash_point=crash)
 """
@@ -76,14 +81,10 @@ def assert_whole(log: LogFolder) -> None:
 
 
 def die_at(log: LogFolder, point: str) -> None:
-    tests = Path(__file__).parents[1]
-    child = subprocess.run(
-        [sys.executable, "-c", DIE, str(log.data_dir), point],
-        env={"PYTHONPATH": str(tests)},
-        capture_output=True,
-        check=False,
-    )
-    assert child.returncode == -signal.SIGKILL, child.stderr.decode()
+    child = Forked([sys.executable, "-c", DIE, str(TESTS), str(log.data_dir), point])
+    assert child.stderr is not None
+    with child.stderr:
+        assert child.wait(PATIENCE) == -signal.SIGKILL, child.stderr.read()
     log.lapse()
 
 
@@ -91,7 +92,7 @@ def test_partial_tiles_are_dropped_below_a_relative_path_too(tmp_path: Path) -> 
     child = subprocess.run(
         [sys.executable, "-c", GROW],
         cwd=tmp_path,
-        env={"PYTHONPATH": str(Path(__file__).parents[1])},
+        env={"PYTHONPATH": str(TESTS)},
         capture_output=True,
         text=True,
         check=False,
