@@ -176,6 +176,7 @@ def test_a_user_connects_their_own_account_elsewhere_and_ends_it(
     front, behind = scene.front, scene.behind
     _come_in(scene, "alice", "bob")
     token = front.token(f"user:{scene.user('alice')}")
+    until(lambda: call(front, token).status != 401)  # the worker knows the user by now
     link = link_of(call(front, token))
 
     with visiting(browser) as page:  # somebody else was sent the link

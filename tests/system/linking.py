@@ -23,8 +23,8 @@ def call(
 
 def link_of(answer: Answer) -> str:
     """Give the address at which the user is asked to connect an account."""
-    result = answer.json["result"]
-    assert result["resultType"] == "input_required", result
+    result = answer.json.get("result", {})
+    assert result.get("resultType") == "input_required", (answer.status, answer.body)
     asked = result["inputRequests"]["bascule/link"]["params"]
     assert asked["mode"] == "url"
     return str(asked["url"])
