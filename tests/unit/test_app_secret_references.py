@@ -41,6 +41,15 @@ client_id = "bascule"
 client_key = "file:<connectors.tickets.credential.client_key>"
 shared = true
 
+[connectors.wiki]
+url = "https://wiki.example/mcp"
+
+[connectors.wiki.credential]
+kind = "workload"
+issuer = "https://login.example"
+assertion = "file:<connectors.wiki.credential.assertion>"
+shared = true
+
 [providers.corp]
 issuer = "https://login.corp.example"
 client_id = "bascule"

@@ -67,6 +67,6 @@ def _of_connector(place: str, connector: Connector) -> Mapping[str, str | None]:
     }
     credential = {
         f"{place}.credential.{name}": getattr(connector.credential, name)
-        for name in ("value", "client_secret", "client_key")
+        for name in ("value", "client_secret", "client_key", "assertion")
     }
     return {**credential, **variables}
