@@ -16,7 +16,9 @@ from bascule.authserver.server import AuthorizationServer
 from bascule.clock import UnixTime
 from bascule.identity.access_token import AccessToken
 from bascule.identity.provider_claims import NotAdmittedError, Person
-from bascule.storage import directory, federated_users, foreigners, tokens
+from bascule.identity.revocation import LONGEST_LIFE_SECONDS
+from bascule.provisioning.scim.user import SCHEMA
+from bascule.storage import directory, federated_users, foreigners, revocations, tokens
 from bascule.storage.federated_users import FederatedUser
 from bascule.storage.foreigners import Foreigner
 from oauth_state import NOW
@@ -222,6 +224,20 @@ def test_an_activation_lifts_no_administrators_word(rig: Rig) -> None:
     assert rig.signs_in("alice")
 
 
+def test_an_administrators_word_about_a_stranger_outlives_provisionings(rig: Rig) -> None:
+    """Somebody disabled who never signed in, and of whom the provider speaks then."""
+    id = rig.user("alice")
+    who = Foreigner("user", f"user:{CORP}|alice")
+    rig.store.run(partial(foreigners.disable, who=who, now=UnixTime(NOW)))
+    rig.patch(f"/Users/{id}", OKTA_DISABLES)
+    rig.patch(f"/Users/{id}", OKTA_ENABLES)
+    later = UnixTime(NOW + LONGEST_LIFE_SECONDS + 1)
+    other = partial(revocations.revoke, kind="user", key="user:bob", reason="r", now=later)
+    rig.store.run(other)  # which sweeps what has ended
+    assert who in rig.store.read(foreigners.every)
+    assert not rig.signs_in("alice")
+
+
 def test_an_administrator_can_let_in_again_whom_provisioning_ended(rig: Rig) -> None:
     id = rig.user("alice")
     rig.signs_in("alice")
@@ -297,6 +313,8 @@ NO_CHANGES: list[tuple[dict[str, Any], str]] = [
     ({"op": "replace", "path": "displayName", "value": "\u0000"}, "invalidValue"),
     ({"op": "replace", "value": {"active": False, "Active": True}}, "invalidSyntax"),
     ({"op": "replace", "value": {"id": "another"}}, "mutability"),
+    ({"op": "replace", "value": {SCHEMA: {"active": False}}}, "invalidSyntax"),
+    ({"op": "replace", "path": f"{SCHEMA}.active", "value": False}, "invalidPath"),
 ]
 
 

@@ -47,20 +47,24 @@ def revoke(
 
     `revoked_at`, if it is not now: the second up to which foreign tokens are revoked. A
     later revocation never takes back an earlier one, whatever the clock says.
-    `expires_at`: when nothing that it names can be valid any more. Entries beyond that go
-    with the next revocation, so that clients which end their tokens leave no mountain.
+    `expires_at`: when nothing that it names can be valid any more; one that was without an
+    end stays so. Entries beyond that go with the next revocation, so that clients which end
+    their tokens leave no mountain.
     Access grants, linked accounts and logins at providers end with it, each in its own row.
     """
     up_to = issue_numbers.close(conn, now=now)
     same = and_(revocations.c.kind == kind, revocations.c.key == key)
-    before = conn.execute(select(revocations.c.revoked_at).where(same)).scalar() or 0
+    before = conn.execute(select(revocations).where(same)).first()
+    if before is not None:
+        revoked_at = max(before.revoked_at, revoked_at or now)
+        expires_at = _later(before.expires_at, expires_at)
     conn.execute(delete(revocations).where(or_(same, revocations.c.expires_at < now)))
     conn.execute(
         insert(revocations).values(
             kind=kind,
             key=key,
             up_to=up_to,
-            revoked_at=max(before, revoked_at or now),
+            revoked_at=revoked_at or now,
             reason=reason,
             expires_at=expires_at,
         )
@@ -70,6 +74,11 @@ def revoke(
     ended_logins.end_revoked(conn, kind=kind, key=key, now=now)
     counters.advance(conn, "generation")
     return counters.advance(conn, "epoch")
+
+
+def _later(end: int | None, other: int | None) -> UnixTime | None:
+    """Give the later of two ends; None: there is none."""
+    return None if end is None or other is None else UnixTime(max(end, other))
 
 
 def every(conn: Connection) -> list[Revocation]:

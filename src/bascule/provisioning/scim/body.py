@@ -33,6 +33,8 @@ def members(value: object) -> Body:
     found: dict[str, Any] = {}
     for name, member in value.items():
         plain = attribute(name)
+        if names_schema(plain):  # what is in it would be lost without a word
+            raise ScimError(400, "a core schema is no attribute", "invalidSyntax")
         if plain in found:
             raise ScimError(400, "an attribute stands there twice", "invalidSyntax")
         found[plain] = member
@@ -46,6 +48,11 @@ def attribute(name: str) -> str:
         _, colon, attribute = low[len(CORE) :].partition(":")
         return attribute if colon else low
     return low
+
+
+def names_schema(plain: str) -> bool:
+    """Tell whether a name, as `attribute` gives it, is a core schema's instead."""
+    return plain.startswith(CORE.lower())
 
 
 def text(value: object, name: str) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from bascule.provisioning.scim.body import Body, attribute, members
+from bascule.provisioning.scim.body import Body, attribute, members, names_schema
 from bascule.provisioning.scim.errors import ScimError, bad_path
 
 MAX_OPERATIONS = 1000
@@ -70,6 +70,8 @@ def _edit(op: Op, path: object, value: Any) -> Edit:
     if not isinstance(path, str):
         raise bad_path("`path` must be a text")
     plain = attribute(path)
+    if names_schema(plain):
+        raise bad_path("`path` must end in an attribute, after a `:`")
     if plain.startswith("urn:"):
         return Edit(op, "", value)
     match = _PATH.fullmatch(plain)
