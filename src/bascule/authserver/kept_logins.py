@@ -64,6 +64,14 @@ def _get(vault: Vault, conn: Transaction, owner: str, provider: str) -> Kept | N
     return None if found is None else msgspec.json.decode(found, type=Kept)
 
 
+def _ended_of(vault: Vault, conn: Transaction, *, login: EndedLogin) -> Kept | None:
+    """Give what an ended login left; None where a new one has taken its place."""
+    user, provider = login.user, login.provider
+    if not ended_logins.has_ended(conn, user=user, provider=provider):
+        return None
+    return _get(vault, conn, user, provider)
+
+
 def _put(vault: Vault, conn: Transaction, who: FederatedUser, kept: Kept) -> None:
     name = entry_name(who.provider)
     vault.put(conn, f"user:{who.name}", name, msgspec.json.encode(kept))
@@ -99,7 +107,7 @@ class LoginsToRevoke:
 
         At nobody but whom the login was at. Raises `BasculeError`.
         """
-        get = partial(_get, self._vault, owner=ended.user, provider=ended.provider)
+        get = partial(_ended_of, self._vault, login=ended)
         kept = await self._store.look(get)
         token = None if kept is None else kept.refresh_token or kept.access_token
         if kept is None or token is None:
