@@ -83,7 +83,10 @@ async def redeem_id_jag(
     work = partial(
         _note, config=config, wanted=wanted, found=found, who=who, now=server.clock()
     )
-    noted = await server.change(work)
+    try:
+        noted = await server.change(work)
+    except NotAdmittedError as exc:
+        raise InvalidGrantError("the user may not sign in here") from exc
     if noted is None:
         raise InvalidGrantError("the assertion was shown before, or the user is disabled")
     return await issue.give(server, wanted, noted, record="token.issue", peer=peer)

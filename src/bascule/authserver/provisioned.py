@@ -9,7 +9,12 @@ from functools import partial
 from bascule.authserver.server import AuthorizationServer
 from bascule.clock import UnixTime
 from bascule.config.model import Config
-from bascule.identity.provider_claims import NotAdmittedError, Person, known_groups
+from bascule.identity.provider_claims import (
+    NotAdmittedError,
+    Person,
+    known_groups,
+    require_group,
+)
 from bascule.storage import federated_users, scim_members
 from bascule.storage.federated_users import FederatedUser
 from bascule.storage.store import Transaction
@@ -47,10 +52,13 @@ def vouch(
 ) -> bool:
     """Take up what a provider says now, with the groups that count at this moment.
 
-    False when the user may not come in, and nothing is changed; see `federated_users`.
-    Raises `BadClaimsError`.
+    `claimed`: with which they were admitted. False when the user may not come in, and
+    nothing is changed; see `federated_users`. Raises `BadClaimsError`, and
+    `NotAdmittedError` for who has left the groups that may sign in since.
     """
     groups = _groups(conn, config=config, who=who, claimed=claimed)
+    if groups != claimed:
+        require_group(groups, config.providers[who.provider])
     return federated_users.vouch(conn, who, groups, now=now)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -104,7 +104,13 @@ def require_admission(found: Person, provider: Provider) -> None:
         raise NotAdmittedError(
             "This account is none of the organisation's. Sign in with your work account."
         )
-    if admit.groups and not found.groups & set(admit.groups):
+    require_group(found.groups, provider)
+
+
+def require_group(groups: Set[str], provider: Provider) -> None:
+    """Check whether groups are ones that may sign in. Raises `NotAdmittedError`."""
+    admitted = provider.admit.groups
+    if admitted and not groups & set(admitted):
         raise NotAdmittedError(
             "You are in none of the groups that are let in here. Ask whoever runs this "
             "server, or your identity provider, for it."
