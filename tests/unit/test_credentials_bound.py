@@ -104,6 +104,22 @@ def test_a_nonce_is_learnt_from_the_refusal_and_from_each_answer(bound: Bound) -
     assert server.shown == [None, "one", "two", "three"]
 
 
+def test_requests_at_the_same_time_all_learn_the_nonce(bound: Bound) -> None:
+    server, shown = Server([b"one"]), presented(bound)
+
+    async def send(presented: Presented) -> Response:
+        found = await server.send(presented)
+        await asyncio.sleep(0)  # all three are on their way before one is answered
+        return found
+
+    async def run() -> list[int]:
+        found = await asyncio.gather(*[proven(shown, send) for _ in range(3)])
+        return [it.status for it in found]
+
+    assert asyncio.run(run()) == [200, 200, 200]
+    assert len(server.shown) == 6
+
+
 @pytest.mark.parametrize("nonce", [b"", b"\xff\xfe", b"x" * 2000])
 def test_a_refusal_without_a_usable_nonce_is_not_answered_by_another_request(
     bound: Bound, nonce: bytes

@@ -29,6 +29,11 @@ class Bound:
             access_token=self.access_token,
         )
 
+    @property
+    def nonce(self) -> str | None:
+        """What the next proof repeats of the upstream's; None while it gave nothing."""
+        return self.prover.nonce(self.url)
+
     def learn(self, nonce: bytes) -> bool:
         """Take a nonce that the upstream gave, empty for none; tell whether it is new."""
         return self.prover.learn(self.url, nonce.decode("latin-1"))

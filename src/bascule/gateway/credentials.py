@@ -228,15 +228,19 @@ async def proven(
 ) -> Response:
     """Send a request; once more where the server wants its nonce in the proof.
 
-    RFC 9449 §9. Raises what `send` raises.
+    RFC 9449 §9. Another request may have learnt that nonce meanwhile. Raises what `send`
+    raises.
     """
+    bound = presented.bound
+    if bound is None:
+        return await send(presented)
+    shown = bound.nonce
     response = await send(presented)
-    if presented.bound is None:
-        return response
-    is_new = presented.bound.learn(response.nonce)
-    if response.status == UNAUTHORIZED and is_new and not response.streams:
+    bound.learn(response.nonce)
+    is_other = bool(response.nonce) and bound.nonce != shown
+    if response.status == UNAUTHORIZED and is_other and not response.streams:
         response = await send(presented)
-        presented.bound.learn(response.nonce)
+        bound.learn(response.nonce)
     return response
 
 

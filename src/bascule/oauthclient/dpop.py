@@ -69,10 +69,14 @@ class Prover:
         if access_token is not None:
             digest = hashlib.sha256(access_token.encode("ascii")).digest()
             claims["ath"] = base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
-        nonce = self._nonces.get(_origin(url))
+        nonce = self.nonce(url)
         if nonce is not None:
             claims["nonce"] = nonce
         return signed(claims, self._key, typ="dpop+jwt")
+
+    def nonce(self, url: str) -> str | None:
+        """Give the nonce of the next proof; None where the server gave none."""
+        return self._nonces.get(_origin(url))
 
     def learn(self, url: str, nonce: str | None) -> bool:
         """Note the `DPoP-Nonce` of an answer; tell whether there is a new one to use."""
