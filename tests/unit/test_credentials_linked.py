@@ -384,6 +384,35 @@ def test_what_has_ended_is_at_hand_no_more(scene: Scene, how: str) -> None:
     assert process._kept == {}
 
 
+def test_who_asks_after_the_end_gets_nothing_that_was_begun_before(scene: Scene) -> None:
+    account = scene.link(expires_at=NOW + 30)
+    process, end = scene.process(), partial(linked_accounts.end, account_id=account.id)
+    scene.now = NOW + 24
+    scene.endpoint.problem = ServerUnavailableError("away")
+
+    async def run() -> None:
+        asked, answered = asyncio.Event(), asyncio.Event()
+
+        async def slow(*args: Any, **more: Any) -> Tokens:
+            asked.set()
+            await answered.wait()
+            return await scene.endpoint.refresh(*args, **more)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(refreshing, "refresh", slow)
+            before = asyncio.create_task(process.get(TARGET, ALICE))
+            await asked.wait()
+            scene.store.run(partial(end, reason="disconnected", now=NOW))
+            after = asyncio.create_task(process.get(TARGET, ALICE))
+            await asyncio.sleep(0)
+            answered.set()
+            await asyncio.wait([before])
+            with pytest.raises(LinkNeededError):
+                await after
+
+    asyncio.run(run())
+
+
 @pytest.mark.parametrize(("client_id", "is_used"), [("bascule", True), ("other", False)])
 def test_a_configured_client_proves_itself_for_tokens_of_its_own(
     scene: Scene, client_id: str, is_used: bool

@@ -96,7 +96,7 @@ class LinkedAccounts:
         self._generation = generation
         self._refreshing = Refreshing(store, vault, clock, entropy)
         self._kept: dict[tuple[str, str], _Kept] = {}
-        self._running: dict[tuple[str, str, Hashable], asyncio.Task[Held]] = {}
+        self._running: dict[Hashable, asyncio.Task[Held]] = {}
 
     def cached(self, target: Target, user: str) -> Held | None:
         """Give what there is at hand: no query, no waiting."""
@@ -130,8 +130,11 @@ class LinkedAccounts:
         return await self._once(target, user, None)
 
     async def _once(self, target: Target, user: str, refused: Hashable) -> Held:
-        """Do for all who ask meanwhile; it goes on when one of them goes away."""
-        key = (user, target.connector, refused)
+        """Do for all who ask meanwhile; it goes on when one of them goes away.
+
+        Who asks after an account has ended does not get what was begun before.
+        """
+        key = (user, target.connector, self._generation(), refused)
         task = self._running.get(key)
         if task is None:
             find = self._find(target, user, refused)
@@ -140,7 +143,7 @@ class LinkedAccounts:
             task.add_done_callback(partial(self._ended, key))
         return await asyncio.shield(task)
 
-    def _ended(self, key: tuple[str, str, Hashable], task: asyncio.Task[Held]) -> None:
+    def _ended(self, key: Hashable, task: asyncio.Task[Held]) -> None:
         self._running.pop(key, None)
         if not task.cancelled():
             task.exception()  # all who wanted to know it may have gone away
