@@ -14,6 +14,7 @@ from bascule.audit.writer import LogUnavailableError
 from bascule.authserver.provisioned import as_provisioned
 from bascule.authserver.server import AuthorizationServer
 from bascule.clock import UnixTime
+from bascule.identity import provider_claims
 from bascule.identity.access_token import AccessToken
 from bascule.identity.provider_claims import NotAdmittedError, Person
 from bascule.identity.revocation import LONGEST_LIFE_SECONDS
@@ -222,6 +223,22 @@ def test_an_activation_lifts_no_administrators_word(rig: Rig) -> None:
     assert who in rig.store.read(foreigners.every)
     rig.store.run(partial(foreigners.enable, who=who, now=UnixTime(NOW)))
     assert rig.signs_in("alice")
+
+
+def test_groups_that_cannot_be_read_keep_nobody_in(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    id = rig.user("alice")
+    rig.group("one", id)
+    rig.group("two", id)
+    rig.signs_in("alice")
+    monkeypatch.setattr(provider_claims, "MAX_GROUPS", 1)  # as where names were dropped
+    rig.patch(f"/Users/{id}", OKTA_DISABLES)
+    assert rig.groups_of("alice") is None
+    body = {"schemas": [PATCH], "Operations": [OKTA_ENABLES]}
+    assert rig.refused("PATCH", f"/Users/{id}", body) == (400, "invalidValue")
+    assert rig.groups_of("alice") is None
+    rig.done("DELETE", f"/Users/{id}")
 
 
 def test_an_administrators_word_about_a_stranger_outlives_provisionings(rig: Rig) -> None:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from functools import partial
 
 from bascule.clock import UnixTime
-from bascule.provisioning.scim.errors import taken
+from bascule.identity.provider_claims import BadClaimsError
+from bascule.provisioning.scim.errors import bad_value, taken
 from bascule.provisioning.scim.frame import Scim, Tenant
 from bascule.storage import provisioned, scim_ended, scim_users
 from bascule.storage.scim_users import ScimUser
@@ -32,6 +33,18 @@ class Change:
         return "delete" if self.after is None else "change"
 
     @property
+    def regroups(self) -> frozenset[str]:
+        """Give whose groups are to be looked at, by external id.
+
+        Nobody's who is kept out: groups that cannot be read must keep nobody in.
+        """
+        active = self.after if self.after is not None and self.after.active else None
+        gone = self.before
+        if gone is not None and self.after is not None:
+            gone = gone if gone.external_id != self.after.external_id else None
+        return frozenset(it.external_id for it in (gone, active) if it is not None)
+
+    @property
     def ends(self) -> dict[str, str]:
         """Give whom it keeps out, by external id, and why."""
         found = {}
@@ -47,9 +60,11 @@ class Change:
 async def apply(scim: Scim, tenant: Tenant, change: Change) -> bool:
     """Write a change down, then make it; False when somebody else was first."""
     await _record(scim, tenant, change)
-    done = await scim.store.transact(
-        partial(_make, tenant=tenant, change=change, now=scim.clock())
-    )
+    work = partial(_make, tenant=tenant, change=change, now=scim.clock())
+    try:
+        done = await scim.store.transact(work)
+    except BadClaimsError as exc:
+        raise bad_value(f"the user would be in {exc}") from exc
     await scim.changed()
     return done
 
@@ -125,9 +140,11 @@ def _make(conn: Transaction, *, tenant: Tenant, change: Change, now: UnixTime) -
             now=now,
         )
     if tenant.provider.provisions_groups:
-        named = {it.external_id for it in (change.before, change.after) if it is not None}
         provisioned.regroup(
-            conn, issuer=tenant.provider.iss, external_ids=named, named=tenant.named
+            conn,
+            issuer=tenant.provider.iss,
+            external_ids=change.regroups,
+            named=tenant.named,
         )
     return True
 
