@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import json
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
+from bascule.gateway import call, refusal
 from bascule.gateway.credentials import CredentialError
-from bascule.gateway.exchange import Exchange
+from bascule.gateway.exchange import ClientGoneError, Exchange
+from bascule.gateway.gateway import Gateway, RevokedError, Work
 from bascule.gateway.link_answers import KEY, WAITING, answer, without_answer
 from bascule.gateway.linked import ConnectFirstError, Link
 from bascule.protocol import modern
@@ -143,3 +146,31 @@ def test_a_server_hears_nothing_of_what_is_said_to_us(
     assert found.params == left
     assert came_back is went
     assert request.params == shown
+
+
+@pytest.mark.parametrize("problem", [RevokedError(), ClientGoneError()], ids=repr)
+def test_who_is_gone_or_revoked_before_there_is_a_link_is_dealt_with(
+    monkeypatch: pytest.MonkeyPatch, problem: Exception
+) -> None:
+    request, answered = Request(1, "tools/call", {"name": "echo"}), []
+
+    async def arrived(*_: object) -> None:
+        pass
+
+    async def received(*_: object) -> tuple[Request, None]:
+        return request, None
+
+    async def link() -> Link:
+        raise problem
+
+    async def asked_by(*_: object) -> None:
+        raise ConnectFirstError("desk", link, Client().is_settled)
+
+    for stub in (arrived, received, asked_by):
+        monkeypatch.setattr(call, stub.__name__, stub)
+    monkeypatch.setattr(modern, "is_modern", lambda *_: True)
+    monkeypatch.setattr(modern, "check", lambda *_: None)
+    monkeypatch.setattr(refusal, "answer", lambda *said: answered.append(said[-1]))
+    work = SimpleNamespace(exchange=SimpleNamespace(method=b"POST"))
+    asyncio.run(call.handle_call(cast("Gateway", None), cast("Work", work), "desk"))
+    assert answered == [problem]

@@ -36,22 +36,23 @@ async def handle_call(gateway: Gateway, work: Work, connector: str) -> None:
         if not isinstance(message, Request):
             answers.accepted(exchange)
             return
-        # 6. + 7. Facts, and the decision.
-        turn, asked = await asked_by(turn, message)
-        made = await decided(turn, asked.request, asked.facts, shown=asked.shown)
-        # 8. On disk before anything follows from it.
-        await on_disk(gateway, made.entry)
-        # 9. Denied: the request ends here.
-        if isinstance(made.decision, Denied):
-            await _refuse(turn, asked, made, made.decision)
-            return
-        # 10. to 13. Upstream and back; then how it ended.
-        await forward(turn, asked, made)
-    except ConnectFirstError as exc:
-        if isinstance(message, Request):
+        try:
+            # 6. + 7. Facts, and the decision.
+            turn, asked = await asked_by(turn, message)
+            made = await decided(turn, asked.request, asked.facts, shown=asked.shown)
+            # 8. On disk before anything follows from it.
+            await on_disk(gateway, made.entry)
+            # 9. Denied: the request ends here.
+            if isinstance(made.decision, Denied):
+                await _refuse(turn, asked, made, made.decision)
+                return
+            # 10. to 13. Upstream and back; then how it ended.
+            await forward(turn, asked, made)
+        except ConnectFirstError as exc:
+            # Who may be gone, or revoked, by the time that there is a link.
             await link_answers.answer(exchange, message, exc)
-        else:
-            refusal.upstream_failed(exchange, None, exc)
+    except ConnectFirstError as exc:
+        refusal.upstream_failed(exchange, None, exc)
     except refusal.EXPECTED as exc:
         refusal.answer(gateway, exchange, message, connector, exc)
 
