@@ -10,8 +10,10 @@ import pytest
 from msgspec import Raw
 from msgspec.structs import replace
 
-from bascule.decision.facts import Reason
+from bascule.clock import UnixTime
+from bascule.decision.facts import CallFacts, Principal, Reason
 from bascule.decision.gate import Gate
+from bascule.gateway.approval import condition_of, forget
 from bascule.gateway.definitions import MAX_TOLD, MAX_VIEWS, Definitions, View, Watch
 from bascule.lock.definition import definition_digest
 from bascule.lock.surface import instructions_digest, server_digest
@@ -249,3 +251,14 @@ def test_greetings_are_compared(
     assert ("instructions" in fields) == (left is not None)
     assert len(told.told) == count
     assert set(greeting) - set(fields) <= {"instructions"}
+
+
+@pytest.mark.parametrize("edition", [b'"1.0"', b""], ids=["hosted", "at a URL"])
+def test_only_a_server_that_was_sent_a_condition_is_asked_again(edition: bytes) -> None:
+    watch, _ = watching()
+    served = {"echo": digest(ECHO)}
+    watch.view.learn("tools", GATE.entry, served, asked=1.0, whole=True, edition=edition)
+    alice = Principal("user:alice", "app")
+    facts = CallFacts(alice, "desk", "tools/call", "tool", "echo", UnixTime(0))
+    assert bool(condition_of(watch, facts)) is bool(edition)
+    assert forget(watch, facts) is bool(edition)

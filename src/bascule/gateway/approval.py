@@ -166,9 +166,12 @@ def condition_of(watch: Watch | None, facts: CallFacts) -> bytes:
 
 
 def forget(watch: Watch | None, facts: CallFacts) -> bool:
-    """Take it that a hosted server has changed; False where nothing is compared."""
+    """Take it that a hosted server has changed; False where nothing is compared.
+
+    False also where it was sent no condition: then it may have done what it was asked to.
+    """
     kind = pinned_kind(facts.method, facts.kind, facts.name)
-    if watch is None or kind is None:
+    if watch is None or kind is None or not watch.view.condition(kind):
         return False
     watch.definitions.forget(kind)
     return True
