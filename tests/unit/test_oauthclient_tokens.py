@@ -36,7 +36,7 @@ from bascule.oauthclient.errors import (
 from bascule.oauthclient.exchange import ACCESS_TOKEN, ID_TOKEN, Shown, exchange_token
 from bascule.oauthclient.id_jag import redeem_id_jag, request_id_jag
 from bascule.oauthclient.revocation import revoke_token
-from bascule.oauthclient.tokens import Tokens, read_answer
+from bascule.oauthclient.tokens import MAX_LIFETIME, Tokens, read_answer
 from bascule.oauthclient.wif import redeem_workload_token
 from canned import Answer, Heard, http, json, serving
 
@@ -427,6 +427,14 @@ def test_when_a_token_ends(seconds: object) -> None:
     tokens, _ = asked(alone, json("200 OK", {**GOOD, "expires_in": seconds}))
     assert tokens.expires_at == expected
     assert tokens.is_due(NOW, ahead=599) is (expected is not None and expected < NOW + 600)
+
+
+@pytest.mark.parametrize(
+    "seconds", [1e30, 1 << 63, "9" * 4000], ids=["1e30", "big", "text"]
+)
+def test_no_token_ends_later_than_can_be_written_down(seconds: object) -> None:
+    tokens, _ = asked(alone, json("200 OK", {**GOOD, "expires_in": seconds}))
+    assert tokens.expires_at == NOW + MAX_LIFETIME
 
 
 @given(st.binary())

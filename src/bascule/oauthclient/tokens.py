@@ -12,6 +12,8 @@ from bascule.clock import UnixTime
 from bascule.oauthclient.errors import ServerUnavailableError
 
 MAX_TOKEN_CHARACTERS = 16 << 10
+MAX_LIFETIME = 10 * 365 * 24 * 3600
+"""Seconds; a server may say more than any date can hold."""
 TOKEN_TYPES = {"bearer": "Bearer", "dpop": "DPoP"}
 
 
@@ -56,7 +58,7 @@ class Answer(msgspec.Struct, frozen=True):
             seconds = int(self.expires_in)
         except (TypeError, ValueError, OverflowError):
             return None
-        return UnixTime(now + seconds) if seconds >= 0 else None
+        return UnixTime(now + min(seconds, MAX_LIFETIME)) if seconds >= 0 else None
 
 
 _decode = msgspec.json.Decoder(Answer).decode
