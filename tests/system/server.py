@@ -18,6 +18,9 @@ from typing import Any, Self
 
 from click.testing import CliRunner, Result
 
+from bascule.audit.query import leaves
+from bascule.cli.audit_records import log_files
+from bascule.cli.context import CommandContext
 from bascule.cli.main import main
 from bascule.clock import monotonic
 from patience import PATIENCE, PAUSE
@@ -229,9 +232,9 @@ class Installation:
 
     def whole_records(self) -> list[dict[str, Any]]:
         """Give all records with all their parts; each is read once, since none changes."""
-        for row in self.records()[len(self._shown) :]:
-            shown = self.cli("audit", "show", str(row["seq"]), "--json").stdout
-            self._shown.append(json.loads(shown))
+        with contextlib.closing(CommandContext(self.config, self.data)) as context:
+            for seq, leaf in leaves(log_files(context), len(self._shown)):
+                self._shown.append({"seq": seq, **json.loads(leaf)})
         return list(self._shown)
 
     # The process
