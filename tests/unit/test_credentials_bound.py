@@ -7,7 +7,7 @@ import hashlib
 import json
 from base64 import urlsafe_b64encode
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import pytest
@@ -21,10 +21,12 @@ from bascule.credentials.link_flow import LinkFlow, decode_begun
 from bascule.credentials.linked_tokens import KeptClient, LinkedTokens, decode
 from bascule.gateway.credentials import Presented, proven
 from bascule.gateway.upstream import Response
+from bascule.oauthclient.authorization import Pending
 from bascule.oauthclient.client import Client
 from bascule.oauthclient.discovery import AuthorizationServer, ProtectedResource
 from bascule.oauthclient.dpop import Prover, new_prover
 from bascule.oauthclient.errors import UnusableServerError
+from bascule.oauthclient.scopes import MAX_SCOPES
 from linked import SERVER, TARGET, URL, tokens
 
 NOW = UnixTime(1_800_000_000)
@@ -226,3 +228,25 @@ def test_accounts_from_before_have_no_key_and_bound_ones_keep_theirs() -> None:
     assert decode(msgspec.json.encode(before)).prover is None
     kept = replace(linked, dpop_key=new_prover().kept)
     assert decode(kept.after(tokens(2)).encode()).dpop_key == kept.dpop_key
+
+
+def test_an_account_with_more_scopes_than_anybody_reads_is_given_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    got = replace(tokens(), scope=tuple(f"scope-{it}" for it in range(MAX_SCOPES + 1)))
+    given_back: list[object] = []
+
+    async def redeemed(*_: object, **__: object) -> object:
+        return got
+
+    async def give_back(*said: object, **_: object) -> None:
+        given_back.append(said[-1])
+
+    monkeypatch.setattr(link_flow, "read_response", lambda *_: "code")
+    monkeypatch.setattr(link_flow, "redeem_code", redeemed)
+    monkeypatch.setattr(link_flow, "give_back", give_back)
+    client = KeptClient(client_id="us", issuer=SERVER.issuer)
+    begun = link_flow.Begun(cast("Pending", None), SERVER, client, URL, URL, 7)
+    with pytest.raises(UnusableServerError, match="more scopes"):
+        asyncio.run(FLOW.complete(begun, "", TARGET))
+    assert given_back == [got]

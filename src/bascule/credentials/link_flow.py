@@ -175,7 +175,7 @@ class LinkFlow:
         """
         try:
             code = read_response(query, begun.pending)
-            return await redeem_code(
+            tokens = await redeem_code(
                 begun.server,
                 client_for(target.client, begun.client),
                 code,
@@ -189,6 +189,10 @@ class LinkFlow:
             if exc.error in UNKNOWN_CLIENT:
                 await self._clients.forget(begun.server, begun.client.client_id)
             raise
+        if not are_readable(tokens.scope):
+            await self.give_back(begun, tokens, target)
+            raise UnusableServerError("the server gave more scopes than anybody reads")
+        return tokens
 
     async def give_back(self, begun: Begun, tokens: Tokens, target: Target) -> None:
         """Revoke tokens that nobody will use, as far as the server lets us."""
