@@ -424,7 +424,7 @@ def test_the_stream_of_a_session_opens_with_a_proof_and_ends_with_its_token(
         bascule.ask("revoke", "--jti", jti, "--reason", "a test")
         while stream.next() is not None:
             pass
-    assert proven.shows().tool("echo").status == 401
+    until(lambda: proven.shows().tool("echo").status == 401)
 
 
 def test_a_token_that_is_not_bound_does_not_reach_what_demands_it(
