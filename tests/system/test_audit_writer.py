@@ -334,6 +334,10 @@ async def run():
         written = 1
         while await durable(writer, b"x" * 30_000):
             written += 1
+        # Nor can what is there change, or a probe could find room for itself.
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0, HARD))
+        while writer.problem is None:
+            assert not await durable(writer, b"refused")
         try:
             writer.append(b"refused")
         except LogUnavailableError:
