@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import pytest
 
+from bascule.audit.record import RecordTooLargeError
 from bascule.config.load import load
 from bascule.provisioning.scim import endpoint
 from scim import CONFIG, CORP, PATCH, TOKENS, Rig
@@ -198,6 +199,27 @@ def test_pages_are_bounded_and_whole(rig: Rig) -> None:
     none = rig.done("GET", "/Users", params={"startIndex": "9" * 5000})
     assert none["itemsPerPage"] == 0
     assert rig.refused("GET", "/Users", params={"count": "many"})[0] == 400
+
+
+def test_a_change_is_refused_before_it_is_made(rig: Rig) -> None:
+    id = rig.user("alice")
+    for verb, path in (("DELETE", f"/Users/{id}"), ("POST", "/Users")):
+        body = None if verb == "DELETE" else {"userName": "b", "externalId": "b"}
+        assert rig.refused(verb, path, body, params={"startIndex": "x"})[0] == 400
+    assert rig.done("GET", "/Users")["totalResults"] == 1
+
+
+def test_what_no_record_can_hold_is_said_so(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not that it may be tried again, which would never end."""
+
+    async def fail(*_: Any, **__: Any) -> None:
+        raise RecordTooLargeError("record is too large")
+
+    monkeypatch.setattr(rig.records, "event", fail)
+    assert rig.refused("POST", "/Users", {"userName": "b", "externalId": "b"})[0] == 413
+    assert rig.done("GET", "/Users")["totalResults"] == 0
 
 
 def test_a_change_of_what_was_not_seen_is_refused(rig: Rig) -> None:

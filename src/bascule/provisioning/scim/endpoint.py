@@ -21,7 +21,7 @@ from bascule.provisioning.scim.discovery import (
     service_provider_config,
 )
 from bascule.provisioning.scim.errors import ScimError, nowhere
-from bascule.provisioning.scim.frame import PATH, Scim, Tenant, answer, listed
+from bascule.provisioning.scim.frame import PATH, Scim, Tenant, answer, listed, query_of
 from bascule.storage.store import StateUnavailableError
 from bascule.web.source import peer_of
 
@@ -76,7 +76,9 @@ def scim_route(scim: Scim) -> Route:
             if exc.status in _TO_LOOK_INTO:
                 log.warning("SCIM of `%s`: %d, %s", ascii(name), exc.status, exc)
             return _problem(exc)
-        except (StateUnavailableError, LogUnavailableError, RecordTooLargeError) as exc:
+        except RecordTooLargeError:
+            return _problem(ScimError(413, "too much for one record: send some at a time"))
+        except (StateUnavailableError, LogUnavailableError) as exc:
             log.error("provisioning of `%s` cannot be done: %s", ascii(name), exc)
             return _problem(ScimError(503, "it cannot be done at the moment: try again"))
 
@@ -116,6 +118,7 @@ async def _answer(scim: Scim, tenant: Tenant, request: Request) -> Response:
         raise nowhere()
     if not id.isprintable():
         raise nowhere()
+    query_of(request)  # what cannot be read refuses a change before it is made
     if id and kind in _ONE:
         one = _ONE[kind].get(request.method)
         if one is not None and "/" not in id:
