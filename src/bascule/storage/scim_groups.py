@@ -14,13 +14,13 @@ from sqlalchemy import (
     Row,
     and_,
     delete,
-    func,
     insert,
     select,
     update,
 )
 
 from bascule.clock import UnixTime
+from bascule.storage.page import page
 from bascule.storage.schema import scim_groups as table
 from bascule.storage.schema import scim_members
 
@@ -96,10 +96,7 @@ def find(
     conn: Connection, *, issuer: str, wanted: WantedGroup, start: int, count: int
 ) -> tuple[int, list[ScimGroup]]:
     """Give how many groups of a provider are alike, and `count` from the one at `start`."""
-    alike = _alike(issuer, wanted)
-    total = conn.execute(select(func.count()).select_from(table).where(alike)).scalar_one()
-    page = select(table).where(alike).order_by(table.c.id).offset(start).limit(count)
-    rows = conn.execute(page) if count else ()
+    total, rows = page(conn, table, _alike(issuer, wanted), start=start, count=count)
     return total, [_group(row) for row in rows]
 
 

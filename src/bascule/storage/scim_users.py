@@ -15,13 +15,13 @@ from sqlalchemy import (
     Row,
     and_,
     delete,
-    func,
     insert,
     select,
     update,
 )
 
 from bascule.clock import UnixTime
+from bascule.storage.page import page
 from bascule.storage.pieces import pieces
 from bascule.storage.schema import scim_members
 from bascule.storage.schema import scim_users as table
@@ -106,10 +106,7 @@ def find(
     conn: Connection, *, issuer: str, wanted: Wanted, start: int, count: int
 ) -> tuple[int, list[ScimUser]]:
     """Give how many users of a provider are alike, and `count` from the one at `start`."""
-    alike = _alike(issuer, wanted)
-    total = conn.execute(select(func.count()).select_from(table).where(alike)).scalar_one()
-    page = select(table).where(alike).order_by(table.c.id).offset(start).limit(count)
-    rows = conn.execute(page) if count else ()
+    total, rows = page(conn, table, _alike(issuer, wanted), start=start, count=count)
     return total, [_user(row) for row in rows]
 
 
